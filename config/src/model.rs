@@ -1,0 +1,504 @@
+//! The validated configuration: what a `weir.yaml` means, with every default filled in.
+//!
+//! Values here are parsed, not validated again: a `Config` that exists is one that the gateway can
+//! compile, but for what only the machine knows (a port in use, a certificate that does not load).
+//! [`At`] says where in the file a thing stands, so that such a late error names its line too.
+
+use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
+
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+/// Where in a file a value was written: line and column, both counted from 1; 0 is "a default".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct At {
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+/// One whole file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Worker threads; `None` is one per core.
+    pub workers: Option<NonZeroU32>,
+    /// The admin listener; `None` is off.
+    pub admin: Option<Admin>,
+    /// Where traffic comes in.
+    pub listeners: Vec<Listener>,
+    /// Bounds that hold for every listener.
+    pub limits: Limits,
+    /// Time-outs of the downstream side.
+    pub timeouts: Timeouts,
+    /// What is logged.
+    pub log: Log,
+    /// Groups of endpoints, in file order.
+    pub upstreams: Vec<Upstream>,
+    /// Routes, in file order.
+    pub routes: Vec<Route>,
+}
+
+/// The admin listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Address to bind.
+    pub bind: Bind,
+    /// Bearer token; required for every request when set.
+    pub token: Option<Secret>,
+    /// Whether the file says so; a default that cannot bind is a warning, a written one an error.
+    pub written: bool,
+}
+
+/// A value that never shows in logs, `--explain` or `/config`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+/// An address to listen on. `:8080` means every IPv6 and IPv4 address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Bind {
+    /// `[::]:PORT`, accepting IPv4 too (or `0.0.0.0:PORT` where the machine has no IPv6).
+    Any(u16),
+    /// A fixed address.
+    Tcp(SocketAddr),
+    /// `unix:/path/to.sock`.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any(port) => write!(f, ":{port}"),
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// One listening address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Where it stands in the file.
+    pub at: At,
+    /// Address to bind; unique among listeners.
+    pub bind: Bind,
+    /// TLS, when the listener ends it.
+    pub tls: Option<ServerTls>,
+    /// HTTP versions offered; never empty.
+    pub protocols: Protocols,
+    /// Whether each connection begins with a PROXY protocol header (v1 or v2).
+    pub proxy_protocol: bool,
+    /// How many entries of X-Forwarded-For, from the right, were written by proxies of ours.
+    pub trusted_hops: u32,
+}
+
+/// HTTP versions a listener offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocols {
+    /// HTTP/1.0 and HTTP/1.1.
+    pub h1: bool,
+    /// HTTP/2: by ALPN with TLS, by prior knowledge without.
+    pub h2: bool,
+}
+
+/// TLS of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTls {
+    /// Certificates, picked by SNI; the first serves names that none covers. Never empty.
+    pub certificates: Vec<Certificate>,
+    /// PEM file of the authorities that must have signed the client's certificate.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// A certificate chain and its private key, both PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Where it stands in the file.
+    pub at: At,
+    /// Chain, leaf first.
+    pub cert: PathBuf,
+    /// PKCS#8, PKCS#1 or SEC1 key.
+    pub key: PathBuf,
+}
+
+/// Bounds on what clients may hold or send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Open downstream connections, over all listeners and workers.
+    pub connections: u32,
+    /// Bytes of one request's head (request line and fields together).
+    pub header_bytes: u32,
+    /// Fields of one request's head.
+    pub header_count: u32,
+    /// Bytes of one request's body.
+    pub body: u64,
+    /// Concurrent HTTP/2 streams of one connection.
+    pub h2_streams: u32,
+    /// HTTP/2 flow-control window of one stream, in bytes.
+    pub h2_stream_window: u32,
+    /// HTTP/2 flow-control window of one connection, in bytes.
+    pub h2_connection_window: u32,
+}
+
+/// Time-outs of the downstream side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TLS handshake, PROXY header and protocol detection together.
+    pub handshake: Duration,
+    /// From the first byte of a request's head to its last.
+    pub header_read: Duration,
+    /// Between two pieces of a body, in either direction, while the client is the slow side.
+    pub body_idle: Duration,
+    /// Between two requests on one connection.
+    pub keep_alive: Duration,
+    /// How long a shutdown or a removed listener waits for requests under way.
+    pub drain: Duration,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// Form of the access log on stdout.
+    pub access: AccessLog,
+    /// Least level of the gateway's own log on stderr.
+    pub level: Level,
+}
+
+/// Form of the access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// One JSON object a line.
+    Json,
+    /// NCSA common log format.
+    Common,
+    /// None.
+    Off,
+}
+
+/// Severity of the gateway's own log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Everything, for developers.
+    Trace,
+    /// Details.
+    Debug,
+    /// Start, stop, reload, state changes.
+    Info,
+    /// What an operator should look at.
+    Warn,
+    /// What is broken.
+    Error,
+}
+
+/// A named group of endpoints.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upstream {
+    /// Where it stands in the file.
+    pub at: At,
+    /// Its name in the file.
+    pub name: String,
+    /// Never empty; addresses are unique.
+    pub endpoints: Vec<Endpoint>,
+    /// How an endpoint is chosen.
+    pub balance: Balance,
+    /// Version spoken to the endpoints.
+    pub protocol: UpstreamProtocol,
+    /// TLS towards the endpoints.
+    pub tls: Option<ClientTls>,
+    /// Bounds over all workers.
+    pub limits: UpstreamLimits,
+    /// TCP and TLS handshake of a new connection, name look-up included.
+    pub connect_timeout: Duration,
+}
+
+/// One address that serves an upstream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Endpoint {
+    /// Where it stands in the file.
+    pub at: At,
+    /// Host and port, or a Unix socket.
+    pub address: Address,
+    /// Share of the traffic relative to its siblings; at least 1.
+    pub weight: u32,
+    /// Failure zone.
+    pub zone: Option<String>,
+}
+
+/// Where an endpoint listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    /// A literal address.
+    Tcp(SocketAddr),
+    /// A name that is looked up when a connection is opened.
+    Name(String, u16),
+    /// `unix:/path/to.sock`.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Name(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// How an endpoint is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// The less loaded of two random endpoints (power of two choices).
+    P2c,
+    /// The cheaper of two random endpoints by peak-sensitive latency average times load.
+    PeakEwma,
+    /// The least loaded of all endpoints.
+    LeastRequest,
+    /// In turn, smoothly interleaved by weight.
+    RoundRobin,
+    /// At random by weight.
+    Random,
+}
+
+/// HTTP version towards an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    H1,
+    /// HTTP/2; without TLS by prior knowledge.
+    H2,
+    /// HTTP/2 where ALPN agrees on it, else HTTP/1.1; needs TLS.
+    Auto,
+}
+
+/// TLS towards an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientTls {
+    /// Where it stands in the file.
+    pub at: At,
+    /// Name sent as SNI and verified; `None` is the endpoint's own host.
+    pub server_name: Option<String>,
+    /// PEM file of the authorities trusted; `None` is the machine's.
+    pub ca: Option<PathBuf>,
+    /// Certificate presented to the upstream.
+    pub client: Option<Certificate>,
+    /// False only when `verify: false` is written.
+    pub verify: bool,
+}
+
+/// Bounds of one upstream over all workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpstreamLimits {
+    /// Open connections.
+    pub connections: u32,
+    /// Requests under way.
+    pub requests: u32,
+    /// Requests that wait for one of the two above.
+    pub queue: u32,
+    /// How long they wait.
+    pub queue_timeout: Duration,
+}
+
+/// One route.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Where it stands in the file.
+    pub at: At,
+    /// Name in logs and metrics; `route-N` (from 1, file order) when the file gives none.
+    pub name: String,
+    /// What it takes.
+    pub matches: RouteMatch,
+    /// What it does.
+    pub action: Action,
+    /// Edits of the headers on the way.
+    pub headers: HeaderEdits,
+    /// Time-outs of the upstream side.
+    pub timeout: RouteTimeout,
+}
+
+/// Conditions of a route; all must hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouteMatch {
+    /// Host without port, lower case.
+    pub host: HostMatch,
+    /// Path, percent-decoded where that is safe, never the query.
+    pub path: PathMatch,
+    /// Methods; empty is any.
+    pub methods: Vec<Method>,
+    /// Header fields that must be there.
+    pub headers: Vec<(HeaderName, ValueMatch)>,
+    /// Query parameters that must be there.
+    pub query: Vec<(String, ValueMatch)>,
+}
+
+/// Condition on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostMatch {
+    /// Any host.
+    Any,
+    /// Exactly this, lower case.
+    Exact(String),
+    /// `*.example.com`: any name below; holds `.example.com`.
+    Wildcard(String),
+}
+
+/// Condition on the path.
+#[derive(Debug, Clone)]
+pub enum PathMatch {
+    /// Exactly this path.
+    Exact(String),
+    /// `/a/**`: `/a`, and everything below it; holds `/a` (`` for `/**`).
+    Prefix(String),
+    /// `/users/{id}/posts` or `/files/{name}/**`: segments, some of them named; then maybe the rest.
+    Template {
+        /// Segments between the slashes, in order.
+        segments: Vec<Segment>,
+        /// Whether `/**` ends it.
+        rest: bool,
+    },
+    /// `~ ^/v[0-9]+/`: a regular expression over the whole path.
+    Regex(regex::Regex),
+}
+
+impl PartialEq for PathMatch {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(a), Self::Exact(b)) | (Self::Prefix(a), Self::Prefix(b)) => a == b,
+            (Self::Template { segments: a, rest: c }, Self::Template { segments: b, rest: d }) => {
+                a == b && c == d
+            }
+            (Self::Regex(a), Self::Regex(b)) => a.as_str() == b.as_str(),
+            _ => false,
+        }
+    }
+}
+
+/// A segment of a path template.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Segment {
+    /// These characters.
+    Literal(String),
+    /// `{name}`: one segment, not empty.
+    Param(String),
+}
+
+/// Condition on a header or query value.
+#[derive(Debug, Clone)]
+pub enum ValueMatch {
+    /// Equal.
+    Exact(String),
+    /// There, whatever it is: `"*"`.
+    Present,
+    /// `~ regex`.
+    Regex(regex::Regex),
+}
+
+impl PartialEq for ValueMatch {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(a), Self::Exact(b)) => a == b,
+            (Self::Present, Self::Present) => true,
+            (Self::Regex(a), Self::Regex(b)) => a.as_str() == b.as_str(),
+            _ => false,
+        }
+    }
+}
+
+/// What a route does with a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Sends it to an upstream.
+    Forward(Forward),
+    /// Answers with a `Location`.
+    Redirect(Redirect),
+    /// Answers at once.
+    Respond(Respond),
+}
+
+/// Forwarding.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forward {
+    /// Upstreams by index into [`Config::upstreams`], with their weights; `to: x` is one of weight 1.
+    pub split: Vec<(usize, u32)>,
+    /// Change of the path.
+    pub rewrite: Rewrite,
+    /// Host sent upstream: `None` keeps the client's.
+    pub host: Option<String>,
+}
+
+/// Change of the path on its way upstream; the query is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rewrite {
+    /// As it came.
+    Keep,
+    /// `strip_prefix: /v1`: dropped where the path starts with it at a segment's border.
+    StripPrefix(String),
+    /// `rewrite: /new/{id}`: built from literals and the parameters of the match; `{**}` is the rest.
+    Template(Vec<Piece>),
+}
+
+/// A piece of a rewrite template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// These characters.
+    Literal(String),
+    /// `{name}` of the match, a named group of its regex, or `**` for the rest of a prefix.
+    Param(String),
+}
+
+/// A redirect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Redirect {
+    /// Target: `{scheme}`, `{host}`, `{path}`, `{query}` and match parameters are filled in.
+    pub to: Vec<Piece>,
+    /// 301, 302, 303, 307 or 308 (the default).
+    pub status: StatusCode,
+}
+
+/// A fixed response.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Respond {
+    /// Status, 200 to 599.
+    pub status: StatusCode,
+    /// Body.
+    pub body: String,
+    /// Fields; content-type defaults to `text/plain; charset=utf-8`.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Edits of request and response headers.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct HeaderEdits {
+    /// Towards the upstream.
+    pub request: HeaderEdit,
+    /// Towards the client.
+    pub response: HeaderEdit,
+}
+
+/// Edits of one message: remove, then set, then add.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct HeaderEdit {
+    /// Replaced or inserted.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// Appended beside what is there.
+    pub add: Vec<(HeaderName, HeaderValue)>,
+    /// Dropped.
+    pub remove: Vec<HeaderName>,
+}
+
+/// Time-outs of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteTimeout {
+    /// From the request to the upstream's response head.
+    pub headers: Duration,
+    /// Of the whole exchange; streams (WebSocket, SSE, gRPC) are exempt. `None` is off.
+    pub total: Option<Duration>,
+    /// Between two pieces of the response body, or of a tunnel.
+    pub idle: Duration,
+}
+

@@ -1,0 +1,1 @@
+//! Weir: an L7 service gateway. The binary is a thin shell over this library.
