@@ -166,6 +166,11 @@ impl Frames {
         self.tcp.set_read_timeout(Some(limit)).unwrap();
     }
 
+    /// How long a write waits for a peer that does not read.
+    pub(crate) fn stalls_within(&self, limit: Duration) {
+        self.tcp.set_write_timeout(Some(limit)).unwrap();
+    }
+
     /// Ends the sending half.
     pub(crate) fn finish(&self) {
         let _ = self.tcp.shutdown(Shutdown::Write);
