@@ -13,7 +13,14 @@ use std::{
 use bytes::Bytes;
 use h2::{Reason, RecvStream, server::SendResponse};
 use http::{HeaderMap, Request, Response, Version};
-use tokio::{net::TcpListener, sync::oneshot, task};
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::oneshot,
+    task,
+};
+use tokio_rustls::TlsAcceptor;
 
 /// A request it was sent.
 #[derive(Debug, Clone)]
@@ -47,6 +54,15 @@ struct Ledger {
 impl H2Origin {
     /// Starts it; `streams` is its SETTINGS_MAX_CONCURRENT_STREAMS.
     pub(crate) fn start(streams: u32) -> Self {
+        Self::launch(streams, None)
+    }
+
+    /// The same over TLS; the configuration's ALPN must name h2.
+    pub(crate) fn start_tls(tls: Arc<ServerConfig>) -> Self {
+        Self::launch(100, Some(TlsAcceptor::from(tls)))
+    }
+
+    fn launch(streams: u32, tls: Option<TlsAcceptor>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -61,7 +77,16 @@ impl H2Origin {
                 let listener = TcpListener::from_std(listener).unwrap();
                 task::spawn_local(async move {
                     while let Ok((stream, _)) = listener.accept().await {
-                        task::spawn_local(serve(stream, streams, Arc::clone(&shared)));
+                        let (ledger, tls) = (Arc::clone(&shared), tls.clone());
+                        task::spawn_local(async move {
+                            let _ = stream.set_nodelay(true);
+                            let Some(tls) = tls else {
+                                return serve(stream, streams, ledger).await;
+                            };
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, streams, ledger).await;
+                            }
+                        });
                     }
                 });
                 let _ = stopped.await;
@@ -93,9 +118,8 @@ impl Drop for H2Origin {
     }
 }
 
-async fn serve(stream: tokio::net::TcpStream, streams: u32, ledger: Arc<Ledger>) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, streams: u32, ledger: Arc<Ledger>) {
     let number = ledger.connections.fetch_add(1, Ordering::AcqRel);
-    let _ = stream.set_nodelay(true);
     let handshake = h2::server::Builder::new()
         .max_concurrent_streams(streams)
         .enable_connect_protocol()
