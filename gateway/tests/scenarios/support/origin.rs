@@ -220,6 +220,35 @@ impl Exchange {
         Ok(())
     }
 
+    /// Reads a body with a length and keeps none of it; the bytes read.
+    pub(crate) fn skip_body(&mut self) -> io::Result<usize> {
+        let Framing::Length(length) = self.seen.framing else { return Ok(0) };
+        let mut left = length;
+        while left > 0 {
+            let here = self.input.buffer.len().min(left);
+            self.input.buffer.drain(..here);
+            left -= here;
+            if left > 0 && !self.input.fill()? {
+                break;
+            }
+        }
+        self.done = true;
+        self.record(left == 0);
+        Ok(length - left)
+    }
+
+    /// The connection itself, for another protocol to go on with.
+    pub(crate) fn stream(&self) -> io::Result<TcpStream> {
+        self.input.inner.try_clone()
+    }
+
+    /// What was read beyond the request, and is.
+    pub(crate) fn surplus(&mut self) -> Vec<u8> {
+        let _ = self.input.inner.set_read_timeout(Some(Duration::from_millis(300)));
+        while self.input.fill().is_ok_and(|more| more) {}
+        std::mem::take(&mut self.input.buffer)
+    }
+
     /// Reads one chunk, or the whole of a body with a length; false once nothing is left.
     pub(crate) fn read_piece(&mut self) -> io::Result<bool> {
         if self.done {

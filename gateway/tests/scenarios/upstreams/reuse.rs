@@ -1,10 +1,6 @@
 //! Pooled connections: reused, and replaced without a word when they died in the pool.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    thread,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Mutex, thread, time::Duration};
 
 use crate::support::{
     client::post,
@@ -45,15 +41,14 @@ fn a_connection_the_origin_closed_in_the_pool_costs_no_request() {
     assert_eq!(origin.seen().len(), 40);
 }
 
-/// An origin that takes every second request of a connection and closes without an answer.
+/// An origin that closes each connection when its second request came, without an answer.
 fn forgetful() -> Origin {
-    static SERVED: AtomicUsize = AtomicUsize::new(0);
-    Origin::start(|x| {
-        let first = x.seen.connection;
-        if SERVED.swap(first + 1, Ordering::AcqRel) == first + 1 {
-            return Ok(Next::Close);
+    let served = Mutex::new(HashSet::new());
+    Origin::start(move |x| {
+        if served.lock().unwrap().insert(x.seen.connection) {
+            return x.echo();
         }
-        x.echo()
+        Ok(Next::Close)
     })
 }
 
