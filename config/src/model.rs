@@ -501,4 +501,3 @@ pub struct RouteTimeout {
     /// Between two pieces of the response body, or of a tunnel.
     pub idle: Duration,
 }
-
