@@ -1,1 +1,3 @@
 //! Weir: an L7 service gateway. The binary is a thin shell over this library.
+
+pub mod listen;

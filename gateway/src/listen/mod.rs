@@ -1,0 +1,4 @@
+//! From sockets to bytes: binding, the PROXY protocol, TLS. Nothing here knows a route.
+
+pub mod bind;
+pub mod stream;
