@@ -2,3 +2,5 @@
 
 pub mod error;
 pub mod listen;
+pub mod clock;
+pub mod upstream;
