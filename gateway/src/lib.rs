@@ -1,1 +1,4 @@
 //! Weir: an L7 service gateway. The binary is a thin shell over this library.
+
+pub mod http;
+pub mod route;
