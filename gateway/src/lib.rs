@@ -4,3 +4,5 @@ pub mod error;
 pub mod listen;
 pub mod clock;
 pub mod upstream;
+pub mod http;
+pub mod route;
