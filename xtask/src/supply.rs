@@ -1,8 +1,6 @@
-//! The licences and bans of deny.toml, checked against `cargo metadata` without a network.
+//! The licences and bans of deny.toml, checked against `cargo tree` without a network.
 
-use std::fs;
-
-use serde_json::Value;
+use std::{collections::BTreeSet, fs};
 
 use crate::process::{cargo, output, root};
 
@@ -22,18 +20,22 @@ struct Ban {
 }
 
 /// A crate of the tree.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Package {
     name: String,
     version: String,
     licence: String,
 }
 
-/// Every crate in Cargo.lock has an allowed licence and is not banned.
+/// Every crate that a build can use has an allowed licence and is not banned.
 pub(crate) fn check() -> Result<(), String> {
     let text =
         fs::read_to_string(root().join("deny.toml")).map_err(|e| format!("deny.toml: {e}"))?;
     let rules = Rules::parse(&text)?;
-    let packages = packages(&output(&mut cargo(["metadata", "--locked", "--format-version=1"]))?)?;
+    // Not Cargo.lock and not `cargo metadata`: both name crates of features that nobody turned on.
+    let mut tree = cargo(["tree", "--workspace", "--locked", "--target=all", "--prefix=none"]);
+    tree.args(["--edges=normal,build,dev", "--format={p}\t{l}"]);
+    let packages = packages(&output(&mut tree)?)?;
     let complaints: Vec<String> = packages.iter().flat_map(|p| rules.complaints(p)).collect();
     if complaints.is_empty() {
         println!("{} crates, {} bans: nothing to complain about", packages.len(), rules.bans.len());
@@ -42,16 +44,17 @@ pub(crate) fn check() -> Result<(), String> {
     Err(format!("deny.toml forbids:\n  {}", complaints.join("\n  ")))
 }
 
-fn packages(metadata: &str) -> Result<Vec<Package>, String> {
-    let metadata: Value = serde_json::from_str(metadata).map_err(|e| e.to_string())?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let list = metadata["packages"].as_array().ok_or("cargo metadata names no packages")?;
-    let package = |p: &Value| Package {
-        name: text(&p["name"]),
-        version: text(&p["version"]),
-        licence: text(&p["license"]),
+/// Reads lines of `NAME vVERSION (...)<tab>LICENCE`, each crate once.
+fn packages(tree: &str) -> Result<BTreeSet<Package>, String> {
+    let package = |line: &str| {
+        let (package, licence) = line.trim_end_matches(" (*)").split_once('\t')?;
+        let mut words = package.split(' ');
+        let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
+        let [name, version, licence] = [name, version, licence].map(str::to_owned);
+        Some(Package { name, version, licence })
     };
-    Ok(list.iter().map(package).collect())
+    let lines = tree.lines().filter(|line| !line.is_empty());
+    lines.map(|line| package(line).ok_or_else(|| format!("cargo tree: `{line}`"))).collect()
 }
 
 impl Rules {
@@ -212,6 +215,17 @@ deny = [
         for (name, version) in [("h2", "0.4.16"), ("h2", "0.10.0"), ("ring-buffer", "0.1.0")] {
             assert!(complaints(name, version, "MIT").is_empty(), "{name} {version}");
         }
+    }
+
+    #[test]
+    fn a_tree_is_read_and_each_crate_counted_once() {
+        let tree = "a v1.0.0 (/a/path)\tMIT\n\nb v0.2.0-rc.1 (proc-macro)\tMIT OR Zlib\n\
+                    b v0.2.0-rc.1 (proc-macro)\tMIT OR Zlib (*)\n";
+        let packages = packages(tree).unwrap();
+        let shown: Vec<_> =
+            packages.iter().map(|p| format!("{} {} {}", p.name, p.version, p.licence)).collect();
+        assert_eq!(shown, ["a 1.0.0 MIT", "b 0.2.0-rc.1 MIT OR Zlib"]);
+        assert!(super::packages("a 1.0.0 MIT").is_err());
     }
 
     #[test]
