@@ -1,3 +1,4 @@
 //! Weir: an L7 service gateway. The binary is a thin shell over this library.
 
 pub mod error;
+pub mod http;
