@@ -146,7 +146,11 @@ fn scan(headers: &HeaderMap, version: Version) -> Result<Fields, Error> {
             }
             "upgrade" if h1 => fields.websocket |= has_token(bytes, b"websocket"),
             "transfer-encoding" | "connection" | "upgrade" | "keep-alive" | "proxy-connection"
-            | "http2-settings" => return Err(bad(Reason::ConnectionField)),
+            | "http2-settings"
+                if !h1 =>
+            {
+                return Err(bad(Reason::ConnectionField));
+            }
             "te" if !h1 && !bytes.eq_ignore_ascii_case(b"trailers") => {
                 return Err(bad(Reason::ConnectionField));
             }
