@@ -3,3 +3,5 @@
 pub mod guard;
 pub mod headers;
 pub mod host;
+#[cfg(test)]
+mod wire;

@@ -1,59 +1,17 @@
 //! Raw bytes through hyper's server with the check behind it: together they must let nothing
 //! ambiguous pass, whichever of the two refuses.
 
-use std::{
-    cell::RefCell,
-    convert::Infallible,
-    io,
-    pin::Pin,
-    rc::Rc,
-    task::{Context, Poll, ready},
-};
+use std::{cell::RefCell, convert::Infallible, rc::Rc};
 
 use bytes::Bytes;
 use http::Response;
 use http_body_util::{BodyExt as _, Empty};
-use hyper::{body::Incoming, rt, server::conn::http1, service::service_fn};
-use tokio::io::{
-    AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, DuplexStream, ReadBuf,
-};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::http::wire::Io;
 
 use super::*;
-
-struct Io(DuplexStream);
-
-impl rt::Read for Io {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut out: rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let mut bytes = [0; 4096];
-        let room = out.remaining().min(bytes.len());
-        let mut buffer = ReadBuf::new(&mut bytes[..room]);
-        ready!(Pin::new(&mut self.0).poll_read(cx, &mut buffer))?;
-        out.put_slice(buffer.filled());
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl rt::Write for Io {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
 
 /// What the check let pass, and what the client read.
 struct Outcome {
