@@ -6,3 +6,4 @@ pub mod clock;
 pub mod upstream;
 pub mod http;
 pub mod route;
+pub mod http;
