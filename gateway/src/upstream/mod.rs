@@ -1,0 +1,3 @@
+//! Towards the services behind the gateway.
+
+pub mod tls;
