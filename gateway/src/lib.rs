@@ -7,3 +7,5 @@ pub mod upstream;
 pub mod http;
 pub mod route;
 pub mod http;
+pub mod pem;
+pub mod upstream;

@@ -4,3 +4,4 @@ pub mod bind;
 pub mod prefixed;
 pub mod proxy_protocol;
 pub mod stream;
+pub mod tls;

@@ -3,3 +3,6 @@
 pub mod limit;
 pub mod load;
 pub mod pick;
+//! Towards the services behind the gateway.
+
+pub mod tls;
