@@ -1,4 +1,5 @@
 //! Weir: an L7 service gateway. The binary is a thin shell over this library.
 
 pub mod clock;
+pub mod timers;
 pub mod upstream;
