@@ -3,6 +3,8 @@
 pub mod error;
 pub mod listen;
 pub mod clock;
+pub mod telemetry;
+pub mod timers;
 pub mod upstream;
 pub mod http;
 pub mod route;

@@ -1,4 +1,9 @@
-use std::{sync::atomic::AtomicUsize, task::Wake, thread, time::Duration};
+use std::{
+    sync::{Condvar, atomic::AtomicUsize},
+    task::Wake,
+    thread,
+    time::Duration,
+};
 
 use super::*;
 
