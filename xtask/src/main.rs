@@ -1,2 +1,47 @@
-//! Developer verbs.
-fn main() {}
+//! Developer verbs: what a person types and what CI runs are the same commands.
+//!
+//! `cargo xtask help` lists them. Nothing here ships.
+#![allow(clippy::print_stdout, reason = "a command line tool speaks on standard output")]
+#![allow(clippy::disallowed_methods, reason = "a tool that measures reads the clock")]
+
+use std::process::ExitCode;
+
+mod doc;
+mod lint;
+mod process;
+mod supply;
+mod test;
+mod tools;
+
+const HELP: &str = "\
+cargo xtask VERB
+
+  test [NEXTEST ARGUMENTS]   install what the tests need, then run all of them, doc tests too
+  lint                       format, clippy, licences and banned versions
+  doc [--check]              API documentation without warnings; regenerates the generated pages
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (verb, rest) = match arguments.split_first() {
+        Some((verb, rest)) => (verb.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let outcome = match verb {
+        "test" => test::run(rest),
+        "lint" => lint::run(),
+        "doc" => doc::run(rest),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(format!("no verb `{other}`\n\n{HELP}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

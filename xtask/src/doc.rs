@@ -1,0 +1,42 @@
+//! `cargo xtask doc`: the API documentation, and the pages that are made from code.
+
+use std::fs;
+
+use crate::process::{self, announce, cargo, root};
+
+/// A page that is made from code.
+struct Page {
+    /// File below the workspace.
+    file: &'static str,
+    /// What it says.
+    text: fn() -> String,
+}
+
+const PAGES: &[Page] = &[];
+
+/// Builds the documentation with warnings as errors and writes the generated pages; with
+/// `--check`, a page that differs from what the code says is an error instead.
+pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+    let check = match arguments {
+        [] => false,
+        [flag] if flag == "--check" => true,
+        other => return Err(format!("doc takes --check, not {other:?}")),
+    };
+    let mut api = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    api.env("RUSTDOCFLAGS", "-D warnings");
+    process::run(api)?;
+    PAGES.iter().try_for_each(|page| generate(page, check))
+}
+
+fn generate(page: &Page, check: bool) -> Result<(), String> {
+    announce(page.file);
+    let file = root().join(page.file);
+    let text = (page.text)();
+    if fs::read_to_string(&file).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    if check {
+        return Err(format!("{} is out of date: run `cargo xtask doc`", page.file));
+    }
+    fs::write(&file, text).map_err(|e| format!("{}: {e}", page.file))
+}
