@@ -30,9 +30,14 @@ pub(crate) struct Client {
 impl Client {
     /// Over TCP.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let tcp = dial(address).unwrap();
-        let clone = tcp.try_clone().unwrap();
-        Self { input: Input { inner: Box::new(tcp), buffer: Vec::new() }, tcp: Some(clone) }
+        Self::try_connect(address).unwrap()
+    }
+
+    /// Over TCP, when somebody listens.
+    pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Self> {
+        let tcp = dial(address)?;
+        let clone = tcp.try_clone()?;
+        Ok(Self { input: Input { inner: Box::new(tcp), buffer: Vec::new() }, tcp: Some(clone) })
     }
 
     /// Over TLS; the handshake is done when this returns.
