@@ -12,6 +12,7 @@ mod explain;
 mod host;
 mod matcher;
 mod rewrite;
+pub(crate) mod stack;
 mod table;
 mod template;
 
