@@ -3,3 +3,4 @@
 pub mod listen;
 pub mod pem;
 pub mod upstream;
+pub mod watch;
