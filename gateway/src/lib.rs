@@ -13,3 +13,4 @@ pub mod telemetry;
 pub mod timers;
 pub mod upstream;
 mod worker;
+pub mod watch;
