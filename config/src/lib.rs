@@ -3,4 +3,20 @@
 //! Text goes in, a [`model::Config`] or the list of everything wrong with it comes out. This crate
 //! knows nothing of sockets or of the running gateway.
 
+pub mod defaults;
 pub mod model;
+pub mod units;
+
+mod address;
+mod decode;
+mod diagnostic;
+mod environment;
+mod fields;
+mod lint;
+mod load;
+mod pattern;
+mod source;
+mod yaml;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use load::{FILE_MAX, Loaded, load, load_str};

@@ -1,0 +1,387 @@
+//! `routes`.
+
+use std::{collections::HashMap, time::Duration};
+
+use http::{StatusCode, Uri};
+
+use super::{Complaint, Decoder, Names, condition, header, spot, upstream};
+use crate::{
+    defaults::{self, Kind},
+    diagnostic::Diagnostic,
+    fields::{Fields, duration},
+    model::{
+        Action, Forward, PathMatch, Piece, Redirect, Respond, Rewrite, Route, RouteMatch,
+        RouteTimeout,
+    },
+    pattern,
+    source::Span,
+    yaml::{Node, Value, shorten},
+};
+
+/// Most routes.
+const ROUTES: usize = 100_000;
+/// Largest fixed body, in bytes.
+const BODY_MAX: usize = 1 << 20;
+/// Largest weight in a split.
+const WEIGHT_MAX: u32 = 1_000_000;
+/// Most upstreams in a split.
+const SPLIT_MAX: usize = 256;
+
+const ACTIONS: [&str; 4] = ["to", "split", "redirect", "respond"];
+
+pub(super) fn all(d: &mut Decoder<'_>, fields: &Fields<'_>, names: &Names) -> Vec<Route> {
+    let mut number = 0;
+    let routes = fields.at(d, "routes", |d, node| {
+        let read = |d: &mut Decoder<'_>, node: &Node| {
+            number += 1;
+            one(d, node, number, names)
+        };
+        d.list(node, "a list of routes", ROUTES, read)
+    });
+    let routes = routes.flatten().unwrap_or_default();
+    let mut seen: HashMap<&str, u32> = HashMap::with_capacity(routes.len());
+    for route in &routes {
+        if let Some(line) = seen.insert(&route.name, route.at.line) {
+            let what = format!("another route has the name `{}`", route.name);
+            d.report.error(spot(route.at), what).hint = Some(format!("first on line {line}"));
+        }
+    }
+    routes
+}
+
+fn one(d: &mut Decoder<'_>, node: &Node, number: usize, names: &Names) -> Option<Route> {
+    let fields = Fields::open(d, node, "routes[]");
+    if fields.is_broken() {
+        return None;
+    }
+    let name = fields.parsed(d, "name", upstream::name);
+    let at = fields.node("name").map_or(node.span, |name| name.span).at();
+    let matched = fields.at(d, "match", |d, node| condition::read(d, Some(node)));
+    let (matches, good) = matched.unwrap_or_else(|| condition::read(d, None));
+    // Without its path, what a template may name is unknown: nothing is said of it then.
+    let known = good.then_some(&matches.path);
+    let action = action(d, &fields, node.span, known, names);
+    let headers = header::edits(d, &fields);
+    let timeout = fields.at(d, "timeout", timeout).unwrap_or_else(|| defaults_of_timeout(None));
+    if !matches!(action, Some(Action::Forward(_)) | None) {
+        for key in ["strip_prefix", "rewrite", "set_host", "timeout"] {
+            if let Some(entry) = fields.entry(key) {
+                let what = format!("`{key}` has no effect: the route sends nothing upstream");
+                d.report.error(entry.key.span, what).hint =
+                    Some("remove it, or write `to: upstream`".to_owned());
+            }
+        }
+    }
+    lint(d, &fields, &matches);
+    fields.finish();
+    let name = name.unwrap_or_else(|| format!("route-{number}"));
+    Some(Route { at, name, matches, action: action?, headers, timeout })
+}
+
+/// Warnings that need the places of single keys.
+fn lint(d: &mut Decoder<'_>, fields: &Fields<'_>, matches: &RouteMatch) {
+    if let (Some(node), PathMatch::Exact(path) | PathMatch::Prefix(path)) =
+        (fields.node("strip_prefix"), &matches.path)
+    {
+        let Value::Text(prefix) = &node.value else { return };
+        let applies = path
+            .strip_prefix(prefix.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let wider =
+            matches!(&matches.path, PathMatch::Prefix(_)) && prefix.starts_with(path.as_str());
+        if !applies && !wider {
+            let what = format!("no path that the route takes begins with `{}`", shorten(prefix));
+            d.report.warn(node.span, what);
+        }
+    }
+}
+
+fn action(
+    d: &mut Decoder<'_>,
+    fields: &Fields<'_>,
+    span: Span,
+    path: Option<&PathMatch>,
+    names: &Names,
+) -> Option<Action> {
+    let split = split(d, fields, names);
+    let redirect = fields.at(d, "redirect", |d, node| redirect(d, node, path));
+    let respond = fields.at(d, "respond", respond);
+    let rewrite = rewrite(d, fields, path);
+    let host = fields.parsed(d, "set_host", set_host);
+    let written: Vec<_> = ACTIONS.iter().filter_map(|name| fields.entry(name)).collect();
+    match written.as_slice() {
+        [] => {
+            let one = d.report.error(span, "the route does nothing");
+            one.hint = Some("name an upstream with `to: name`, or answer yourself".to_owned());
+            one.legal = ACTIONS.map(str::to_owned).to_vec();
+            None
+        }
+        [_] => match (redirect, respond) {
+            (Some(redirect), _) => Some(Action::Redirect(redirect?)),
+            (_, Some(respond)) => Some(Action::Respond(respond?)),
+            (None, None) => {
+                Some(Action::Forward(Forward { split: split?, rewrite: rewrite?, host }))
+            }
+        },
+        [first, second, ..] => {
+            let what = format!(
+                "a route does one thing: `{}` and `{}` exclude each other",
+                first.key.text, second.key.text
+            );
+            d.report.error(second.key.span, what).legal = ACTIONS.map(str::to_owned).to_vec();
+            None
+        }
+    }
+}
+
+/// `to` or `split`.
+fn split(d: &mut Decoder<'_>, fields: &Fields<'_>, names: &Names) -> Option<Vec<(usize, u32)>> {
+    let to = fields.at(d, "to", |d, node| {
+        let name = d.text(node, "the name of an upstream")?;
+        Some(vec![(index(d, node.span, name, names)?, 1)])
+    });
+    let mut broken = false;
+    let weights = fields.pairs(d, "split", SPLIT_MAX, |d, word, node| {
+        let index = index(d, word.span, &word.text, names);
+        let expects = format!("a weight from 0 to {WEIGHT_MAX}");
+        let weight = d.parsed(node, &expects, |text| {
+            let digits = text.bytes().all(|b| b.is_ascii_digit());
+            let weight = text.parse().ok().filter(|weight| digits && *weight <= WEIGHT_MAX);
+            let hint = "weights are plain numbers: `split: { api: 90, canary: 10 }`";
+            weight.ok_or_else(|| {
+                Complaint::new(format!("expected {expects}, found `{}`", shorten(text))).hint(hint)
+            })
+        });
+        let both = index.zip(weight);
+        broken |= both.is_none();
+        both
+    });
+    if let Some(node) = fields.node("split").filter(|_| !broken)
+        && weights.iter().all(|(_, weight)| *weight == 0)
+        && matches!(node.value, Value::Map(_) | Value::Null)
+    {
+        d.report.error(node.span, "every weight is 0: the route would go nowhere");
+        return None;
+    }
+    match to {
+        Some(to) => to,
+        None => fields.node("split").filter(|_| !broken).map(|_| weights),
+    }
+}
+
+fn index(d: &mut Decoder<'_>, span: Span, name: &str, names: &Names) -> Option<usize> {
+    if let Some(index) = names.get(name) {
+        return Some(*index);
+    }
+    /// Most names that are worth listing.
+    const LISTED: usize = 12;
+    let full = d.report.full();
+    let one = d.report.error(span, format!("unknown upstream `{}`", shorten(name)));
+    if !full {
+        let mut sorted: Vec<(&String, &usize)> = names.iter().collect();
+        sorted.sort_by_key(|(_, index)| **index);
+        let known = || sorted.iter().map(|(name, _)| name.as_str());
+        one.hint = Diagnostic::suggest(name, known()).map(|name| format!("did you mean `{name}`?"));
+        one.legal = known().take(LISTED).map(str::to_owned).collect();
+        if names.is_empty() {
+            one.hint = Some("the file has no upstreams: write them under `upstreams`".to_owned());
+        }
+    }
+    None
+}
+
+/// `strip_prefix` or `rewrite`.
+fn rewrite(d: &mut Decoder<'_>, fields: &Fields<'_>, path: Option<&PathMatch>) -> Option<Rewrite> {
+    let strip = fields.parsed(d, "strip_prefix", |text| match pattern::path(text) {
+        Ok(PathMatch::Exact(prefix)) if prefix.len() > 1 => {
+            Ok(prefix.strip_suffix('/').map_or(prefix.clone(), str::to_owned))
+        }
+        _ => {
+            Err(Complaint::new(format!("expected a path such as `/v1`, found `{}`", shorten(text))))
+        }
+    });
+    let template = fields.at(d, "rewrite", |d, node| {
+        let text = d.text(node, "a path with placeholders such as `/new/{id}/{**}`")?;
+        if !text.starts_with('/') {
+            d.report.error(node.span, "the new path must begin with `/`");
+            return None;
+        }
+        placeholders(d, node, text, path, &[])
+    });
+    match (fields.entry("strip_prefix"), fields.entry("rewrite")) {
+        (None, None) => Some(Rewrite::Keep),
+        (Some(_), None) => strip.map(Rewrite::StripPrefix),
+        (None, Some(_)) => template.flatten().map(Rewrite::Template),
+        (Some(_), Some(entry)) => {
+            let what = "`rewrite` and `strip_prefix` exclude each other";
+            d.report.error(entry.key.span, what).hint =
+                Some("`rewrite: /{**}` drops the prefix of a `/prefix/**` as well".to_owned());
+            None
+        }
+    }
+}
+
+/// A template whose names the match, or `more`, defines.
+fn placeholders(
+    d: &mut Decoder<'_>,
+    node: &Node,
+    text: &str,
+    path: Option<&PathMatch>,
+    more: &[&str],
+) -> Option<Vec<Piece>> {
+    let pieces = match pattern::template(text) {
+        Ok(pieces) => pieces,
+        Err(complaint) => {
+            d.complain(node.span, text, complaint);
+            return None;
+        }
+    };
+    let named = pattern::names(path?);
+    let mut good = true;
+    for piece in &pieces {
+        let Piece::Param(name) = piece else { continue };
+        if named.contains(name) || more.contains(&name.as_str()) {
+            continue;
+        }
+        good = false;
+        let known = named.iter().map(String::as_str).chain(more.iter().copied());
+        let legal: Vec<String> = known.clone().map(|name| format!("{{{name}}}")).collect();
+        let hint = match Diagnostic::suggest(name, known) {
+            Some(name) => Some(format!("did you mean `{{{name}}}`?")),
+            None if name == "**" => {
+                Some("`{**}` is what a `/**` at the end of the path took".to_owned())
+            }
+            None if legal.is_empty() => Some("`match.path` names nothing".to_owned()),
+            None => None,
+        };
+        let braced = format!("{{{name}}}");
+        let offset = text.find(&braced).unwrap_or_default();
+        let span = d.report.source.part(node.span, text, offset, braced.len());
+        let one = d.report.error(span, format!("`{braced}` is not defined by `match.path`"));
+        one.hint = hint;
+        one.legal = legal;
+    }
+    good.then_some(pieces)
+}
+
+fn redirect(d: &mut Decoder<'_>, node: &Node, path: Option<&PathMatch>) -> Option<Redirect> {
+    const NAMES: [&str; 4] = ["scheme", "host", "path", "query"];
+    let target = |d: &mut Decoder<'_>, node: &Node| {
+        let text = d.text(node, "a URL or path with placeholders")?;
+        let begins = ["/", "http://", "https://", "{"].iter().any(|start| text.starts_with(start));
+        if !begins {
+            let what = format!("expected a URL or a path, found `{}`", shorten(text));
+            d.report.error(node.span, what).hint =
+                Some("such as `https://example.com{path}`".to_owned());
+            return None;
+        }
+        placeholders(d, node, text, path, &NAMES)
+    };
+    if let Value::Text(_) = &node.value {
+        return Some(Redirect { to: target(d, node)?, status: StatusCode::PERMANENT_REDIRECT });
+    }
+    let fields = Fields::open(d, node, "routes[].redirect");
+    let to = fields.at(d, "to", target);
+    if to.is_none() {
+        fields.missing(d, "to", "such as `to: https://example.com{path}`");
+    }
+    let status = fields.choice(d, "status").parse().ok();
+    fields.finish();
+    Some(Redirect { to: to.flatten()?, status: status? })
+}
+
+fn respond(d: &mut Decoder<'_>, node: &Node) -> Option<Respond> {
+    let fields = match &node.value {
+        Value::Text(text) => {
+            let key =
+                defaults::section("routes[].respond").iter().find(|key| key.name() == "status")?;
+            let what = "a status from 200 to 599, or `{ status, body, headers }`";
+            let Kind::Count(min, max) = key.kind else { return None };
+            let status =
+                text.parse().ok().filter(|status| (min..=max).contains(&u64::from(*status)));
+            let Some(status) = status.and_then(|status: u16| StatusCode::from_u16(status).ok())
+            else {
+                d.mismatch(node, what);
+                return None;
+            };
+            return Some(Respond { status, body: String::new(), headers: Vec::new() });
+        }
+        _ => Fields::open(d, node, "routes[].respond"),
+    };
+    let status = fields.count(d, "status");
+    let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let body = fields.parsed(d, "body", |text| match text.len() {
+        0..=BODY_MAX => Ok(text.to_owned()),
+        _ => Err(Complaint::new("a fixed body has at most 1MiB")),
+    });
+    let mut headers = header::pairs(d, &fields, "headers");
+    fields.finish();
+    let (status, body) = (status?, body?);
+    let bodiless = matches!(
+        status,
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+    );
+    if let (true, false, Some(node)) = (bodiless, body.is_empty(), fields.node("body")) {
+        d.report
+            .error(node.span, format!("a response with status {} has no body", status.as_u16()));
+    }
+    if !body.is_empty() && !headers.iter().any(|(name, _)| name == http::header::CONTENT_TYPE) {
+        let text = http::HeaderValue::from_static("text/plain; charset=utf-8");
+        headers.push((http::header::CONTENT_TYPE, text));
+    }
+    Some(Respond { status, body, headers })
+}
+
+fn set_host(text: &str) -> Result<String, Complaint> {
+    let authority = text.parse::<http::uri::Authority>().ok();
+    let plain = authority.filter(|authority| !authority.host().is_empty() && !text.contains('@'));
+    let uri = Uri::builder().scheme("http").path_and_query("/").authority(text).build();
+    match plain {
+        Some(_) if uri.is_ok() => Ok(text.to_ascii_lowercase()),
+        _ => {
+            let what = "expected a host name, maybe with a port";
+            Err(Complaint::new(format!("{what}, found `{}`", shorten(text))))
+        }
+    }
+}
+
+fn timeout(d: &mut Decoder<'_>, node: &Node) -> RouteTimeout {
+    if node.is_off() {
+        return defaults_of_timeout(Some(None));
+    }
+    if let Value::Text(_) = &node.value {
+        let keys = defaults::section("routes[].timeout");
+        let key = keys.iter().find(|key| key.name() == "total");
+        let total = key.and_then(|key| duration(d, node, key));
+        return defaults_of_timeout(total.map(Some));
+    }
+    let fields = Fields::open(d, node, "routes[].timeout");
+    let total = fields.duration_or_off(d, "total");
+    let mut read = defaults_of_timeout(Some(total));
+    let headers = fields.duration(d, "headers");
+    if let Some(node) = fields.node("headers") {
+        read.headers = headers;
+        if total.is_some_and(|total| total < headers) {
+            let what = "`headers` is above `total`, which ends the exchange first";
+            d.report.warn(node.span, what).hint = Some("lower it, or raise `total`".to_owned());
+        }
+    }
+    read.idle = fields.duration(d, "idle");
+    fields.finish();
+    read
+}
+
+/// The table's time-outs, with another `total`: `headers` never outlasts it.
+fn defaults_of_timeout(total: Option<Option<Duration>>) -> RouteTimeout {
+    let default = |name: &str| {
+        let key = defaults::section("routes[].timeout").iter().find(|key| key.name() == name);
+        key.and_then(|key| crate::units::duration(key.default_text()).ok()).unwrap_or_default()
+    };
+    let total = total.unwrap_or_else(|| Some(default("total")));
+    let headers = default("headers");
+    RouteTimeout {
+        headers: total.map_or(headers, |total| total.min(headers)),
+        total,
+        idle: default("idle"),
+    }
+}

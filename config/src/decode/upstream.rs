@@ -1,0 +1,169 @@
+//! `upstreams`.
+
+use std::collections::HashMap;
+
+use super::{Complaint, Decoder, Names, listener::pair, spot};
+use crate::{
+    address,
+    defaults::{ADDRESS, NAME},
+    fields::Fields,
+    model::{Address, Balance, ClientTls, Endpoint, Upstream, UpstreamLimits, UpstreamProtocol},
+    yaml::{Node, Value, Word, shorten},
+};
+
+/// Most upstreams.
+const UPSTREAMS: usize = 10_000;
+/// Most endpoints of an upstream.
+const ENDPOINTS: usize = 10_000;
+/// Longest name of anything, in bytes.
+const NAME_MAX: usize = 128;
+
+/// The upstreams, and every name that was written, the broken ones included, so that a route to
+/// a broken upstream is not blamed as well.
+pub(super) fn all(d: &mut Decoder<'_>, fields: &Fields<'_>) -> (Vec<Upstream>, Names) {
+    let mut names = Names::new();
+    let upstreams = fields.pairs(d, "upstreams", UPSTREAMS, |d, word, node| {
+        if let Err(complaint) = name(&word.text) {
+            d.complain(word.span, &word.text, complaint);
+        }
+        names.insert(word.text.clone(), names.len());
+        one(d, word, node)
+    });
+    (upstreams, names)
+}
+
+/// A name of an upstream or a route.
+pub(super) fn name(text: &str) -> Result<String, Complaint> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "_-./:".contains(c);
+    let complaint = || Complaint::new(format!("expected {NAME}, found `{}`", shorten(text)));
+    if text.is_empty() {
+        return Err(complaint());
+    }
+    if text.len() > NAME_MAX {
+        return Err(complaint().hint(format!("at most {NAME_MAX} characters")));
+    }
+    match text.char_indices().find(|(_, c)| !legal(*c)) {
+        Some((offset, c)) => Err(complaint().part(offset, c.len_utf8())),
+        None => Ok(text.to_owned()),
+    }
+}
+
+fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
+    let fields = Fields::open(d, node, "upstreams.*");
+    let endpoints = endpoints(d, &fields);
+    let balance = match fields.choice(d, "balance") {
+        "peak_ewma" => Balance::PeakEwma,
+        "least_request" => Balance::LeastRequest,
+        "round_robin" => Balance::RoundRobin,
+        "random" => Balance::Random,
+        _ => Balance::P2c,
+    };
+    let protocol = match fields.choice(d, "protocol") {
+        "h2" => UpstreamProtocol::H2,
+        "auto" => UpstreamProtocol::Auto,
+        _ => UpstreamProtocol::H1,
+    };
+    let tls = fields.at(d, "tls", tls).flatten();
+    if protocol == UpstreamProtocol::Auto
+        && tls.is_none()
+        && fields.node("tls").is_none_or(Node::is_off)
+    {
+        let span = fields.node("protocol").map_or(word.span, |node| node.span);
+        let hint = "write `tls: on`, or `protocol: h2` for HTTP/2 by prior knowledge";
+        d.report.error(span, "`protocol: auto` asks by ALPN and so needs `tls`").hint =
+            Some(hint.to_owned());
+    }
+    let bounds = fields.section(d, "limits", "upstreams.*.limits");
+    let limits = UpstreamLimits {
+        connections: bounds.count(d, "connections"),
+        requests: bounds.count(d, "requests"),
+        queue: bounds.count(d, "queue"),
+        queue_timeout: bounds.duration(d, "queue_timeout"),
+    };
+    bounds.finish();
+    let connect_timeout = fields.duration(d, "connect_timeout");
+    fields.finish();
+    let at = word.span.at();
+    let name = word.text.clone();
+    let endpoints = endpoints?;
+    Some(Upstream { at, name, endpoints, balance, protocol, tls, limits, connect_timeout })
+}
+
+fn endpoints(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Vec<Endpoint>> {
+    const EXAMPLE: &str = "such as `endpoints: [\"127.0.0.1:9001\"]`";
+    let Some(node) = fields.node("endpoints") else {
+        fields.at(d, "endpoints", |_, _| ());
+        if !fields.has_unbuilt("discovery") {
+            fields.missing(d, "endpoints", EXAMPLE);
+        }
+        return None;
+    };
+    let read =
+        |d: &mut Decoder<'_>, node: &Node| d.list(node, "a list of addresses", ENDPOINTS, endpoint);
+    let endpoints = fields.at(d, "endpoints", read).flatten()?;
+    if matches!(&node.value, Value::List(items) if items.is_empty()) {
+        d.report.error(node.span, "`endpoints` is empty").hint = Some(EXAMPLE.to_owned());
+    }
+    let mut seen: HashMap<&Address, u32> = HashMap::with_capacity(endpoints.len());
+    for endpoint in &endpoints {
+        if let Some(line) = seen.insert(&endpoint.address, endpoint.at.line) {
+            let what = format!("the upstream has the endpoint `{}` already", endpoint.address);
+            let hint = format!("first on line {line}; a greater share is a `weight`");
+            d.report.error(spot(endpoint.at), what).hint = Some(hint);
+        }
+    }
+    Some(endpoints)
+}
+
+fn endpoint(d: &mut Decoder<'_>, node: &Node) -> Option<Endpoint> {
+    let rooted = |d: &Decoder<'_>, address| match address {
+        Address::Unix(path) => Address::Unix(d.base.join(path)),
+        Address::Tcp(_) | Address::Name(..) => address,
+    };
+    let at = node.span.at();
+    if let Value::Text(_) = &node.value {
+        let address = d.parsed(node, ADDRESS, address::endpoint)?;
+        return Some(Endpoint { at, address: rooted(d, address), weight: 1, zone: None });
+    }
+    let fields = Fields::open(d, node, "upstreams.*.endpoints[]");
+    let address = fields.parsed(d, "address", address::endpoint);
+    if fields.node("address").is_none() {
+        fields.missing(d, "address", "such as `address: \"127.0.0.1:9001\"`");
+    }
+    let weight = fields.count(d, "weight");
+    let zone = fields.parsed(d, "zone", name);
+    fields.finish();
+    let at = fields.node("address").map_or(at, |address| address.span.at());
+    Some(Endpoint { at, address: rooted(d, address?), weight, zone })
+}
+
+fn tls(d: &mut Decoder<'_>, node: &Node) -> Option<ClientTls> {
+    let at = node.span.at();
+    if node.is_off() {
+        return None;
+    }
+    if node.is_on() {
+        return Some(ClientTls { at, server_name: None, ca: None, client: None, verify: true });
+    }
+    let fields = Fields::open(d, node, "upstreams.*.tls");
+    let server_name = fields.parsed(d, "server_name", |text| {
+        let numeric = text.parse::<std::net::IpAddr>().is_ok();
+        if numeric || address::is_host_name(text) {
+            return Ok(text.to_ascii_lowercase());
+        }
+        Err(Complaint::new(format!("expected a host name, found `{}`", shorten(text))))
+    });
+    let ca = fields.path(d, "ca");
+    let client = pair(d, &fields, node);
+    let verify = fields.flag(d, "verify");
+    if let (false, Some(verify)) = (verify, fields.entry("verify")) {
+        d.report
+            .warn(
+                verify.key.span,
+                "the endpoint's certificate is not verified: anyone on the way can read and answer",
+            )
+            .hint = Some("name the authority with `ca: ca.pem` instead".to_owned());
+    }
+    fields.finish();
+    Some(ClientTls { at, server_name, ca, client, verify })
+}

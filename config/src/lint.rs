@@ -1,0 +1,157 @@
+//! What a valid file probably does not mean.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{
+    decode::spot,
+    diagnostic::Report,
+    model::{Action, Address, Bind, Config, HostMatch, PathMatch, Route, RouteMatch, Segment},
+    units::show_size,
+};
+
+/// Warns about everything that is odd in a valid file.
+pub(crate) fn check(config: &Config, report: &mut Report<'_>) {
+    listeners(config, report);
+    limits(config, report);
+    unused(config, report);
+    shadowed(config, report);
+    loops(config, report);
+}
+
+fn listeners(config: &Config, report: &mut Report<'_>) {
+    let asks = |tls: &crate::model::ServerTls| tls.client_ca.is_some();
+    let guarded = config.listeners.iter().find(|one| one.tls.as_ref().is_some_and(asks));
+    for listener in &config.listeners {
+        if listener.trusted_hops > 0 && !listener.bind.is_local() && !listener.proxy_protocol {
+            let what = format!(
+                "whoever reaches `{}` past our proxies can forge X-Forwarded-For",
+                listener.bind
+            );
+            report.warn(spot(listener.at), what).hint =
+                Some("make sure that only they can connect".to_owned());
+        }
+        if let (Some(guarded), None, false) = (guarded, &listener.tls, listener.bind.is_local()) {
+            let what = format!(
+                "`{}` is clear and serves all that `{}` asks client certificates for",
+                listener.bind, guarded.bind
+            );
+            report.warn(spot(listener.at), what);
+        }
+        if let Bind::Any(port @ 1..) = listener.bind {
+            let same = |other: &&crate::model::Listener| matches!(&other.bind, Bind::Tcp(address) if address.port() == port);
+            if let Some(other) = config.listeners.iter().find(same) {
+                let what = format!("`{}` already covers `{}`", listener.bind, other.bind);
+                report.warn(spot(other.at), what).hint =
+                    Some("the more exact address gets its connections".to_owned());
+            }
+        }
+    }
+}
+
+fn limits(config: &Config, report: &mut Report<'_>) {
+    let limits = &config.limits;
+    if limits.h2_stream_window > limits.h2_connection_window {
+        let what = format!(
+            "`limits.h2.stream_window` ({}) is above `connection_window` ({})",
+            show_size(limits.h2_stream_window.into()),
+            show_size(limits.h2_connection_window.into())
+        );
+        report.warn(crate::source::Span::default(), what);
+    }
+}
+
+fn unused(config: &Config, report: &mut Report<'_>) {
+    let mut used = vec![false; config.upstreams.len()];
+    for route in &config.routes {
+        let Action::Forward(forward) = &route.action else { continue };
+        for (index, _) in &forward.split {
+            if let Some(used) = used.get_mut(*index) {
+                *used = true;
+            }
+        }
+    }
+    if config.routes.is_empty() {
+        report.warn(crate::source::Span::default(), "no routes: every request is answered 404");
+        return;
+    }
+    for (upstream, _) in config.upstreams.iter().zip(&used).filter(|(_, used)| !**used) {
+        let what = format!("no route uses the upstream `{}`", upstream.name);
+        report.warn(spot(upstream.at), what);
+    }
+}
+
+/// Earlier routes of the same host and path that a route is compared with.
+const COMPARED: usize = 64;
+
+/// Routes that an earlier one of the same host and path leaves nothing to.
+///
+/// Of different paths the longer one comes first, so only equal ones can hide each other.
+fn shadowed(config: &Config, report: &mut Report<'_>) {
+    let mut groups: HashMap<(&HostMatch, String), Vec<&Route>> = HashMap::new();
+    for route in &config.routes {
+        let path = canonical(&route.matches.path);
+        let group = groups.entry((&route.matches.host, path)).or_default();
+        let first = group.iter().take(COMPARED).find(|one| covers(&one.matches, &route.matches));
+        if let Some(first) = first {
+            let what = format!(
+                "`{}` is never reached: `{}` on line {} takes all that it would take",
+                route.name, first.name, first.at.line
+            );
+            report.warn(spot(route.at), what).hint = Some(
+                "routes of the same host and path are tried in the order of the file".to_owned(),
+            );
+        }
+        group.push(route);
+    }
+}
+
+/// The path with its names forgotten: `/users/{id}` and `/users/{name}` take the same.
+fn canonical(path: &PathMatch) -> String {
+    match path {
+        PathMatch::Template { segments, .. } => {
+            let anonymous = segments.iter().map(|segment| match segment {
+                Segment::Literal(text) => Segment::Literal(text.clone()),
+                Segment::Param(_) => Segment::Param("p".to_owned()),
+            });
+            let rest = matches!(path, PathMatch::Template { rest: true, .. });
+            crate::pattern::show_path(&PathMatch::Template { segments: anonymous.collect(), rest })
+        }
+        PathMatch::Exact(_) | PathMatch::Prefix(_) | PathMatch::Regex(_) => {
+            crate::pattern::show_path(path)
+        }
+    }
+}
+
+/// Whether one takes all that the other takes, host and path being equal.
+fn covers(one: &RouteMatch, other: &RouteMatch) -> bool {
+    let methods = one.methods.is_empty()
+        || (!other.methods.is_empty() && other.methods.iter().all(|m| one.methods.contains(m)));
+    methods
+        && one.headers.iter().all(|condition| other.headers.contains(condition))
+        && one.query.iter().all(|condition| other.query.contains(condition))
+}
+
+/// Endpoints that are addresses of the gateway itself.
+fn loops(config: &Config, report: &mut Report<'_>) {
+    let mut ours = HashSet::new();
+    let mut every = HashSet::new();
+    for listener in &config.listeners {
+        match &listener.bind {
+            Bind::Tcp(address) => {
+                ours.insert(*address);
+            }
+            Bind::Any(port) => {
+                every.insert(*port);
+            }
+            Bind::Unix(_) => {}
+        }
+    }
+    for endpoint in config.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
+        let Address::Tcp(address) = &endpoint.address else { continue };
+        let any = address.ip().is_loopback() && every.contains(&address.port());
+        if any || ours.contains(address) {
+            let what = format!("`{address}` is a listener of this gateway: requests go in circles");
+            report.warn(spot(endpoint.at), what);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Why a request did not get its upstream's answer: one closed enum, one disposition for each.
+//!
+//! Four readers share the [`Disposition`]: the client (status, Proxy-Status, Retry-After), the retry
+//! policy, the metrics and the access log. `docs/errors.md` lists every row; a test compares.
+
+use std::{fmt, fmt::Write as _};
+
+use http::HeaderValue;
+
+mod disposition;
+#[cfg(test)]
+mod tests;
+
+pub use disposition::{Disposition, Retry, Side};
+
+/// Everything that can go wrong with a request, as far as a client or an operator profits from
+/// telling it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Error {
+    /// The request is malformed.
+    BadRequest(Reason),
+    /// The request's body is longer than `limits.body`.
+    BodyTooLarge,
+    /// The request target alone exceeds `limits.headers.bytes`.
+    UriTooLong,
+    /// The request's head exceeds `limits.headers`, in bytes or in fields.
+    HeadersTooLarge,
+    /// The client took too long to send the head or a piece of the body.
+    RequestTimeout,
+    /// `Expect` holds something other than `100-continue`.
+    ExpectationFailed,
+    /// The connection does not serve this host (RFC 9110, 15.5.20).
+    Misdirected,
+    /// The request needs a transfer coding that the gateway does not know (RFC 9112, 6.1).
+    NotImplemented,
+    /// No route takes the request.
+    NoRoute,
+    /// TRACE, CONNECT, or a method that no route takes at this path.
+    MethodNotAllowed,
+    /// A rule forbids the request.
+    Denied,
+    /// The gateway itself is at a limit.
+    Overloaded,
+    /// The gateway is about to stop and takes no more requests.
+    Draining,
+    /// No endpoint of the upstream is healthy, or there is none.
+    NoEndpoint,
+    /// The upstream's connections, requests and queue are at their limits.
+    UpstreamBusy,
+    /// The request waited `queue_timeout` for its turn.
+    QueueTimeout,
+    /// The endpoint's name could not be looked up.
+    LookupFailed,
+    /// The endpoint refused the connection.
+    ConnectRefused,
+    /// No connection within `connect_timeout`.
+    ConnectTimeout,
+    /// The connection failed for another reason: no way there, no free port, no such socket.
+    ConnectFailed,
+    /// The TLS handshake with the endpoint failed.
+    UpstreamTls,
+    /// The endpoint's certificate is not one to trust.
+    UpstreamCertificate,
+    /// The endpoint said that it did not look at the request (REFUSED_STREAM, or beyond GOAWAY).
+    UpstreamRefused,
+    /// The connection broke before the response's head.
+    UpstreamReset {
+        /// Whether the connection had served another request before.
+        reused: bool,
+    },
+    /// What the endpoint sent is not a valid response.
+    UpstreamGarbage,
+    /// The response's head is longer than the gateway takes.
+    UpstreamHeadersTooLarge,
+    /// The endpoint switched protocols unasked, or to another one than was asked for.
+    UpgradeFailed,
+    /// No response head within the route's `timeout.headers`.
+    HeadersTimeout,
+    /// The route's `timeout.total` is over.
+    DeadlinePassed,
+    /// The response's body ended early or broke its framing.
+    UpstreamBodyBroken,
+    /// No piece of the response's body within the route's `timeout.idle`.
+    UpstreamBodyTimeout,
+    /// The client went away before the response was complete.
+    ClientGone,
+    /// A state that the gateway's code holds to be impossible.
+    Bug,
+}
+
+/// What is wrong with a malformed request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The head is not HTTP.
+    Syntax,
+    /// The request target has a form that does not go with the method, or forbidden characters.
+    Target,
+    /// No Host field and no authority.
+    HostMissing,
+    /// More than one Host field.
+    HostRepeated,
+    /// The host is not one by RFC 3986, carries user information or an impossible port.
+    Host,
+    /// Content-Length is not a number.
+    ContentLength,
+    /// More than one Content-Length.
+    ContentLengthRepeated,
+    /// Transfer-Encoding is malformed, repeated, or in a version that has none.
+    TransferEncoding,
+    /// Both Transfer-Encoding and Content-Length.
+    Framing,
+    /// A field name with forbidden characters.
+    FieldName,
+    /// A field value with forbidden characters.
+    FieldValue,
+    /// A field that belongs to an HTTP/1 connection, in HTTP/2.
+    ConnectionField,
+    /// The body's framing is broken, or it is shorter or longer than announced.
+    Body,
+}
+
+impl Error {
+    /// Name in metrics and docs: the variant in snake case.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "bad_request",
+            Self::BodyTooLarge => "body_too_large",
+            Self::UriTooLong => "uri_too_long",
+            Self::HeadersTooLarge => "headers_too_large",
+            Self::RequestTimeout => "request_timeout",
+            Self::ExpectationFailed => "expectation_failed",
+            Self::Misdirected => "misdirected",
+            Self::NotImplemented => "not_implemented",
+            Self::NoRoute => "no_route",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Denied => "denied",
+            Self::Overloaded => "overloaded",
+            Self::Draining => "draining",
+            Self::NoEndpoint => "no_endpoint",
+            Self::UpstreamBusy => "upstream_busy",
+            Self::QueueTimeout => "queue_timeout",
+            Self::LookupFailed => "lookup_failed",
+            Self::ConnectRefused => "connect_refused",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::ConnectFailed => "connect_failed",
+            Self::UpstreamTls => "upstream_tls",
+            Self::UpstreamCertificate => "upstream_certificate",
+            Self::UpstreamRefused => "upstream_refused",
+            Self::UpstreamReset { .. } => "upstream_reset",
+            Self::UpstreamGarbage => "upstream_garbage",
+            Self::UpstreamHeadersTooLarge => "upstream_headers_too_large",
+            Self::UpgradeFailed => "upgrade_failed",
+            Self::HeadersTimeout => "headers_timeout",
+            Self::DeadlinePassed => "deadline_passed",
+            Self::UpstreamBodyBroken => "upstream_body_broken",
+            Self::UpstreamBodyTimeout => "upstream_body_timeout",
+            Self::ClientGone => "client_gone",
+            Self::Bug => "bug",
+        }
+    }
+
+    /// Body of the response: `502 connection refused by the upstream (UF)` and a line's end.
+    pub fn problem(&self) -> String {
+        let Disposition { status, flag, .. } = self.disposition();
+        format!("{} {self} ({flag})\n", status.as_u16())
+    }
+
+    /// Value of Proxy-Status (RFC 9209) for a response that the gateway made itself; `name` is what
+    /// the gateway calls itself, a token.
+    pub fn proxy_status_value(&self, name: &str) -> HeaderValue {
+        let mut value = String::with_capacity(name.len() + 48);
+        value.push_str(name);
+        if let Some(error) = self.proxy_status() {
+            value.push_str("; error=");
+            value.push_str(error);
+        }
+        if let Self::BadRequest(reason) = self {
+            // Writing to a String cannot fail.
+            let _ = write!(value, "; details=\"{reason}\"");
+        }
+        HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("weir"))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BadRequest(reason) => return write!(f, "bad request: {reason}"),
+            Self::BodyTooLarge => "the request's body is too large",
+            Self::UriTooLong => "the request target is too long",
+            Self::HeadersTooLarge => "the request's header fields are too large or too many",
+            Self::RequestTimeout => "the request took too long to arrive",
+            Self::ExpectationFailed => "the request expects something other than 100-continue",
+            Self::Misdirected => "this connection does not serve the requested host",
+            Self::NotImplemented => "the request's transfer coding is not implemented",
+            Self::NoRoute => "no route takes this request",
+            Self::MethodNotAllowed => "this method is not allowed here",
+            Self::Denied => "the request is denied",
+            Self::Overloaded => "the gateway is at its limits",
+            Self::Draining => "the gateway is shutting down",
+            Self::NoEndpoint => "no healthy endpoint in the upstream",
+            Self::UpstreamBusy => "the upstream is at its limits",
+            Self::QueueTimeout => "no free place in the upstream in time",
+            Self::LookupFailed => "the upstream's name could not be looked up",
+            Self::ConnectRefused => "connection refused by the upstream",
+            Self::ConnectTimeout => "no connection to the upstream in time",
+            Self::ConnectFailed => "no connection to the upstream",
+            Self::UpstreamTls => "the TLS handshake with the upstream failed",
+            Self::UpstreamCertificate => "the upstream's certificate was not accepted",
+            Self::UpstreamRefused => "the upstream refused the request unseen",
+            Self::UpstreamReset { reused: true } => "the upstream closed a kept connection",
+            Self::UpstreamReset { reused: false } => {
+                "the upstream closed the connection before it answered"
+            }
+            Self::UpstreamGarbage => "the upstream's response is invalid",
+            Self::UpstreamHeadersTooLarge => "the upstream's response header is too large",
+            Self::UpgradeFailed => "the upstream switched protocols unasked",
+            Self::HeadersTimeout => "the upstream did not answer in time",
+            Self::DeadlinePassed => "the time for this request is over",
+            Self::UpstreamBodyBroken => "the upstream's response is incomplete",
+            Self::UpstreamBodyTimeout => "the upstream's response stalled",
+            Self::ClientGone => "the client went away",
+            Self::Bug => "internal error of the gateway",
+        })
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Syntax => "not HTTP",
+            Self::Target => "invalid request target",
+            Self::HostMissing => "no host",
+            Self::HostRepeated => "several Host fields",
+            Self::Host => "invalid host",
+            Self::ContentLength => "invalid Content-Length",
+            Self::ContentLengthRepeated => "several Content-Length values",
+            Self::TransferEncoding => "invalid Transfer-Encoding",
+            Self::Framing => "both Transfer-Encoding and Content-Length",
+            Self::FieldName => "invalid field name",
+            Self::FieldValue => "invalid field value",
+            Self::ConnectionField => "connection-specific field in HTTP/2",
+            Self::Body => "invalid body",
+        })
+    }
+}

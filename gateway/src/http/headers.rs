@@ -1,0 +1,161 @@
+//! What happens to header fields on their way through.
+//!
+//! Towards the upstream: [`receive`] once a request, then the route's [`Edits`], then
+//! [`prepare_upstream`] once an attempt. Towards the client: [`relay`] for a response of the
+//! upstream, then the route's [`Edits`]. Trailers of either direction pass [`filter_trailers`].
+//!
+//! Everything is edited in place; what is the same for a connection comes ready in a [`Peer`].
+
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request};
+use smallvec::SmallVec;
+
+mod edits;
+mod forwarded;
+mod framing;
+mod identity;
+mod response;
+mod trailers;
+
+#[cfg(test)]
+mod tests;
+
+pub use edits::Edits;
+pub use forwarded::Peer;
+pub use framing::{Outbound, prepare_upstream};
+pub use response::relay;
+pub use trailers::filter_trailers;
+
+/// Names that the `http` crate has no constants for.
+pub mod name {
+    use http::HeaderName;
+
+    /// Identity of a request, in both directions.
+    pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    /// Addresses the request came through, the client's first.
+    pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    /// Host the client asked for.
+    pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+    /// Scheme the client used.
+    pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+    /// W3C Trace Context: ids of the trace and of the caller's span.
+    pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+    /// W3C Trace Context: what vendors add.
+    pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+    /// Why the gateway answered itself (RFC 9209).
+    pub static PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+}
+
+/// What the fields of a request said before they were edited.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// The client's address by the connection or, with trusted hops, by X-Forwarded-For; `None` on
+    /// a Unix socket where no hop names one.
+    pub client: Option<std::net::IpAddr>,
+    /// Identity of the request, as it goes upstream and back to the client.
+    pub request_id: HeaderValue,
+    /// Whether the client reads trailers (`TE: trailers`).
+    pub trailers: bool,
+}
+
+/// Makes a checked request the gateway's own: what belongs to the client's connection goes, and
+/// what the gateway vouches for (Via, X-Forwarded-*, x-request-id, traceparent) is set.
+///
+/// Dropped are hop-by-hop fields, those that Connection nominates, Expect (the gateway answers it),
+/// Proxy-Authorization, `Proxy` (CGI backends take it for HTTP_PROXY), Forwarded (the gateway
+/// speaks X-Forwarded-* instead), and without trusted hops every other X-Forwarded-* and X-Real-IP.
+pub fn receive(parts: &mut request::Parts, peer: &Peer, rng: &mut fastrand::Rng) -> Received {
+    let headers = &mut parts.headers;
+    let trailers = headers
+        .get_all(header::TE)
+        .iter()
+        .any(|te| te.as_bytes().split(|b| *b == b',').any(|coding| is_word(coding, b"trailers")));
+    let mut doomed = Doomed::new();
+    for name in headers.keys() {
+        let text = name.as_str();
+        let dropped = is_hop_by_hop(text)
+            || matches!(text, "expect" | "proxy-authorization" | "proxy" | "forwarded")
+            || (!peer.trusts() && (text.starts_with("x-forwarded-") || text == "x-real-ip"));
+        if dropped {
+            doomed.push(name.clone());
+        }
+    }
+    nominate(headers, &mut doomed);
+    remove_all(headers, &doomed);
+    let client = forwarded::stamp(headers, peer);
+    let request_id = identity::stamp(headers, peer.trusts(), rng);
+    identity::check_trace(headers);
+    headers.append(header::VIA, via(parts.version));
+    Received { client, request_id, trailers }
+}
+
+type Doomed = SmallVec<[HeaderName; 8]>;
+
+fn remove_all(headers: &mut HeaderMap, doomed: &Doomed) {
+    for name in doomed {
+        headers.remove(name);
+    }
+}
+
+/// Fields that belong to one connection (RFC 9110, 7.6.1), whether Connection names them or not.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "upgrade"
+            | "http2-settings"
+            | "transfer-encoding"
+    )
+}
+
+/// Adds what Connection nominates, but for what frames, routes or vouches: those a peer has no
+/// business to take away (RFC 9110, 7.6.1: only fields of the connection may be nominated).
+fn nominate(headers: &HeaderMap, doomed: &mut Doomed) {
+    for value in headers.get_all(header::CONNECTION) {
+        for option in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+            // What nearly every message says, before a name is parsed.
+            if option.eq_ignore_ascii_case(b"keep-alive") || option.eq_ignore_ascii_case(b"close") {
+                continue;
+            }
+            if let Ok(name) = HeaderName::from_bytes(option)
+                && !is_protected(name.as_str())
+            {
+                doomed.push(name);
+            }
+        }
+    }
+}
+
+fn is_protected(name: &str) -> bool {
+    matches!(
+        name,
+        "host"
+            | "content-length"
+            | "content-type"
+            | "content-encoding"
+            | "authorization"
+            | "cache-control"
+            | "set-cookie"
+            | "via"
+            | "x-real-ip"
+            | "x-request-id"
+    ) || name.starts_with("x-forwarded-")
+}
+
+/// The gateway's entry in Via for a message that came by `version` (RFC 9110, 7.6.3).
+fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_09 | Version::HTTP_10 => "1.0 weir",
+        Version::HTTP_2 => "2 weir",
+        Version::HTTP_3 => "3 weir",
+        _ => "1.1 weir",
+    })
+}
+
+/// Whether an item of a list is this word, whatever its parameters.
+fn is_word(item: &[u8], word: &[u8]) -> bool {
+    let name = item.split(|b| *b == b';').next().unwrap_or_default();
+    name.trim_ascii().eq_ignore_ascii_case(word)
+}

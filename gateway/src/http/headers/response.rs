@@ -1,0 +1,98 @@
+//! A response on its way to the client.
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, response::Parts};
+
+use super::{Doomed, is_hop_by_hop, name, nominate, remove_all, via};
+use crate::error::Error;
+
+/// Makes an upstream's response head the gateway's own.
+///
+/// Refuses what would frame differently for the client than it did for the gateway, and a 101 that
+/// was not asked for (`websocket`). Drops hop-by-hop fields, those that Connection nominates,
+/// Proxy-Authenticate, and Alt-Svc, which speaks of the upstream's own ports. Keeps Proxy-Status
+/// of proxies behind the gateway (RFC 9209, 2: those nearer to the client only append). Adds Via
+/// and the request's id. Trailer stays, for it tells what comes.
+///
+/// # Errors
+/// [`Error::UpstreamGarbage`], [`Error::UpgradeFailed`].
+pub fn relay(
+    parts: &mut Parts,
+    method: &Method,
+    websocket: bool,
+    request_id: &HeaderValue,
+) -> Result<(), Error> {
+    check_framing(parts, method)?;
+    let switching = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+    if switching && !(websocket && accepts_websocket(&parts.headers)) {
+        return Err(Error::UpgradeFailed);
+    }
+    let headers = &mut parts.headers;
+    let mut doomed = Doomed::new();
+    for name in headers.keys() {
+        let text = name.as_str();
+        if is_hop_by_hop(text)
+            || matches!(text, "proxy-authenticate" | "proxy-authentication-info" | "alt-svc")
+        {
+            doomed.push(name.clone());
+        }
+    }
+    nominate(headers, &mut doomed);
+    remove_all(headers, &doomed);
+    if switching {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    headers.append(header::VIA, via(parts.version));
+    headers.insert(&name::X_REQUEST_ID, request_id.clone());
+    Ok(())
+}
+
+/// hyper reads codings that do not end in `chunked` up to the connection's end and keeps
+/// Content-Lengths as they came; h2 keeps them too.
+fn check_framing(parts: &mut Parts, method: &Method) -> Result<(), Error> {
+    let headers = &mut parts.headers;
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coded = match (codings.next(), codings.next()) {
+        (None, _) => false,
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
+        _ => return Err(Error::UpstreamGarbage),
+    };
+    let bodiless = parts.status.is_informational() || parts.status == StatusCode::NO_CONTENT;
+    if coded || bodiless {
+        // RFC 9112, 6.3: chunked wins and the length must not go on; RFC 9110, 8.6: none in 204.
+        headers.remove(header::CONTENT_LENGTH);
+        return Ok(());
+    }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return Ok(()) };
+    let digits = |value: &HeaderValue| {
+        (1..=19).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_digit)
+    };
+    let (mut repeated, mut valid) = (false, digits(first));
+    for other in lengths {
+        repeated = true;
+        valid &= other == first;
+    }
+    if !valid {
+        // An answer to HEAD or a 304 has no body that a length could misplace.
+        if *method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED {
+            headers.remove(header::CONTENT_LENGTH);
+            return Ok(());
+        }
+        return Err(Error::UpstreamGarbage);
+    }
+    if repeated {
+        let first = first.clone();
+        headers.insert(header::CONTENT_LENGTH, first);
+    }
+    Ok(())
+}
+
+fn accepts_websocket(headers: &HeaderMap) -> bool {
+    let holds = |name, token: &[u8]| {
+        headers.get_all(name).iter().any(|value| {
+            value.as_bytes().split(|b| *b == b',').any(|item| super::is_word(item, token))
+        })
+    };
+    holds(header::CONNECTION, b"upgrade") && holds(header::UPGRADE, b"websocket")
+}

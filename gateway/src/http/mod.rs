@@ -1,0 +1,3 @@
+//! What the gateway knows of HTTP messages, whatever their version.
+
+pub mod path;

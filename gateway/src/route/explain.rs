@@ -1,0 +1,150 @@
+//! Why a route took a request, in words: for `weir route`.
+
+use std::ops::ControlFlow;
+
+use http::{HeaderMap, HeaderName, Method};
+use weir_config::model::{HostMatch, PathMatch, Segment, ValueMatch};
+
+use super::condition::{Conditions, MethodSet, Verdict};
+use super::matcher::{Compiled, Found, Matched, Matcher};
+use super::table::Spans;
+
+/// A look-up with its reasons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// What [`Matcher::find`] answers.
+    pub found: Found,
+    /// The rules of the route that was found.
+    pub why: Option<Why>,
+    /// More specific routes of the same host and path whose other conditions failed, in the order
+    /// in which they were tried.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// The rules by which a route took a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    /// Such as `host *.example.com`.
+    pub host: String,
+    /// Such as `path /users/{id}`.
+    pub path: String,
+    /// Such as `method GET, POST`, `header x-beta = 1`, `query v ~ ^[0-9]+$`.
+    pub conditions: Vec<String>,
+    /// Names and values of the path's parameters.
+    pub params: Vec<(String, String)>,
+}
+
+/// A route that did not take a request although host and path match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Index into [`weir_config::model::Config::routes`].
+    pub route: usize,
+    /// The first condition that failed.
+    pub failed: Failed,
+}
+
+/// A condition that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failed {
+    /// The method is none of these.
+    Method(MethodSet),
+    /// No such field, or not with such a value.
+    Header(HeaderName),
+    /// No such parameter, or not with such a value.
+    Query(String),
+}
+
+impl Matcher {
+    /// Does what [`Matcher::find`] does and tells why; allocates freely.
+    pub fn explain(
+        &self,
+        host: &str,
+        path: &str,
+        query: Option<&str>,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Explanation {
+        let mut passed_over = Vec::new();
+        let mut allow = MethodSet::default();
+        let taken = self.walk(host, path, |route, spans| {
+            let conditions = &self.compiled(route).conditions;
+            let failed = match conditions.check(query, method, headers) {
+                Verdict::Holds => {
+                    return ControlFlow::Break(Matched { route, spans: Spans::from_slice(spans) });
+                }
+                Verdict::Method => {
+                    allow.extend(&conditions.methods);
+                    Failed::Method(conditions.methods.clone())
+                }
+                Verdict::Header(index) => Failed::Header(conditions.headers[index].0.clone()),
+                Verdict::Query(index) => Failed::Query(conditions.query[index].0.clone()),
+            };
+            passed_over.push(PassedOver { route, failed });
+            ControlFlow::Continue(())
+        });
+        let found = match taken {
+            ControlFlow::Break(matched) => Found::Route(matched),
+            ControlFlow::Continue(()) if allow.is_empty() => Found::NotFound,
+            ControlFlow::Continue(()) => Found::MethodNotAllowed(allow),
+        };
+        let why = match &found {
+            Found::Route(matched) => Some(Why::new(self.compiled(matched.route), matched, path)),
+            Found::MethodNotAllowed(_) | Found::NotFound => None,
+        };
+        Explanation { found, why, passed_over }
+    }
+}
+
+impl Why {
+    fn new(route: &Compiled, matched: &Matched, path: &str) -> Self {
+        let value =
+            |(name, span): (&Box<str>, &super::Span)| (name.to_string(), span.of(path).to_owned());
+        Self {
+            host: describe_host(&route.host),
+            path: describe_path(&route.path),
+            conditions: describe_conditions(&route.conditions),
+            params: route.params.iter().zip(&matched.spans).map(value).collect(),
+        }
+    }
+}
+
+fn describe_host(host: &HostMatch) -> String {
+    match host {
+        HostMatch::Any => "any host".to_owned(),
+        HostMatch::Exact(name) => format!("host {name}"),
+        HostMatch::Wildcard(suffix) => format!("host *{suffix}"),
+    }
+}
+
+fn describe_path(path: &PathMatch) -> String {
+    match path {
+        PathMatch::Exact(path) => format!("path {path}"),
+        PathMatch::Prefix(prefix) => format!("path {prefix}/**"),
+        PathMatch::Template { segments, rest } => {
+            let segments = segments.iter().map(|segment| match segment {
+                Segment::Literal(text) => format!("/{text}"),
+                Segment::Param(name) => format!("/{{{name}}}"),
+            });
+            format!("path {}{}", segments.collect::<String>(), if *rest { "/**" } else { "" })
+        }
+        PathMatch::Regex(regex) => format!("path ~ {regex}"),
+    }
+}
+
+fn describe_conditions(conditions: &Conditions) -> Vec<String> {
+    let methods: Vec<&str> = conditions.methods.iter().map(Method::as_str).collect();
+    let methods = (!methods.is_empty()).then(|| format!("method {}", methods.join(", ")));
+    let headers = conditions.headers.iter();
+    let headers = headers.map(|(name, value)| format!("header {name}{}", describe_value(value)));
+    let query = conditions.query.iter();
+    let query = query.map(|(name, value)| format!("query {name}{}", describe_value(value)));
+    methods.into_iter().chain(headers).chain(query).collect()
+}
+
+fn describe_value(value: &ValueMatch) -> String {
+    match value {
+        ValueMatch::Exact(text) => format!(" = {text}"),
+        ValueMatch::Present => String::new(),
+        ValueMatch::Regex(regex) => format!(" ~ {regex}"),
+    }
+}

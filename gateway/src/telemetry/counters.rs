@@ -1,0 +1,251 @@
+//! Counters of one worker: plain loads and stores, no read-modify-write, no sharing.
+//!
+//! A block (of a route, a listener, an endpoint) belongs to one worker thread, which alone writes
+//! it; the scrape reads it from another thread at any time. Two writers would lose counts, nothing
+//! worse.
+
+use std::{
+    ops::AddAssign,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// Upper bounds of the duration buckets in nanoseconds; one bucket more holds what is longer.
+pub const DURATION_BOUNDS_NANOS: [u64; 16] = [
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_500_000_000,
+    10_000_000_000,
+    60_000_000_000,
+];
+const BUCKETS: usize = DURATION_BOUNDS_NANOS.len() + 1;
+
+/// A number that one thread writes and all may read.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Zero.
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Takes `n` away: for gauges. One worker's part may be below zero, the sum is not.
+    pub fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
+    /// The number.
+    pub fn value(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// How one request went, for its route's counters.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Exchange {
+    /// Status of the response, 100 to 599; anything else counts for no class.
+    pub status: u16,
+    /// Index into the error names that the registry was built with, when the gateway answered
+    /// itself or cut the exchange off.
+    pub error: Option<usize>,
+    /// Bytes of the request's body.
+    pub request_bytes: u64,
+    /// Bytes of the response's body.
+    pub response_bytes: u64,
+    /// From the request's head to the response's end.
+    pub duration_nanos: u64,
+}
+
+/// One worker's counters of one route towards one upstream.
+#[derive(Debug)]
+pub struct RouteCounters {
+    classes: [Count; 5],
+    request_bytes: Count,
+    response_bytes: Count,
+    duration_sum: Count,
+    durations: [Count; BUCKETS],
+    errors: Box<[Count]>,
+}
+
+impl RouteCounters {
+    /// Zeroes, for as many errors as have names.
+    pub(super) fn new(errors: usize) -> Self {
+        Self {
+            classes: [const { Count::new() }; 5],
+            request_bytes: Count::new(),
+            response_bytes: Count::new(),
+            duration_sum: Count::new(),
+            durations: [const { Count::new() }; BUCKETS],
+            errors: (0..errors).map(|_| Count::new()).collect(),
+        }
+    }
+
+    /// Counts a request that is over.
+    pub fn record(&self, exchange: &Exchange) {
+        // Statuses below 100 wrap around and have no class either.
+        let class = usize::from(exchange.status / 100).wrapping_sub(1);
+        if let Some(class) = self.classes.get(class) {
+            class.add(1);
+        }
+        if let Some(error) = exchange.error.and_then(|index| self.errors.get(index)) {
+            error.add(1);
+        }
+        self.request_bytes.add(exchange.request_bytes);
+        self.response_bytes.add(exchange.response_bytes);
+        self.duration_sum.add(exchange.duration_nanos);
+        let longer = |bound: &u64| *bound < exchange.duration_nanos;
+        self.durations[DURATION_BOUNDS_NANOS.partition_point(longer)].add(1);
+    }
+
+    /// What was counted so far.
+    pub(super) fn totals(&self) -> RouteTotals {
+        RouteTotals {
+            classes: self.classes.each_ref().map(Count::value),
+            request_bytes: self.request_bytes.value(),
+            response_bytes: self.response_bytes.value(),
+            duration_sum: self.duration_sum.value(),
+            durations: self.durations.each_ref().map(Count::value),
+            errors: self.errors.iter().map(Count::value).collect(),
+        }
+    }
+}
+
+/// Sums over the workers' [`RouteCounters`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct RouteTotals {
+    pub(super) classes: [u64; 5],
+    pub(super) request_bytes: u64,
+    pub(super) response_bytes: u64,
+    pub(super) duration_sum: u64,
+    pub(super) durations: [u64; BUCKETS],
+    pub(super) errors: Vec<u64>,
+}
+
+impl AddAssign for RouteTotals {
+    fn add_assign(&mut self, other: Self) {
+        add_all(&mut self.classes, &other.classes);
+        self.request_bytes = self.request_bytes.wrapping_add(other.request_bytes);
+        self.response_bytes = self.response_bytes.wrapping_add(other.response_bytes);
+        self.duration_sum = self.duration_sum.wrapping_add(other.duration_sum);
+        add_all(&mut self.durations, &other.durations);
+        self.errors.resize(self.errors.len().max(other.errors.len()), 0);
+        add_all(&mut self.errors, &other.errors);
+    }
+}
+
+/// One worker's counters of one listener.
+#[derive(Debug, Default)]
+pub struct ListenerCounters {
+    /// Connections accepted.
+    pub accepted: Count,
+    /// Connections open: `add` upon accept, `sub` upon close.
+    pub open: Count,
+    /// Connections closed at once because of `limits.connections`.
+    pub refused: Count,
+    /// TLS handshakes that failed or timed out.
+    pub handshake_failures: Count,
+}
+
+/// One worker's counters of the connections to one endpoint.
+#[derive(Debug, Default)]
+pub struct EndpointCounters {
+    /// Connections open: `add` when established, `sub` when closed.
+    pub open: Count,
+    /// Connections that wait for a request: `add` upon check-in, `sub` upon check-out or close.
+    pub idle: Count,
+    /// Connections established.
+    pub connects: Count,
+    /// Connections that failed or timed out.
+    pub connect_failures: Count,
+}
+
+/// Sums of a block with four counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Four(pub(super) [u64; 4]);
+
+impl AddAssign for Four {
+    fn add_assign(&mut self, other: Self) {
+        add_all(&mut self.0, &other.0);
+    }
+}
+
+impl ListenerCounters {
+    pub(super) fn totals(&self) -> Four {
+        Four(
+            [&self.accepted, &self.open, &self.refused, &self.handshake_failures].map(Count::value),
+        )
+    }
+}
+
+impl EndpointCounters {
+    pub(super) fn totals(&self) -> Four {
+        Four([&self.open, &self.idle, &self.connects, &self.connect_failures].map(Count::value))
+    }
+}
+
+fn add_all(sums: &mut [u64], more: &[u64]) {
+    for (sum, more) in sums.iter_mut().zip(more) {
+        *sum = sum.wrapping_add(*more);
+    }
+}
+
+/// Totals that no worker has contributed to are zero.
+pub(super) fn sum<T: AddAssign + Default>(parts: impl Iterator<Item = T>) -> T {
+    parts.fold(T::default(), |mut sum, part| {
+        sum += part;
+        sum
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_request_counts_once() {
+        let counters = RouteCounters::new(3);
+        let exchange = Exchange {
+            status: 204,
+            error: None,
+            request_bytes: 10,
+            response_bytes: 20,
+            duration_nanos: 1_000_000,
+        };
+        counters.record(&exchange);
+        counters.record(&Exchange { status: 503, error: Some(2), ..exchange });
+        counters.record(&Exchange { duration_nanos: u64::MAX / 2, error: Some(99), ..exchange });
+        for status in [0, 99, 600, u16::MAX] {
+            counters.record(&Exchange { status, ..Exchange::default() });
+        }
+        let totals = counters.totals();
+        assert_eq!(totals.classes, [0, 2, 0, 0, 1]);
+        assert_eq!(totals.errors, [0, 0, 1]);
+        assert_eq!((totals.request_bytes, totals.response_bytes), (30, 60));
+        assert_eq!((totals.durations[0], totals.durations[3], totals.durations[16]), (4, 2, 1));
+        assert_eq!(totals.durations.iter().sum::<u64>(), 7);
+    }
+
+    #[test]
+    fn gauges_may_be_split_between_workers() {
+        let (accepting, closing) = (ListenerCounters::default(), ListenerCounters::default());
+        accepting.open.add(3);
+        closing.open.sub(2);
+        assert_eq!(sum([accepting.totals(), closing.totals()].into_iter()).0[1], 1);
+    }
+}

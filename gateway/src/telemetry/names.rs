@@ -1,0 +1,263 @@
+//! Every metric: name, kind, help, labels. One table, so that docs and tests can read it.
+
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows; the name ends in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts by upper bound.
+    Histogram,
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Name as scraped (for a histogram without `_bucket`, `_sum`, `_count`); the unit comes last.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// What it means, in one line.
+    pub help: &'static str,
+    /// Label names, in the order of the values.
+    pub labels: &'static [&'static str],
+}
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Metric {
+    Metric { name, kind, help, labels }
+}
+
+const ROUTE: &[&str] = &["route", "upstream"];
+const ENDPOINT: &[&str] = &["upstream", "endpoint"];
+const LISTENER: &[&str] = &["listener"];
+const LIMIT: &[&str] = &["upstream", "limit"];
+
+/// Requests by status class.
+pub const REQUESTS: Metric = metric(
+    "weir_requests_total",
+    Kind::Counter,
+    &["route", "upstream", "class"],
+    "Requests answered, by status class of the response",
+);
+/// Requests that the gateway answered itself or cut, by reason.
+pub const ERRORS: Metric = metric(
+    "weir_request_errors_total",
+    Kind::Counter,
+    &["route", "upstream", "error"],
+    "Requests that the gateway answered itself or cut off, by reason",
+);
+/// Bytes of request bodies.
+pub const REQUEST_BYTES: Metric = metric(
+    "weir_request_body_bytes_total",
+    Kind::Counter,
+    ROUTE,
+    "Bytes of request bodies received from clients",
+);
+/// Bytes of response bodies.
+pub const RESPONSE_BYTES: Metric = metric(
+    "weir_response_body_bytes_total",
+    Kind::Counter,
+    ROUTE,
+    "Bytes of response bodies sent to clients",
+);
+/// Durations of requests.
+pub const REQUEST_DURATION: Metric = metric(
+    "weir_request_duration_seconds",
+    Kind::Histogram,
+    ROUTE,
+    "Time from a request's head to the end of its response",
+);
+/// Connections taken.
+pub const CONNECTIONS_ACCEPTED: Metric = metric(
+    "weir_connections_accepted_total",
+    Kind::Counter,
+    LISTENER,
+    "Downstream connections accepted",
+);
+/// Connections open.
+pub const CONNECTIONS_OPEN: Metric =
+    metric("weir_connections_open", Kind::Gauge, LISTENER, "Downstream connections open");
+/// Connections closed at the bound.
+pub const CONNECTIONS_REFUSED: Metric = metric(
+    "weir_connections_refused_total",
+    Kind::Counter,
+    LISTENER,
+    "Downstream connections closed at once because of limits.connections",
+);
+/// Handshakes that failed.
+pub const HANDSHAKE_FAILURES: Metric = metric(
+    "weir_tls_handshake_failures_total",
+    Kind::Counter,
+    LISTENER,
+    "Downstream TLS handshakes that failed or timed out",
+);
+/// Requests under way at an endpoint.
+pub const ENDPOINT_IN_FLIGHT: Metric = metric(
+    "weir_endpoint_in_flight_requests",
+    Kind::Gauge,
+    ENDPOINT,
+    "Requests under way at the endpoint",
+);
+/// Attempts at an endpoint.
+pub const ENDPOINT_REQUESTS: Metric = metric(
+    "weir_endpoint_requests_total",
+    Kind::Counter,
+    ENDPOINT,
+    "Attempts sent to the endpoint",
+);
+/// Failed attempts.
+pub const ENDPOINT_FAILURES: Metric = metric(
+    "weir_endpoint_failures_total",
+    Kind::Counter,
+    ENDPOINT,
+    "Attempts at the endpoint that failed",
+);
+/// Estimate used by `balance: peak_ewma`.
+pub const ENDPOINT_EWMA: Metric = metric(
+    "weir_endpoint_latency_ewma_seconds",
+    Kind::Gauge,
+    ENDPOINT,
+    "Peak-sensitive latency estimate that balancing uses",
+);
+/// Quantiles of the latency.
+pub const ENDPOINT_LATENCY: Metric = metric(
+    "weir_endpoint_latency_seconds",
+    Kind::Gauge,
+    &["upstream", "endpoint", "quantile"],
+    "Time to the endpoint's response head of late, by quantile",
+);
+/// Connections open.
+pub const ENDPOINT_CONNECTIONS_OPEN: Metric = metric(
+    "weir_endpoint_connections_open",
+    Kind::Gauge,
+    ENDPOINT,
+    "Connections open to the endpoint",
+);
+/// Connections idle.
+pub const ENDPOINT_CONNECTIONS_IDLE: Metric = metric(
+    "weir_endpoint_connections_idle",
+    Kind::Gauge,
+    ENDPOINT,
+    "Connections to the endpoint that wait for a request",
+);
+/// Connections established.
+pub const ENDPOINT_CONNECTS: Metric = metric(
+    "weir_endpoint_connects_total",
+    Kind::Counter,
+    ENDPOINT,
+    "Connections established to the endpoint",
+);
+/// Connections that were not established.
+pub const ENDPOINT_CONNECT_FAILURES: Metric = metric(
+    "weir_endpoint_connect_failures_total",
+    Kind::Counter,
+    ENDPOINT,
+    "Connections to the endpoint that failed or timed out",
+);
+/// Permits out.
+pub const LIMIT_IN_USE: Metric = metric(
+    "weir_upstream_limit_in_use",
+    Kind::Gauge,
+    LIMIT,
+    "What of the upstream's limit is taken",
+);
+/// Length of the queue.
+pub const LIMIT_WAITING: Metric = metric(
+    "weir_upstream_limit_waiting",
+    Kind::Gauge,
+    LIMIT,
+    "Requests that wait in the queue before the upstream's limit",
+);
+/// Reloads of the configuration.
+pub const CONFIG_RELOADS: Metric = metric(
+    "weir_config_reloads_total",
+    Kind::Counter,
+    &["outcome"],
+    "Attempts to load the configuration, the first included",
+);
+/// When the configuration was last loaded.
+pub const CONFIG_LOADED: Metric = metric(
+    "weir_config_last_success_timestamp_seconds",
+    Kind::Gauge,
+    &[],
+    "Unix time at which the configuration in force was loaded",
+);
+/// What runs.
+pub const BUILD: Metric =
+    metric("weir_build_info", Kind::Gauge, &["version"], "Always 1; the labels say what runs");
+/// Since when it runs.
+pub const PROCESS_START: Metric = metric(
+    "process_start_time_seconds",
+    Kind::Gauge,
+    &[],
+    "Unix time at which the process started",
+);
+/// Access-log lines that were thrown away.
+pub const LOG_LINES_DROPPED: Metric = metric(
+    "weir_access_log_lines_dropped_total",
+    Kind::Counter,
+    &[],
+    "Access-log lines dropped because the output was slower than the traffic, or failed",
+);
+/// States held to be impossible.
+pub const BUGS: Metric = metric(
+    "weir_bugs_total",
+    Kind::Counter,
+    &[],
+    "States that the gateway's code holds to be impossible; anything but 0 is worth a report",
+);
+
+/// All of them, in the order of a scrape.
+pub const ALL: &[&Metric] = &[
+    &REQUESTS,
+    &ERRORS,
+    &REQUEST_BYTES,
+    &RESPONSE_BYTES,
+    &REQUEST_DURATION,
+    &CONNECTIONS_ACCEPTED,
+    &CONNECTIONS_OPEN,
+    &CONNECTIONS_REFUSED,
+    &HANDSHAKE_FAILURES,
+    &ENDPOINT_IN_FLIGHT,
+    &ENDPOINT_REQUESTS,
+    &ENDPOINT_FAILURES,
+    &ENDPOINT_EWMA,
+    &ENDPOINT_LATENCY,
+    &ENDPOINT_CONNECTIONS_OPEN,
+    &ENDPOINT_CONNECTIONS_IDLE,
+    &ENDPOINT_CONNECTS,
+    &ENDPOINT_CONNECT_FAILURES,
+    &LIMIT_IN_USE,
+    &LIMIT_WAITING,
+    &CONFIG_RELOADS,
+    &CONFIG_LOADED,
+    &BUILD,
+    &PROCESS_START,
+    &LOG_LINES_DROPPED,
+    &BUGS,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_end_as_their_kind_says() {
+        let mut seen = HashSet::new();
+        for metric in ALL {
+            assert!(seen.insert(metric.name), "{} twice", metric.name);
+            let counter = metric.kind == Kind::Counter;
+            assert_eq!(metric.name.ends_with("_total"), counter, "{}", metric.name);
+            assert!(metric.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
+            assert!(!metric.help.contains(['\n', '\\', '"']), "{}", metric.name);
+        }
+    }
+}

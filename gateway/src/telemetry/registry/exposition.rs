@@ -1,0 +1,209 @@
+//! From sums to text, through prometheus-client's encoder.
+
+use std::{fmt, sync::Arc};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, MetricEncoder, text},
+    metrics::{MetricType, exemplar::Exemplar},
+};
+
+use super::{AllBlocks, Pair, Relaxed, Shared};
+use crate::{
+    clock::Tick,
+    telemetry::{
+        counters::{DURATION_BOUNDS_NANOS, RouteTotals},
+        names::{self, Kind, Metric},
+    },
+};
+
+/// Status classes, in the order in which routes count them.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+const QUANTILES: [(&str, f64); 3] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99)];
+
+pub(super) fn render(shared: &Arc<Shared>, now: Tick) -> String {
+    let mut registry = prometheus_client::registry::Registry::default();
+    registry.register_collector(Box::new(Scrape { shared: Arc::clone(shared), now }));
+    let mut out = String::with_capacity(16 * 1024);
+    // Writing to a String fails only where an encoder does, and text has nothing it cannot say.
+    if text::encode(&mut out, &registry).is_err() {
+        shared.bugs.fetch_add(1, Relaxed);
+    }
+    out
+}
+
+#[derive(Debug)]
+struct Scrape {
+    shared: Arc<Shared>,
+    now: Tick,
+}
+
+/// A value of one label set.
+enum Sample {
+    Count(u64),
+    Level(i64),
+    Measure(f64),
+    Durations(Box<RouteTotals>),
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut all = self.shared.lock();
+        all.sweep();
+        self.encode_routes(&mut encoder, &all)?;
+        encode_listeners(&mut encoder, &all)?;
+        self.encode_loads(&mut encoder, &all)?;
+        encode_connections(&mut encoder, &all)?;
+        encode_gates(&mut encoder, &all)?;
+        drop(all);
+        self.encode_process(&mut encoder)
+    }
+}
+
+impl Scrape {
+    fn encode_routes(&self, out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+        let routes: Vec<(&Pair, RouteTotals)> =
+            all.routes.iter().map(|(key, blocks)| (key, blocks.totals())).collect();
+        let each = |names: &'static [&'static str], of: fn(&RouteTotals) -> &[u64]| {
+            let rows = routes.iter().flat_map(move |((route, upstream), totals)| {
+                let row = move |(name, &count): (&&'static str, &u64)| {
+                    ([&**route, upstream, *name], Sample::Count(count))
+                };
+                names.iter().zip(of(totals)).map(row)
+            });
+            // What never happened is left out: reasons are many, and most routes meet few.
+            rows.filter(|(_, sample)| !matches!(sample, Sample::Count(0)))
+        };
+        family(out, &names::REQUESTS, each(&CLASSES, |totals| &totals.classes))?;
+        family(out, &names::ERRORS, each(self.shared.errors, |totals| &totals.errors))?;
+        let of = |sample: fn(&RouteTotals) -> Sample| {
+            routes
+                .iter()
+                .map(move |((route, upstream), totals)| ([&**route, &**upstream], sample(totals)))
+        };
+        family(out, &names::REQUEST_BYTES, of(|totals| Sample::Count(totals.request_bytes)))?;
+        family(out, &names::RESPONSE_BYTES, of(|totals| Sample::Count(totals.response_bytes)))?;
+        let durations = of(|totals| Sample::Durations(Box::new(totals.clone())));
+        family(out, &names::REQUEST_DURATION, durations)
+    }
+
+    fn encode_loads(&self, out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+        let loads: Vec<_> =
+            all.loads.iter().filter_map(|(key, load)| Some((key, load.upgrade()?))).collect();
+        let rows = || loads.iter().map(|((upstream, name), load)| ([&**upstream, &**name], load));
+        let in_flight = rows().map(|(key, load)| (key, Sample::Level(load.in_flight().into())));
+        family(out, &names::ENDPOINT_IN_FLIGHT, in_flight)?;
+        let requests = rows().map(|(key, load)| (key, Sample::Count(load.requests())));
+        family(out, &names::ENDPOINT_REQUESTS, requests)?;
+        let failures = rows().map(|(key, load)| (key, Sample::Count(load.failures())));
+        family(out, &names::ENDPOINT_FAILURES, failures)?;
+        let estimates =
+            rows().map(|(key, load)| (key, Sample::Measure(load.ewma_nanos(self.now) / 1e9)));
+        family(out, &names::ENDPOINT_EWMA, estimates)?;
+        let quantiles = rows().flat_map(|([upstream, endpoint], load)| {
+            QUANTILES.iter().filter_map(move |&(label, q)| {
+                let seconds = load.latency().quantile(q)?.as_secs_f64();
+                Some(([upstream, endpoint, label], Sample::Measure(seconds)))
+            })
+        });
+        family(out, &names::ENDPOINT_LATENCY, quantiles)
+    }
+
+    fn encode_process(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let shared = &self.shared;
+        let reloads = [("success", &shared.reloads), ("failure", &shared.failed_reloads)]
+            .map(|(outcome, count)| ([outcome], Sample::Count(count.load(Relaxed))));
+        family(out, &names::CONFIG_RELOADS, reloads)?;
+        let loaded = shared.loaded.load(Relaxed) as f64 / 1e3;
+        family(out, &names::CONFIG_LOADED, [([], Sample::Measure(loaded))])?;
+        family(out, &names::BUILD, [([shared.version], Sample::Level(1))])?;
+        let started = Sample::Measure(shared.started.as_secs_f64());
+        family(out, &names::PROCESS_START, [([], started)])?;
+        let dropped = Sample::Count(shared.dropped_lines.load(Relaxed));
+        family(out, &names::LOG_LINES_DROPPED, [([], dropped)])?;
+        family(out, &names::BUGS, [([], Sample::Count(shared.bugs.load(Relaxed)))])
+    }
+}
+
+fn encode_listeners(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+    let listeners: Vec<_> =
+        all.listeners.iter().map(|(key, blocks)| ([&**key], blocks.totals().0)).collect();
+    let of = |i: usize| listeners.iter().map(move |(key, totals)| (*key, Sample::Count(totals[i])));
+    let open = listeners.iter().map(|(key, totals)| (*key, Sample::Level(totals[1].cast_signed())));
+    family(out, &names::CONNECTIONS_ACCEPTED, of(0))?;
+    family(out, &names::CONNECTIONS_OPEN, open)?;
+    family(out, &names::CONNECTIONS_REFUSED, of(2))?;
+    family(out, &names::HANDSHAKE_FAILURES, of(3))
+}
+
+fn encode_connections(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+    let endpoints: Vec<_> = all
+        .endpoints
+        .iter()
+        .map(|((upstream, endpoint), blocks)| ([&**upstream, &**endpoint], blocks.totals().0))
+        .collect();
+    let level = |i: usize| {
+        endpoints.iter().map(move |(key, totals)| (*key, Sample::Level(totals[i].cast_signed())))
+    };
+    let count =
+        |i: usize| endpoints.iter().map(move |(key, totals)| (*key, Sample::Count(totals[i])));
+    family(out, &names::ENDPOINT_CONNECTIONS_OPEN, level(0))?;
+    family(out, &names::ENDPOINT_CONNECTIONS_IDLE, level(1))?;
+    family(out, &names::ENDPOINT_CONNECTS, count(2))?;
+    family(out, &names::ENDPOINT_CONNECT_FAILURES, count(3))
+}
+
+fn encode_gates(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+    let gates: Vec<_> =
+        all.gates.iter().filter_map(|(key, gate)| Some((key, gate.upgrade()?))).collect();
+    let rows = || gates.iter().map(|((upstream, limit), gate)| ([&**upstream, &**limit], gate));
+    let in_use = rows().map(|(key, gate)| (key, Sample::Level(gate.in_use().into())));
+    family(out, &names::LIMIT_IN_USE, in_use)?;
+    let waiting = rows().map(|(key, gate)| (key, Sample::Level(gate.waiting().into())));
+    family(out, &names::LIMIT_WAITING, waiting)
+}
+
+/// Writes one metric with all its label sets, as the format wants them: together.
+fn family<'a, const N: usize>(
+    out: &mut DescriptorEncoder<'_>,
+    metric: &Metric,
+    rows: impl IntoIterator<Item = ([&'a str; N], Sample)>,
+) -> fmt::Result {
+    debug_assert_eq!(metric.labels.len(), N, "{}", metric.name);
+    let (name, kind) = match metric.kind {
+        // The encoder adds the suffix again.
+        Kind::Counter => {
+            (metric.name.strip_suffix("_total").unwrap_or(metric.name), MetricType::Counter)
+        }
+        Kind::Gauge => (metric.name, MetricType::Gauge),
+        Kind::Histogram => (metric.name, MetricType::Histogram),
+    };
+    let mut encoder = out.encode_descriptor(name, metric.help, None, kind)?;
+    for (values, sample) in rows {
+        if N == 0 {
+            write(encoder, &sample)?;
+            return Ok(());
+        }
+        let labels: [(&str, &str); N] = std::array::from_fn(|i| (metric.labels[i], values[i]));
+        write(encoder.encode_family(&labels)?, &sample)?;
+    }
+    Ok(())
+}
+
+fn write(mut encoder: MetricEncoder<'_>, sample: &Sample) -> fmt::Result {
+    type NoExemplar = Option<&'static Exemplar<[(&'static str, &'static str); 0], f64>>;
+    const NONE: NoExemplar = None;
+    match sample {
+        Sample::Count(count) => encoder.encode_counter(count, NONE),
+        Sample::Level(level) => encoder.encode_gauge(level),
+        Sample::Measure(measure) => encoder.encode_gauge(measure),
+        Sample::Durations(totals) => {
+            let bounds = DURATION_BOUNDS_NANOS.iter().map(|&nanos| nanos as f64 / 1e9);
+            let buckets: Vec<(f64, u64)> =
+                bounds.chain([f64::INFINITY]).zip(totals.durations).collect();
+            let count = totals.durations.iter().sum();
+            let seconds = totals.duration_sum as f64 / 1e9;
+            encoder.encode_histogram::<[(&str, &str); 0]>(seconds, count, &buckets, None)
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! A bound on what is done at once, over all workers, with a bounded queue before it.
+//!
+//! While there is room a permit costs one compare-and-swap and no lock. When there is none, a
+//! request waits in line; the permit of whoever ends next is handed to the first in line, across
+//! threads, and newcomers do not overtake. How long to wait is the caller's business: a dropped
+//! [`Acquire`] leaves the line, and hands on what it was given.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+mod line;
+#[cfg(test)]
+mod tests;
+
+use line::Line;
+
+/// The queue before a gate is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("all permits are taken and the queue is full")]
+pub struct QueueFull;
+
+/// A bounded number of permits and a bounded line of those who wait for one.
+#[derive(Debug)]
+pub struct Gate {
+    /// Permits out in the high half, length of the line in the low half: one word, so that "full"
+    /// and "somebody waits" are decided at one moment. The low half changes under the lock only.
+    state: AtomicU64,
+    max: AtomicU32,
+    queue: AtomicU32,
+    line: Mutex<Line>,
+}
+
+const PERMIT: u64 = 1 << 32;
+
+const fn permits(state: u64) -> u32 {
+    (state >> 32) as u32
+}
+
+const fn waiters(state: u64) -> u32 {
+    state as u32
+}
+
+impl Gate {
+    /// A gate of `max` permits and a line of at most `queue`.
+    pub fn new(max: u32, queue: u32) -> Self {
+        Self {
+            state: AtomicU64::new(0),
+            max: AtomicU32::new(max),
+            queue: AtomicU32::new(queue),
+            line: Mutex::new(Line::default()),
+        }
+    }
+
+    /// A permit, if there is one and nobody waits for it.
+    pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
+        self.take().then(|| Permit { gate: Arc::clone(self) })
+    }
+
+    /// A permit, after a wait in line if need be; [`QueueFull`] at once when the line is full.
+    pub fn acquire(self: &Arc<Self>) -> Acquire {
+        Acquire { gate: Arc::clone(self), step: Step::Start }
+    }
+
+    /// Permits out.
+    pub fn in_use(&self) -> u32 {
+        permits(self.state.load(Ordering::Relaxed))
+    }
+
+    /// Length of the line.
+    pub fn waiting(&self) -> u32 {
+        waiters(self.state.load(Ordering::Relaxed))
+    }
+
+    /// Changes both bounds. Permits that are out stay valid: a lower `max` holds from when enough
+    /// of them came back. Who waits keeps waiting even if the line got too long.
+    pub fn set_max(&self, max: u32, queue: u32) {
+        self.max.store(max, Ordering::SeqCst);
+        self.queue.store(queue, Ordering::SeqCst);
+        self.admit();
+    }
+
+    fn take(&self) -> bool {
+        let max = self.max.load(Ordering::Relaxed);
+        self.step(|state| (waiters(state) == 0 && permits(state) < max).then(|| state + PERMIT))
+    }
+
+    fn release(&self) {
+        let before = self.state.fetch_sub(PERMIT, Ordering::AcqRel);
+        // A newcomer joins the line only at a moment without room, so whoever makes room sees it.
+        if waiters(before) > 0 {
+            self.admit();
+        }
+    }
+
+    /// Lets in from the line as many as there is room for.
+    #[cold]
+    fn admit(&self) {
+        loop {
+            let mut line = self.lock();
+            let max = self.max.load(Ordering::SeqCst);
+            let admitted = self.step(|state| {
+                (waiters(state) > 0 && permits(state) < max).then(|| state + PERMIT - 1)
+            });
+            let waker = if admitted { line.grant_first() } else { None };
+            drop(line);
+            // Outside of the lock: a waker may run whatever it likes, even drop another `Acquire`.
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+            // Whoever makes room from here on comes by this way as well.
+            let state = self.state.load(Ordering::Acquire);
+            if !admitted || waiters(state) == 0 || permits(state) >= max {
+                break;
+            }
+        }
+    }
+
+    fn step(&self, next: impl FnMut(u64) -> Option<u64>) -> bool {
+        // Acquire and release: what the last holder did happens before what the next one does.
+        self.state.fetch_update(Ordering::AcqRel, Ordering::Relaxed, next).is_ok()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        // Nothing panics while the line is being changed.
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for a permit. Does nothing before its first poll; may be dropped at any time.
+#[derive(Debug)]
+#[must_use = "a future does nothing unless polled"]
+pub struct Acquire {
+    gate: Arc<Gate>,
+    step: Step,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Start,
+    InLine(usize),
+    Done,
+}
+
+impl Acquire {
+    fn start(&mut self, waker: &Waker) -> Poll<Result<Permit, QueueFull>> {
+        let gate = &self.gate;
+        if gate.take() {
+            self.step = Step::Done;
+            return Poll::Ready(Ok(Permit { gate: Arc::clone(gate) }));
+        }
+        let mut line = gate.lock();
+        let max = gate.max.load(Ordering::SeqCst);
+        let queue = gate.queue.load(Ordering::SeqCst);
+        // Permits may come back until the very moment at which this one is counted as waiting.
+        let mut took = false;
+        let fits = gate.step(|state| {
+            took = waiters(state) == 0 && permits(state) < max;
+            match () {
+                () if took => Some(state + PERMIT),
+                () if waiters(state) < queue => Some(state + 1),
+                () => None,
+            }
+        });
+        self.step = if fits && !took { Step::InLine(line.join(waker.clone())) } else { Step::Done };
+        match (fits, took) {
+            (false, _) => Poll::Ready(Err(QueueFull)),
+            (true, true) => Poll::Ready(Ok(Permit { gate: Arc::clone(gate) })),
+            (true, false) => Poll::Pending,
+        }
+    }
+}
+
+impl Future for Acquire {
+    type Output = Result<Permit, QueueFull>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let key = match self.step {
+            Step::Start => return self.start(context.waker()),
+            Step::InLine(key) => key,
+            Step::Done => return Poll::Pending,
+        };
+        let mut line = self.gate.lock();
+        if line.is_granted(key) {
+            line.leave(key);
+            drop(line);
+            self.step = Step::Done;
+            return Poll::Ready(Ok(Permit { gate: Arc::clone(&self.gate) }));
+        }
+        let old = line.set_waker(key, context.waker());
+        drop(line);
+        // Dropping a waker may run code of its task: not under the lock.
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl Drop for Acquire {
+    fn drop(&mut self) {
+        let Step::InLine(key) = self.step else { return };
+        let mut line = self.gate.lock();
+        let granted = line.is_granted(key);
+        let waker = line.leave(key);
+        if !granted {
+            self.gate.step(|state| Some(state - 1));
+        }
+        drop(line);
+        drop(waker);
+        if granted {
+            self.gate.release();
+        }
+    }
+}
+
+/// One of a gate's permits; comes back when dropped.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Arc<Gate>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.gate.release();
+    }
+}

@@ -1,0 +1,75 @@
+use std::thread;
+
+use super::*;
+
+fn at(millis: u64) -> Tick {
+    Tick::from_nanos(millis * 1_000_000)
+}
+
+fn sample(load: &Arc<EndpointLoad>, from: u64, to: u64, outcome: Outcome) {
+    EndpointLoad::begin(Arc::clone(load), at(from)).record(outcome, at(to));
+}
+
+#[test]
+fn in_flight_ends_once_whatever_happens() {
+    let load = Arc::new(EndpointLoad::new(at(0)));
+    let mut recorded = EndpointLoad::begin(Arc::clone(&load), at(0));
+    let dropped = EndpointLoad::begin(Arc::clone(&load), at(0));
+    assert_eq!(load.in_flight(), 2);
+    recorded.record(Outcome::Success, at(5));
+    recorded.record(Outcome::Failure, at(50));
+    assert_eq!(load.in_flight(), 2, "the body still streams");
+    drop(recorded);
+    drop(dropped);
+    assert_eq!(load.in_flight(), 0);
+    assert_eq!((load.requests(), load.failures()), (2, 0));
+    assert_eq!(load.latency().count(), 1);
+}
+
+#[test]
+fn threads_leave_exact_counts() {
+    let load = Arc::new(EndpointLoad::new(at(0)));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for i in 0..10_000 {
+                    sample(&load, i, i + 1, Outcome::Failure);
+                }
+            });
+        }
+    });
+    assert_eq!(load.in_flight(), 0);
+    assert_eq!((load.requests(), load.failures()), (40_000, 40_000));
+    assert_eq!(load.latency().count(), 40_000);
+}
+
+#[test]
+fn estimate_jumps_to_a_peak_and_decays() {
+    let load = Arc::new(EndpointLoad::new(at(0)));
+    assert_eq!(load.ewma_nanos(at(0)), 30e6);
+    sample(&load, 0, 1_000, Outcome::Success);
+    assert_eq!(load.ewma_nanos(at(1_000)), 1e9);
+    let decayed = load.ewma_nanos(at(11_000));
+    assert!((decayed / 1e9 - (-1_f64).exp()).abs() < 1e-6, "{decayed}");
+    // A fast answer after ten seconds weighs 1 - 1/e.
+    sample(&load, 10_990, 11_000, Outcome::Success);
+    let mixed = load.ewma_nanos(at(11_000));
+    let expected = 1e9 * (-1_f64).exp() + 10e6 * (1.0 - (-1_f64).exp());
+    assert!((mixed - expected).abs() < 1e3, "{mixed}");
+    assert_eq!(load.ewma_nanos(at(100_000_000)), 1_000.0);
+}
+
+#[test]
+fn a_fast_failure_is_dear() {
+    let load = Arc::new(EndpointLoad::new(at(0)));
+    sample(&load, 0, 1, Outcome::Failure);
+    assert_eq!(load.ewma_nanos(at(1)), 5e9);
+    assert!(load.latency().quantile(0.99).unwrap() < Duration::from_millis(2));
+}
+
+#[test]
+fn short_and_long_decay_meet() {
+    let border = EWMA_DECAY.as_nanos() as u64 / 1000;
+    let (below, above) = (remaining(border - 1), remaining(border + 1));
+    assert!(below >= above && below - above < 1e-8);
+}
