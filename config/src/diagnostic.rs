@@ -172,7 +172,7 @@ impl Diagnostics {
     /// Sorts what was found and drops what was said twice.
     #[must_use]
     pub fn new(mut list: Vec<Diagnostic>) -> Self {
-        list.sort_by(|a, b| (a.severity, a.line, a.column).cmp(&(b.severity, b.line, b.column)));
+        list.sort_by_key(|a| (a.severity, a.line, a.column));
         list.dedup_by(|a, b| {
             (a.line, a.column, a.severity) == (b.line, b.column, b.severity) && a.what == b.what
         });

@@ -4,15 +4,26 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     decode::{Complaint, Decoder},
-    defaults::{self, Fallback, KEYS, Key, Kind, Short},
+    defaults::{self, Fallback, Key, Kind, keys},
     diagnostic::Diagnostic,
     model::Secret,
     units,
     yaml::{Entry, Node, Value, Word, shorten},
 };
 
+#[cfg(test)]
+pub(crate) mod asked;
+mod value;
+
+pub(crate) use value::duration;
+use value::{amount, bounded, choice, legal, number, secret, unbuilt};
+
 /// What stands for a secret where it must not show.
 pub(crate) const REDACTED: &str = "<redacted>";
+
+/// Stands for a key that the table lacks, which a test excludes.
+static UNLISTED: Key =
+    Key { path: "", kind: Kind::Flag, fallback: Fallback::Below, short: &[], meaning: "" };
 
 /// The entries of a mapping that its place in the table knows.
 pub(crate) struct Fields<'n> {
@@ -133,7 +144,7 @@ impl<'n> Fields<'n> {
                 None
             }
         };
-        self.at(d, name, read).flatten().unwrap_or(key.default_text() == "true")
+        self.at(d, name, read).flatten().unwrap_or_else(|| key.default_text() == "true")
     }
 
     /// A whole number that the table bounds to 32 bits.
@@ -192,7 +203,9 @@ impl<'n> Fields<'n> {
     /// One of the words that the table lists; the default when it is none of them.
     pub(crate) fn choice(&self, d: &mut Decoder<'_>, name: &str) -> &'static str {
         let key = self.key(name);
-        self.at(d, name, |d, node| choice(d, node, key)).flatten().unwrap_or(key.default_text())
+        self.at(d, name, |d, node| choice(d, node, key))
+            .flatten()
+            .unwrap_or_else(|| key.default_text())
     }
 
     /// Some of the words that the table lists.
@@ -294,7 +307,7 @@ impl<'n> Fields<'n> {
         asked::note(self.place, name);
         let key = self.keys.iter().find(|key| key.name() == name);
         debug_assert!(key.is_some(), "`{name}` is not in the table at `{}`", self.place);
-        key.unwrap_or(&&KEYS[0])
+        key.copied().unwrap_or(&UNLISTED)
     }
 }
 
@@ -336,187 +349,10 @@ fn stranger(d: &mut Decoder<'_>, place: &'static str, entry: &Entry) {
 
 /// Where a key of that name does belong, when there is one such place.
 fn elsewhere(name: &str) -> Option<String> {
-    let mut places = KEYS.iter().filter(|key| key.name() == name).map(Key::place);
+    let mut places = keys().filter(|key| key.name() == name).map(Key::place);
     match (places.next(), places.next()) {
         (Some(""), None) => Some(format!("`{name}` belongs at the top of the file")),
         (Some(place), None) => Some(format!("`{name}` belongs in `{place}`")),
         _ => None,
-    }
-}
-
-/// Reports a value that this build cannot do yet.
-fn unbuilt(d: &mut Decoder<'_>, node: &Node, word: &str, key: Option<&Key>) {
-    let what = format!("`{word}` is not built into this version of Weir yet");
-    d.report.error(node.span, what).legal = key.map(legal).unwrap_or_default();
-}
-
-fn legal(key: &Key) -> Vec<String> {
-    key.words().iter().map(|&word| word.to_owned()).collect()
-}
-
-/// One of the words of the table.
-fn choice(d: &mut Decoder<'_>, node: &Node, key: &'static Key) -> Option<&'static str> {
-    let words = key.words();
-    if node.is_off() && words.contains(&"off") {
-        return Some("off");
-    }
-    let unbuilt_word = match &node.value {
-        Value::Text(text) => Some(text),
-        // `balance: { ring: {...} }`
-        Value::Map(entries) if entries.len() == 1 => entries.first().map(|entry| &entry.key.text),
-        _ => None,
-    };
-    if let Some(word) = unbuilt_word.filter(|word| defaults::is_unbuilt(key.path, word)) {
-        unbuilt(d, node, word, Some(key));
-        return None;
-    }
-    if let Value::Text(text) = &node.value {
-        if let Some(word) = words.iter().find(|word| *word == text) {
-            return Some(word);
-        }
-        let hint =
-            Diagnostic::suggest(text, words.iter().copied().chain(defaults::unbuilt_at(key.path)));
-        let what = format!("unknown value `{}` for `{}`", shorten(text), key.name());
-        let one = d.report.error(node.span, what);
-        one.hint = hint.map(|word| format!("did you mean `{word}`?"));
-        one.legal = legal(key);
-    } else if !matches!(node.value, Value::Bad) {
-        let what = format!("expected one word for `{}`, found {}", key.name(), node.found());
-        d.report.error(node.span, what).legal = legal(key);
-    }
-    None
-}
-
-pub(crate) fn duration(d: &mut Decoder<'_>, node: &Node, key: &Key) -> Option<Duration> {
-    let Kind::Duration(min, max) = key.kind else { return None };
-    let parse = |text: &str| units::duration(text).map_err(|e| amount(text, e));
-    let value = d.parsed(node, units::DURATION, parse)?;
-    let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
-    let show = |millis| units::show_duration(Duration::from_millis(millis));
-    let bounded = bounded(d, node, millis, (min, max), key, show);
-    if bounded.is_none() && millis == 0 && key.short.contains(&Short::Off) {
-        d.report.amend(format!("write `{}: off` for none", key.name()));
-    }
-    bounded.map(Duration::from_millis)
-}
-
-/// A whole number within the bounds of its key.
-pub(crate) fn number(d: &mut Decoder<'_>, node: &Node, key: &Key) -> Option<u32> {
-    let (expects, min, max) = match key.kind {
-        Kind::Count(min, max) => (format!("a whole number from {min} to {max}"), min, max),
-        Kind::CountOr(min, max, word) => {
-            (format!("`{word}` or a whole number from {min} to {max}"), min, max)
-        }
-        _ => return None,
-    };
-    let parse = |text: &str| {
-        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let value = text.parse::<u64>().ok().filter(|value| digits && (min..=max).contains(value));
-        value
-            .and_then(|value| u32::try_from(value).ok())
-            .ok_or_else(|| Complaint::new(format!("expected {expects}, found `{}`", shorten(text))))
-    };
-    d.parsed(node, &expects, parse)
-}
-
-fn bounded(
-    d: &mut Decoder<'_>,
-    node: &Node,
-    value: u64,
-    (min, max): (u64, u64),
-    key: &Key,
-    show: impl Fn(u64) -> String,
-) -> Option<u64> {
-    if (min..=max).contains(&value) {
-        return Some(value);
-    }
-    let (min, max) = (show(min), show(max));
-    d.report.error(
-        node.span,
-        format!("`{}` is from {min} to {max}, found {}", key.name(), node.found()),
-    );
-    None
-}
-
-fn amount(text: &str, invalid: units::Invalid) -> Complaint {
-    let what = format!("expected {}, found `{}`", invalid.expected, shorten(text));
-    Complaint { what, hint: invalid.hint, part: None }
-}
-
-/// Longest secret in a file, in bytes.
-const SECRET_MAX: usize = 64 << 10;
-
-fn secret(d: &mut Decoder<'_>, node: &Node) -> Option<String> {
-    const EXPECTS: &str = "a text or `{ file: path }`";
-    match &node.value {
-        Value::Text(text) => {
-            if text == REDACTED {
-                let what = "this secret was redacted; the text itself is now the secret";
-                d.report.warn(node.span, what).hint = Some("write the secret in".to_owned());
-            }
-            Some(text.clone())
-        }
-        Value::Map(entries) => {
-            let file = entries.iter().find(|entry| entry.key.text == "file");
-            if let Some(other) = entries.iter().find(|entry| entry.key.text != "file") {
-                let what = format!("unknown key `{}` in a secret", shorten(&other.key.text));
-                d.report.error(other.key.span, what).legal = vec!["file".to_owned()];
-                return None;
-            }
-            let Some(file) = file else {
-                d.mismatch(node, EXPECTS);
-                return None;
-            };
-            let path = d.base.join(d.text(&file.value, "the path of a file")?);
-            match (d.read)(&path) {
-                Ok(text) if text.len() <= SECRET_MAX => {
-                    Some(text.trim_end_matches(['\n', '\r']).to_owned())
-                }
-                Ok(_) => {
-                    let what = format!("`{}` is larger than 64KiB", path.display());
-                    d.report.error(file.value.span, what);
-                    None
-                }
-                Err(error) => {
-                    let what = format!("cannot read `{}`: {error}", path.display());
-                    d.report.error(file.value.span, what);
-                    None
-                }
-            }
-        }
-        Value::Null | Value::List(_) | Value::Bad => {
-            d.mismatch(node, EXPECTS);
-            None
-        }
-    }
-}
-
-/// Which keys the decoder asked for, to prove in tests that it knows those of the table.
-#[cfg(test)]
-pub(crate) mod asked {
-    use std::{cell::RefCell, collections::HashSet};
-
-    use crate::defaults::Key;
-
-    thread_local! {
-        static ASKED: RefCell<HashSet<(&'static str, String)>> = RefCell::default();
-    }
-
-    pub(super) fn note(place: &'static str, name: &str) {
-        ASKED.with_borrow_mut(|asked| asked.insert((place, name.to_owned())));
-    }
-
-    pub(super) fn check(place: &'static str, keys: &[&Key]) {
-        ASKED.with_borrow(|asked| {
-            for key in keys {
-                let known = asked.contains(&(place, key.name().to_owned()));
-                assert!(known, "`{}` is in the table, but nothing reads it", key.path);
-            }
-        });
-    }
-
-    /// Whether a place was read at all.
-    pub(crate) fn any(place: &str) -> bool {
-        ASKED.with_borrow(|asked| asked.iter().any(|(one, _)| *one == place))
     }
 }

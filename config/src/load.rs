@@ -59,7 +59,7 @@ pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
         }
     };
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let base = absolute.parent().unwrap_or(Path::new(""));
+    let base = absolute.parent().unwrap_or_else(|| Path::new(""));
     let variables = |name: &str| std::env::var(name).ok();
     load_with(&name, &text, base, &variables, &|path| read(path, SECRET_FILE_MAX))
 }

@@ -182,6 +182,16 @@ pub fn show_size(bytes: u64) -> String {
     }
 }
 
+/// The units of [`duration`].
+pub(crate) fn duration_units() -> Vec<&'static str> {
+    DURATION_UNITS.iter().map(|(name, _)| *name).collect()
+}
+
+/// The units of [`size`].
+pub(crate) fn size_units() -> Vec<&'static str> {
+    SIZE_UNITS.iter().map(|(name, _)| *name).collect()
+}
+
 const TOO_LARGE: &str = "the number is too large";
 
 /// Leading digits and what follows them.

@@ -294,10 +294,9 @@ impl Builder<'_, '_> {
             }
             Some(Frame::Map { entries, size, key, .. }) => {
                 *size = size.saturating_add(node.size);
-                match key.take() {
-                    Some((key, false)) => entries.push(Entry { key, value: node }),
-                    // The second of two equal keys: an error was reported for it.
-                    Some((_, true)) | None => {}
+                // Of two equal keys the second is dropped: an error was reported for it.
+                if let Some((key, false)) = key.take() {
+                    entries.push(Entry { key, value: node });
                 }
             }
         }

@@ -6,6 +6,7 @@
 
 use std::process::ExitCode;
 
+mod bench;
 mod doc;
 mod lint;
 mod process;
@@ -19,6 +20,7 @@ cargo xtask VERB
   test [NEXTEST ARGUMENTS]   install what the tests need, then run all of them, doc tests too
   lint                       format, clippy, licences and banned versions
   doc [--check]              API documentation without warnings; regenerates the generated pages
+  bench [--help]             CPU per request, latency and memory beside NGINX, HAProxy and Envoy
 ";
 
 fn main() -> ExitCode {
@@ -31,6 +33,9 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "lint" => lint::run(),
         "doc" => doc::run(rest),
+        "bench" => bench::run(rest),
+        bench::RESPONDER => bench::responder(rest),
+        bench::STEADY => bench::steady(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

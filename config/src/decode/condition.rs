@@ -1,5 +1,7 @@
 //! `match` of a route.
 
+use std::collections::HashSet;
+
 use http::Method;
 
 use super::{Complaint, Decoder, header};
@@ -40,15 +42,15 @@ pub(super) fn read(d: &mut Decoder<'_>, node: Option<&Node>) -> (RouteMatch, boo
     let good = path.is_some() && !fields.is_broken();
     matches.path = path.unwrap_or(matches.path);
     matches.methods = methods(d, &fields);
+    let mut seen = HashSet::new();
     matches.headers = fields.pairs(d, "headers", CONDITIONS, |d, word, node| {
+        let name = header::name(&word.text).and_then(|name| match seen.insert(name.clone()) {
+            true => Ok(name),
+            false => Err(header::twice(&name)),
+        });
+        let name = name.map_err(|complaint| d.complain(word.span, &word.text, complaint)).ok();
         let value = condition(d, node);
-        match header::name(&word.text) {
-            Ok(name) => value.map(|value| (name, value)),
-            Err(complaint) => {
-                d.complain(word.span, &word.text, complaint);
-                None
-            }
-        }
+        name.zip(value)
     });
     matches.query = fields.pairs(d, "query", CONDITIONS, |d, word, node| {
         if word.text.is_empty() || word.text.len() > 256 {

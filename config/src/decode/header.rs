@@ -1,5 +1,7 @@
 //! Header names and values, and the edits of them.
 
+use std::collections::HashSet;
+
 use http::{HeaderName, HeaderValue, header};
 
 use super::{Complaint, Decoder};
@@ -70,9 +72,13 @@ pub(super) fn value(text: &str) -> Result<HeaderValue, Complaint> {
         let what = "a header value holds no control characters, line feeds included";
         return Err(Complaint::new(what).part(offset, c.len_utf8()));
     }
-    HeaderValue::from_str(text.trim_matches([' ', '\t']))
-        .or_else(|_| HeaderValue::from_bytes(text.trim_matches([' ', '\t']).as_bytes()))
+    HeaderValue::from_bytes(text.trim_matches([' ', '\t']).as_bytes())
         .map_err(|_| Complaint::new("this is no header value"))
+}
+
+/// The names differ in case only, which header names do not.
+pub(super) fn twice(name: &HeaderName) -> Complaint {
+    Complaint::new(format!("the header `{name}` stands here twice")).hint("case does not matter")
 }
 
 /// `{ name: value }`; a value may be a list.
@@ -81,14 +87,13 @@ pub(super) fn pairs(
     fields: &Fields<'_>,
     key: &str,
 ) -> Vec<(HeaderName, HeaderValue)> {
+    let mut seen = HashSet::new();
     let read = |d: &mut Decoder<'_>, word: &Word, node: &Node| {
-        let name = match editable(&word.text) {
-            Ok(name) => Some(name),
-            Err(complaint) => {
-                d.complain(word.span, &word.text, complaint);
-                None
-            }
-        };
+        let name = editable(&word.text).and_then(|name| match seen.insert(name.clone()) {
+            true => Ok(name),
+            false => Err(twice(&name)),
+        });
+        let name = name.map_err(|complaint| d.complain(word.span, &word.text, complaint)).ok();
         let values = d.each(node, FIELDS, |d, node| d.parsed(node, "a header value", value));
         let name = name?;
         Some(values.into_iter().map(move |value| (name.clone(), value)))

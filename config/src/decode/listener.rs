@@ -80,7 +80,7 @@ fn tls(d: &mut Decoder<'_>, node: &Node) -> Option<ServerTls> {
     }
     let fields = Fields::open(d, node, "listeners[].tls");
     let mut list: Vec<Certificate> = pair(d, &fields, node).into_iter().collect();
-    let several = fields.at(d, "certificates", |d, node| certificates(d, node));
+    let several = fields.at(d, "certificates", certificates);
     if fields.node("cert").is_none() && fields.node("key").is_none() && several.is_none() {
         fields.missing(d, "cert", "write `{ cert: edge.pem, key: edge.key }`");
     }

@@ -194,7 +194,7 @@ fn index(d: &mut Decoder<'_>, span: Span, name: &str, names: &Names) -> Option<u
 fn rewrite(d: &mut Decoder<'_>, fields: &Fields<'_>, path: Option<&PathMatch>) -> Option<Rewrite> {
     let strip = fields.parsed(d, "strip_prefix", |text| match pattern::path(text) {
         Ok(PathMatch::Exact(prefix)) if prefix.len() > 1 => {
-            Ok(prefix.strip_suffix('/').map_or(prefix.clone(), str::to_owned))
+            Ok(prefix.strip_suffix('/').map_or_else(|| prefix.clone(), str::to_owned))
         }
         _ => {
             Err(Complaint::new(format!("expected a path such as `/v1`, found `{}`", shorten(text))))

@@ -1,0 +1,170 @@
+//! Keys of the gateway as a whole and of its listeners.
+
+use super::{
+    BIND,
+    Fallback::{Absent, Below, Is, Required},
+    Key,
+    Kind::{Choice, Choices, Count, CountOr, Flag, Secret, Section, Sections, Size, Text},
+    PEM, Short, TIMEOUT,
+};
+
+/// RFC 9113, section 6.9.1: windows hold at most 2^31 - 1 bytes.
+const WINDOW_MAX: u64 = (1 << 31) - 1;
+
+pub(super) const KEYS: &[Key] = &[
+    Key::new(
+        "workers",
+        CountOr(1, 1024, "auto"),
+        Is("auto"),
+        "Worker threads; `auto` is one per core.",
+    ),
+    Key::new("admin", Section, Below, "Listener of metrics, status and the dashboard.")
+        .or(&[Short::Off]),
+    Key::new("admin.bind", Text(BIND), Is("127.0.0.1:9901"), "Address of the admin listener."),
+    Key::new(
+        "admin.token",
+        Secret,
+        Absent("no token is asked for"),
+        "Bearer token that every admin request must carry.",
+    ),
+    Key::new("listeners", Sections, Required, "Where traffic comes in; at least one.")
+        .or(&[Short::For("bind")]),
+    Key::new("listeners[].bind", Text(BIND), Required, "Address to listen on; unique."),
+    Key::new(
+        "listeners[].tls",
+        Section,
+        Absent("clear text"),
+        "Ends TLS here; a list of `{cert, key}` pairs picks by SNI.",
+    )
+    .or(&[Short::Off, Short::ListFor("certificates")]),
+    Key::new(
+        "listeners[].tls.cert",
+        Text(PEM),
+        Absent("`certificates` says"),
+        "Certificate chain, leaf first.",
+    ),
+    Key::new(
+        "listeners[].tls.key",
+        Text(PEM),
+        Absent("`certificates` says"),
+        "Private key of `cert`.",
+    ),
+    Key::new(
+        "listeners[].tls.certificates",
+        Sections,
+        Absent("`cert` and `key` say"),
+        "Several pairs, picked by SNI; the first serves names that none covers.",
+    ),
+    Key::new(
+        "listeners[].tls.certificates[].cert",
+        Text(PEM),
+        Required,
+        "Certificate chain, leaf first.",
+    ),
+    Key::new("listeners[].tls.certificates[].key", Text(PEM), Required, "Private key of `cert`."),
+    Key::new(
+        "listeners[].tls.client_ca",
+        Text(PEM),
+        Absent("clients need no certificate"),
+        "Authorities that must have signed the client's certificate.",
+    ),
+    Key::new(
+        "listeners[].protocols",
+        Choices(&["h1", "h2"]),
+        Is("h1, h2"),
+        "HTTP versions offered: with TLS by ALPN, without by prior knowledge.",
+    ),
+    Key::new("listeners[].early_data", Flag, Is("false"), "TLS 1.3 early data (0-RTT)."),
+    Key::new(
+        "listeners[].proxy_protocol",
+        Flag,
+        Is("false"),
+        "Whether each connection begins with a PROXY protocol header, v1 or v2.",
+    ),
+    Key::new(
+        "listeners[].trusted_hops",
+        Count(0, 32),
+        Is("0"),
+        "How many entries of X-Forwarded-For, from the right, proxies of ours wrote.",
+    ),
+    Key::new("limits", Section, Below, "Bounds that hold for every listener."),
+    Key::new(
+        "limits.connections",
+        Count(1, 10_000_000),
+        Is("10000"),
+        "Open downstream connections, over all listeners.",
+    ),
+    Key::new("limits.headers", Section, Below, "Bounds on the head of a request."),
+    Key::new(
+        "limits.headers.bytes",
+        Size(1 << 10, 16 << 20),
+        Is("32KiB"),
+        "Bytes of one request's head.",
+    ),
+    Key::new("limits.headers.count", Count(1, 10_000), Is("100"), "Fields of one request's head."),
+    Key::new(
+        "limits.body",
+        Size(1, 1 << 50),
+        Is("10MiB"),
+        "Bytes of one request's body; it is streamed, not kept.",
+    ),
+    Key::new("limits.h2", Section, Below, "Bounds of HTTP/2."),
+    Key::new(
+        "limits.h2.streams",
+        Count(1, 100_000),
+        Is("100"),
+        "Concurrent streams of one connection.",
+    ),
+    Key::new(
+        "limits.h2.stream_window",
+        Size(1, WINDOW_MAX),
+        Is("256KiB"),
+        "Flow-control window of one stream.",
+    ),
+    Key::new(
+        "limits.h2.connection_window",
+        Size(65_535, WINDOW_MAX),
+        Is("1MiB"),
+        "Flow-control window of one connection.",
+    ),
+    Key::new("timeouts", Section, Below, "Time-outs of the downstream side."),
+    Key::new(
+        "timeouts.handshake",
+        TIMEOUT,
+        Is("10s"),
+        "TLS handshake, PROXY header and protocol detection together.",
+    ),
+    Key::new(
+        "timeouts.header_read",
+        TIMEOUT,
+        Is("10s"),
+        "From the first byte of a request's head to its last.",
+    ),
+    Key::new(
+        "timeouts.body_idle",
+        TIMEOUT,
+        Is("60s"),
+        "Between two pieces of a body while the client is the slow side.",
+    ),
+    Key::new("timeouts.keep_alive", TIMEOUT, Is("75s"), "Between two requests on one connection."),
+    Key::new(
+        "timeouts.drain",
+        TIMEOUT,
+        Is("30s"),
+        "How long a shutdown or a removed listener waits for requests under way.",
+    ),
+    Key::new("log", Section, Below, "What is logged."),
+    Key::new(
+        "log.access",
+        Choice(&["json", "common", "off"]),
+        Is("json"),
+        "Form of the access log on stdout.",
+    )
+    .or(&[Short::Off]),
+    Key::new(
+        "log.level",
+        Choice(&["trace", "debug", "info", "warn", "error"]),
+        Is("info"),
+        "Least level of the gateway's own log on stderr.",
+    ),
+];

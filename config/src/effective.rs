@@ -1,0 +1,288 @@
+//! A configuration as a tree again, every default written out: what `explain` prints and `diff`
+//! compares.
+//!
+//! `null` stands for `off`; what is merely absent is left out.
+
+use std::path::Path;
+
+use http::{HeaderName, HeaderValue};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    fields::REDACTED,
+    model::{
+        AccessLog, Action, Admin, Balance, Certificate, ClientTls, Config, Forward, HeaderEdit,
+        HeaderEdits, Level, Listener, Redirect, Respond, Rewrite, Route, RouteMatch, ServerTls,
+        Upstream, UpstreamProtocol, ValueMatch,
+    },
+    pattern,
+    units::{show_duration, show_size},
+};
+
+/// Whether secrets show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secrets {
+    /// As they are: only to compare them.
+    Plain,
+    /// As a placeholder.
+    Redacted,
+}
+
+/// The whole file.
+pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
+    let limits = &config.limits;
+    let timeouts = &config.timeouts;
+    let upstreams: Map<String, Value> =
+        config.upstreams.iter().map(|one| (one.name.clone(), upstream(one))).collect();
+    json!({
+        "workers": config.workers.map_or_else(|| json!("auto"), |count| json!(count)),
+        "admin": config.admin.as_ref().map(|one| admin(one, secrets)),
+        "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
+        "limits": {
+            "connections": limits.connections,
+            "headers": {
+                "bytes": show_size(limits.header_bytes.into()),
+                "count": limits.header_count,
+            },
+            "body": show_size(limits.body),
+            "h2": {
+                "streams": limits.h2_streams,
+                "stream_window": show_size(limits.h2_stream_window.into()),
+                "connection_window": show_size(limits.h2_connection_window.into()),
+            },
+        },
+        "timeouts": {
+            "handshake": show_duration(timeouts.handshake),
+            "header_read": show_duration(timeouts.header_read),
+            "body_idle": show_duration(timeouts.body_idle),
+            "keep_alive": show_duration(timeouts.keep_alive),
+            "drain": show_duration(timeouts.drain),
+        },
+        "log": { "access": access(config.log.access), "level": level(config.log.level) },
+        "upstreams": upstreams,
+        "routes": config.routes.iter().map(|one| route(one, config)).collect::<Vec<_>>(),
+    })
+}
+
+fn admin(admin: &Admin, secrets: Secrets) -> Value {
+    let token = admin.token.as_ref().map(|token| match secrets {
+        Secrets::Plain => token.0.clone(),
+        Secrets::Redacted => REDACTED.to_owned(),
+    });
+    object([("bind", Some(json!(admin.bind.to_string()))), ("token", token.map(Value::from))])
+}
+
+fn access(access: AccessLog) -> Value {
+    match access {
+        AccessLog::Json => json!("json"),
+        AccessLog::Common => json!("common"),
+        AccessLog::Off => Value::Null,
+    }
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    }
+}
+
+fn listener(listener: &Listener) -> Value {
+    let offered = [(listener.protocols.h1, "h1"), (listener.protocols.h2, "h2")];
+    let protocols: Vec<_> = offered.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+    json!({
+        "bind": listener.bind.to_string(),
+        "tls": listener.tls.as_ref().map(server_tls),
+        "protocols": protocols,
+        "early_data": false,
+        "proxy_protocol": listener.proxy_protocol,
+        "trusted_hops": listener.trusted_hops,
+    })
+}
+
+fn server_tls(tls: &ServerTls) -> Value {
+    let pair = |one: &Certificate| json!({ "cert": file(&one.cert), "key": file(&one.key) });
+    let certificates: Vec<_> = tls.certificates.iter().map(pair).collect();
+    object([
+        ("certificates", Some(certificates.into())),
+        ("client_ca", tls.client_ca.as_deref().map(file)),
+    ])
+}
+
+fn upstream(upstream: &Upstream) -> Value {
+    let endpoints = upstream.endpoints.iter().map(|one| {
+        object([
+            ("address", Some(json!(one.address.to_string()))),
+            ("weight", Some(json!(one.weight))),
+            ("zone", one.zone.clone().map(Value::from)),
+        ])
+    });
+    let balance = match upstream.balance {
+        Balance::P2c => "p2c",
+        Balance::PeakEwma => "peak_ewma",
+        Balance::LeastRequest => "least_request",
+        Balance::RoundRobin => "round_robin",
+        Balance::Random => "random",
+    };
+    let protocol = match upstream.protocol {
+        UpstreamProtocol::H1 => "h1",
+        UpstreamProtocol::H2 => "h2",
+        UpstreamProtocol::Auto => "auto",
+    };
+    let limits = &upstream.limits;
+    json!({
+        "endpoints": endpoints.collect::<Vec<_>>(),
+        "balance": balance,
+        "protocol": protocol,
+        "tls": upstream.tls.as_ref().map(client_tls),
+        "limits": {
+            "connections": limits.connections,
+            "requests": limits.requests,
+            "queue": limits.queue,
+            "queue_timeout": show_duration(limits.queue_timeout),
+        },
+        "connect_timeout": show_duration(upstream.connect_timeout),
+    })
+}
+
+fn client_tls(tls: &ClientTls) -> Value {
+    object([
+        ("server_name", tls.server_name.clone().map(Value::from)),
+        ("ca", tls.ca.as_deref().map(file)),
+        ("cert", tls.client.as_ref().map(|client| file(&client.cert))),
+        ("key", tls.client.as_ref().map(|client| file(&client.key))),
+        ("verify", Some(tls.verify.into())),
+    ])
+}
+
+fn route(route: &Route, config: &Config) -> Value {
+    let mut out = Map::new();
+    out.insert("name".to_owned(), json!(route.name));
+    out.insert("match".to_owned(), conditions(&route.matches));
+    let forwards = match &route.action {
+        Action::Forward(one) => {
+            forward(one, config, &mut out);
+            true
+        }
+        Action::Redirect(one) => {
+            out.insert("redirect".to_owned(), redirect(one));
+            false
+        }
+        Action::Respond(one) => {
+            out.insert("respond".to_owned(), respond(one));
+            false
+        }
+    };
+    if let Some(edits) = edits(&route.headers) {
+        out.insert("headers".to_owned(), edits);
+    }
+    if forwards {
+        let timeout = &route.timeout;
+        let timeout = json!({
+            "headers": show_duration(timeout.headers),
+            "total": timeout.total.map(show_duration),
+            "idle": show_duration(timeout.idle),
+        });
+        out.insert("timeout".to_owned(), timeout);
+    }
+    Value::Object(out)
+}
+
+fn conditions(matches: &RouteMatch) -> Value {
+    let methods: Vec<_> = matches.methods.iter().map(|method| json!(method.as_str())).collect();
+    let header = |(name, value): &(HeaderName, ValueMatch)| {
+        (name.to_string(), Value::from(pattern::show_value(value)))
+    };
+    let parameter = |(name, value): &(String, ValueMatch)| {
+        (name.clone(), Value::from(pattern::show_value(value)))
+    };
+    let headers: Map<_, _> = matches.headers.iter().map(header).collect();
+    let query: Map<_, _> = matches.query.iter().map(parameter).collect();
+    object([
+        ("host", Some(json!(pattern::show_host(&matches.host)))),
+        ("path", Some(json!(pattern::show_path(&matches.path)))),
+        ("methods", Some(methods).filter(|list| !list.is_empty()).map(Value::from)),
+        ("headers", Some(headers).filter(|map| !map.is_empty()).map(Value::from)),
+        ("query", Some(query).filter(|map| !map.is_empty()).map(Value::from)),
+    ])
+}
+
+fn forward(forward: &Forward, config: &Config, out: &mut Map<String, Value>) {
+    let name = |index: usize| {
+        config.upstreams.get(index).map(|upstream| upstream.name.clone()).unwrap_or_default()
+    };
+    match forward.split.as_slice() {
+        [(index, 1)] => out.insert("to".to_owned(), json!(name(*index))),
+        split => {
+            let shares: Map<_, _> =
+                split.iter().map(|(index, weight)| (name(*index), json!(weight))).collect();
+            out.insert("split".to_owned(), shares.into())
+        }
+    };
+    match &forward.rewrite {
+        Rewrite::Keep => None,
+        Rewrite::StripPrefix(prefix) => out.insert("strip_prefix".to_owned(), json!(prefix)),
+        Rewrite::Template(pieces) => {
+            out.insert("rewrite".to_owned(), json!(pattern::show_template(pieces)))
+        }
+    };
+    if let Some(host) = &forward.host {
+        out.insert("set_host".to_owned(), json!(host));
+    }
+}
+
+fn redirect(redirect: &Redirect) -> Value {
+    json!({ "to": pattern::show_template(&redirect.to), "status": redirect.status.as_u16() })
+}
+
+fn respond(respond: &Respond) -> Value {
+    object([
+        ("status", Some(json!(respond.status.as_u16()))),
+        ("body", Some(json!(respond.body))),
+        ("headers", pairs(&respond.headers)),
+    ])
+}
+
+fn edits(edits: &HeaderEdits) -> Option<Value> {
+    let edit = |edit: &HeaderEdit| {
+        let remove: Vec<_> = edit.remove.iter().map(|name| json!(name.as_str())).collect();
+        let remove = Some(remove).filter(|list| !list.is_empty()).map(Value::from);
+        let edit =
+            object([("set", pairs(&edit.set)), ("add", pairs(&edit.add)), ("remove", remove)]);
+        Some(edit).filter(|edit| edit.as_object().is_some_and(|map| !map.is_empty()))
+    };
+    let both = object([("request", edit(&edits.request)), ("response", edit(&edits.response))]);
+    Some(both).filter(|both| both.as_object().is_some_and(|map| !map.is_empty()))
+}
+
+/// Header fields by name; the values of a name that stands there more than once as a list.
+fn pairs(list: &[(HeaderName, HeaderValue)]) -> Option<Value> {
+    let mut out: Map<String, Value> = Map::new();
+    for (name, value) in list {
+        let value = json!(String::from_utf8_lossy(value.as_bytes()));
+        match out.get_mut(name.as_str()) {
+            None => {
+                out.insert(name.to_string(), value);
+            }
+            Some(Value::Array(values)) => values.push(value),
+            Some(one) => *one = json!([one.take(), value]),
+        }
+    }
+    Some(out).filter(|map| !map.is_empty()).map(Value::from)
+}
+
+fn file(path: &Path) -> Value {
+    json!(path.display().to_string())
+}
+
+/// The entries that are there.
+fn object<const N: usize>(entries: [(&str, Option<Value>); N]) -> Value {
+    entries
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value)))
+        .collect::<Map<_, _>>()
+        .into()
+}

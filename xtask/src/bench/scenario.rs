@@ -1,0 +1,93 @@
+//! What is measured.
+
+/// One kind of traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scenario {
+    /// HTTP/1.1 in the clear, at saturation.
+    H1,
+    /// HTTP/1.1 over TLS 1.3, at saturation.
+    H1Tls,
+    /// HTTP/2 over TLS 1.3, at saturation.
+    H2,
+    /// HTTP/2 in the clear with prior knowledge, at saturation.
+    H2c,
+    /// HTTP/1.1 in the clear at a fixed rate.
+    Rate,
+    /// HTTP/1.1 over TLS 1.3 at a fixed rate.
+    RateTls,
+    /// Idle HTTP/1.1 connections in the clear.
+    Idle,
+    /// Idle HTTP/1.1 connections over TLS 1.3.
+    IdleTls,
+}
+
+/// Which of a peer's three ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Port {
+    /// HTTP/1.1 in the clear.
+    H1,
+    /// TLS, HTTP/1.1 and HTTP/2 by ALPN.
+    Tls,
+    /// HTTP/2 in the clear.
+    H2c,
+}
+
+impl Scenario {
+    /// In the order of the report.
+    pub(super) const ALL: [Self; 8] = [
+        Self::H1,
+        Self::H1Tls,
+        Self::H2,
+        Self::H2c,
+        Self::Rate,
+        Self::RateTls,
+        Self::Idle,
+        Self::IdleTls,
+    ];
+
+    /// The word on the command line.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::H1 => "h1",
+            Self::H1Tls => "h1tls",
+            Self::H2 => "h2",
+            Self::H2c => "h2c",
+            Self::Rate => "rate",
+            Self::RateTls => "ratetls",
+            Self::Idle => "idle",
+            Self::IdleTls => "idletls",
+        }
+    }
+
+    /// The scenario that `word` names.
+    pub(super) fn parse(word: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|scenario| scenario.word() == word);
+        known.ok_or_else(|| {
+            let words = Self::ALL.map(Self::word).join(" ");
+            format!("no scenario `{word}`; there are {words}")
+        })
+    }
+
+    /// The port it goes to.
+    pub(super) fn port(self) -> Port {
+        match self {
+            Self::H1 | Self::Rate | Self::Idle => Port::H1,
+            Self::H1Tls | Self::H2 | Self::RateTls | Self::IdleTls => Port::Tls,
+            Self::H2c => Port::H2c,
+        }
+    }
+
+    /// The heading in the report.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::H1 => "HTTP/1.1, 16 connections",
+            Self::H1Tls => "HTTP/1.1 over TLS 1.3, 16 connections",
+            Self::H2 => "HTTP/2 over TLS 1.3, 8 connections of 16 streams",
+            Self::H2c => "HTTP/2 in the clear, 8 connections of 16 streams",
+            Self::Rate => "HTTP/1.1 at a fixed rate, 32 connections",
+            Self::RateTls => "HTTP/1.1 over TLS 1.3 at a fixed rate, 32 connections",
+            Self::Idle => "Idle HTTP/1.1 connections",
+            Self::IdleTls => "Idle HTTP/1.1 connections over TLS 1.3",
+        }
+    }
+}

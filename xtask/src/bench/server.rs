@@ -1,0 +1,99 @@
+//! Starting, watching and stopping the processes under test.
+
+use std::{
+    fs::File,
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::process::find;
+
+const START_MAX: Duration = Duration::from_secs(20);
+const STOP_MAX: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(20);
+
+/// The core of the process that is measured.
+pub(super) const CORE_MEASURED: &str = "0";
+/// The core of everything else.
+pub(super) const CORE_OTHERS: &str = "1";
+
+/// A running process of ours; stopped when dropped.
+#[derive(Debug)]
+pub(super) struct Server {
+    name: String,
+    child: Child,
+}
+
+/// `words` as a command that runs on one core only and ends when we do.
+pub(super) fn pinned(core: &str, words: &[String]) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", core]);
+    if find("setpriv").is_some() {
+        command.args(["setpriv", "--pdeathsig", "TERM"]);
+    }
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+/// A port of this machine that nobody uses now.
+pub(super) fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| e.to_string())?;
+    listener.local_addr().map(|address| address.port()).map_err(|e| e.to_string())
+}
+
+impl Server {
+    /// Starts `words` on `core` and waits until it accepts on all `ports`. What it prints goes to
+    /// a file in `folder`.
+    pub(super) fn start(
+        name: &str,
+        words: &[String],
+        core: &str,
+        ports: &[u16],
+        folder: &Path,
+    ) -> Result<Self, String> {
+        let complain = |e: std::io::Error| format!("{name}: {e}");
+        let log = folder.join(format!("{name}.log"));
+        let out = File::create(&log).map_err(complain)?;
+        let errors = out.try_clone().map_err(complain)?;
+        let child = pinned(core, words).stdout(out).stderr(errors).spawn().map_err(complain)?;
+        let mut server = Self { name: name.to_owned(), child };
+        let deadline = Instant::now() + START_MAX;
+        for port in ports {
+            while TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_err() {
+                let ended = server.child.try_wait().map_err(complain)?;
+                if ended.is_some() || Instant::now() > deadline {
+                    let said = std::fs::read_to_string(&log).unwrap_or_default();
+                    let words = words.join(" ");
+                    return Err(format!("{name} did not listen on {port}: {words}\n{said}"));
+                }
+                thread::sleep(POLL);
+            }
+        }
+        Ok(server)
+    }
+
+    /// Its process id.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().ok();
+        let deadline = Instant::now() + STOP_MAX;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                eprintln!("{} did not stop when asked to; it is killed", self.name);
+                self.child.kill().ok();
+                self.child.wait().ok();
+                return;
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
