@@ -165,7 +165,7 @@ struct Observer {
 
 impl Observer {
     fn run(mut self, woken: &Receiver<()>) {
-        loop {
+        while !self.shared.stopped.load(Ordering::Acquire) {
             let replacement = lock(&self.shared.replacement).take();
             if let Some(mut named) = replacement {
                 carry_over(&self.files, &mut named);
@@ -173,13 +173,13 @@ impl Observer {
             }
             // Watch first, look then: what changes in between is reported, or seen.
             let complete = self.watch_directories();
-            if !self.report() {
-                thread::sleep(self.pace.breath);
+            if self.report() {
+                // A link may lead elsewhere now: watch there, and look once more.
+                continue;
             }
+            thread::sleep(self.pace.breath);
             let pause = if complete { self.pace.sweep } else { self.pace.poll };
-            let disconnected =
-                matches!(woken.recv_timeout(pause), Err(RecvTimeoutError::Disconnected));
-            if disconnected || self.shared.stopped.load(Ordering::Acquire) {
+            if woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
                 return;
             }
         }
