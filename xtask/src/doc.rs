@@ -12,7 +12,7 @@ struct Page {
     text: fn() -> String,
 }
 
-const PAGES: &[Page] = &[];
+const PAGES: &[Page] = &[Page { file: "docs/configuration.md", text: weir_config::reference }];
 
 /// Builds the documentation with warnings as errors and writes the generated pages; with
 /// `--check`, a page that differs from what the code says is an error instead.
