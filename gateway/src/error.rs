@@ -1,7 +1,7 @@
 //! Why a request did not get its upstream's answer: one closed enum, one disposition for each.
 //!
-//! Four readers share the [`Disposition`]: the client (status, Proxy-Status, Retry-After), the retry
-//! policy, the metrics and the access log. `docs/errors.md` lists every row; a test compares.
+//! Four readers share the [`Disposition`]: the client (status, Proxy-Status, Retry-After), the
+//! retry policy, the metrics and the access log. `docs/errors.md` lists every row; a test compares.
 
 use std::{fmt, fmt::Write as _};
 

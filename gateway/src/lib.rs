@@ -1,13 +1,16 @@
 //! Weir: an L7 service gateway. The binary is a thin shell over this library.
 
-pub mod error;
-pub mod listen;
 pub mod clock;
+pub mod error;
+pub mod http;
+pub mod listen;
+mod pause;
+pub mod pem;
+pub mod route;
+pub mod snapshot;
+mod task;
 pub mod telemetry;
 pub mod timers;
 pub mod upstream;
-pub mod http;
-pub mod route;
-pub mod http;
-pub mod pem;
-pub mod upstream;
+mod worker;
+pub mod watch;

@@ -88,7 +88,7 @@ pub fn load_identity(
     let Certificate { at, cert, key } = written;
     let chain = load_certificates(*at, cert)?;
     let private = load_key(*at, key)?;
-    let leaf = chain.first().map(|leaf| parse(leaf)).unwrap_or(Err("no certificate".to_owned()));
+    let leaf = chain.first().ok_or_else(|| "no certificate".to_owned()).and_then(parse);
     let leaf = leaf.map_err(|what| TlsProblem::new(*at, cert, what))?;
     let names = dns_names(&leaf);
     let warning = lapse(&leaf, now).map(|what| TlsProblem::new(*at, cert, what));

@@ -65,13 +65,12 @@ pub struct Received {
 /// speaks X-Forwarded-* instead), and without trusted hops every other X-Forwarded-* and X-Real-IP.
 pub fn receive(parts: &mut request::Parts, peer: &Peer, rng: &mut fastrand::Rng) -> Received {
     let headers = &mut parts.headers;
-    let trailers = headers
-        .get_all(header::TE)
-        .iter()
-        .any(|te| te.as_bytes().split(|b| *b == b',').any(|coding| is_word(coding, b"trailers")));
     let mut doomed = Doomed::new();
+    let (mut wishes, mut traced) = (false, false);
     for name in headers.keys() {
         let text = name.as_str();
+        wishes |= text == "te";
+        traced |= matches!(text, "traceparent" | "tracestate");
         let dropped = is_hop_by_hop(text)
             || matches!(text, "expect" | "proxy-authorization" | "proxy" | "forwarded")
             || (!peer.trusts() && (text.starts_with("x-forwarded-") || text == "x-real-ip"));
@@ -79,13 +78,21 @@ pub fn receive(parts: &mut request::Parts, peer: &Peer, rng: &mut fastrand::Rng)
             doomed.push(name.clone());
         }
     }
+    let trailers = wishes && reads_trailers(headers);
     nominate(headers, &mut doomed);
     remove_all(headers, &doomed);
     let client = forwarded::stamp(headers, peer);
     let request_id = identity::stamp(headers, peer.trusts(), rng);
-    identity::check_trace(headers);
+    if traced {
+        identity::check_trace(headers);
+    }
     headers.append(header::VIA, via(parts.version));
     Received { client, request_id, trailers }
+}
+
+fn reads_trailers(headers: &HeaderMap) -> bool {
+    let mut lists = headers.get_all(header::TE).iter().map(HeaderValue::as_bytes);
+    lists.any(|te| te.split(|b| *b == b',').any(|coding| is_word(coding, b"trailers")))
 }
 
 type Doomed = SmallVec<[HeaderName; 8]>;

@@ -1,9 +1,9 @@
 //! Path hygiene: one spelling for every path, before anything looks at it.
 //!
-//! Routing, access rules, cache keys and the upstream must all see the same path; where they read it
-//! differently, a rule for `/admin/**` is passed by `/x/../admin`, `/%61dmin` or `//admin`. So the
-//! path is brought into its normal form (RFC 3986 section 6.2.2) once, at the door, and only that
-//! form goes further in and upstream.
+//! Routing, access rules, cache keys and the upstream must all see the same path; where they read
+//! it differently, a rule for `/admin/**` is passed by `/x/../admin`, `/%61dmin` or `//admin`. So
+//! the path is brought into its normal form (RFC 3986 section 6.2.2) once, at the door, and only
+//! that form goes further in and upstream.
 //!
 //! | written | becomes | why |
 //! |---|---|---|
@@ -12,11 +12,11 @@
 //! | `//` | `/` | servers that map paths to files read them alike |
 //! | `%41`, `%7e` | `A`, `~` | unreserved characters mean the same in both spellings |
 //! | `%2c`, `%c3%a9` | `%2C`, `%C3%A9` | reserved ones do not: kept, with upper-case digits |
-//! | space, `"<>[]^{}`, a backtick, a bar, bytes above ASCII | percent-encoded | no such byte is legal in a path |
-//! | `%2F`, `%5C`, `\` | `%2F`, `%5C`, `%5C` | data, never a separator: APIs carry names with slashes |
+//! | space, `"<>[]^{}`, backtick, bar, not ASCII | percent-encoded | not legal in a path |
+//! | `%2F`, `%5C`, `\` | `%2F`, `%5C`, `%5C` | data, no separator: APIs carry names with slashes |
 //! | `..%2f`, `%5c..`, `..;x` | refused | a dot segment to every upstream that decodes once more |
 //! | `%zz`, `%4`, `%00`, control bytes | refused | no meaning, or one that ends strings early |
-//! | `?`, `#` | refused | a path ends before them; whoever passes one has split the target wrongly |
+//! | `?`, `#` | refused | a path ends before them: the target was split wrongly |
 //!
 //! Nothing is decoded twice: `%252e` is the text `%2e` and stays `%252e`. Slashes are merged before
 //! dot segments are removed, so that `/a//../b` is `/b`, as a file system would have it.

@@ -1,7 +1,15 @@
-//! From sockets to bytes: binding, the PROXY protocol, TLS. Nothing here knows a route.
+//! From sockets to requests: binding, the PROXY protocol, TLS, HTTP/1.1, HTTP/2. Nothing here
+//! knows a route.
 
+pub mod accept;
 pub mod bind;
+pub(crate) mod closing;
+pub(crate) mod connection;
+pub(crate) mod gather;
+pub(crate) mod h1;
+pub(crate) mod h2;
 pub mod prefixed;
 pub mod proxy_protocol;
 pub mod stream;
 pub mod tls;
+pub(crate) mod transport;

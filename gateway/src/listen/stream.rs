@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
 };
 
@@ -92,14 +92,14 @@ impl Stream {
         }
     }
 
-    /// Waits until the connection has bytes or its end to be read, holding no buffer meanwhile.
+    /// Ready once the connection has bytes or its end to be read; holds no buffer meanwhile.
     ///
     /// # Errors
     /// What the runtime says when it shuts down.
-    pub async fn readable(&self) -> io::Result<Ready> {
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => stream.ready(Interest::READABLE).await,
-            Self::Unix(stream) => stream.ready(Interest::READABLE).await,
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
         }
     }
 }

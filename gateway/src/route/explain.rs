@@ -97,13 +97,13 @@ impl Matcher {
 
 impl Why {
     fn new(route: &Compiled, matched: &Matched, path: &str) -> Self {
-        let value =
-            |(name, span): (&Box<str>, &super::Span)| (name.to_string(), span.of(path).to_owned());
         Self {
             host: describe_host(&route.host),
             path: describe_path(&route.path),
             conditions: describe_conditions(&route.conditions),
-            params: route.params.iter().zip(&matched.spans).map(value).collect(),
+            params: (route.params.iter().zip(&matched.spans))
+                .map(|(name, span)| (name.to_string(), span.of(path).to_owned()))
+                .collect(),
         }
     }
 }

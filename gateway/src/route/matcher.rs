@@ -3,7 +3,8 @@
 //! Order of precedence, the first difference decides:
 //! 1. host: exact, then wildcards from the longest suffix to the shortest, then any;
 //! 2. path: exact; then templates and prefixes segment by segment from the left (a literal before
-//!    a `{param}` before the `/**` that takes the rest); then regular expressions;
+//!    a `{param}` before the `/**` that takes the rest); then regular expressions; a bare `/**`
+//!    last, since it would leave nothing to an expression;
 //! 3. the number of conditions on method (a list is one), headers and query: more first;
 //! 4. place in the file.
 //!
@@ -161,6 +162,10 @@ impl Matcher {
     /// path, or the named groups of its expression. Empty for a route that is not there.
     pub fn params(&self, route: usize) -> &[Box<str>] {
         self.routes.get(route).map_or(&[], |route| &route.params)
+    }
+
+    pub(super) fn tables(&self) -> &[PathTable] {
+        &self.tables
     }
 
     pub(super) fn compiled(&self, route: usize) -> &Compiled {

@@ -12,6 +12,8 @@ mod explain;
 mod host;
 mod matcher;
 mod rewrite;
+pub(crate) mod stack;
+mod shadow;
 mod table;
 mod template;
 
@@ -19,9 +21,9 @@ pub use condition::MethodSet;
 pub use explain::{Explanation, Failed, PassedOver, Why};
 pub use host::canonical_host;
 pub use matcher::{BuildError, BuildReason, Found, Matched, Matcher};
-pub use rewrite::{Location, PathRewrite, join};
+pub use rewrite::{Location, Origin, PathRewrite, RewriteError, TemplateError, join};
+pub use shadow::Shadowed;
 pub use table::{Span, Spans};
-pub use template::{Origin, RewriteError, TemplateError};
 
 /// A map whose keys come from the configuration alone.
 ///

@@ -9,8 +9,72 @@ use http::{HeaderValue, uri::PathAndQuery};
 use weir_config::model::{Piece, Rewrite};
 
 use super::table::Span;
-use super::template::{Kind, Origin, RewriteError, Template, TemplateError};
-use crate::http::path::normalize;
+use super::template::{Kind, Template};
+use crate::http::path::{PathError, normalize};
+
+/// What a template may take from the request beside the parameters of the match.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// `http` or `https`; static, so that it never comes from the request.
+    pub scheme: &'static str,
+    /// From [`super::canonical_host`].
+    pub host: &'a str,
+    /// From [`crate::http::path::normalize`].
+    pub path: &'a str,
+    /// What follows the `?`, as it came.
+    pub query: Option<&'a str>,
+}
+
+/// Why a template of the configuration cannot be compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// A parameter that the match does not have.
+    #[error("no parameter {{{name}}} here; there are: {known}")]
+    UnknownParam {
+        /// Its name.
+        name: String,
+        /// Those that could be meant, or `none`.
+        known: String,
+    },
+    /// A rewrite begins with something else than a slash.
+    #[error("a rewrite must begin with '/'")]
+    NotAbsolute,
+    /// A redirect begins with something else than `/`, `{path}` or a scheme.
+    #[error("a redirect must begin with '/', '{{path}}' or a scheme and '://'")]
+    NoScheme,
+    /// What stands between `://` and the path is missing, or no host and port.
+    #[error("no valid host and port: {0:?}")]
+    Authority(String),
+    /// A value of the request would become part of the host.
+    #[error("{{{0}}} directly behind the host; only {{host}}, {{path}} or '/' may stand there")]
+    ParamInAuthority(String),
+    /// `{query}` before the `?`.
+    #[error("{{query}} must stand behind a '?'")]
+    QueryBeforeMark,
+    /// A `#` in a rewrite: fragments never reach a server.
+    #[error("a rewrite cannot have a '#'")]
+    Fragment,
+    /// The literal text cannot stand in a path, or the result could never be one.
+    #[error("{0}")]
+    Path(#[from] RewriteError),
+}
+
+/// Why a template cannot be filled in for a request; every case is a 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RewriteError {
+    /// The result has no normal form.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// Values and literals together form `.` or `..`.
+    #[error("dot segment in the new path")]
+    DotSegment,
+    /// The host of the request is missing, or neither a name nor an address.
+    #[error("the request has no valid host")]
+    Host,
+    /// The result is not a valid URI.
+    #[error("the new target is not a valid URI")]
+    Target,
+}
 
 /// A compiled [`Rewrite`].
 #[derive(Debug)]

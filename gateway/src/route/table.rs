@@ -1,4 +1,4 @@
-//! Paths of one host: a hash map of exact paths, a trie of segments, one set of regular expressions.
+//! Paths of one host: a hash map of exact paths, a trie of segments, one set of expressions.
 
 use std::ops::ControlFlow;
 
@@ -56,7 +56,10 @@ pub(super) struct PathTable {
     exact: Map<Vec<usize>>,
     nodes: Vec<Node>,
     patterns: Vec<Pattern>,
-    set: RegexSet,
+    /// All patterns in one; `None` without any, as even an empty set is not free.
+    set: Option<RegexSet>,
+    /// `/**`: takes every path, and so comes last.
+    all: Vec<usize>,
 }
 
 /// A position in the trie, reached by a sequence of segments.
@@ -84,7 +87,8 @@ impl PathTable {
             exact: Map::default(),
             nodes: vec![Node::default()],
             patterns: Vec::new(),
-            set: RegexSet::empty(),
+            set: None,
+            all: Vec::new(),
         }
     }
 
@@ -117,11 +121,12 @@ impl PathTable {
     /// # Errors
     /// The expressions, each small enough alone, are too big together.
     pub(super) fn finish(&mut self) -> Result<(), BuildReason> {
+        if self.patterns.is_empty() {
+            return Ok(());
+        }
         let sources = self.patterns.iter().map(|pattern| pattern.regex.as_str());
-        self.set = RegexSetBuilder::new(sources)
-            .size_limit(REGEX_SET_MAX)
-            .build()
-            .map_err(|_| BuildReason::RegexSet)?;
+        let set = RegexSetBuilder::new(sources).size_limit(REGEX_SET_MAX).build();
+        self.set = Some(set.map_err(|_| BuildReason::RegexSet)?);
         Ok(())
     }
 
@@ -139,6 +144,10 @@ impl PathTable {
     ) -> Result<(), BuildReason> {
         if segments.len() > SEGMENTS_MAX {
             return Err(BuildReason::TooManySegments);
+        }
+        if rest && segments.is_empty() {
+            self.all.push(route);
+            return Ok(());
         }
         let mut node = 0;
         for (index, segment) in segments.iter().enumerate() {
@@ -177,13 +186,24 @@ impl PathTable {
             offer(route, &[])?;
         }
         self.descend(&self.nodes[0], path, 0, &mut Spans::new(), offer)?;
-        if self.patterns.is_empty() {
-            return ControlFlow::Continue(());
+        if let Some(set) = &self.set {
+            set.matches(path).iter().try_for_each(|index| {
+                let pattern = &self.patterns[index];
+                offer(pattern.route, &pattern.spans(path))
+            })?;
         }
-        self.set.matches(path).iter().try_for_each(|index| {
-            let pattern = &self.patterns[index];
-            offer(pattern.route, &pattern.spans(path))
-        })
+        self.all.iter().try_for_each(|&route| offer(route, &[Span::new(1, path.len())]))
+    }
+
+    /// Routes that share a path condition, each list in order of precedence.
+    pub(super) fn rivals(&self) -> impl Iterator<Item = Vec<usize>> {
+        let mut patterns = Map::<Vec<usize>>::default();
+        for Pattern { route, regex, .. } in &self.patterns {
+            patterns.entry(regex.as_str().into()).or_default().push(*route);
+        }
+        let nodes = self.nodes.iter().flat_map(|node| [&node.here, &node.rest]);
+        let lists = self.exact.values().chain(nodes).chain([&self.all]).cloned();
+        lists.chain(patterns.into_values())
     }
 
     /// Visits the trie below `node`, where `at` is the slash before the next segment or the end.

@@ -1,76 +1,15 @@
 //! Templates of rewrites and redirects: cut into the parts of a URI when the configuration is
 //! compiled, so that every value is encoded for the place where it lands.
 
+use std::{borrow::Cow, net::Ipv6Addr};
+
 use weir_config::model::Piece;
 
+use super::rewrite::{Origin, RewriteError, TemplateError};
 use super::table::Span;
 use crate::http::path::{
-    PathError, escaped, has_dot_segment, is_unreserved, normalize, push_encoded, push_escape,
+    escaped, has_dot_segment, is_unreserved, normalize, push_encoded, push_escape,
 };
-
-/// What a template may take from the request beside the parameters of the match.
-#[derive(Debug, Clone, Copy)]
-pub struct Origin<'a> {
-    /// `http` or `https`; static, so that it never comes from the request.
-    pub scheme: &'static str,
-    /// From [`super::canonical_host`].
-    pub host: &'a str,
-    /// From [`crate::http::path::normalize`].
-    pub path: &'a str,
-    /// What follows the `?`, as it came.
-    pub query: Option<&'a str>,
-}
-
-/// Why a template of the configuration cannot be compiled.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TemplateError {
-    /// A parameter that the match does not have.
-    #[error("no parameter {{{name}}} here; there are: {known}")]
-    UnknownParam {
-        /// Its name.
-        name: String,
-        /// Those that could be meant, or `none`.
-        known: String,
-    },
-    /// A rewrite begins with something else than a slash.
-    #[error("a rewrite must begin with '/'")]
-    NotAbsolute,
-    /// A redirect begins with something else than `/`, `{path}` or a scheme.
-    #[error("a redirect must begin with '/', '{{path}}' or a scheme and '://'")]
-    NoScheme,
-    /// A host that is missing or has a character that hosts do not have.
-    #[error("not a host and port: {0:?}")]
-    Authority(String),
-    /// A value of the request would become part of the host.
-    #[error("{{{0}}} directly behind the host; only {{host}}, {{path}} or '/' may stand there")]
-    ParamInAuthority(String),
-    /// `{query}` before the `?`.
-    #[error("{{query}} must stand behind a '?'")]
-    QueryBeforeMark,
-    /// A `#` in a rewrite: fragments never reach a server.
-    #[error("a rewrite cannot have a '#'")]
-    Fragment,
-    /// The literal text cannot stand in a path, or the result could never be one.
-    #[error("{0}")]
-    Path(#[from] RewriteError),
-}
-
-/// Why a template cannot be filled in for a request; every case is a 400.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RewriteError {
-    /// The result has no normal form.
-    #[error(transparent)]
-    Path(#[from] PathError),
-    /// Values and literals together form `.` or `..`.
-    #[error("dot segment in the new path")]
-    DotSegment,
-    /// The host of the request is missing or has a character that hosts do not have.
-    #[error("the request has no valid host")]
-    Host,
-    /// The result is not a valid URI.
-    #[error("the new target is not a valid URI")]
-    Target,
-}
 
 /// A compiled template: what to write, part by part.
 #[derive(Debug, Default)]
@@ -147,7 +86,11 @@ impl Template {
         let path = "/x";
         let origin = Origin { scheme: "http", host: "x", path, query: Some("x") };
         let spans = vec![Span::last_of(path); params];
-        self.render(&mut String::new(), &origin, &spans)?;
+        let mut target = String::new();
+        self.render(&mut target, &origin, &spans)?;
+        if http::Uri::try_from(&target).is_err() {
+            return Err(TemplateError::Authority(target));
+        }
         Ok(())
     }
 
@@ -189,7 +132,7 @@ impl Template {
         match part {
             Part::Scheme if self.scheme.is_empty() && is_scheme(text) => encoded.push_str(text),
             Part::Scheme => return Err(TemplateError::NoScheme),
-            Part::Authority if is_host(text) => encoded.push_str(text),
+            Part::Authority if is_authority(text) => encoded.push_str(text),
             Part::Authority => return Err(TemplateError::Authority(text.to_owned())),
             Part::Path => push_encoded(&mut encoded, text).map_err(RewriteError::Path)?,
             Part::Query | Part::Fragment => push_query(&mut encoded, text),
@@ -277,7 +220,7 @@ impl Template {
             out.push('/');
         }
         let path = &out[start..];
-        if let std::borrow::Cow::Owned(normal) = normalize(path)? {
+        if let Cow::Owned(normal) = normalize(path)? {
             if has_dot_segment(path) {
                 return Err(RewriteError::DotSegment);
             }
@@ -384,9 +327,18 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-fn is_host(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
+/// Whether literal text may be a piece of host and port; the whole is tried by the rehearsal.
+fn is_authority(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
+}
+
+/// Whether the host of a request is a name or an address, without anything around it.
+fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    !host.is_empty()
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
 /// Appends a whole query or a piece of one: its structure is kept, what is not legal is encoded.

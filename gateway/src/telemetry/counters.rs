@@ -2,7 +2,7 @@
 //!
 //! A block (of a route, a listener, an endpoint) belongs to one worker thread, which alone writes
 //! it; the scrape reads it from another thread at any time. Two writers would lose counts, nothing
-//! worse.
+//! worse. Blocks keep to cache lines of their own, so that workers do not slow one another down.
 
 use std::{
     ops::AddAssign,
@@ -74,6 +74,7 @@ pub struct Exchange {
 
 /// One worker's counters of one route towards one upstream.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct RouteCounters {
     classes: [Count; 5],
     request_bytes: Count,
@@ -151,6 +152,7 @@ impl AddAssign for RouteTotals {
 
 /// One worker's counters of one listener.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct ListenerCounters {
     /// Connections accepted.
     pub accepted: Count,
@@ -164,6 +166,7 @@ pub struct ListenerCounters {
 
 /// One worker's counters of the connections to one endpoint.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct EndpointCounters {
     /// Connections open: `add` when established, `sub` when closed.
     pub open: Count,

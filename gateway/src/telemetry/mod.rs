@@ -2,5 +2,7 @@
 
 pub mod access_log;
 pub mod counters;
+pub(crate) mod date;
 pub mod names;
+pub(crate) mod record;
 pub mod registry;

@@ -257,7 +257,20 @@ mod tests {
             let counter = metric.kind == Kind::Counter;
             assert_eq!(metric.name.ends_with("_total"), counter, "{}", metric.name);
             assert!(metric.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
-            assert!(!metric.help.contains(['\n', '\\', '"']), "{}", metric.name);
+            assert!(!metric.help.contains(['\n', '\\', '"', '|']), "{}", metric.name);
         }
+    }
+
+    #[test]
+    fn the_docs_list_every_metric() {
+        let docs = include_str!("../../../docs/metrics.md");
+        let mut rows = docs.lines().filter(|line| line.starts_with("| `"));
+        for metric in ALL {
+            let kind = format!("{:?}", metric.kind).to_lowercase();
+            let labels = metric.labels.join(", ");
+            let row = format!("| `{}` | {kind} | {labels} | {} |", metric.name, metric.help);
+            assert_eq!(rows.next(), Some(row.as_str()));
+        }
+        assert_eq!(rows.next(), None);
     }
 }

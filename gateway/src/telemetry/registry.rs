@@ -206,7 +206,7 @@ impl AllBlocks {
         let (gone, kept): (BTreeMap<_, _>, _) =
             mem::take(&mut self.routes).into_iter().partition(|(_, blocks)| blocks.is_unwritten());
         self.routes = kept;
-        let sums = gone.into_values().fold(removed, Blocks::absorb);
+        let sums = gone.values().fold(removed, Blocks::absorb);
         self.routes.insert(pair(REMOVED, REMOVED), sums);
     }
 }

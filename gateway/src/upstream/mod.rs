@@ -1,8 +1,12 @@
 //! The upstream side: which endpoint, how many at a time, over which connection.
 
+pub mod connect;
+pub mod endpoint;
+pub(crate) mod forward;
+pub(crate) mod h1;
+pub(crate) mod h2;
 pub mod limit;
 pub mod load;
 pub mod pick;
-//! Towards the services behind the gateway.
-
+pub(crate) mod pool;
 pub mod tls;

@@ -62,14 +62,10 @@ pub(super) fn stamp(headers: &mut HeaderMap, peer: &Peer) -> Option<IpAddr> {
         Some(chain) => headers.insert(&name::X_FORWARDED_FOR, chain),
         None => headers.remove(&name::X_FORWARDED_FOR),
     };
-    let proto = only(headers, &name::X_FORWARDED_PROTO)
-        .is_some_and(|value| matches!(value.as_bytes(), b"http" | b"https"));
-    if !(peer.trusts() && proto) {
+    if !(peer.trusts() && names_scheme(headers)) {
         headers.insert(&name::X_FORWARDED_PROTO, peer.proto.clone());
     }
-    let named = only(headers, &name::X_FORWARDED_HOST)
-        .is_some_and(|value| host::is_valid(value.as_bytes()));
-    if !(peer.trusts() && named) {
+    if !(peer.trusts() && names_host(headers)) {
         match headers.get(header::HOST).cloned() {
             Some(host) => headers.insert(&name::X_FORWARDED_HOST, host),
             None => headers.remove(&name::X_FORWARDED_HOST),
@@ -115,6 +111,15 @@ fn parse_address(entry: &[u8]) -> Option<IpAddr> {
         Err(_) => text.parse::<SocketAddr>().ok()?.ip(),
     };
     Some(address.to_canonical())
+}
+
+fn names_scheme(headers: &HeaderMap) -> bool {
+    only(headers, &name::X_FORWARDED_PROTO)
+        .is_some_and(|value| matches!(value.as_bytes(), b"http" | b"https"))
+}
+
+fn names_host(headers: &HeaderMap) -> bool {
+    only(headers, &name::X_FORWARDED_HOST).is_some_and(|value| host::is_valid(value.as_bytes()))
 }
 
 /// The field's value, if there is exactly one.

@@ -137,8 +137,8 @@ proptest! {
     #[test]
     fn any_mix_of_tricks_is_normalized_or_refused(
         pieces in prop::collection::vec(prop::sample::select(vec![
-            "/", "/", ".", "..", "%2e", "%2E", "%2f", "%5C", "\\", ";", "%3b", "a", "%41", "%25", "%",
-            "2e", "\u{e9}", "%00", "?", " ",
+            "/", "/", ".", "..", "%2e", "%2E", "%2f", "%5C", "\\", ";", "%3b", "a", "%41", "%25",
+            "%", "2e", "\u{e9}", "%00", "?", " ",
         ]), 0..12)
     ) {
         let raw = format!("/{}", pieces.concat());

@@ -13,7 +13,7 @@ use crate::route::table::VISITS;
 use crate::route::{Failed, MethodSet};
 
 /// A route from its host (`*` is any) and path as a file would have them.
-pub(super) fn route(host: &str, path: &str) -> Route {
+pub(in crate::route) fn route(host: &str, path: &str) -> Route {
     Route {
         at: At::default(),
         name: format!("{host}{path}"),
@@ -58,12 +58,12 @@ fn path_match(path: &str) -> PathMatch {
     PathMatch::Template { segments: head.split('/').skip(1).map(segment).collect(), rest }
 }
 
-fn with_methods(mut route: Route, methods: &[Method]) -> Route {
+pub(in crate::route) fn with_methods(mut route: Route, methods: &[Method]) -> Route {
     route.matches.methods = methods.to_vec();
     route
 }
 
-fn with_header(mut route: Route, name: &'static str, value: &str) -> Route {
+pub(in crate::route) fn with_header(mut route: Route, name: &'static str, value: &str) -> Route {
     let name = HeaderName::from_static(name);
     route.matches.headers.push((name, ValueMatch::Exact(value.into())));
     route
@@ -92,7 +92,7 @@ fn the_most_specific_path_wins_whatever_the_order_of_the_file() {
         "/a/**",
         "/**",
         "~ ^/r[0-9]+/",
-        "~ ^/r",
+        "~ ^/r[0-9]+$",
     ];
     let table = [
         ("/a/b", "/a/b"),
@@ -106,7 +106,8 @@ fn the_most_specific_path_wins_whatever_the_order_of_the_file() {
         ("/a", "/a/**"),
         ("/ab", "/**"),
         ("/", "/**"),
-        ("/r1/x", "/**"),
+        ("/r1/x", "~ ^/r[0-9]+/"),
+        ("/r1", "~ ^/r[0-9]+$"),
     ];
     for reversed in [false, true] {
         let mut routes: Vec<Route> = paths.iter().map(|path| route("*", path)).collect();

@@ -75,7 +75,7 @@ impl<B: Block> Blocks<B> {
     }
 
     /// Both sums as one, without a block.
-    pub(super) fn absorb(mut self, other: Self) -> Self {
+    pub(super) fn absorb(mut self, other: &Self) -> Self {
         self.folded += other.totals();
         self
     }

@@ -141,7 +141,7 @@ fn reloads_and_bugs_are_counted() {
     registry.config_refused();
     registry.bug();
     registry.dropped_lines().fetch_add(5, Relaxed);
-    let text = registry.clone().render(Tick::ZERO);
+    let text = registry.render(Tick::ZERO);
     for line in [
         r#"weir_config_reloads_total{outcome="success"} 1"#,
         r#"weir_config_reloads_total{outcome="failure"} 1"#,

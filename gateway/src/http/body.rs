@@ -1,0 +1,240 @@
+//! The one body type that travels through the gateway, in both directions.
+//!
+//! A body streams: nothing here collects. The end of a body is an event (RFC 9110 section 6.1):
+//! whoever must know of it hangs an [`End`] on the body, which fires exactly once, when the body
+//! is read to its end or dropped. Dropped before its end means aborted.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::{
+    error::Error,
+    upstream::{h1::H1Response, h2::H2Response},
+};
+
+/// How a body ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Read to its end, or was known to be at its end when dropped.
+    Completed,
+    /// Dropped before its end: the reader went away.
+    Aborted,
+    /// Its source failed.
+    Failed(Error),
+}
+
+/// Watches one body go by.
+pub(crate) trait End {
+    /// A piece of so many bytes passes.
+    fn data(&mut self, length: usize);
+    /// The body is over; called once.
+    fn end(&mut self, ending: Ending);
+}
+
+/// Where the bytes come from.
+enum Source {
+    Empty,
+    Full(Bytes),
+    /// A request body read by hyper's HTTP/1.1 server.
+    Hyper(Incoming),
+    /// A request body of an HTTP/2 stream.
+    Stream(RequestStream),
+    /// A response whose HTTP/1.1 connection is driven by reading it.
+    H1(Box<H1Response>),
+    /// A response of an HTTP/2 stream.
+    H2(Box<H2Response>),
+}
+
+/// A body, streaming or not. See the module's page.
+pub struct Body {
+    source: Source,
+    end: Option<Box<dyn End>>,
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.source {
+            Source::Empty => "Body::Empty",
+            Source::Full(_) => "Body::Full",
+            Source::Hyper(_) => "Body::Hyper",
+            Source::Stream(_) => "Body::Stream",
+            Source::H1(_) => "Body::H1",
+            Source::H2(_) => "Body::H2",
+        })
+    }
+}
+
+impl Body {
+    /// No bytes at all.
+    pub(crate) const fn empty() -> Self {
+        Self::of(Source::Empty)
+    }
+
+    /// These bytes.
+    pub(crate) const fn full(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::empty() } else { Self::of(Source::Full(bytes)) }
+    }
+
+    /// A request body read by hyper.
+    pub(crate) fn hyper(incoming: Incoming) -> Self {
+        use http_body::Body as _;
+        if incoming.is_end_stream() { Self::empty() } else { Self::of(Source::Hyper(incoming)) }
+    }
+
+    /// A request body of an HTTP/2 stream.
+    pub(crate) fn stream(stream: h2::RecvStream, length: Option<u64>) -> Self {
+        if stream.is_end_stream() {
+            return Self::empty();
+        }
+        Self::of(Source::Stream(RequestStream { stream, length, data_done: false }))
+    }
+
+    pub(crate) fn h1(response: Box<H1Response>) -> Self {
+        Self::of(Source::H1(response))
+    }
+
+    pub(crate) fn h2(response: Box<H2Response>) -> Self {
+        Self::of(Source::H2(response))
+    }
+
+    const fn of(source: Source) -> Self {
+        Self { source, end: None }
+    }
+
+    /// Hangs a watcher on the body; there is one at most.
+    pub(crate) fn watched(mut self, end: Box<dyn End>) -> Self {
+        debug_assert!(self.end.is_none(), "one watcher a body");
+        self.end = Some(end);
+        self
+    }
+
+    /// Its exact length, where that is known before it is read.
+    pub(crate) fn exact_length(&self) -> Option<u64> {
+        http_body::Body::size_hint(self).exact()
+    }
+
+    fn finish(&mut self, ending: Ending) {
+        if let Some(mut end) = self.end.take() {
+            end.end(ending);
+        }
+    }
+
+    fn poll_source(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut self.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.source = Source::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Source::Hyper(incoming) => http_body::Body::poll_frame(Pin::new(incoming), cx)
+                .map(|frame| frame.map(|frame| frame.map_err(|_| Error::ClientGone))),
+            Source::Stream(stream) => stream.poll_frame(cx),
+            Source::H1(response) => response.poll_frame(cx),
+            Source::H2(response) => response.poll_frame(cx),
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = self.get_mut();
+        let frame = ready!(this.poll_source(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let (Some(end), Some(data)) = (&mut this.end, frame.data_ref()) {
+                    end.data(data.len());
+                }
+            }
+            Some(Err(error)) => this.finish(Ending::Failed(*error)),
+            None => this.finish(Ending::Completed),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Full(_) => false,
+            Source::Hyper(incoming) => incoming.is_end_stream(),
+            Source::Stream(stream) => stream.stream.is_end_stream(),
+            Source::H1(response) => response.is_end_stream(),
+            Source::H2(response) => response.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Hyper(incoming) => incoming.size_hint(),
+            Source::Stream(stream) => stream.length.map_or_else(SizeHint::new, SizeHint::with_exact),
+            Source::H1(response) => response.size_hint(),
+            Source::H2(response) => response.size_hint(),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if self.end.is_some() {
+            let done = http_body::Body::is_end_stream(self);
+            self.finish(if done { Ending::Completed } else { Ending::Aborted });
+        }
+    }
+}
+
+/// The receiving half of an HTTP/2 stream; its window opens as the bytes are taken.
+struct RequestStream {
+    stream: h2::RecvStream,
+    length: Option<u64>,
+    data_done: bool,
+}
+
+impl RequestStream {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if !self.data_done {
+            match ready!(self.stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    take_window(&mut self.stream, data.len());
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(_)) => return Poll::Ready(Some(Err(Error::ClientGone))),
+                None => self.data_done = true,
+            }
+        }
+        poll_trailers(&mut self.stream, cx)
+            .map(|trailers| trailers.map(|t| t.map(Frame::trailers).map_err(|_| Error::ClientGone)))
+    }
+}
+
+/// Tells the sender that so many bytes were taken.
+pub(crate) fn take_window(stream: &mut h2::RecvStream, length: usize) {
+    // It fails only when the stream is gone, which the next poll says.
+    let _ = stream.flow_control().release_capacity(length);
+}
+
+/// Trailers of an HTTP/2 stream whose data has ended.
+pub(crate) fn poll_trailers(
+    stream: &mut h2::RecvStream,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<HeaderMap, h2::Error>>> {
+    stream.poll_trailers(cx).map(Result::transpose)
+}

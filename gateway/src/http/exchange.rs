@@ -1,0 +1,156 @@
+//! One request and its response, for those who keep count.
+//!
+//! An [`Exchange`] begins with the head of a request and ends with the last byte of its response,
+//! or when either side goes away: dropped in the middle, it counts as aborted. It rides on the
+//! response's body, so that everything that must happen at the end happens exactly once: the
+//! endpoint's load goes down, permits are freed, counters move, one line is logged.
+
+use std::{net::IpAddr, rc::Rc, time::Duration};
+
+use http::{HeaderValue, Method, Uri, Version};
+
+use super::{
+    body::{End, Ending},
+    hints::Hints,
+    upload::Progress,
+};
+use crate::{
+    clock::{self, Tick},
+    error::Error,
+    listen::connection::Connection,
+    telemetry,
+    upstream::{
+        limit::Permit,
+        load::{InFlight, Outcome},
+        pool::Pooled,
+    },
+    worker::World,
+};
+
+/// What the access log says of a request's head.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) host: Option<HeaderValue>,
+    pub(crate) version: Version,
+}
+
+/// See the module's page.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// The connection it came by.
+    pub(crate) connection: Rc<Connection>,
+    /// The configuration it sees, from beginning to end.
+    pub(crate) world: Rc<World>,
+    /// When its head was there.
+    pub(crate) began: Tick,
+    /// The head, when it will be logged.
+    pub(crate) asked: Option<Asked>,
+    /// Its identity, once the head is checked.
+    pub(crate) request_id: Option<HeaderValue>,
+    /// The client's address, by trusted hops where there are some.
+    pub(crate) client: Option<IpAddr>,
+    /// Index of the route that took it.
+    pub(crate) route: Option<usize>,
+    /// Index of the upstream it went to.
+    pub(crate) upstream: Option<usize>,
+    /// The endpoint that answered, or was asked last; holds its place in the load count.
+    pub(crate) in_flight: Option<InFlight<Pooled>>,
+    /// Its place among the upstream's requests.
+    pub(crate) permit: Option<Permit>,
+    /// Attempts made.
+    pub(crate) attempts: u32,
+    /// Why the gateway answered itself, or cut the response off.
+    pub(crate) error: Option<Error>,
+    /// Status sent.
+    pub(crate) status: u16,
+    /// The upload, when there is one.
+    pub(crate) upload: Option<Rc<Progress>>,
+    /// From the beginning to the upstream's response head.
+    pub(crate) upstream_time: Option<Duration>,
+    /// Bytes of the response's body so far.
+    pub(crate) sent: u64,
+    hints: Option<Hints>,
+    ended: bool,
+}
+
+impl Exchange {
+    /// A request begins.
+    pub(crate) fn begin(connection: &Rc<Connection>) -> Box<Self> {
+        connection.begin();
+        Box::new(Self {
+            connection: connection.clone(),
+            world: connection.worker.world(),
+            began: clock::now(),
+            asked: None,
+            request_id: None,
+            client: connection.peer.address(),
+            route: None,
+            upstream: None,
+            in_flight: None,
+            permit: None,
+            attempts: 0,
+            error: None,
+            status: 0,
+            upload: None,
+            upstream_time: None,
+            sent: 0,
+            hints: None,
+            ended: false,
+        })
+    }
+
+    /// Interim responses are wanted; they arrive in the queue that is returned.
+    pub(crate) fn take_hints(&mut self) -> Hints {
+        self.hints.insert(Hints::default()).clone()
+    }
+
+    /// Where interim responses go, if they are wanted.
+    pub(crate) const fn hints(&self) -> Option<&Hints> {
+        self.hints.as_ref()
+    }
+
+    fn finish(&mut self, ending: Ending) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        let now = clock::now();
+        match ending {
+            Ending::Completed => {}
+            Ending::Aborted => {
+                self.error.get_or_insert(Error::ClientGone);
+                if self.status == 0 {
+                    self.status = 499;
+                }
+            }
+            Ending::Failed(error) => {
+                if let Some(in_flight) = &mut self.in_flight {
+                    in_flight.record(Outcome::Failure, now);
+                }
+                self.error = Some(error);
+            }
+        }
+        self.in_flight = None;
+        self.permit = None;
+        self.connection.finish(now);
+        telemetry::record_exchange(self, now);
+    }
+}
+
+impl End for Exchange {
+    fn data(&mut self, length: usize) {
+        self.sent += length as u64;
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.finish(ending);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.finish(Ending::Aborted);
+    }
+}

@@ -1,0 +1,41 @@
+//! Interim responses (1xx) on their way from an upstream to the client.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use http::{HeaderMap, Response, StatusCode};
+
+use super::headers;
+
+/// More than this many that the client has not taken yet are dropped: hints are optional.
+const MOST: usize = 8;
+
+/// A queue that the upstream side fills and the client's side empties. hyper calls back from
+/// behind a `Send` bound, hence the lock; nobody ever waits for it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hints(Arc<Mutex<VecDeque<Response<()>>>>);
+
+impl Hints {
+    /// Passes on what is meant for the client: not 100, which concerns this hop alone, nor 101,
+    /// which is final (RFC 9110 section 15.2).
+    pub(crate) fn push(&self, status: StatusCode, fields: &HeaderMap) {
+        if !status.is_informational() || status.as_u16() <= 101 {
+            return;
+        }
+        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.len() < MOST {
+            let mut response = Response::new(());
+            *response.status_mut() = status;
+            *response.headers_mut() = fields.clone();
+            headers::strip_hop_by_hop(response.headers_mut());
+            queue.push_back(response);
+        }
+    }
+
+    /// The oldest that waits.
+    pub(crate) fn pop(&self) -> Option<Response<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+}

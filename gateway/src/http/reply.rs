@@ -1,0 +1,65 @@
+//! Responses that the gateway makes itself.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderValue, Response,
+    header::{self, HeaderName},
+};
+
+use super::{body::Body, headers::name};
+use crate::error::Error;
+
+/// What the gateway calls itself in Proxy-Status and Via.
+pub(crate) const NAME: &str = "weir";
+
+/// The response that stands for an error.
+pub(crate) fn of_error(error: Error) -> Response<Body> {
+    let disposition = error.disposition();
+    let mut response = Response::new(Body::full(Bytes::from(error.problem())));
+    *response.status_mut() = disposition.status;
+    let headers = response.headers_mut();
+    describe(headers, error);
+    if disposition.close {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn describe(headers: &mut HeaderMap, error: Error) {
+    let disposition = error.disposition();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(&name::PROXY_STATUS, error.proxy_status_value(NAME));
+    if let Some(delay) = disposition.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
+    }
+}
+
+/// The same as bytes, for a client whose request never became one; the connection closes after it.
+pub(crate) fn raw_http1(error: Error, date: &HeaderValue) -> Bytes {
+    let status = error.disposition().status;
+    let body = error.problem();
+    let mut headers = HeaderMap::new();
+    describe(&mut headers, error);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    headers.insert(header::DATE, date.clone());
+    let mut bytes = BytesMut::with_capacity(512);
+    bytes.put_slice(b"HTTP/1.1 ");
+    bytes.put_slice(status.as_str().as_bytes());
+    bytes.put_slice(b" ");
+    bytes.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    bytes.put_slice(b"\r\n");
+    for (name, value) in &headers {
+        put_field(&mut bytes, name, value);
+    }
+    bytes.put_slice(b"\r\n");
+    bytes.put_slice(body.as_bytes());
+    bytes.freeze()
+}
+
+fn put_field(bytes: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
+    bytes.put_slice(name.as_str().as_bytes());
+    bytes.put_slice(b": ");
+    bytes.put_slice(value.as_bytes());
+    bytes.put_slice(b"\r\n");
+}

@@ -1,0 +1,113 @@
+//! A request's body on its way upstream: bounded, counted, and never waited for without end.
+
+use std::{
+    cell::Cell,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+
+use super::{body::Body, headers};
+use crate::{error::Error, pause::Pause};
+
+/// What became of an upload so far; shared by the body, which hyper or h2 owns, and the request.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Bytes taken from the client.
+    pub(crate) bytes: Cell<u64>,
+    /// Whether the last of it was taken, or nobody will take any more.
+    pub(crate) over: Cell<bool>,
+    /// Why the client's side failed, if it did.
+    pub(crate) failed: Cell<Option<Error>>,
+}
+
+/// The body given to the upstream connection.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    body: Body,
+    watch: Option<Watch>,
+}
+
+#[derive(Debug)]
+struct Watch {
+    progress: Rc<Progress>,
+    remaining: u64,
+    pause: Pause,
+}
+
+impl Upload {
+    /// An upload without a body.
+    pub(crate) const fn empty() -> Self {
+        Self { body: Body::empty(), watch: None }
+    }
+
+    /// An upload of at most `limit` bytes, with pauses as `pause` allows.
+    pub(crate) const fn new(body: Body, progress: Rc<Progress>, limit: u64, pause: Pause) -> Self {
+        Self { body, watch: Some(Watch { progress, remaining: limit, pause }) }
+    }
+}
+
+impl Watch {
+    fn fail(&self, error: Error) -> Option<Result<Frame<Bytes>, Error>> {
+        self.progress.failed.set(Some(error));
+        self.progress.over.set(true);
+        Some(Err(error))
+    }
+
+    fn pass(&mut self, mut frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, Error>> {
+        self.pause.progress();
+        if let Some(data) = frame.data_ref() {
+            let length = data.len() as u64;
+            let Some(remaining) = self.remaining.checked_sub(length) else {
+                return self.fail(Error::BodyTooLarge);
+            };
+            self.remaining = remaining;
+            self.progress.bytes.set(self.progress.bytes.get() + length);
+        } else if let Some(trailers) = frame.trailers_mut() {
+            headers::filter_trailers(trailers);
+        }
+        Some(Ok(frame))
+    }
+}
+
+impl http_body::Body for Upload {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        let Some(watch) = &mut this.watch else { return frame };
+        match frame {
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(watch.pass(frame)),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(watch.fail(error)),
+            Poll::Ready(None) => {
+                watch.progress.over.set(true);
+                Poll::Ready(None)
+            }
+            Poll::Pending => watch.pause.poll_over(cx).map(|()| watch.fail(Error::RequestTimeout)),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.progress.over.set(true);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a downstream connection and its requests know of each other.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    task::{Context, Waker},
+};
+
+use crate::{clock::Tick, http::headers::Peer, snapshot::live::ListenerState, worker::Worker};
+
+/// One accepted connection, of any protocol. Lives as long as its task and its requests.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// The worker that accepted it.
+    pub(crate) worker: Rc<Worker>,
+    /// The listener that accepted it.
+    pub(crate) listener: Rc<ListenerState>,
+    /// Who is on the other side, ready for the headers of its requests.
+    pub(crate) peer: Peer,
+    tls: bool,
+    /// Requests under way.
+    pub(crate) busy: Cell<u32>,
+    /// When the last request ended, or the connection began.
+    pub(crate) idle_since: Cell<Tick>,
+    /// Whether bytes of a response may not have reached the socket yet.
+    pub(crate) unflushed: Cell<bool>,
+    draining: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        listener: Rc<ListenerState>,
+        peer: Peer,
+        tls: bool,
+        now: Tick,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            worker,
+            listener,
+            peer,
+            tls,
+            busy: Cell::new(0),
+            idle_since: Cell::new(now),
+            unflushed: Cell::new(false),
+            draining: Cell::new(false),
+            waker: RefCell::new(None),
+        })
+    }
+
+    /// The scheme of its requests.
+    pub(crate) const fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+
+    /// A request begins.
+    pub(crate) fn begin(&self) {
+        self.busy.set(self.busy.get() + 1);
+    }
+
+    /// A request is over, its response handed to the protocol.
+    pub(crate) fn finish(&self, now: Tick) {
+        self.busy.set(self.busy.get() - 1);
+        self.idle_since.set(now);
+        self.unflushed.set(true);
+    }
+
+    /// Asks the connection to end once its requests are answered.
+    pub(crate) fn drain(&self) {
+        self.draining.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether it was asked to end.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Makes [`Connection::drain`] wake this task. A task's waker stays the same, so that all but
+    /// the first call cost a comparison.
+    pub(crate) fn register(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+}

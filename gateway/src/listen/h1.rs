@@ -1,0 +1,325 @@
+//! HTTP/1.1 from a client: hyper's machine, our clocks.
+//!
+//! One coarse deadline serves all of a connection's time-outs: waiting for the first byte of a
+//! request, for the rest of its head, and for a client that does not read its response. A
+//! connection that has been quiet for a while is parked: hyper's buffers are given back and only
+//! the socket is kept, which is what ten thousand idle clients cost.
+
+use std::{
+    cell::Cell,
+    convert::Infallible,
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{closing, connection::Connection, transport::Transport};
+use crate::{
+    clock,
+    error::{Error, Reason},
+    http::{body::Body, exchange::Exchange, tunnel::Tunnel},
+    route::stack,
+    timers::Deadline,
+};
+
+/// Quiet for this long, a connection is parked.
+const PARK_AFTER: Duration = Duration::from_secs(1);
+/// The most hyper reads ahead.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(transport: Transport, connection: Rc<Connection>) {
+    let mut deadline = connection.worker.timers.deadline();
+    let (mut transport, mut early) = (transport, Bytes::new());
+    loop {
+        let activity = Rc::new(Activity::default());
+        match active(transport, early, &connection, &activity, &mut deadline).await {
+            Exit::Parked(quiet, begun) => {
+                (transport, early) = (quiet, begun);
+                if early.is_empty() && !parked(&transport, &connection, &mut deadline).await {
+                    return closing::close(transport).await;
+                }
+            }
+            Exit::Refused(socket, error) => {
+                return closing::refuse(socket, &connection, error).await;
+            }
+            Exit::Switched(socket, early) => {
+                if let Some(tunnel) = activity.tunnel.take() {
+                    tunnel.run(socket, early).await;
+                }
+                return;
+            }
+            Exit::Done(socket) => return closing::close(socket).await,
+            Exit::Dead => return,
+        }
+    }
+}
+
+/// Why hyper's machine was left.
+enum Exit {
+    /// Nothing happens; the socket is all there is, but for a head that had begun unseen.
+    Parked(Transport, Bytes),
+    /// The client sent something that is not a request, or was too slow with it.
+    Refused(Transport, Error),
+    /// The connection is a tunnel now; the bytes came behind the request.
+    Switched(Transport, Bytes),
+    /// The last response is written.
+    Done(Transport),
+    /// The socket is of no use.
+    Dead,
+}
+
+/// What hyper's socket, its service and the loop around them share.
+#[derive(Debug, Default)]
+struct Activity {
+    /// Bytes of a next request have come.
+    head_begun: Cell<bool>,
+    /// The socket takes no more bytes for now.
+    blocked: Cell<bool>,
+    /// The status with which hyper itself refused a request.
+    refused: Cell<Option<u16>>,
+    /// What the connection becomes once hyper lets go of it.
+    tunnel: Cell<Option<Tunnel>>,
+}
+
+/// What the deadline stands for at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// For a request; long enough quiet means parking.
+    Quiet,
+    /// For the rest of a head.
+    Head,
+    /// For the client to read.
+    Reader,
+    /// For ourselves and the upstream, who keep clocks of their own.
+    Nothing,
+}
+
+async fn active(
+    transport: Transport,
+    early: Bytes,
+    connection: &Rc<Connection>,
+    activity: &Rc<Activity>,
+    deadline: &mut Deadline,
+) -> Exit {
+    let io = Watched { transport, early, connection: connection.clone(), activity: activity.clone() };
+    let head = connection.worker.world().snapshot.limits.header_bytes as usize;
+    let mut machine = Box::new(
+        http1::Builder::new()
+            .max_buf_size(READ_BUFFER.max(head + 8 * 1024))
+            .max_header_size(head)
+            .serve_connection(TokioIo::new(io), service(connection, activity)),
+    );
+    let mut asked_to_end = false;
+    let mut wait = Wait::Nothing;
+    let end = poll_fn(|cx| {
+        connection.register(cx);
+        if connection.is_draining() && !asked_to_end {
+            asked_to_end = true;
+            Pin::new(&mut *machine).graceful_shutdown();
+        }
+        if let Poll::Ready(end) = machine.poll_without_shutdown(cx) {
+            return Poll::Ready(Some(end));
+        }
+        wait_for(&mut wait, connection, activity, deadline);
+        deadline.poll_expired(cx).map(|()| None)
+    })
+    .await;
+    deadline.clear();
+    let parts = machine.into_parts();
+    let socket = parts.io.into_inner().transport;
+    match end {
+        None if wait == Wait::Quiet => Exit::Parked(socket, parts.read_buf),
+        None if wait == Wait::Head => Exit::Refused(socket, Error::RequestTimeout),
+        None => Exit::Dead,
+        Some(_) if activity.refused.get().is_some() => {
+            Exit::Refused(socket, refusal(activity.refused.get()))
+        }
+        Some(Ok(())) => {
+            let tunnel = activity.tunnel.take();
+            let switched = tunnel.is_some();
+            activity.tunnel.set(tunnel);
+            if switched { Exit::Switched(socket, parts.read_buf) } else { Exit::Done(socket) }
+        }
+        Some(Err(_)) => Exit::Dead,
+    }
+}
+
+/// Points the deadline at what the connection waits for now.
+fn wait_for(
+    wait: &mut Wait,
+    connection: &Connection,
+    activity: &Activity,
+    deadline: &mut Deadline,
+) {
+    let next = if activity.blocked.get() {
+        Wait::Reader
+    } else if connection.busy.get() > 0 || connection.unflushed.get() {
+        Wait::Nothing
+    } else if activity.head_begun.get() {
+        Wait::Head
+    } else {
+        Wait::Quiet
+    };
+    let timeouts = &connection.worker.world().snapshot.timeouts;
+    match next {
+        Wait::Nothing => deadline.clear(),
+        Wait::Quiet => deadline.set(connection.idle_since.get() + PARK_AFTER),
+        Wait::Head if *wait != Wait::Head => deadline.set(clock::now() + timeouts.header_read),
+        Wait::Reader if *wait != Wait::Reader => deadline.set(clock::now() + timeouts.body_idle),
+        Wait::Head | Wait::Reader => {}
+    }
+    *wait = next;
+}
+
+/// Waits for the next byte on a parked connection; false when it should close instead.
+async fn parked(transport: &Transport, connection: &Connection, deadline: &mut Deadline) -> bool {
+    let keep_alive = connection.worker.world().snapshot.timeouts.keep_alive;
+    deadline.set(connection.idle_since.get() + keep_alive);
+    let readable = poll_fn(|cx| {
+        connection.register(cx);
+        if connection.is_draining() {
+            return Poll::Ready(false);
+        }
+        if let Poll::Ready(readable) = transport.stream().poll_readable(cx) {
+            return Poll::Ready(readable.is_ok());
+        }
+        deadline.poll_expired(cx).map(|()| false)
+    })
+    .await;
+    deadline.clear();
+    readable
+}
+
+fn service(
+    connection: &Rc<Connection>,
+    activity: &Rc<Activity>,
+) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + use<> {
+    let (connection, activity) = (connection.clone(), activity.clone());
+    service_fn(move |request: Request<Incoming>| {
+        activity.head_begun.set(false);
+        let exchange = Exchange::begin(&connection);
+        let activity = activity.clone();
+        async move {
+            let (response, tunnel) = stack::serve(exchange, request.map(Body::hyper)).await;
+            activity.tunnel.set(tunnel);
+            Ok(response)
+        }
+    })
+}
+
+/// The error behind a status that hyper chose for bytes it could not take as a request.
+const fn refusal(status: Option<u16>) -> Error {
+    match status {
+        Some(414) => Error::UriTooLong,
+        Some(431) => Error::HeadersTooLarge,
+        _ => Error::BadRequest(Reason::Syntax),
+    }
+}
+
+/// hyper's socket: notes what goes by.
+#[derive(Debug)]
+struct Watched {
+    transport: Transport,
+    /// Read from the socket before this machine began.
+    early: Bytes,
+    connection: Rc<Connection>,
+    activity: Rc<Activity>,
+}
+
+impl Watched {
+    /// Bytes that come while no response is due are hyper's own refusal of a request that never
+    /// reached the service. They are dropped: ours says more.
+    fn take_refusal(&self, bytes: &[u8]) -> bool {
+        if self.connection.busy.get() > 0 || self.connection.unflushed.get() {
+            return false;
+        }
+        let status = bytes.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
+        self.activity.refused.set(status.and_then(|digits| digits.parse().ok()).or(Some(400)));
+        true
+    }
+
+    fn note<T>(&self, written: Poll<T>) -> Poll<T> {
+        self.activity.blocked.set(written.is_pending());
+        written
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        if this.early.is_empty() {
+            ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
+        } else {
+            let early = this.early.split_to(this.early.len().min(buf.remaining()));
+            buf.put_slice(&early);
+        }
+        if buf.filled().len() > before && this.connection.busy.get() == 0 {
+            this.activity.head_begun.set(true);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.take_refusal(buf) {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let written = Pin::new(&mut this.transport).poll_write(cx, buf);
+        this.note(written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if bufs.first().is_some_and(|first| this.take_refusal(first)) {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        let written = Pin::new(&mut this.transport).poll_write_vectored(cx, bufs);
+        this.note(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.transport).poll_flush(cx))?;
+        if this.connection.busy.get() == 0 {
+            this.connection.unflushed.set(false);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().transport).poll_shutdown(cx)
+    }
+}

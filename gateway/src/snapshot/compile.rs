@@ -1,0 +1,255 @@
+//! A validated configuration made into a snapshot: the one place that knows both.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use http::{HeaderMap, HeaderValue, header};
+use weir_config::{
+    Diagnostic, Diagnostics, Loaded,
+    model::{self, At, Config},
+};
+
+use super::{Action, Forward, Listener, Respond, Route, Snapshot};
+use crate::{
+    clock::Tick,
+    http::headers::Edits,
+    listen::tls::ServerTlsState,
+    pem::TlsProblem,
+    route::{Location, Matcher, PathRewrite},
+    upstream::{
+        connect::Connector,
+        endpoint::{Endpoint, Gates, Upstream},
+        tls::UpstreamTls,
+    },
+};
+
+/// A snapshot and what an operator should look at.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Ready to be put in place.
+    pub snapshot: Snapshot,
+    /// Warnings of the load and the compilation together.
+    pub warnings: Diagnostics,
+}
+
+/// Compiles a configuration. `previous` is the running one: what both name keeps its state.
+///
+/// # Errors
+/// Everything that is wrong, at once. Nothing of the running configuration has changed then.
+pub fn compile(
+    loaded: &Loaded,
+    previous: Option<&Snapshot>,
+    now: Tick,
+    unix_time: Duration,
+) -> Result<Compiled, Diagnostics> {
+    let mut compiler = Compiler {
+        loaded,
+        previous,
+        now,
+        wall: UNIX_EPOCH + unix_time,
+        errors: Vec::new(),
+        warnings: loaded.warnings.iter().cloned().collect(),
+    };
+    let config = &loaded.config;
+    let listeners = config.listeners.iter().filter_map(|l| compiler.listener(l)).collect();
+    let upstreams = config.upstreams.iter().filter_map(|u| compiler.upstream(u)).collect();
+    let matcher = compiler.matcher(config);
+    let mut routes = Vec::new();
+    if let Some(matcher) = &matcher {
+        for (index, route) in config.routes.iter().enumerate() {
+            routes.extend(compiler.route(route, matcher.params(index)));
+        }
+    }
+    let Compiler { errors, warnings, .. } = compiler;
+    match matcher {
+        Some(matcher) if errors.is_empty() => Ok(Compiled {
+            snapshot: Snapshot {
+                version: previous.map_or(0, |previous| previous.version) + 1,
+                limits: config.limits.clone(),
+                timeouts: config.timeouts.clone(),
+                config: Arc::new(config.clone()),
+                matcher,
+                routes,
+                upstreams,
+                listeners,
+            },
+            warnings: Diagnostics::new(warnings),
+        }),
+        _ => Err(Diagnostics::new(errors)),
+    }
+}
+
+struct Compiler<'a> {
+    loaded: &'a Loaded,
+    previous: Option<&'a Snapshot>,
+    now: Tick,
+    wall: SystemTime,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Compiler<'_> {
+    fn error(&mut self, at: At, what: impl Into<String>) {
+        self.errors.push(self.loaded.error(at, what));
+    }
+
+    fn problems(&mut self, problems: Vec<TlsProblem>) {
+        for problem in problems {
+            self.error(problem.at, problem.to_string());
+        }
+    }
+
+    fn warn(&mut self, warnings: Vec<TlsProblem>) {
+        for problem in warnings {
+            self.warnings.push(self.loaded.warning(problem.at, problem.to_string()));
+        }
+    }
+
+    fn listener(&mut self, config: &model::Listener) -> Option<Arc<Listener>> {
+        let before = self.previous.and_then(|previous| {
+            previous.listeners.iter().find(|listener| listener.config.bind == config.bind)
+        });
+        let tls = match &config.tls {
+            None => None,
+            Some(tls) => {
+                let state = before.and_then(|before| before.tls.as_deref());
+                match ServerTlsState::load(tls, config.protocols, state, self.wall) {
+                    Ok((state, warnings)) => {
+                        self.warn(warnings);
+                        Some(Arc::new(state))
+                    }
+                    Err(problems) => {
+                        self.problems(problems);
+                        return None;
+                    }
+                }
+            }
+        };
+        let name = config.bind.to_string().into();
+        Some(Arc::new(Listener { config: config.clone(), name, tls }))
+    }
+
+    fn upstream(&mut self, config: &model::Upstream) -> Option<Arc<Upstream>> {
+        let before = self.previous.and_then(|previous| {
+            previous.upstreams.iter().find(|upstream| upstream.config.name == config.name)
+        });
+        let connector = self.connector(config, before.map(|before| &before.connector))?;
+        if let Some(tls) = &connector.tls {
+            for endpoint in &config.endpoints {
+                if let Err(error) = tls.name_for(&endpoint.address) {
+                    self.error(endpoint.at, error.to_string());
+                }
+            }
+        }
+        let endpoints = config.endpoints.iter().map(|endpoint| {
+            let same = before.and_then(|before| {
+                before.endpoints.iter().find(|old| old.address == endpoint.address)
+            });
+            same.cloned()
+                .unwrap_or_else(|| Arc::new(Endpoint::new(endpoint.address.clone(), self.now)))
+        });
+        let endpoints = endpoints.collect();
+        let gates = before.map_or_else(|| Gates::new(config), |before| before.gates.clone());
+        let name = config.name.as_str().into();
+        Some(Arc::new(Upstream { config: config.clone(), name, endpoints, gates, connector }))
+    }
+
+    /// A connector as before where it would be equal, so that its open connections stay in use.
+    fn connector(
+        &mut self,
+        config: &model::Upstream,
+        before: Option<&Arc<Connector>>,
+    ) -> Option<Arc<Connector>> {
+        let files = Connector::stamp_files(config.tls.as_ref());
+        if let Some(before) = before.filter(|before| before.equals(config, &files)) {
+            return Some(before.clone());
+        }
+        let tls = match &config.tls {
+            None => None,
+            Some(tls) => match UpstreamTls::load(tls, config.protocol, self.wall) {
+                Ok((tls, warnings)) => {
+                    self.warn(warnings);
+                    Some(tls)
+                }
+                Err(problems) => {
+                    self.problems(problems);
+                    return None;
+                }
+            },
+        };
+        Some(Arc::new(Connector::new(config, tls, files)))
+    }
+
+    fn matcher(&mut self, config: &Config) -> Option<Matcher> {
+        match Matcher::build(&config.routes) {
+            Ok(matcher) => Some(matcher),
+            Err(errors) => {
+                for error in errors {
+                    self.error(error.at, error.to_string());
+                }
+                None
+            }
+        }
+    }
+
+    fn route(&mut self, route: &model::Route, params: &[Box<str>]) -> Option<Route> {
+        let action = match &route.action {
+            model::Action::Forward(forward) => self.forward(route.at, forward, params)?,
+            model::Action::Redirect(redirect) => match Location::compile(&redirect.to, params) {
+                Ok(location) => Action::Redirect(location, redirect.status),
+                Err(error) => {
+                    self.error(route.at, format!("redirect: {error}"));
+                    return None;
+                }
+            },
+            model::Action::Respond(fixed) => Action::Respond(respond(fixed)),
+        };
+        Some(Route {
+            name: route.name.as_str().into(),
+            action,
+            request_edits: Edits::new(&route.headers.request),
+            response_edits: Edits::new(&route.headers.response),
+            timeout: route.timeout,
+        })
+    }
+
+    fn forward(
+        &mut self,
+        at: At,
+        forward: &model::Forward,
+        params: &[Box<str>],
+    ) -> Option<Action> {
+        let rewrite = match PathRewrite::compile(&forward.rewrite, params) {
+            Ok(rewrite) => rewrite,
+            Err(error) => {
+                self.error(at, format!("rewrite: {error}"));
+                return None;
+            }
+        };
+        let mut sum = 0;
+        let split = forward.split.iter().filter(|(_, weight)| *weight > 0).map(|(index, weight)| {
+            sum += weight;
+            (*index, sum)
+        });
+        let split = split.collect();
+        let Ok(host) = forward.host.as_deref().map(HeaderValue::try_from).transpose() else {
+            self.error(at, "the host is not a valid field value");
+            return None;
+        };
+        Some(Action::Forward(Forward { split, rewrite, host }))
+    }
+}
+
+fn respond(respond: &model::Respond) -> Respond {
+    let mut headers = HeaderMap::new();
+    if !respond.body.is_empty() {
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        headers.insert(header::CONTENT_TYPE, text);
+    }
+    for (name, value) in &respond.headers {
+        headers.insert(name, value.clone());
+    }
+    Respond { status: respond.status, headers, body: respond.body.clone().into() }
+}

@@ -1,0 +1,72 @@
+//! What is live: the current snapshot, and what all workers count together.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+};
+
+use arc_swap::ArcSwap;
+
+use super::{Listener, Snapshot};
+use crate::telemetry::{counters::ListenerCounters, registry::Registry};
+
+/// Shared by the control thread and all workers.
+#[derive(Debug)]
+pub struct Live {
+    current: ArcSwap<Snapshot>,
+    version: AtomicU64,
+    /// Metrics.
+    pub registry: Registry,
+    /// Open downstream connections.
+    pub connections: AtomicU32,
+    draining: AtomicBool,
+}
+
+impl Live {
+    /// Begins with a first snapshot.
+    pub fn new(first: Snapshot, registry: Registry) -> Self {
+        Self {
+            version: AtomicU64::new(first.version),
+            current: ArcSwap::from_pointee(first),
+            registry,
+            connections: AtomicU32::new(0),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// The current snapshot.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Its version, for a cheap look whether there is a new one.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Puts a new snapshot in place; requests that begin from now on see it.
+    pub fn store(&self, next: Snapshot) {
+        let version = next.version;
+        self.current.store(Arc::new(next));
+        self.version.store(version, Ordering::Release);
+    }
+
+    /// Marks the gateway as about to stop: it is not ready any more.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether the gateway is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+}
+
+/// A worker's view of one listener.
+#[derive(Debug)]
+pub struct ListenerState {
+    /// Its settings.
+    pub shared: Arc<Listener>,
+    /// This worker's counters.
+    pub counters: Arc<ListenerCounters>,
+}

@@ -1,0 +1,117 @@
+//! The running configuration: immutable, compiled once, swapped as one.
+//!
+//! A request sees one snapshot from beginning to end. What must outlive a configuration (loads,
+//! gates, connections, sessions) is behind `Arc`s that [`compile`] carries from the previous
+//! snapshot into the next, by name and address.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use weir_config::model::{self, Config, Limits, RouteTimeout, Timeouts};
+
+use crate::{
+    http::headers::Edits,
+    listen::tls::ServerTlsState,
+    route::{Location, Matcher, PathRewrite},
+    upstream::endpoint::Upstream,
+};
+
+mod compile;
+pub mod live;
+
+pub use compile::{Compiled, compile};
+
+/// One configuration, ready for requests.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts the configurations of this process, from 1.
+    pub version: u64,
+    /// The validated configuration it came from.
+    pub config: Arc<Config>,
+    /// Bounds of the downstream side.
+    pub limits: Limits,
+    /// Time-outs of the downstream side.
+    pub timeouts: Timeouts,
+    /// Finds the route of a request.
+    pub matcher: Matcher,
+    /// Routes, in file order.
+    pub routes: Vec<Route>,
+    /// Upstreams, in file order.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// Listeners, in file order.
+    pub listeners: Vec<Arc<Listener>>,
+}
+
+/// A listener's settings.
+#[derive(Debug)]
+pub struct Listener {
+    /// The validated configuration.
+    pub config: model::Listener,
+    /// Its address as it is logged.
+    pub name: Arc<str>,
+    /// Certificates, sessions and keys, when it ends TLS.
+    pub tls: Option<Arc<ServerTlsState>>,
+}
+
+/// A compiled route.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it does.
+    pub action: Action,
+    /// Edits towards the upstream.
+    pub request_edits: Edits,
+    /// Edits towards the client.
+    pub response_edits: Edits,
+    /// Time-outs of the upstream side.
+    pub timeout: RouteTimeout,
+}
+
+/// What a route does.
+#[derive(Debug)]
+pub enum Action {
+    /// Sends the request to an upstream.
+    Forward(Forward),
+    /// Answers with a `Location`.
+    Redirect(Location, StatusCode),
+    /// Answers at once.
+    Respond(Respond),
+}
+
+/// Forwarding.
+#[derive(Debug)]
+pub struct Forward {
+    /// Upstreams with the running sum of their weights, those of weight 0 left out.
+    pub split: Vec<(usize, u32)>,
+    /// Change of the path.
+    pub rewrite: PathRewrite,
+    /// Host sent upstream; `None` keeps the client's.
+    pub host: Option<HeaderValue>,
+}
+
+impl Forward {
+    /// The upstream for this request: an index, drawn by weight.
+    pub fn choose(&self, rng: &mut fastrand::Rng) -> Option<usize> {
+        match self.split.as_slice() {
+            [] => None,
+            [(only, _)] => Some(*only),
+            [.., (_, total)] => {
+                let point = rng.u32(..*total);
+                self.split.iter().find(|(_, sum)| point < *sum).map(|(index, _)| *index)
+            }
+        }
+    }
+}
+
+/// A fixed response.
+#[derive(Debug)]
+pub struct Respond {
+    /// Status.
+    pub status: StatusCode,
+    /// Fields.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}

@@ -1,0 +1,17 @@
+//! The only place that starts a task.
+//!
+//! A panic in a task ends that task (one connection, one probe), never the worker; the panic hook
+//! in [`crate::app`] counts it.
+
+use std::future::Future;
+
+use tokio::task::JoinHandle;
+
+/// Runs a future on this worker's thread.
+#[expect(clippy::disallowed_methods, reason = "this is the one door")]
+pub(crate) fn spawn<F>(future: F) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + 'static,
+{
+    tokio::task::spawn_local(future)
+}

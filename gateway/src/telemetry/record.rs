@@ -1,0 +1,125 @@
+//! The end of an exchange, told once to the counters and once to the access log.
+
+use std::{net::IpAddr, rc::Rc};
+
+use http::Version;
+
+use super::{access_log::AccessRecord, counters};
+use crate::{
+    clock::{self, Tick},
+    error::Error,
+    http::exchange::Exchange,
+    listen::connection::Connection,
+};
+
+/// Counts and logs an exchange that ended at `now`.
+pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
+    let world = &exchange.world;
+    let duration = now.nanos_since(exchange.began);
+    let received = exchange.upload.as_ref().map_or(0, |upload| upload.bytes.get());
+    let counted = counters::Exchange {
+        status: exchange.status,
+        error: exchange.error.map(Error::index),
+        request_bytes: received,
+        response_bytes: exchange.sent,
+        duration_nanos: duration,
+    };
+    world.counters(exchange.route, exchange.upstream).record(&counted);
+    let Some(asked) = &exchange.asked else { return };
+    let snapshot = &world.snapshot;
+    let route = exchange.route.map(|index| &*snapshot.routes[index].name);
+    let upstream = exchange.upstream.map(|index| &*snapshot.upstreams[index].name);
+    let mut client = [0; CLIENT_TEXT];
+    let path = asked.uri.path_and_query().map_or("", |target| target.as_str());
+    log(
+        &exchange.connection,
+        &AccessRecord {
+            unix_millis: exchange.connection.worker.calendar.borrow_mut().unix_millis(exchange.began),
+            id: exchange.request_id.as_ref().map_or(b"", |id| id.as_bytes()),
+            client: client_text(exchange.client, &mut client),
+            method: asked.method.as_str(),
+            host: asked.host.as_ref().map_or_else(
+                || asked.uri.authority().map_or(&b""[..], |host| host.as_str().as_bytes()),
+                |host| host.as_bytes(),
+            ),
+            path: path.as_bytes(),
+            protocol: protocol(asked.version),
+            status: exchange.status,
+            flag: exchange.error.map(|error| error.disposition().flag),
+            route,
+            upstream,
+            endpoint: exchange.in_flight.as_ref().map(|asked| &*asked.load().0.shared.name),
+            attempts: exchange.attempts,
+            bytes_in: received,
+            bytes_out: exchange.sent,
+            duration_nanos: duration,
+            upstream_nanos: exchange.upstream_time.map(|time| time.as_nanos() as u64),
+        },
+    );
+}
+
+/// Counts and logs bytes that were refused before they became a request.
+pub(crate) fn refusal(connection: &Rc<Connection>, error: Error, sent: u64) {
+    let world = connection.worker.world();
+    let disposition = error.disposition();
+    let status = disposition.status.as_u16();
+    let counted = counters::Exchange {
+        status,
+        error: Some(error.index()),
+        response_bytes: sent,
+        ..counters::Exchange::default()
+    };
+    world.counters(None, None).record(&counted);
+    let mut client = [0; CLIENT_TEXT];
+    let now = clock::now();
+    log(
+        connection,
+        &AccessRecord {
+            unix_millis: connection.worker.calendar.borrow_mut().unix_millis(now),
+            id: b"",
+            client: client_text(connection.peer.address(), &mut client),
+            method: "",
+            host: b"",
+            path: b"",
+            protocol: "HTTP/1.1",
+            status,
+            flag: Some(disposition.flag),
+            route: None,
+            upstream: None,
+            endpoint: None,
+            attempts: 0,
+            bytes_in: 0,
+            bytes_out: sent,
+            duration_nanos: now.nanos_since(connection.idle_since.get()),
+            upstream_nanos: None,
+        },
+    );
+}
+
+fn log(connection: &Connection, record: &AccessRecord<'_>) {
+    if let Some(format) = connection.worker.log_format() {
+        connection.worker.log.borrow_mut().write(record, format);
+    }
+}
+
+const CLIENT_TEXT: usize = 48;
+
+/// An address as text, without an allocation.
+fn client_text(client: Option<IpAddr>, buffer: &mut [u8; CLIENT_TEXT]) -> &str {
+    use std::io::Write as _;
+    let Some(client) = client else { return "unix" };
+    let mut rest = &mut buffer[..];
+    // The longest IPv6 address has 45 characters.
+    let _ = write!(rest, "{client}");
+    let length = CLIENT_TEXT - rest.len();
+    std::str::from_utf8(&buffer[..length]).unwrap_or("")
+}
+
+const fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_3 => "HTTP/3",
+        _ => "HTTP/1.1",
+    }
+}

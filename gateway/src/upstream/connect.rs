@@ -1,0 +1,138 @@
+//! Opening a connection to an endpoint: look-up, TCP or Unix socket, TLS.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use weir_config::model::{self, Address, ClientTls, UpstreamProtocol};
+
+use super::tls::{self, UpstreamTls};
+use crate::{
+    error::Error,
+    listen::{stream::Stream, transport::Transport},
+};
+
+/// How connections of one upstream are opened. Connections outlive a reload that leaves it equal.
+#[derive(Debug)]
+pub struct Connector {
+    /// Version to speak; `Auto` asks by ALPN.
+    pub protocol: UpstreamProtocol,
+    /// TLS, where the endpoints speak it.
+    pub tls: Option<UpstreamTls>,
+    timeout: Duration,
+    written: Option<ClientTls>,
+    files: FileStamps,
+}
+
+/// Files by name, length and time of change.
+pub type FileStamps = Vec<(PathBuf, Option<(u64, SystemTime)>)>;
+
+impl Connector {
+    /// A connector for `config`, with what its TLS settings and their files came to.
+    pub fn new(config: &model::Upstream, tls: Option<UpstreamTls>, files: FileStamps) -> Self {
+        let (protocol, timeout) = (config.protocol, config.connect_timeout);
+        Self { protocol, tls, timeout, written: config.tls.clone(), files }
+    }
+
+    /// The present state of the files that `written` names.
+    pub fn stamp_files(written: Option<&ClientTls>) -> FileStamps {
+        let stamp = |path: &Path| {
+            let meta = std::fs::metadata(path).ok()?;
+            Some((meta.len(), meta.modified().ok()?))
+        };
+        let files = written.into_iter().flat_map(tls::files);
+        files.map(|path| (path.to_owned(), stamp(path))).collect()
+    }
+
+    /// Whether a connector for `config` and these files would be this one again.
+    pub fn equals(&self, config: &model::Upstream, files: &FileStamps) -> bool {
+        self.protocol == config.protocol
+            && self.timeout == config.connect_timeout
+            && self.written == config.tls
+            && self.files == *files
+    }
+}
+
+/// A fresh stream and what it speaks.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) transport: Transport,
+    pub(crate) h2: bool,
+}
+
+impl Connector {
+    /// Opens a connection.
+    pub(crate) async fn connect(&self, address: &Address) -> Result<Opened, Error> {
+        tokio::time::timeout(self.timeout, self.open(address))
+            .await
+            .unwrap_or(Err(Error::ConnectTimeout))
+    }
+
+    async fn open(&self, address: &Address) -> Result<Opened, Error> {
+        let stream = dial(address).await?;
+        let Some(tls) = &self.tls else {
+            let h2 = self.protocol == UpstreamProtocol::H2;
+            return Ok(Opened { transport: Transport::clear(stream), h2 });
+        };
+        let name = tls.name_for(address).map_err(|_| Error::UpstreamTls)?;
+        let stream = tls
+            .connector()
+            .connect(name, stream)
+            .await
+            .map_err(|error| tls_error(&error))?;
+        let h2 = match self.protocol {
+            UpstreamProtocol::H1 => false,
+            UpstreamProtocol::H2 => true,
+            UpstreamProtocol::Auto => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        };
+        Ok(Opened { transport: Transport::ClientTls(Box::new(stream)), h2 })
+    }
+}
+
+async fn dial(address: &Address) -> Result<Stream, Error> {
+    match address {
+        Address::Tcp(address) => tcp(TcpStream::connect(address).await),
+        Address::Unix(path) => UnixStream::connect(path)
+            .await
+            .map(Stream::Unix)
+            .map_err(|error| connect_error(&error)),
+        Address::Name(host, port) => {
+            let found = lookup_host((host.as_str(), *port)).await;
+            let mut last = Error::LookupFailed;
+            for address in found.map_err(|_| Error::LookupFailed)? {
+                match tcp(TcpStream::connect(address).await) {
+                    Ok(stream) => return Ok(stream),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        }
+    }
+}
+
+fn tcp(connected: io::Result<TcpStream>) -> Result<Stream, Error> {
+    let stream = connected.map_err(|error| connect_error(&error))?;
+    // Fails only on a connection that is dead already, which the first write shows.
+    let _ = stream.set_nodelay(true);
+    Ok(Stream::Tcp(stream))
+}
+
+fn connect_error(error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Error::ConnectRefused,
+        io::ErrorKind::TimedOut => Error::ConnectTimeout,
+        _ => Error::ConnectFailed,
+    }
+}
+
+fn tls_error(error: &io::Error) -> Error {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+            Error::UpstreamCertificate
+        }
+        _ => Error::UpstreamTls,
+    }
+}

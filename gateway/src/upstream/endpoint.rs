@@ -1,0 +1,98 @@
+//! What all workers share of an upstream and its endpoints. Survives reloads: a new configuration
+//! changes policy, never counts, latencies or connections.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use weir_config::model::{self, Address, UpstreamProtocol};
+
+use super::{connect::Connector, limit::Gate, load::EndpointLoad};
+use crate::clock::Tick;
+
+/// One address of an upstream.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Where it listens.
+    pub address: Address,
+    /// The address as it is logged.
+    pub name: Arc<str>,
+    /// The address as a Host, for clients that sent none.
+    pub host: HeaderValue,
+    /// Requests in flight, latency, failures.
+    pub load: Arc<EndpointLoad>,
+}
+
+impl Endpoint {
+    /// An endpoint never used.
+    pub fn new(address: Address, now: Tick) -> Self {
+        Self {
+            name: address.to_string().into(),
+            host: host(&address),
+            address,
+            load: Arc::new(EndpointLoad::new(now)),
+        }
+    }
+}
+
+fn host(address: &Address) -> HeaderValue {
+    let text = match address {
+        Address::Tcp(address) => address.to_string(),
+        Address::Name(host, port) => format!("{host}:{port}"),
+        Address::Unix(_) => String::from("localhost"),
+    };
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("localhost"))
+}
+
+/// Bounds of an upstream that outlive a reload.
+#[derive(Debug, Clone)]
+pub struct Gates {
+    /// One permit for each request under way.
+    pub requests: Arc<Gate>,
+    /// One permit for each open connection.
+    pub connections: Arc<Gate>,
+}
+
+impl Gates {
+    /// Gates with the bounds of `upstream`.
+    pub fn new(upstream: &model::Upstream) -> Self {
+        let (requests, queue) = request_bounds(upstream);
+        let connections = upstream.limits.connections;
+        Self {
+            requests: Arc::new(Gate::new(requests, queue)),
+            connections: Arc::new(Gate::new(connections, queue)),
+        }
+    }
+
+    /// Takes over the bounds of `upstream`.
+    pub fn adjust(&self, upstream: &model::Upstream) {
+        let (requests, queue) = request_bounds(upstream);
+        self.requests.set_max(requests, queue);
+        self.connections.set_max(upstream.limits.connections, queue);
+    }
+}
+
+/// Over HTTP/1.1 a request takes a connection for itself, so that waiting for the one or the other
+/// is the same queue.
+fn request_bounds(upstream: &model::Upstream) -> (u32, u32) {
+    let limits = &upstream.limits;
+    let requests = match upstream.protocol {
+        UpstreamProtocol::H1 => limits.requests.min(limits.connections),
+        UpstreamProtocol::H2 | UpstreamProtocol::Auto => limits.requests,
+    };
+    (requests, limits.queue)
+}
+
+/// An upstream as one configuration describes it.
+#[derive(Debug)]
+pub struct Upstream {
+    /// The validated configuration.
+    pub config: model::Upstream,
+    /// Its name, shared with log and metrics.
+    pub name: Arc<str>,
+    /// Endpoints, in file order.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// Bounds over all workers.
+    pub gates: Gates,
+    /// How connections are opened.
+    pub connector: Arc<Connector>,
+}

@@ -1,0 +1,287 @@
+//! HTTP/2 towards an endpoint: one connection carries many requests.
+//!
+//! A connection has a task, which writes out what all its streams gathered in one go
+//! ([`crate::listen::gather`]). Requests beyond the peer's limit of streams open another
+//! connection ([`super::pool`]).
+
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use h2::{RecvStream, client};
+use http::{HeaderMap, Request, Response};
+use http_body::{Body as _, Frame, SizeHint};
+
+use super::{h1::Failed, pool::OpenConnection};
+use crate::{
+    clock::{self, Tick},
+    error::Error,
+    http::{
+        body::{poll_trailers, take_window},
+        pipe::Pipe,
+        upload::{Progress, Upload},
+    },
+    listen::{
+        gather::{Gather, Shared},
+        transport::Transport,
+    },
+    task,
+    pause::BodyClocks,
+};
+
+/// Receive window of one response: what an endpoint may send before the client has taken it.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// Receive window of all responses of a connection together.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// The longest response head taken from an endpoint.
+const HEADER_LIST: u32 = 64 * 1024;
+/// Streams opened before the peer has said how many it allows (RFC 9113 recommends no less).
+const FIRST_STREAMS: usize = 100;
+
+/// An open connection, shared by its requests.
+#[derive(Debug)]
+pub(crate) struct H2Connection {
+    sender: client::SendRequest<Bytes>,
+    io: Rc<Shared>,
+    streams: Cell<usize>,
+    idle_since: Cell<Tick>,
+    retired: Cell<bool>,
+}
+
+impl H2Connection {
+    /// Begins HTTP/2 on a fresh stream and starts the task that drives it.
+    pub(crate) async fn handshake(
+        transport: Transport,
+        open: OpenConnection,
+    ) -> Result<Rc<Self>, Error> {
+        let (gather, io) = Gather::new(transport);
+        let (sender, connection) = client::Builder::new()
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(HEADER_LIST)
+            .initial_max_send_streams(FIRST_STREAMS)
+            .enable_push(false)
+            .handshake(gather)
+            .await
+            .map_err(|_| Error::ConnectFailed)?;
+        let this = Rc::new(Self {
+            sender,
+            io: io.clone(),
+            streams: Cell::new(0),
+            idle_since: Cell::new(clock::now()),
+            retired: Cell::new(false),
+        });
+        let handle = Rc::downgrade(&this);
+        task::spawn(async move {
+            let _open = open;
+            drive(connection, &io).await;
+            if let Some(this) = handle.upgrade() {
+                this.retire();
+            }
+        });
+        Ok(this)
+    }
+
+    /// Whether another request fits.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.retired.get() && self.streams.get() < self.sender.current_max_send_streams()
+    }
+
+    /// Takes no more requests; those under way go on.
+    pub(crate) fn retire(&self) {
+        self.retired.set(true);
+    }
+
+    /// Whether it is of no more use.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.get()
+    }
+
+    /// For how long no request has been under way.
+    pub(crate) fn idle_for(&self, now: Tick) -> Duration {
+        if self.streams.get() > 0 { Duration::ZERO } else { now.since(self.idle_since.get()) }
+    }
+
+    /// Bytes received so far; a stall shows as no change.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.io.read.get()
+    }
+
+    /// Sends a request and waits for the response's head. `early` is called for each 1xx.
+    pub(crate) async fn exchange(
+        self: &Rc<Self>,
+        request: Request<Upload>,
+        progress: Option<&Progress>,
+        mut early: impl FnMut(Response<()>),
+    ) -> Result<Response<Box<H2Response>>, Failed> {
+        let stream = StreamCount::new(self.clone());
+        let mut sender = self.sender.clone();
+        if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
+            self.retire();
+            return Err(Failed { error: classify(&error), unsent: Some(request) });
+        }
+        let (parts, upload) = request.into_parts();
+        let bare = upload.is_end_stream();
+        let (mut response, send) =
+            match sender.send_request(Request::from_parts(parts, ()), bare) {
+                Ok(sent) => sent,
+                Err(error) => return Err(self.fail(&error, progress)),
+            };
+        let mut pipe = (!bare).then(|| Box::pin(Pipe::new(upload, send)));
+        let head = poll_fn(|cx| {
+            if let Some(sending) = &mut pipe
+                && let Poll::Ready(_) = sending.as_mut().poll(cx)
+            {
+                // A refused upload still gets its response; a failed one shows in `progress`.
+                pipe = None;
+            }
+            if let Some(error) = progress.and_then(|progress| progress.failed.get()) {
+                return Poll::Ready(Err(Failed { error, unsent: None }));
+            }
+            while let Poll::Ready(Some(Ok(head))) = response.poll_informational(cx) {
+                early(head);
+            }
+            Pin::new(&mut response)
+                .poll(cx)
+                .map(|head| head.map_err(|error| self.fail(&error, progress)))
+        })
+        .await?;
+        if let Some(pipe) = pipe {
+            task::spawn(async move {
+                let _ = pipe.await;
+            });
+        }
+        let length = content_length(head.headers());
+        Ok(head.map(|body| {
+            Box::new(H2Response { body, length, data_done: false, clocks: None, _stream: stream })
+        }))
+    }
+
+    fn fail(&self, error: &h2::Error, progress: Option<&Progress>) -> Failed {
+        if error.is_go_away() || error.is_io() {
+            self.retire();
+        }
+        let client = progress.and_then(|progress| progress.failed.get());
+        Failed { error: client.unwrap_or_else(|| classify(error)), unsent: None }
+    }
+}
+
+/// Runs a connection to its end: first what came in, then one write of all that is to go out.
+async fn drive(mut connection: client::Connection<Gather, Bytes>, io: &Shared) {
+    poll_fn(|cx| {
+        let ended = Pin::new(&mut connection).poll(cx).is_ready();
+        match io.poll_write_out(cx) {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            _ if ended => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    })
+    .await;
+}
+
+/// What went wrong, as RFC 9113 section 7 and 8.7 tell it.
+fn classify(error: &h2::Error) -> Error {
+    match error.reason() {
+        Some(h2::Reason::REFUSED_STREAM) => Error::UpstreamRefused,
+        Some(h2::Reason::PROTOCOL_ERROR | h2::Reason::COMPRESSION_ERROR)
+            if !error.is_remote() =>
+        {
+            Error::UpstreamGarbage
+        }
+        _ => Error::UpstreamReset { reused: true },
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Counts one request on its connection.
+#[derive(Debug)]
+struct StreamCount(Rc<H2Connection>);
+
+impl StreamCount {
+    fn new(connection: Rc<H2Connection>) -> Self {
+        connection.streams.set(connection.streams.get() + 1);
+        Self(connection)
+    }
+}
+
+impl Drop for StreamCount {
+    fn drop(&mut self) {
+        self.0.streams.set(self.0.streams.get() - 1);
+        if self.0.streams.get() == 0 {
+            self.0.idle_since.set(clock::now());
+        }
+    }
+}
+
+/// The body of a response.
+#[derive(Debug)]
+pub(crate) struct H2Response {
+    body: RecvStream,
+    length: Option<u64>,
+    data_done: bool,
+    clocks: Option<BodyClocks>,
+    _stream: StreamCount,
+}
+
+impl H2Response {
+    /// Fails the body when `clocks` say so.
+    pub(crate) fn keep(&mut self, clocks: BodyClocks) {
+        self.clocks = Some(clocks);
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.clocks.as_ref().is_some_and(BodyClocks::is_over) {
+            return Poll::Ready(Some(Err(Error::DeadlinePassed)));
+        }
+        if !self.data_done {
+            match self.body.poll_data(cx) {
+                Poll::Ready(Some(Ok(data))) => {
+                    take_window(&mut self.body, data.len());
+                    if let Some(clocks) = &mut self.clocks {
+                        clocks.progress();
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Poll::Ready(Some(Err(_))) => {
+                    return Poll::Ready(Some(Err(Error::UpstreamBodyBroken)));
+                }
+                Poll::Ready(None) => self.data_done = true,
+                Poll::Pending => return self.poll_clocks(cx),
+            }
+        }
+        match poll_trailers(&mut self.body, cx) {
+            Poll::Pending => self.poll_clocks(cx),
+            Poll::Ready(trailers) => Poll::Ready(trailers.map(|trailers| {
+                trailers.map(Frame::trailers).map_err(|_| Error::UpstreamBodyBroken)
+            })),
+        }
+    }
+
+    fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Some(clocks) = &mut self.clocks else { return Poll::Pending };
+        clocks.poll_over(cx).map(|error| Some(Err(error)))
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        if self.body.is_end_stream() {
+            return SizeHint::with_exact(0);
+        }
+        self.length.map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+}

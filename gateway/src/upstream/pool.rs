@@ -1,0 +1,275 @@
+//! One worker's connections to one endpoint.
+//!
+//! Idle HTTP/1.1 connections are a stack, so that a quiet hour leaves the old ones to be swept;
+//! HTTP/2 connections are shared, and one more is opened when all their streams are taken.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use weir_config::model::UpstreamProtocol;
+
+use super::{
+    connect::Connector,
+    endpoint::{Endpoint, Upstream},
+    h1::H1Connection,
+    h2::H2Connection,
+    limit::{Gate, Permit},
+    load::EndpointLoad,
+    pick::{Candidate, Picker},
+};
+use crate::{
+    clock::{self, Tick},
+    error::Error,
+    telemetry::{counters::EndpointCounters, registry::Registry},
+};
+
+/// A connection idle for longer is closed. Servers close theirs earlier or much later; what matters
+/// is that it ends at all.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Counts an open connection at its endpoint and against the upstream's bound.
+#[derive(Debug)]
+pub(crate) struct OpenConnection {
+    counters: Arc<EndpointCounters>,
+    _permit: Permit,
+}
+
+impl OpenConnection {
+    fn new(counters: Arc<EndpointCounters>, permit: Permit) -> Self {
+        counters.open.add(1);
+        Self { counters, _permit: permit }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.counters.open.sub(1);
+    }
+}
+
+/// A connection ready for a request.
+#[derive(Debug)]
+pub(crate) enum Ready {
+    /// For this request alone.
+    H1(H1Connection),
+    /// Shared with others.
+    H2(Rc<H2Connection>),
+}
+
+/// See the module's page.
+#[derive(Debug)]
+pub(crate) struct EndpointPool {
+    /// What all workers share.
+    pub(crate) shared: Arc<Endpoint>,
+    counters: Arc<EndpointCounters>,
+    connector: Arc<Connector>,
+    connections: Arc<Gate>,
+    idle: RefCell<Vec<H1Connection>>,
+    shared_connections: RefCell<Vec<Rc<H2Connection>>>,
+    /// Held while an HTTP/2 connection is being opened: those who come meanwhile will share it.
+    opening: tokio::sync::Mutex<()>,
+    /// Whether the endpoint is known, or hoped, to speak HTTP/2.
+    multiplexed: Cell<bool>,
+    /// The configuration no longer names the endpoint: connections end with their requests.
+    closed: Cell<bool>,
+}
+
+/// An endpoint under a request: a cheap handle for [`super::load::InFlight`].
+#[derive(Debug, Clone)]
+pub(crate) struct Pooled(pub(crate) Rc<EndpointPool>);
+
+impl AsRef<EndpointLoad> for Pooled {
+    fn as_ref(&self) -> &EndpointLoad {
+        &self.0.shared.load
+    }
+}
+
+impl Candidate for Pooled {
+    fn load(&self) -> &EndpointLoad {
+        &self.0.shared.load
+    }
+}
+
+impl EndpointPool {
+    fn new(shared: Arc<Endpoint>, upstream: &Upstream, registry: &Registry) -> Self {
+        Self {
+            counters: registry.endpoint(&upstream.name, &shared.name),
+            shared,
+            connector: upstream.connector.clone(),
+            connections: upstream.gates.connections.clone(),
+            idle: RefCell::default(),
+            shared_connections: RefCell::default(),
+            opening: tokio::sync::Mutex::default(),
+            multiplexed: Cell::new(upstream.connector.protocol != UpstreamProtocol::H1),
+            closed: Cell::new(false),
+        }
+    }
+
+    /// Whether connections are TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.connector.tls.is_some()
+    }
+
+    /// A connection that is open already.
+    pub(crate) fn take(&self) -> Option<Ready> {
+        if let Some(connection) = self.with_room() {
+            return Some(Ready::H2(connection));
+        }
+        loop {
+            let mut connection = self.idle.borrow_mut().pop()?;
+            self.counters.idle.sub(1);
+            if connection.is_usable() {
+                return Some(Ready::H1(connection));
+            }
+        }
+    }
+
+    /// Opens a connection, or waits for one that can be shared.
+    pub(crate) async fn open(&self) -> Result<Ready, Error> {
+        if !self.multiplexed.get() {
+            return self.connect().await;
+        }
+        let _opening = self.opening.lock().await;
+        match self.with_room() {
+            Some(connection) => Ok(Ready::H2(connection)),
+            None => self.connect().await,
+        }
+    }
+
+    async fn connect(&self) -> Result<Ready, Error> {
+        let permit = match self.connections.try_acquire() {
+            Some(permit) => permit,
+            // Idle connections of other workers hold the rest; their sweep sees us waiting.
+            None => self.connections.acquire().await.map_err(|_| Error::UpstreamBusy)?,
+        };
+        let open = OpenConnection::new(self.counters.clone(), permit);
+        let opened = self.connector.connect(&self.shared.address).await;
+        let counters = &self.counters;
+        let counter =
+            if opened.is_ok() { &counters.connects } else { &counters.connect_failures };
+        counter.add(1);
+        let opened = opened?;
+        self.multiplexed.set(opened.h2);
+        if opened.h2 {
+            let connection = H2Connection::handshake(opened.transport, open).await?;
+            self.shared_connections.borrow_mut().push(connection.clone());
+            Ok(Ready::H2(connection))
+        } else {
+            H1Connection::handshake(opened.transport, open).await.map(Ready::H1)
+        }
+    }
+
+    fn with_room(&self) -> Option<Rc<H2Connection>> {
+        self.shared_connections.borrow().iter().find(|connection| connection.has_room()).cloned()
+    }
+
+    /// Takes a connection back after its response was read to the end.
+    pub(crate) fn put_back(&self, mut connection: H1Connection) {
+        if self.closed.get() || self.connections.waiting() > 0 || !connection.is_usable() {
+            return;
+        }
+        connection.idle_since = None;
+        self.counters.idle.add(1);
+        self.idle.borrow_mut().push(connection);
+    }
+
+    /// Closes what has been idle for too long or was closed by the endpoint, and one connection for
+    /// each request of another worker that waits for one.
+    pub(crate) fn sweep(&self, now: Tick) {
+        let mut idle = self.idle.borrow_mut();
+        let before = idle.len();
+        let mut wanted = self.connections.waiting();
+        idle.retain_mut(|connection| {
+            let keep = !self.closed.get()
+                && wanted == 0
+                && now.since(*connection.idle_since.get_or_insert(now)) < IDLE_TIMEOUT
+                && connection.is_usable();
+            wanted = wanted.saturating_sub(u32::from(!keep));
+            keep
+        });
+        self.counters.idle.sub((before - idle.len()) as u64);
+        drop(idle);
+        self.shared_connections.borrow_mut().retain(|connection| {
+            if self.closed.get() || connection.idle_for(now) > IDLE_TIMEOUT {
+                connection.retire();
+            }
+            !connection.is_retired()
+        });
+    }
+
+    /// Lets go of all connections as their requests end.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        self.sweep(clock::now());
+    }
+}
+
+impl Drop for EndpointPool {
+    fn drop(&mut self) {
+        self.counters.idle.sub(self.idle.get_mut().len() as u64);
+    }
+}
+
+/// One worker's view of one upstream.
+#[derive(Debug)]
+pub(crate) struct UpstreamPool {
+    /// What all workers share.
+    pub(crate) shared: Arc<Upstream>,
+    /// In the order of the configuration.
+    pub(crate) endpoints: Vec<Pooled>,
+    picker: RefCell<Picker>,
+}
+
+impl UpstreamPool {
+    /// Builds the view, keeping the pools of `previous` where the endpoint and the way to it are
+    /// the same.
+    pub(crate) fn new(
+        shared: Arc<Upstream>,
+        previous: Option<&Self>,
+        registry: &Registry,
+        rng: &mut fastrand::Rng,
+    ) -> Self {
+        let weights: Vec<u32> =
+            shared.config.endpoints.iter().map(|endpoint| endpoint.weight).collect();
+        let kept = previous.filter(|old| Arc::ptr_eq(&old.shared.connector, &shared.connector));
+        let endpoints = shared
+            .endpoints
+            .iter()
+            .map(|endpoint| {
+                let same = kept.and_then(|old| {
+                    old.endpoints.iter().find(|pool| Arc::ptr_eq(&pool.0.shared, endpoint))
+                });
+                same.cloned().unwrap_or_else(|| {
+                    Pooled(Rc::new(EndpointPool::new(endpoint.clone(), &shared, registry)))
+                })
+            })
+            .collect();
+        let picker = Picker::new(shared.config.balance, &weights, rng);
+        Self { shared, endpoints, picker: RefCell::new(picker) }
+    }
+
+    /// Chooses an endpoint that is not excluded.
+    pub(crate) fn pick(
+        &self,
+        excluded: impl Fn(usize) -> bool,
+        now: Tick,
+        rng: &mut fastrand::Rng,
+    ) -> Option<usize> {
+        self.picker.borrow_mut().pick(&self.endpoints, excluded, now, rng)
+    }
+
+    /// Closes the pools that `next` does not go on using.
+    pub(crate) fn retire(&self, next: Option<&Self>) {
+        for pool in &self.endpoints {
+            let kept = next
+                .is_some_and(|next| next.endpoints.iter().any(|other| Rc::ptr_eq(&other.0, &pool.0)));
+            if !kept {
+                pool.0.close();
+            }
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! A worker: one thread, one runtime, its own listeners, pools, timers and counters.
+
+use std::{
+    cell::{Cell, Ref, RefCell},
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::Duration,
+};
+
+use http::HeaderValue;
+use slab::Slab;
+use tokio::sync::{mpsc, watch};
+use weir_config::model::{AccessLog, Bind};
+
+use crate::{
+    clock::{self, Calendar, Tick},
+    listen::{accept, bind::ListenSocket, connection::Connection},
+    snapshot::{
+        Action, Snapshot,
+        live::{ListenerState, Live},
+    },
+    task,
+    telemetry::{
+        access_log::{Format, LogBuffer},
+        counters::RouteCounters,
+        date,
+    },
+    timers::Timers,
+    upstream::pool::UpstreamPool,
+};
+
+/// How often pools are swept, log buffers flushed and a new configuration looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// What the control thread tells a worker.
+#[derive(Debug)]
+pub enum Command {
+    /// Accept on this socket, as the current configuration says for its address.
+    Listen(Bind, ListenSocket),
+    /// Stop accepting there, and ask its connections to end.
+    Unlisten(Bind),
+    /// A new configuration is in place.
+    Refresh,
+    /// Ask all connections to end, going on to accept: newcomers get one answer each.
+    Drain,
+    /// Stop accepting.
+    Close,
+    /// End.
+    Stop,
+}
+
+/// One worker's view of a snapshot.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Pools, by index of the upstream.
+    pub(crate) upstreams: Vec<UpstreamPool>,
+    /// Counters by index of the route, then place in its split; routes without one have one.
+    pub(crate) routes: Vec<Vec<Arc<RouteCounters>>>,
+    /// Counters of requests that no route took.
+    pub(crate) unrouted: Arc<RouteCounters>,
+    listeners: Vec<Rc<ListenerState>>,
+}
+
+impl World {
+    fn new(
+        snapshot: Arc<Snapshot>,
+        previous: Option<&Self>,
+        live: &Live,
+        rng: &mut fastrand::Rng,
+    ) -> Self {
+        let registry = &live.registry;
+        let upstreams = snapshot.upstreams.iter().map(|upstream| {
+            let before = previous
+                .and_then(|old| old.upstreams.iter().find(|pool| pool.shared.name == upstream.name));
+            UpstreamPool::new(upstream.clone(), before, registry, rng)
+        });
+        let upstreams: Vec<_> = upstreams.collect();
+        let routes = snapshot.routes.iter().map(|route| match &route.action {
+            Action::Forward(forward) => {
+                let names = forward.split.iter().map(|(index, _)| &snapshot.upstreams[*index].name);
+                names.map(|name| registry.route(&route.name, name)).collect()
+            }
+            Action::Redirect(..) | Action::Respond(_) => vec![registry.route(&route.name, "")],
+        });
+        let routes = routes.collect();
+        let listeners = snapshot.listeners.iter().map(|listener| {
+            let counters = previous
+                .and_then(|old| old.listener(&listener.config.bind))
+                .map_or_else(|| registry.listener(&listener.name), |old| old.counters.clone());
+            Rc::new(ListenerState { shared: listener.clone(), counters })
+        });
+        let listeners = listeners.collect();
+        Self { upstreams, routes, unrouted: registry.route("", ""), listeners, snapshot }
+    }
+
+    /// The listener bound to an address, as this configuration describes it.
+    pub(crate) fn listener(&self, bind: &Bind) -> Option<&Rc<ListenerState>> {
+        self.listeners.iter().find(|listener| listener.shared.config.bind == *bind)
+    }
+
+    /// The counters of a request: by its route and the upstream it went to.
+    pub(crate) fn counters(&self, route: Option<usize>, upstream: Option<usize>) -> &RouteCounters {
+        let Some(route) = route else { return &self.unrouted };
+        let place = match (&self.snapshot.routes[route].action, upstream) {
+            (Action::Forward(forward), Some(upstream)) => {
+                forward.split.iter().position(|(index, _)| *index == upstream)
+            }
+            _ => None,
+        };
+        self.routes[route].get(place.unwrap_or(0)).map_or(&*self.unrouted, |counters| counters)
+    }
+}
+
+/// See the module's page.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// Coarse deadlines.
+    pub(crate) timers: Timers,
+    /// Randomness of this worker: picks, ids, jitter.
+    pub(crate) rng: RefCell<fastrand::Rng>,
+    /// What all workers share.
+    pub(crate) live: Arc<Live>,
+    /// Calendar time without a system call.
+    pub(crate) calendar: RefCell<Calendar>,
+    /// Access-log lines on their way out.
+    pub(crate) log: RefCell<LogBuffer>,
+    world: RefCell<Rc<World>>,
+    version: Cell<u64>,
+    date: RefCell<date::Cache>,
+    connections: RefCell<Slab<Weak<Connection>>>,
+    listening: RefCell<Vec<(Bind, watch::Sender<bool>)>>,
+    draining: Cell<bool>,
+}
+
+/// Keeps a connection in its worker's list.
+#[derive(Debug)]
+pub(crate) struct Enrolled {
+    worker: Rc<Worker>,
+    key: usize,
+}
+
+impl Drop for Enrolled {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut().remove(self.key);
+    }
+}
+
+impl Worker {
+    pub(crate) fn new(live: Arc<Live>, log: LogBuffer, seed: u64) -> Rc<Self> {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let snapshot = live.snapshot();
+        let version = snapshot.version;
+        let world = World::new(snapshot, None, &live, &mut rng);
+        Rc::new(Self {
+            timers: Timers::new(),
+            rng: RefCell::new(rng),
+            live,
+            calendar: RefCell::default(),
+            log: RefCell::new(log),
+            world: RefCell::new(Rc::new(world)),
+            version: Cell::new(version),
+            date: RefCell::default(),
+            connections: RefCell::default(),
+            listening: RefCell::default(),
+            draining: Cell::new(false),
+        })
+    }
+
+    /// The current configuration.
+    pub(crate) fn world(&self) -> Rc<World> {
+        if self.live.version() != self.version.get() {
+            self.refresh();
+        }
+        self.world.borrow().clone()
+    }
+
+    #[cold]
+    fn refresh(&self) {
+        let snapshot = self.live.snapshot();
+        self.version.set(snapshot.version);
+        let before = self.world.borrow().clone();
+        let next = World::new(snapshot, Some(&before), &self.live, &mut self.rng.borrow_mut());
+        for pool in &before.upstreams {
+            let same = next.upstreams.iter().find(|other| other.shared.name == pool.shared.name);
+            pool.retire(same);
+        }
+        *self.world.borrow_mut() = Rc::new(next);
+    }
+
+    /// The present time for a Date field.
+    pub(crate) fn date(&self) -> Ref<'_, HeaderValue> {
+        let millis = self.calendar.borrow_mut().unix_millis(clock::now());
+        self.date.borrow_mut().update(millis / 1000);
+        Ref::map(self.date.borrow(), date::Cache::value)
+    }
+
+    /// Form of the access log; `None` when there is none.
+    pub(crate) fn log_format(&self) -> Option<Format> {
+        match self.world.borrow().snapshot.config.log.access {
+            AccessLog::Json => Some(Format::Json),
+            AccessLog::Common => Some(Format::Common),
+            AccessLog::Off => None,
+        }
+    }
+
+    /// Adds a connection to the list of those that a drain asks to end.
+    pub(crate) fn enroll(self: &Rc<Self>, connection: &Rc<Connection>) -> Enrolled {
+        if self.draining.get() {
+            connection.drain();
+        }
+        let key = self.connections.borrow_mut().insert(Rc::downgrade(connection));
+        Enrolled { worker: self.clone(), key }
+    }
+
+    fn drain(&self, which: impl Fn(&Connection) -> bool) {
+        let connections: Vec<_> =
+            self.connections.borrow().iter().filter_map(|(_, weak)| weak.upgrade()).collect();
+        for connection in connections.iter().filter(|connection| which(connection)) {
+            connection.drain();
+        }
+    }
+
+    fn housekeep(&self, now: Tick) {
+        let world = self.world();
+        for pool in &world.upstreams {
+            pool.sweep(now);
+        }
+        self.log.borrow_mut().flush();
+    }
+
+    /// Runs until told to stop.
+    pub(crate) async fn run(self: Rc<Self>, mut commands: mpsc::Receiver<Command>) {
+        task::spawn(self.timers.driver());
+        let worker = self.clone();
+        task::spawn(async move {
+            loop {
+                tokio::time::sleep(HOUSEKEEPING).await;
+                worker.housekeep(clock::now());
+            }
+        });
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Listen(bind, socket) => self.listen(bind, socket),
+                Command::Unlisten(bind) => self.unlisten(&bind),
+                Command::Refresh => drop(self.world()),
+                Command::Drain => {
+                    self.draining.set(true);
+                    self.drain(|_| true);
+                }
+                Command::Close => self.listening.borrow_mut().clear(),
+                Command::Stop => break,
+            }
+        }
+        self.log.borrow_mut().flush();
+    }
+
+    fn listen(self: &Rc<Self>, bind: Bind, socket: ListenSocket) {
+        match socket.register() {
+            Ok(listener) => {
+                let (stop, stopped) = watch::channel(false);
+                self.listening.borrow_mut().push((bind.clone(), stop));
+                task::spawn(accept::run(self.clone(), listener, bind, stopped));
+            }
+            Err(error) => tracing::error!(%bind, %error, "cannot listen"),
+        }
+    }
+
+    fn unlisten(&self, bind: &Bind) {
+        self.listening.borrow_mut().retain(|(other, _)| other != bind);
+        self.drain(|connection| connection.listener.shared.config.bind == *bind);
+    }
+}
