@@ -1,7 +1,7 @@
 //! Notices that files changed: the configuration, certificates, keys.
 //!
-//! What counts is the state of a file, not what happened to it. A thread keeps a fingerprint of each
-//! file; inotify on the directories along its path, links included, only says when to look again.
+//! What counts is the state of a file, not what happened to it. A thread keeps a fingerprint of
+//! each file; inotify on the directories along its path, links included, only says when to look again.
 //! So a rename over the file, a link that is swapped (as Kubernetes does with `..data`), a write in
 //! place and a delete with a later create all look alike. Where inotify does not reach (its limits
 //! are used up, a directory is not there yet), the thread looks every other second instead.

@@ -43,7 +43,7 @@ const PURE: &[&str] = &[
     "gateway/src/http/guard",
     "gateway/src/http/headers",
     "gateway/src/http/path",
-    "gateway/src/listen/proxy_protocol",
+    "gateway/src/listen/proxy_protocol.rs",
     "gateway/src/route/",
     "gateway/src/telemetry/names.rs",
     "gateway/src/timers/schedule.rs",
