@@ -50,7 +50,7 @@ pub(super) fn load(
     Ok(Load { requests, rate, latency: Some(Latency { p50, p99 }) })
 }
 
-/// The verb: PORT RATE SECONDS [CERT]; prints requests, p50, p99 and the median lateness.
+/// The verb: PORT RATE SECONDS and maybe a certificate; prints requests, p50, p99 and the median lateness.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let number = |i: usize| arguments.get(i).and_then(|word| word.parse::<u32>().ok());
     let (Some(port), Some(rate), Some(seconds)) = (number(0), number(1), number(2)) else {
