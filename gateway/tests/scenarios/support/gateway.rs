@@ -166,13 +166,8 @@ pub(crate) struct Gateway {
 impl Gateway {
     fn await_ready(&mut self) {
         let end = Instant::now() + PATIENCE;
-        let (listen, admin) = (self.listen, self.admin);
-        let wanted: Vec<SocketAddr> = [("$LISTEN", listen), ("$ADMIN", admin)]
-            .into_iter()
-            .filter(|(_, address)| self.text.contains(&address.to_string()))
-            .map(|(_, address)| address)
-            .collect();
-        while !wanted.iter().all(|address| TcpStream::connect(address).is_ok()) {
+        let wanted = self.text.contains(&self.listen.to_string());
+        while wanted && TcpStream::connect(self.listen).is_err() {
             if let Some(status) = self.child.try_wait().unwrap() {
                 self.ended = Some(status);
                 panic!("gateway ended at once, {status}\n{}\n{}", self.text, self.stderr.text());
@@ -204,7 +199,13 @@ impl Gateway {
 
     /// One request to the admin listener.
     pub(crate) fn admin(&self, method: &str, path: &str) -> Answer {
-        let mut client = Client::connect(self.admin);
+        let mut client = None;
+        let there = eventually(|| {
+            client = Client::try_connect(self.admin).ok();
+            client.is_some()
+        });
+        assert!(there, "no admin listener: {}", self.log());
+        let mut client = client.unwrap();
         let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\n{length}Connection: close\r\n\r\n",
