@@ -135,6 +135,68 @@ routes:
     );
 }
 
+/// The file of the documentation with everything in it: only what is not built is refused.
+#[test]
+fn the_whole_vocabulary_is_known() {
+    let env = |name: &str| (name == "WEIR_GOSSIP_SECRET").then(|| "x".to_owned());
+    let vocabulary = include_str!("../../tests/vocabulary.yaml");
+    let wrong = load_str("weir.yaml", vocabulary, &env).unwrap_err();
+    let refused: Vec<&str> = wrong
+        .iter()
+        .map(|one| {
+            let word = one.what.strip_suffix("` is not built into this version of Weir yet");
+            word.unwrap_or_else(|| panic!("{one}")).trim_start_matches('`')
+        })
+        .collect();
+    let expected = [
+        "h3",
+        "tracing",
+        "redis",
+        "cache",
+        "membership",
+        "health",
+        "outlier",
+        "breaker",
+        "slow_start",
+        "discovery",
+        "rendezvous",
+        "retry",
+        "rate_limit",
+        "concurrency",
+        "cache",
+        "idempotency",
+        "script",
+    ];
+    assert_eq!(refused, expected);
+
+    let kept = without_what_is_not_built(vocabulary, &wrong);
+    let config = load_str("weir.yaml", &kept, &env).unwrap_or_else(|e| panic!("{e}")).config;
+    assert_eq!((config.listeners.len(), config.upstreams.len(), config.routes.len()), (2, 2, 1));
+}
+
+/// Drops the lines that an error points at, with what is nested below them.
+fn without_what_is_not_built(text: &str, wrong: &Diagnostics) -> String {
+    let text = text
+        .replace("[h1, h2, h3]", "[h1, h2]")
+        .replace("discovery: { members: users }", "endpoints: [\"127.0.0.1:9003\"]");
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let mut out = String::new();
+    let mut dropped = None;
+    for (number, line) in text.lines().enumerate() {
+        if dropped.is_some_and(|outer| indent(line) > outer) {
+            continue;
+        }
+        let at = |one: &Diagnostic| one.line as usize == number + 1;
+        let kept = line.contains("protocols:") || line.contains("endpoints:");
+        dropped = (wrong.iter().any(at) && !kept).then(|| indent(line));
+        if dropped.is_none() {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
+}
+
 #[test]
 fn positions_are_those_of_the_file() {
     let config = good(FULL);
@@ -265,7 +327,10 @@ proptest! {
         let (start, end) = (cut(start), cut(start + length));
         let text = format!("{}{piece}{}", &FULL[..start], &FULL[end.max(start)..]);
         match read_text(&text) {
-            Ok(loaded) => drop(crate::explain(&loaded.config)),
+            Ok(loaded) => {
+                let explained = crate::explain(&loaded.config);
+                prop_assert_eq!(crate::explain(&good(&explained)), explained);
+            }
             Err(wrong) => {
                 prop_assert!(wrong.errors() > 0);
                 drop((wrong.render(), wrong.to_json()));
