@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
+    defaults::{Kind, keys},
     model::At,
     source::{Source, Span},
 };
@@ -90,7 +91,7 @@ impl Diagnostic {
     }
 
     pub(crate) fn new(severity: Severity, source: &Source<'_>, span: Span, what: String) -> Self {
-        let line = source.line(span.line);
+        let line = mask(source.line(span.line));
         let short = line.chars().nth(2 * WINDOW as usize).is_none();
         let from = if short { 1 } else { span.column.saturating_sub(WINDOW).max(1) };
         let shown = line
@@ -130,6 +131,35 @@ impl Diagnostic {
             .min_by_key(|(distance, _)| *distance)
             .map(|(_, name)| name)
     }
+}
+
+/// A line with the secrets in it starred out: diagnostics travel to logs and the admin API.
+///
+/// The mere name of a variable stays, and so does the length of the line.
+fn mask(line: &str) -> String {
+    let mut out = line.to_owned();
+    for key in keys().filter(|key| key.kind == Kind::Secret) {
+        let word = format!("{}:", key.name());
+        let starts: Vec<usize> = out.match_indices(&word).map(|(at, _)| at + word.len()).collect();
+        // From the last on, so that the places before stay right.
+        for start in starts.into_iter().rev() {
+            let blank = |c: char| c == ' ' || c == '"' || c == '\'';
+            let from = out.len() - out[start..].trim_start_matches(blank).len();
+            let value = &out[from..];
+            let quote = out[start..from].chars().next_back().filter(|c| *c != ' ');
+            let end = match quote {
+                Some(quote) => value.find(quote),
+                None => value.find([',', '}']),
+            };
+            let value = value[..end.unwrap_or(value.len())].trim_end();
+            if value.starts_with('{') || value.starts_with("${") && !value.contains(":-") {
+                continue;
+            }
+            let stars = "*".repeat(value.chars().count());
+            out.replace_range(from..from + value.len(), &stars);
+        }
+    }
+    out
 }
 
 impl fmt::Display for Diagnostic {
@@ -374,3 +404,6 @@ impl<'s> Report<'s> {
         Diagnostics::new(self.list).with_dropped(dropped)
     }
 }
+
+#[cfg(test)]
+mod tests;
