@@ -7,9 +7,9 @@ use std::{collections::HashMap, io, num::NonZeroU32, path::Path};
 
 use crate::{
     address,
-    diagnostic::Report,
     fields::Fields,
     model::{AccessLog, Admin, Bind, Config, Level, Limits, Log, Timeouts},
+    report::Report,
     source::Span,
     yaml::{Node, Value},
 };

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::{
-    diagnostic::Report,
     model::{Action, Address, Bind, Config, HostMatch, PathMatch, Route, RouteMatch, Segment},
+    report::Report,
     source::Span,
 };
 
@@ -36,8 +36,8 @@ fn listeners(config: &Config, report: &mut Report<'_>) {
             report.warn_at(listener.at, what);
         }
         if let Bind::Any(port @ 1..) = listener.bind {
-            let same = |other: &&crate::model::Listener| matches!(&other.bind, Bind::Tcp(address) if address.port() == port);
-            if let Some(other) = config.listeners.iter().find(same) {
+            let same = |bind: &Bind| matches!(bind, Bind::Tcp(one) if one.port() == port);
+            if let Some(other) = config.listeners.iter().find(|other| same(&other.bind)) {
                 let what = format!("`{}` already covers `{}`", listener.bind, other.bind);
                 report.warn_at(other.at, what).hint =
                     Some("the more exact address gets its connections".to_owned());

@@ -4,9 +4,10 @@ use std::{fmt, fs::File, io, io::Read as _, path::Path};
 
 use crate::{
     decode::{self, Decoder},
-    diagnostic::{Diagnostic, Diagnostics, Report},
+    diagnostic::{Diagnostic, Diagnostics},
     lint,
     model::{At, Config},
+    report::Report,
     source::Source,
     yaml,
 };

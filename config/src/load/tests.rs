@@ -72,7 +72,9 @@ fn the_shortest_file_means_the_defaults() {
 #[test]
 fn upstreams_and_routes_have_their_defaults() {
     let config = good(
-        "listeners: [\":8080\"]\nupstreams:\n  api: { endpoints: [\"127.0.0.1:9001\"] }\nroutes: [{ to: api }]",
+        "listeners: [\":8080\"]\n\
+         upstreams: { api: { endpoints: [\"127.0.0.1:9001\"] } }\n\
+         routes: [{ to: api }]",
     );
     let upstream = &config.upstreams[0];
     assert_eq!((upstream.balance, upstream.protocol), (Balance::P2c, UpstreamProtocol::H1));
@@ -91,7 +93,9 @@ fn upstreams_and_routes_have_their_defaults() {
 fn a_timeout_bounds_the_one_for_headers() {
     let timeout = |text: &str| {
         let file = format!(
-            "listeners: [\":80\"]\nupstreams: {{ a: {{ endpoints: [\"a:1\"] }} }}\nroutes: [{{ to: a, timeout: {text} }}]"
+            "listeners: [\":80\"]\n\
+             upstreams: {{ a: {{ endpoints: [\"a:1\"] }} }}\n\
+             routes: [{{ to: a, timeout: {text} }}]"
         );
         let timeout = good(&file).routes[0].timeout;
         (timeout.headers.as_millis(), timeout.total.map(|total| total.as_millis()))
@@ -245,7 +249,8 @@ fn files_start_from_their_own_directory() {
     fs::write(folder.path().join("token"), "s3cret\n").unwrap();
     fs::write(
         &path,
-        "admin: { token: { file: token } }\nlisteners: [{ bind: \":1\", tls: { cert: c.pem, key: /k.pem } }]",
+        "admin: { token: { file: token } }\n\
+         listeners: [{ bind: \":1\", tls: { cert: c.pem, key: /k.pem } }]",
     )
     .unwrap();
     let config = load(&path).unwrap().config;
@@ -298,7 +303,8 @@ fn ten_thousand_routes_load_fast() {
     for number in 0..10_000 {
         let _ = writeln!(
             text,
-            "  - match: {{ host: h{number}.example.com, path: \"/svc{number}/{{id}}/**\" }}\n    to: up{}\n    timeout: 5s",
+            "  - match: {{ host: h{number}.example.com, path: \"/svc{number}/{{id}}/**\" }}\n    \
+             to: up{}\n    timeout: 5s",
             number % 100
         );
     }
@@ -312,7 +318,9 @@ fn ten_thousand_routes_load_fast() {
 
 proptest! {
     #[test]
-    fn no_text_panics(text in "\\PC{0,200}|[ \\-:{}\\[\\],&*#\"'|>%@!?~a\\n\\t\\r\u{feff}\u{85}]{0,80}") {
+    fn no_text_panics(
+        text in "\\PC{0,200}|[ \\-:{}\\[\\],&*#\"'|>%@!?~a\\n\\t\\r\u{feff}\u{85}]{0,80}",
+    ) {
         let _ = read_text(&text);
     }
 
@@ -323,7 +331,7 @@ proptest! {
         length in 0usize..40,
         piece in "\\PC{0,8}|[ \\-:{}\\[\\],&*#\"'|>%@!?~\\n\\t]{0,8}",
     ) {
-        let cut = |index: usize| (0..=index.min(FULL.len())).rev().find(|i| FULL.is_char_boundary(*i)).unwrap_or(0);
+        let cut = |index: usize| FULL.floor_char_boundary(index);
         let (start, end) = (cut(start), cut(start + length));
         let text = format!("{}{piece}{}", &FULL[..start], &FULL[end.max(start)..]);
         match read_text(&text) {
