@@ -56,7 +56,7 @@ routes:
             "~ routes[b].timeout.headers: 15s -> 5s",
             "~ routes[b].timeout.total: 60s -> 5s",
             "~ routes: `a` before `b` -> `b` before `a`  \
-             (of equal host and path the first in the file wins)",
+             (among equally specific ones the first in the file wins)",
         ]
     );
 }
