@@ -102,3 +102,6 @@ fn socket(path: &str) -> Result<PathBuf, Complaint> {
     }
     Ok(PathBuf::from(path))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use crate::{
     address,
     diagnostic::Report,
     fields::Fields,
-    model::{AccessLog, Admin, At, Bind, Config, Level, Limits, Log, Timeouts},
+    model::{AccessLog, Admin, Bind, Config, Level, Limits, Log, Timeouts},
     source::Span,
     yaml::{Node, Value},
 };
@@ -155,7 +155,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         && !same.bind.is_chosen_by_system()
     {
         let what = format!("`{}` is the address of the admin listener", same.bind);
-        d.report.error(spot(same.at), what).hint =
+        d.report.error_at(same.at, what).hint =
             Some("give one of them another port, or write `admin: off`".to_owned());
     }
     let limits = limits(d, &fields);
@@ -225,6 +225,12 @@ fn limits(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Limits {
         h2_stream_window: h2.size32(d, "stream_window"),
         h2_connection_window: h2.size32(d, "connection_window"),
     };
+    if read.h2_stream_window > read.h2_connection_window {
+        let node = h2.node("stream_window").or_else(|| h2.node("connection_window"));
+        let span = node.map(|node| node.span).unwrap_or_default();
+        let what = "`stream_window` is above `connection_window`, which no stream can fill";
+        d.report.warn(span, what);
+    }
     limits.finish();
     headers.finish();
     h2.finish();
@@ -260,9 +266,4 @@ fn log(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Log {
     };
     log.finish();
     Log { access, level }
-}
-
-/// The place of a model's value as a span, for errors that show later.
-pub(crate) fn spot(at: At) -> Span {
-    Span { line: at.line, column: at.column, length: 1 }
 }

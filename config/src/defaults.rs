@@ -205,3 +205,6 @@ pub(crate) fn section(place: &str) -> &'static [&'static Key] {
     });
     SECTIONS.get(place).map_or(&[], Vec::as_slice)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     model::At,
-    source::{Source, Span, clamp},
+    source::{Source, Span},
 };
 
 /// How bad it is.
@@ -66,11 +66,7 @@ impl Diagnostic {
     #[must_use]
     pub fn error(file: &str, text: &str, at: At, what: impl Into<String>) -> Self {
         let source = Source::new(file, text);
-        let word = source.rest(at.line, at.column);
-        let length = word
-            .find([' ', ',', '}', ']', ':', '\t'])
-            .map_or_else(|| word.chars().count(), |end| word[..end].chars().count());
-        let span = Span { line: at.line, column: at.column, length: clamp(length) };
+        let span = source.word(at);
         Self::new(Severity::Error, &source, span, what.into())
     }
 
@@ -95,7 +91,8 @@ impl Diagnostic {
 
     pub(crate) fn new(severity: Severity, source: &Source<'_>, span: Span, what: String) -> Self {
         let line = source.line(span.line);
-        let from = span.column.saturating_sub(WINDOW).max(1);
+        let short = line.chars().nth(2 * WINDOW as usize).is_none();
+        let from = if short { 1 } else { span.column.saturating_sub(WINDOW).max(1) };
         let shown = line
             .chars()
             .skip(from.saturating_sub(1) as usize)
@@ -304,6 +301,16 @@ impl<'s> Report<'s> {
     pub(crate) fn error(&mut self, span: Span, what: impl Into<String>) -> &mut Diagnostic {
         self.errors += 1;
         self.add(Severity::Error, span, what.into())
+    }
+
+    /// An error at the place of a value that was read before.
+    pub(crate) fn error_at(&mut self, at: At, what: impl Into<String>) -> &mut Diagnostic {
+        self.error(self.source.word(at), what)
+    }
+
+    /// A warning at the place of a value that was read before.
+    pub(crate) fn warn_at(&mut self, at: At, what: impl Into<String>) -> &mut Diagnostic {
+        self.warn(self.source.word(at), what)
     }
 
     pub(crate) fn warn(&mut self, span: Span, what: impl Into<String>) -> &mut Diagnostic {

@@ -189,3 +189,6 @@ fn note(kind: ChangeKind, path: &str) -> Option<&'static str> {
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,7 +52,15 @@ pub(crate) fn substitute(
 
 /// Undoes what substitution would do to a text.
 pub(crate) fn escape(text: &str) -> String {
-    text.replace('$', "$$")
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        out.push(c);
+        if c == '$' && matches!(rest.peek(), Some('$' | '{')) {
+            out.push('$');
+        }
+    }
+    out
 }
 
 fn resolve(
@@ -82,3 +90,6 @@ fn resolve(
         )),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,3 +118,6 @@ fn amount(text: &str) -> bool {
     unit.len() < text.len()
         && ["ms", "s", "m", "h", "d", "B", "KiB", "MiB", "GiB", "TiB"].contains(&unit)
 }
+
+#[cfg(test)]
+mod tests;

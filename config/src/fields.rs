@@ -30,6 +30,8 @@ pub(crate) struct Fields<'n> {
     place: &'static str,
     keys: &'static [&'static Key],
     found: Vec<(&'static Key, &'n Entry)>,
+    /// Keys that unknown ones were probably meant to be.
+    misspelt: Vec<&'static str>,
     /// Where the mapping itself stands.
     node: Option<&'n Node>,
     /// It is not a mapping, which was reported; then nothing in it is missed.
@@ -46,6 +48,7 @@ impl<'n> Fields<'n> {
             place,
             keys,
             found: Vec::new(),
+            misspelt: Vec::new(),
             node: Some(node),
             broken: false,
             path: d.report.path().to_owned(),
@@ -55,7 +58,7 @@ impl<'n> Fields<'n> {
                 for entry in entries {
                     match keys.iter().find(|key| key.name() == entry.key.text) {
                         Some(key) => fields.found.push((key, entry)),
-                        None => stranger(d, place, entry),
+                        None => fields.misspelt.extend(stranger(d, place, entry)),
                     }
                 }
             }
@@ -101,6 +104,7 @@ impl<'n> Fields<'n> {
             place,
             keys: defaults::section(place),
             found: Vec::new(),
+            misspelt: Vec::new(),
             node: None,
             broken: false,
             path: String::new(),
@@ -121,6 +125,9 @@ impl<'n> Fields<'n> {
 
     /// Reports that a key is missing.
     pub(crate) fn missing(&self, d: &mut Decoder<'_>, name: &str, hint: &str) {
+        if self.misspelt.contains(&name) {
+            return;
+        }
         let Some(node) = self.node.filter(|_| !self.broken) else { return };
         let mut what = format!("`{name}` is missing");
         if !self.path.is_empty() {
@@ -214,7 +221,7 @@ impl<'n> Fields<'n> {
         let default = || key.default_text().split(", ").collect();
         let read = |d: &mut Decoder<'_>, node: &'n Node| {
             let words = d.each(node, 16, |d, node| choice(d, node, key));
-            if matches!(&node.value, Value::List(items) if items.is_empty()) {
+            if node.is_empty_list() {
                 d.report.error(node.span, format!("`{name}` is empty")).legal = legal(key);
             }
             words
@@ -311,8 +318,8 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// Reports a key that its mapping does not know.
-fn stranger(d: &mut Decoder<'_>, place: &'static str, entry: &Entry) {
+/// Reports a key that its mapping does not know; returns the one that was probably meant.
+fn stranger(d: &mut Decoder<'_>, place: &'static str, entry: &Entry) -> Option<&'static str> {
     let word = &entry.key;
     if defaults::is_unbuilt(place, &word.text) {
         if !entry.value.is_off() {
@@ -322,29 +329,31 @@ fn stranger(d: &mut Decoder<'_>, place: &'static str, entry: &Entry) {
             d.report.error(word.span, what).hint = Some(hint);
             d.report.leave(length);
         }
-        return;
+        return None;
     }
     let names = || defaults::section(place).iter().map(|key| key.name());
     let here = match d.report.path() {
         "" => "at the top of the file".to_owned(),
         path => format!("in `{path}`"),
     };
-    let hint = if d.report.full() {
-        None
-    } else if word.text == "<<" {
-        Some("merge keys are not part of the file's YAML; aliases are".to_owned())
-    } else if place == "routes[]" && word.text == "host" {
-        Some("a condition on the host is `match: { host: ... }`; `set_host` changes what is sent upstream".to_owned())
-    } else {
-        let known = names().chain(defaults::unbuilt_at(place));
-        Diagnostic::suggest(&word.text, known)
-            .map(|name| format!("did you mean `{name}`?"))
-            .or_else(|| elsewhere(&word.text))
+    let known = names().chain(defaults::unbuilt_at(place));
+    let meant = Some(())
+        .filter(|()| !d.report.full())
+        .and_then(|()| Diagnostic::suggest(&word.text, known));
+    let hint = match (place, word.text.as_str()) {
+        (_, "<<") => Some("merge keys are not part of the file's YAML; aliases are".to_owned()),
+        ("routes[]", "host") => Some(
+            "a condition on the host is `match: { host: ... }`; `set_host` changes what is sent \
+             upstream"
+                .to_owned(),
+        ),
+        _ => meant.map(|name| format!("did you mean `{name}`?")).or_else(|| elsewhere(&word.text)),
     };
     let legal = names().map(str::to_owned).collect();
     let one = d.report.error(word.span, format!("unknown key `{}` {here}", shorten(&word.text)));
     one.hint = hint;
     one.legal = legal;
+    meant
 }
 
 /// Where a key of that name does belong, when there is one such place.

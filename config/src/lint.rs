@@ -3,16 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::{
-    decode::spot,
     diagnostic::Report,
     model::{Action, Address, Bind, Config, HostMatch, PathMatch, Route, RouteMatch, Segment},
-    units::show_size,
+    source::Span,
 };
 
 /// Warns about everything that is odd in a valid file.
 pub(crate) fn check(config: &Config, report: &mut Report<'_>) {
     listeners(config, report);
-    limits(config, report);
     unused(config, report);
     shadowed(config, report);
     loops(config, report);
@@ -27,7 +25,7 @@ fn listeners(config: &Config, report: &mut Report<'_>) {
                 "whoever reaches `{}` past our proxies can forge X-Forwarded-For",
                 listener.bind
             );
-            report.warn(spot(listener.at), what).hint =
+            report.warn_at(listener.at, what).hint =
                 Some("make sure that only they can connect".to_owned());
         }
         if let (Some(guarded), None, false) = (guarded, &listener.tls, listener.bind.is_local()) {
@@ -35,28 +33,16 @@ fn listeners(config: &Config, report: &mut Report<'_>) {
                 "`{}` is clear and serves all that `{}` asks client certificates for",
                 listener.bind, guarded.bind
             );
-            report.warn(spot(listener.at), what);
+            report.warn_at(listener.at, what);
         }
         if let Bind::Any(port @ 1..) = listener.bind {
             let same = |other: &&crate::model::Listener| matches!(&other.bind, Bind::Tcp(address) if address.port() == port);
             if let Some(other) = config.listeners.iter().find(same) {
                 let what = format!("`{}` already covers `{}`", listener.bind, other.bind);
-                report.warn(spot(other.at), what).hint =
+                report.warn_at(other.at, what).hint =
                     Some("the more exact address gets its connections".to_owned());
             }
         }
-    }
-}
-
-fn limits(config: &Config, report: &mut Report<'_>) {
-    let limits = &config.limits;
-    if limits.h2_stream_window > limits.h2_connection_window {
-        let what = format!(
-            "`limits.h2.stream_window` ({}) is above `connection_window` ({})",
-            show_size(limits.h2_stream_window.into()),
-            show_size(limits.h2_connection_window.into())
-        );
-        report.warn(crate::source::Span::default(), what);
     }
 }
 
@@ -71,12 +57,12 @@ fn unused(config: &Config, report: &mut Report<'_>) {
         }
     }
     if config.routes.is_empty() {
-        report.warn(crate::source::Span::default(), "no routes: every request is answered 404");
+        report.warn(Span::default(), "no routes: every request is answered 404");
         return;
     }
     for (upstream, _) in config.upstreams.iter().zip(&used).filter(|(_, used)| !**used) {
         let what = format!("no route uses the upstream `{}`", upstream.name);
-        report.warn(spot(upstream.at), what);
+        report.warn_at(upstream.at, what);
     }
 }
 
@@ -97,7 +83,7 @@ fn shadowed(config: &Config, report: &mut Report<'_>) {
                 "`{}` is never reached: `{}` on line {} takes all that it would take",
                 route.name, first.name, first.at.line
             );
-            report.warn(spot(route.at), what).hint = Some(
+            report.warn_at(route.at, what).hint = Some(
                 "routes of the same host and path are tried in the order of the file".to_owned(),
             );
         }
@@ -151,7 +137,7 @@ fn loops(config: &Config, report: &mut Report<'_>) {
         let any = address.ip().is_loopback() && every.contains(&address.port());
         if any || ours.contains(address) {
             let what = format!("`{address}` is a listener of this gateway: requests go in circles");
-            report.warn(spot(endpoint.at), what);
+            report.warn_at(endpoint.at, what);
         }
     }
 }

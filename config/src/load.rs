@@ -127,3 +127,6 @@ fn read(path: &Path, most: u64) -> io::Result<String> {
         io::Error::other(format!("not UTF-8 on line {line}"))
     })
 }
+
+#[cfg(test)]
+mod tests;

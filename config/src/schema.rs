@@ -175,3 +175,6 @@ fn shorter(key: &'static Key, short: Short) -> Option<Value> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,16 @@ impl<'t> Source<'t> {
         &line[start..]
     }
 
+    /// The span of the word that begins at a place.
+    pub(crate) fn word(&self, at: At) -> Span {
+        let rest = self.rest(at.line, at.column);
+        let quoted = rest.strip_prefix('"').and_then(|rest| rest.find('"')).map(|end| end + 2);
+        let end = || rest.find([' ', ',', '}', ']', '\t']).unwrap_or(rest.len());
+        let word = &rest[..quoted.unwrap_or_else(end)];
+        let word = word.strip_suffix(':').unwrap_or(word);
+        Span { line: at.line, column: at.column, length: clamp(word.chars().count()).max(1) }
+    }
+
     /// The span of a part of a scalar's text, where the text stands in the source as it is.
     ///
     /// `offset` and `length` are bytes of `text`. Escapes and substitutions make the two differ;

@@ -72,6 +72,11 @@ impl Node {
         matches!(&self.value, Value::Text(text) if text == "on" || text == "true")
     }
 
+    /// `[]`.
+    pub(crate) fn is_empty_list(&self) -> bool {
+        matches!(&self.value, Value::List(items) if items.is_empty())
+    }
+
     /// What it is, for "found a list".
     pub(crate) fn found(&self) -> String {
         match &self.value {
@@ -326,7 +331,11 @@ fn syntax(source: &Source<'_>, span: Span, info: &str, report: &mut Report<'_>) 
     } else {
         None
     };
-    report.error(span, format!("this is not YAML: {info}")).hint = hint.map(str::to_owned);
+    let what = match info {
+        "recursion limit exceeded" => "nested too deeply".to_owned(),
+        _ => format!("this is not YAML: {info}"),
+    };
+    report.error(span, what).hint = hint.map(str::to_owned);
 }
 
 fn place(span: saphyr_parser::Span) -> Span {

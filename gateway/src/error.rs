@@ -159,6 +159,49 @@ impl Error {
         }
     }
 
+    /// Names of all errors, for those that count by name.
+    pub const NAMES: &'static [&'static str] = &[
+        "bad_request",
+        "body_too_large",
+        "uri_too_long",
+        "headers_too_large",
+        "request_timeout",
+        "expectation_failed",
+        "misdirected",
+        "not_implemented",
+        "no_route",
+        "method_not_allowed",
+        "denied",
+        "overloaded",
+        "draining",
+        "no_endpoint",
+        "upstream_busy",
+        "queue_timeout",
+        "lookup_failed",
+        "connect_refused",
+        "connect_timeout",
+        "connect_failed",
+        "upstream_tls",
+        "upstream_certificate",
+        "upstream_refused",
+        "upstream_reset",
+        "upstream_garbage",
+        "upstream_headers_too_large",
+        "upgrade_failed",
+        "headers_timeout",
+        "deadline_passed",
+        "upstream_body_broken",
+        "upstream_body_timeout",
+        "client_gone",
+        "bug",
+    ];
+
+    /// Its place among [`Error::NAMES`].
+    pub fn index(self) -> usize {
+        let name = self.name();
+        Self::NAMES.iter().position(|other| *other == name).unwrap_or(Self::NAMES.len())
+    }
+
     /// Body of the response: `502 connection refused by the upstream (UF)` and a line's end.
     pub fn problem(&self) -> String {
         let Disposition { status, flag, .. } = self.disposition();

@@ -1,5 +1,7 @@
 //! Weir: an L7 service gateway. The binary is a thin shell over this library.
 
+pub mod admin;
+pub mod app;
 pub mod clock;
 pub mod error;
 pub mod http;
@@ -12,5 +14,5 @@ mod task;
 pub mod telemetry;
 pub mod timers;
 pub mod upstream;
-mod worker;
 pub mod watch;
+mod worker;

@@ -1,10 +1,10 @@
 //! Notices that files changed: the configuration, certificates, keys.
 //!
 //! What counts is the state of a file, not what happened to it. A thread keeps a fingerprint of
-//! each file; inotify on the directories along its path, links included, only says when to look again.
-//! So a rename over the file, a link that is swapped (as Kubernetes does with `..data`), a write in
-//! place and a delete with a later create all look alike. Where inotify does not reach (its limits
-//! are used up, a directory is not there yet), the thread looks every other second instead.
+//! each file; inotify on the directories along its path, links included, only says when to look
+//! again. So a rename over the file, a link that is swapped (as Kubernetes does with `..data`), a
+//! write in place and a delete with a later create all look alike. Where inotify does not reach
+//! (its limits are used up, a directory is not there yet), the thread looks every other second.
 //!
 //! To miss nothing, start watching before the files are read for the first time.
 
@@ -165,7 +165,7 @@ struct Observer {
 
 impl Observer {
     fn run(mut self, woken: &Receiver<()>) {
-        loop {
+        while !self.shared.stopped.load(Ordering::Acquire) {
             let replacement = lock(&self.shared.replacement).take();
             if let Some(mut named) = replacement {
                 carry_over(&self.files, &mut named);
@@ -173,13 +173,13 @@ impl Observer {
             }
             // Watch first, look then: what changes in between is reported, or seen.
             let complete = self.watch_directories();
-            if !self.report() {
-                thread::sleep(self.pace.breath);
+            if self.report() {
+                // A link may lead elsewhere now: watch there, and look once more.
+                continue;
             }
+            thread::sleep(self.pace.breath);
             let pause = if complete { self.pace.sweep } else { self.pace.poll };
-            let disconnected =
-                matches!(woken.recv_timeout(pause), Err(RecvTimeoutError::Disconnected));
-            if disconnected || self.shared.stopped.load(Ordering::Acquire) {
+            if woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
                 return;
             }
         }

@@ -71,8 +71,9 @@ impl World {
     ) -> Self {
         let registry = &live.registry;
         let upstreams = snapshot.upstreams.iter().map(|upstream| {
-            let before = previous
-                .and_then(|old| old.upstreams.iter().find(|pool| pool.shared.name == upstream.name));
+            let before = previous.and_then(|old| {
+                old.upstreams.iter().find(|pool| pool.shared.name == upstream.name)
+            });
             UpstreamPool::new(upstream.clone(), before, registry, rng)
         });
         let upstreams: Vec<_> = upstreams.collect();
@@ -131,6 +132,7 @@ pub(crate) struct Worker {
     connections: RefCell<Slab<Weak<Connection>>>,
     listening: RefCell<Vec<(Bind, watch::Sender<bool>)>>,
     draining: Cell<bool>,
+    logging: Cell<bool>,
 }
 
 /// Keeps a connection in its worker's list.
@@ -151,8 +153,9 @@ impl Worker {
         let mut rng = fastrand::Rng::with_seed(seed);
         let snapshot = live.snapshot();
         let version = snapshot.version;
+        let access = snapshot.config.log.access;
         let world = World::new(snapshot, None, &live, &mut rng);
-        Rc::new(Self {
+        let worker = Rc::new(Self {
             timers: Timers::new(),
             rng: RefCell::new(rng),
             live,
@@ -164,7 +167,10 @@ impl Worker {
             connections: RefCell::default(),
             listening: RefCell::default(),
             draining: Cell::new(false),
-        })
+            logging: Cell::new(false),
+        });
+        worker.set_log(access);
+        worker
     }
 
     /// The current configuration.
@@ -185,6 +191,7 @@ impl Worker {
             let same = next.upstreams.iter().find(|other| other.shared.name == pool.shared.name);
             pool.retire(same);
         }
+        self.set_log(next.snapshot.config.log.access);
         *self.world.borrow_mut() = Rc::new(next);
     }
 
@@ -195,12 +202,20 @@ impl Worker {
         Ref::map(self.date.borrow(), date::Cache::value)
     }
 
-    /// Form of the access log; `None` when there is none.
-    pub(crate) fn log_format(&self) -> Option<Format> {
-        match self.world.borrow().snapshot.config.log.access {
+    /// Whether there is an access log.
+    pub(crate) const fn is_logging(&self) -> bool {
+        self.logging.get()
+    }
+
+    fn set_log(&self, access: AccessLog) {
+        let format = match access {
             AccessLog::Json => Some(Format::Json),
             AccessLog::Common => Some(Format::Common),
             AccessLog::Off => None,
+        };
+        self.logging.set(format.is_some());
+        if let Some(format) = format {
+            self.log.borrow_mut().set_format(format);
         }
     }
 

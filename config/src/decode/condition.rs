@@ -68,7 +68,7 @@ fn condition(d: &mut Decoder<'_>, node: &Node) -> Option<ValueMatch> {
 
 fn methods(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<Method> {
     let read = |d: &mut Decoder<'_>, node: &Node| {
-        if matches!(&node.value, Value::List(items) if items.is_empty()) {
+        if node.is_empty_list() {
             d.report.error(node.span, "`methods` is empty: the route would take nothing").hint =
                 Some("leave it out for any method".to_owned());
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Decoder, absolute, spot};
+use super::{Decoder, absolute};
 use crate::{
     address,
     fields::Fields,
@@ -20,7 +20,7 @@ const EXAMPLE: &str = "the shortest form is `listeners: [\":8080\"]`";
 pub(super) fn all(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<Listener> {
     let read = |d: &mut Decoder<'_>, node: &Node| {
         let listeners = d.list(node, "a list of addresses", LISTENERS, one)?;
-        if listeners.is_empty() && !d.report.failed() {
+        if node.is_empty_list() {
             d.report.error(node.span, "`listeners` is empty").hint = Some(EXAMPLE.to_owned());
         }
         Some(listeners)
@@ -38,7 +38,7 @@ pub(super) fn all(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<Listener> {
         }
         if let Some(line) = seen.insert(&listener.bind, listener.at.line) {
             let what = format!("another listener has the address `{}`", listener.bind);
-            d.report.error(spot(listener.at), what).hint = Some(format!("first on line {line}"));
+            d.report.error_at(listener.at, what).hint = Some(format!("first on line {line}"));
         }
     }
     listeners
@@ -101,7 +101,7 @@ fn certificates(d: &mut Decoder<'_>, node: &Node) -> Vec<Certificate> {
         read
     };
     let list = d.list(node, "a list of `{ cert, key }` pairs", CERTIFICATES, read);
-    if list.as_ref().is_some_and(Vec::is_empty) && !d.report.failed() {
+    if node.is_empty_list() {
         d.report.error(node.span, "no certificate").hint =
             Some("write `[{ cert: edge.pem, key: edge.key }]`".to_owned());
     }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use http::{StatusCode, Uri};
 
-use super::{Complaint, Decoder, Names, condition, header, spot, upstream};
+use super::{Complaint, Decoder, Names, condition, header, upstream};
 use crate::{
     defaults::{self, Kind},
     diagnostic::Diagnostic,
@@ -43,7 +43,7 @@ pub(super) fn all(d: &mut Decoder<'_>, fields: &Fields<'_>, names: &Names) -> Ve
     for route in &routes {
         if let Some(line) = seen.insert(&route.name, route.at.line) {
             let what = format!("another route has the name `{}`", route.name);
-            d.report.error(spot(route.at), what).hint = Some(format!("first on line {line}"));
+            d.report.error_at(route.at, what).hint = Some(format!("first on line {line}"));
         }
     }
     routes

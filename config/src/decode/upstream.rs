@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Complaint, Decoder, Names, listener::pair, spot};
+use super::{Complaint, Decoder, Names, listener::pair};
 use crate::{
     address,
     defaults::{ADDRESS, NAME},
@@ -101,7 +101,7 @@ fn endpoints(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Vec<Endpoint>> 
     let read =
         |d: &mut Decoder<'_>, node: &Node| d.list(node, "a list of addresses", ENDPOINTS, endpoint);
     let endpoints = fields.at(d, "endpoints", read).flatten()?;
-    if matches!(&node.value, Value::List(items) if items.is_empty()) {
+    if node.is_empty_list() {
         d.report.error(node.span, "`endpoints` is empty").hint = Some(EXAMPLE.to_owned());
     }
     let mut seen: HashMap<&Address, u32> = HashMap::with_capacity(endpoints.len());
@@ -109,7 +109,7 @@ fn endpoints(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Vec<Endpoint>> 
         if let Some(line) = seen.insert(&endpoint.address, endpoint.at.line) {
             let what = format!("the upstream has the endpoint `{}` already", endpoint.address);
             let hint = format!("first on line {line}; a greater share is a `weight`");
-            d.report.error(spot(endpoint.at), what).hint = Some(hint);
+            d.report.error_at(endpoint.at, what).hint = Some(hint);
         }
     }
     Some(endpoints)

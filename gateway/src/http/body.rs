@@ -79,7 +79,7 @@ impl Body {
     }
 
     /// These bytes.
-    pub(crate) const fn full(bytes: Bytes) -> Self {
+    pub(crate) fn full(bytes: Bytes) -> Self {
         if bytes.is_empty() { Self::empty() } else { Self::of(Source::Full(bytes)) }
     }
 
@@ -127,10 +127,7 @@ impl Body {
         }
     }
 
-    fn poll_source(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match &mut self.source {
             Source::Empty => Poll::Ready(None),
             Source::Full(bytes) => {
@@ -185,7 +182,9 @@ impl http_body::Body for Body {
             Source::Empty => SizeHint::with_exact(0),
             Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Hyper(incoming) => incoming.size_hint(),
-            Source::Stream(stream) => stream.length.map_or_else(SizeHint::new, SizeHint::with_exact),
+            Source::Stream(stream) => {
+                stream.length.map_or_else(SizeHint::new, SizeHint::with_exact)
+            }
             Source::H1(response) => response.size_hint(),
             Source::H2(response) => response.size_hint(),
         }

@@ -18,7 +18,7 @@ use crate::{
     clock::{self, Tick},
     error::Error,
     listen::connection::Connection,
-    telemetry,
+    telemetry::record,
     upstream::{
         limit::Permit,
         load::{InFlight, Outcome},
@@ -135,7 +135,7 @@ impl Exchange {
         self.in_flight = None;
         self.permit = None;
         self.connection.finish(now);
-        telemetry::record_exchange(self, now);
+        record::exchange(self, now);
     }
 }
 

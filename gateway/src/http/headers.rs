@@ -95,6 +95,14 @@ fn reads_trailers(headers: &HeaderMap) -> bool {
     lists.any(|te| te.split(|b| *b == b',').any(|coding| is_word(coding, b"trailers")))
 }
 
+/// Drops what belongs to one connection, and what Connection nominates.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let mut doomed: Doomed =
+        headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
+    nominate(headers, &mut doomed);
+    remove_all(headers, &doomed);
+}
+
 type Doomed = SmallVec<[HeaderName; 8]>;
 
 fn remove_all(headers: &mut HeaderMap, doomed: &Doomed) {

@@ -9,7 +9,7 @@ use std::{rc::Rc, time::Duration};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{connection::Connection, transport::Transport};
-use crate::{clock, error::Error, http::reply, telemetry};
+use crate::{error::Error, http::reply, telemetry::record};
 
 /// How long bytes of a client that does not stop sending are thrown away.
 const LINGER: Duration = Duration::from_secs(2);
@@ -35,8 +35,8 @@ pub(crate) async fn close(mut transport: Transport) {
 
 /// Answers bytes that are no request, notes it in metrics and access log, and closes.
 pub(crate) async fn refuse(mut transport: Transport, connection: &Rc<Connection>, error: Error) {
-    let response = reply::raw_http1(error, connection.worker.date());
-    telemetry::record_refusal(connection, error, response.len() as u64, clock::now());
+    let response = reply::raw_http1(error, &connection.worker.date());
+    record::refusal(connection, error, response.len() as u64);
     let written =
         tokio::time::timeout(LINGER, async { transport.write_all(&response).await }).await;
     if matches!(written, Ok(Ok(()))) {

@@ -8,7 +8,7 @@
 use std::{
     cell::Cell,
     convert::Infallible,
-    future::{Future, poll_fn},
+    future::{Future as _, poll_fn},
     io,
     pin::Pin,
     rc::Rc,
@@ -83,7 +83,7 @@ enum Exit {
 }
 
 /// What hyper's socket, its service and the loop around them share.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Activity {
     /// Bytes of a next request have come.
     head_begun: Cell<bool>,
@@ -115,7 +115,8 @@ async fn active(
     activity: &Rc<Activity>,
     deadline: &mut Deadline,
 ) -> Exit {
-    let io = Watched { transport, early, connection: connection.clone(), activity: activity.clone() };
+    let io =
+        Watched { transport, early, connection: connection.clone(), activity: activity.clone() };
     let head = connection.worker.world().snapshot.limits.header_bytes as usize;
     let mut machine = Box::new(
         http1::Builder::new()
@@ -131,7 +132,9 @@ async fn active(
             asked_to_end = true;
             Pin::new(&mut *machine).graceful_shutdown();
         }
-        if let Poll::Ready(end) = machine.poll_without_shutdown(cx) {
+        // `Watched` keeps the socket open where hyper means to shut it down: what comes after the
+        // last response is ours to decide.
+        if let Poll::Ready(end) = Pin::new(&mut *machine).poll(cx) {
             return Poll::Ready(Some(end));
         }
         wait_for(&mut wait, connection, activity, deadline);
@@ -231,7 +234,6 @@ const fn refusal(status: Option<u16>) -> Error {
 }
 
 /// hyper's socket: notes what goes by.
-#[derive(Debug)]
 struct Watched {
     transport: Transport,
     /// Read from the socket before this machine began.
@@ -319,7 +321,7 @@ impl AsyncWrite for Watched {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().transport).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }

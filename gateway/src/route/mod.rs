@@ -12,8 +12,8 @@ mod explain;
 mod host;
 mod matcher;
 mod rewrite;
-pub(crate) mod stack;
 mod shadow;
+pub(crate) mod stack;
 mod table;
 mod template;
 

@@ -40,7 +40,7 @@ pub(crate) async fn serve(
     request: Request<Body>,
 ) -> (Response<Body>, Option<Tunnel>) {
     let (head, body) = request.into_parts();
-    if exchange.connection.worker.log_format().is_some() {
+    if exchange.connection.worker.is_logging() {
         exchange.asked = Some(Asked {
             method: head.method.clone(),
             uri: head.uri.clone(),
@@ -108,11 +108,7 @@ async fn run(
 ) -> Result<Reply, Refusal> {
     let world = exchange.world.clone();
     let snapshot = &*world.snapshot;
-    let checked = guard::check(
-        &mut head,
-        http_body::Body::is_end_stream(&body),
-        &snapshot.limits,
-    )?;
+    let checked = guard::check(&mut head, http_body::Body::is_end_stream(&body), &snapshot.limits)?;
     let trailers = receive(exchange, &mut head);
     let path = match head.uri.path() {
         // `OPTIONS *` is for the host as a whole (RFC 9110 section 9.3.7): routed as its root.
@@ -121,8 +117,7 @@ async fn run(
     };
     let authority = guard::host(&head.headers).unwrap_or_default();
     let host = canonical_host(authority);
-    let found =
-        snapshot.matcher.find(&host, &path, head.uri.query(), &head.method, &head.headers);
+    let found = snapshot.matcher.find(&host, &path, head.uri.query(), &head.method, &head.headers);
     let matched = match found {
         Found::Route(matched) => matched,
         Found::NotFound => return Err(Error::NoRoute.into()),
@@ -238,8 +233,7 @@ async fn send(
     let world = exchange.world.clone();
     let draft = Draft { head, upload, shape };
     let forwarded = forward(exchange, &world.upstreams[index], route.timeout, draft).await?;
-    let request_id =
-        exchange.request_id.clone().unwrap_or_else(|| HeaderValue::from_static(""));
+    let request_id = exchange.request_id.clone().unwrap_or_else(|| HeaderValue::from_static(""));
     match forwarded {
         Forwarded::Response(response) => {
             let (mut head, body) = response.into_parts();

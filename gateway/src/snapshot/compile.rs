@@ -215,12 +215,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn forward(
-        &mut self,
-        at: At,
-        forward: &model::Forward,
-        params: &[Box<str>],
-    ) -> Option<Action> {
+    fn forward(&mut self, at: At, forward: &model::Forward, params: &[Box<str>]) -> Option<Action> {
         let rewrite = match PathRewrite::compile(&forward.rewrite, params) {
             Ok(rewrite) => rewrite,
             Err(error) => {
@@ -229,10 +224,11 @@ impl Compiler<'_> {
             }
         };
         let mut sum = 0;
-        let split = forward.split.iter().filter(|(_, weight)| *weight > 0).map(|(index, weight)| {
-            sum += weight;
-            (*index, sum)
-        });
+        let split =
+            forward.split.iter().filter(|(_, weight)| *weight > 0).map(|(index, weight)| {
+                sum += weight;
+                (*index, sum)
+            });
         let split = split.collect();
         let Ok(host) = forward.host.as_deref().map(HeaderValue::try_from).transpose() else {
             self.error(at, "the host is not a valid field value");

@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod counters;
 pub(crate) mod date;
+pub mod log;
 pub mod names;
 pub(crate) mod record;
 pub mod registry;

@@ -34,7 +34,12 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
     log(
         &exchange.connection,
         &AccessRecord {
-            unix_millis: exchange.connection.worker.calendar.borrow_mut().unix_millis(exchange.began),
+            unix_millis: exchange
+                .connection
+                .worker
+                .calendar
+                .borrow_mut()
+                .unix_millis(exchange.began),
             id: exchange.request_id.as_ref().map_or(b"", |id| id.as_bytes()),
             client: client_text(exchange.client, &mut client),
             method: asked.method.as_str(),
@@ -97,8 +102,8 @@ pub(crate) fn refusal(connection: &Rc<Connection>, error: Error, sent: u64) {
 }
 
 fn log(connection: &Connection, record: &AccessRecord<'_>) {
-    if let Some(format) = connection.worker.log_format() {
-        connection.worker.log.borrow_mut().write(record, format);
+    if connection.worker.is_logging() {
+        connection.worker.log.borrow_mut().log(record);
     }
 }
 

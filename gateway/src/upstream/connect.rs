@@ -78,11 +78,8 @@ impl Connector {
             return Ok(Opened { transport: Transport::clear(stream), h2 });
         };
         let name = tls.name_for(address).map_err(|_| Error::UpstreamTls)?;
-        let stream = tls
-            .connector()
-            .connect(name, stream)
-            .await
-            .map_err(|error| tls_error(&error))?;
+        let stream =
+            tls.connector().connect(name, stream).await.map_err(|error| tls_error(&error))?;
         let h2 = match self.protocol {
             UpstreamProtocol::H1 => false,
             UpstreamProtocol::H2 => true,
@@ -95,10 +92,9 @@ impl Connector {
 async fn dial(address: &Address) -> Result<Stream, Error> {
     match address {
         Address::Tcp(address) => tcp(TcpStream::connect(address).await),
-        Address::Unix(path) => UnixStream::connect(path)
-            .await
-            .map(Stream::Unix)
-            .map_err(|error| connect_error(&error)),
+        Address::Unix(path) => {
+            UnixStream::connect(path).await.map(Stream::Unix).map_err(|error| connect_error(&error))
+        }
         Address::Name(host, port) => {
             let found = lookup_host((host.as_str(), *port)).await;
             let mut last = Error::LookupFailed;

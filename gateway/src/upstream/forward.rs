@@ -140,7 +140,11 @@ impl Clocks {
     }
 
     /// Runs `work` inside of the time that is left.
-    async fn limit<T>(&mut self, exchange: &Exchange, work: impl Future<Output = T>) -> Result<T, Error> {
+    async fn limit<T>(
+        &mut self,
+        exchange: &Exchange,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Error> {
         let mut work = pin!(work);
         poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
@@ -153,7 +157,11 @@ impl Clocks {
     }
 
     fn expired(&self, exchange: &Exchange) -> Error {
-        if clock::now() >= self.end(exchange) { Error::DeadlinePassed } else { Error::HeadersTimeout }
+        if clock::now() >= self.end(exchange) {
+            Error::DeadlinePassed
+        } else {
+            Error::HeadersTimeout
+        }
     }
 
     /// What is left of the clocks once the response's head is there; streams know no end.
@@ -336,12 +344,7 @@ fn lost(failed: Failed, shape: Shape, spare: Option<Draft>) -> Lost {
 }
 
 /// The head is there: takes the latency sample and sets the clocks of the body.
-fn finish(
-    exchange: &mut Exchange,
-    pool: &Pooled,
-    clocks: Clocks,
-    received: Received,
-) -> Forwarded {
+fn finish(exchange: &mut Exchange, pool: &Pooled, clocks: Clocks, received: Received) -> Forwarded {
     let now = clock::now();
     exchange.error = None;
     exchange.upstream_time = Some(now.since(exchange.began));
@@ -357,9 +360,8 @@ fn finish(
     let stream = is_stream(headers);
     let timers = exchange.connection.worker.timers.clone();
     let pause = Pause::new(timers, clocks.timeout.idle);
-    let clocks = |exchange: &Exchange| {
-        BodyClocks::new(pause, clocks.into_body_limit(exchange, stream))
-    };
+    let clocks =
+        |exchange: &Exchange| BodyClocks::new(pause, clocks.into_body_limit(exchange, stream));
     Forwarded::Response(match received {
         Received::H1(Answer::Switched(head, stream, early)) => {
             return Forwarded::Switched(head, stream, early);

@@ -29,8 +29,8 @@ use crate::{
     error::Error,
     http::upload::{Progress, Upload},
     listen::transport::Transport,
-    task,
     pause::BodyClocks,
+    task,
 };
 
 /// The longest response head taken from an endpoint, and the most read ahead of a body.
@@ -83,13 +83,7 @@ impl H1Connection {
             .handshake(TokioIo::new(transport))
             .await
             .map_err(|_| Error::ConnectFailed)?;
-        Ok(Self {
-            sender,
-            driver: Box::new(driver),
-            _open: open,
-            idle_since: None,
-            reused: false,
-        })
+        Ok(Self { sender, driver: Box::new(driver), _open: open, idle_since: None, reused: false })
     }
 
     /// Whether the connection can take a request now. Polls it, without waking anyone, so that a

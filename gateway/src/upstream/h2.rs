@@ -31,8 +31,8 @@ use crate::{
         gather::{Gather, Shared},
         transport::Transport,
     },
-    task,
     pause::BodyClocks,
+    task,
 };
 
 /// Receive window of one response: what an endpoint may send before the client has taken it.
@@ -128,11 +128,10 @@ impl H2Connection {
         }
         let (parts, upload) = request.into_parts();
         let bare = upload.is_end_stream();
-        let (mut response, send) =
-            match sender.send_request(Request::from_parts(parts, ()), bare) {
-                Ok(sent) => sent,
-                Err(error) => return Err(self.fail(&error, progress)),
-            };
+        let (mut response, send) = match sender.send_request(Request::from_parts(parts, ()), bare) {
+            Ok(sent) => sent,
+            Err(error) => return Err(self.fail(&error, progress)),
+        };
         let mut pipe = (!bare).then(|| Box::pin(Pipe::new(upload, send)));
         let head = poll_fn(|cx| {
             if let Some(sending) = &mut pipe
@@ -189,9 +188,7 @@ async fn drive(mut connection: client::Connection<Gather, Bytes>, io: &Shared) {
 fn classify(error: &h2::Error) -> Error {
     match error.reason() {
         Some(h2::Reason::REFUSED_STREAM) => Error::UpstreamRefused,
-        Some(h2::Reason::PROTOCOL_ERROR | h2::Reason::COMPRESSION_ERROR)
-            if !error.is_remote() =>
-        {
+        Some(h2::Reason::PROTOCOL_ERROR | h2::Reason::COMPRESSION_ERROR) if !error.is_remote() => {
             Error::UpstreamGarbage
         }
         _ => Error::UpstreamReset { reused: true },

@@ -149,8 +149,7 @@ impl EndpointPool {
         let open = OpenConnection::new(self.counters.clone(), permit);
         let opened = self.connector.connect(&self.shared.address).await;
         let counters = &self.counters;
-        let counter =
-            if opened.is_ok() { &counters.connects } else { &counters.connect_failures };
+        let counter = if opened.is_ok() { &counters.connects } else { &counters.connect_failures };
         counter.add(1);
         let opened = opened?;
         self.multiplexed.set(opened.h2);
@@ -262,11 +261,19 @@ impl UpstreamPool {
         self.picker.borrow_mut().pick(&self.endpoints, excluded, now, rng)
     }
 
+    /// Sweeps all pools.
+    pub(crate) fn sweep(&self, now: Tick) {
+        for pool in &self.endpoints {
+            pool.0.sweep(now);
+        }
+    }
+
     /// Closes the pools that `next` does not go on using.
     pub(crate) fn retire(&self, next: Option<&Self>) {
         for pool in &self.endpoints {
-            let kept = next
-                .is_some_and(|next| next.endpoints.iter().any(|other| Rc::ptr_eq(&other.0, &pool.0)));
+            let kept = next.is_some_and(|next| {
+                next.endpoints.iter().any(|other| Rc::ptr_eq(&other.0, &pool.0))
+            });
             if !kept {
                 pool.0.close();
             }

@@ -55,8 +55,8 @@ fn a_second_gateway_cannot_share_the_port() {
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot listen on 127.0.0.1:{port}: the address is in use by another process or \
-             listener"
+            "cannot listen on 127.0.0.1:{port}: \
+             the address is in use by another process or listener"
         )
     );
     let wildcard = bind(&Bind::Any(port), 1).unwrap_err();

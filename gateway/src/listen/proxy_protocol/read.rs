@@ -7,14 +7,13 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::{Parsed, ProxyHeader, V2_MAX_BYTES, parse};
 
-/// Reads the header from the start of a connection, and with it whatever the client's first bytes
-/// were that arrived together: they come back for
-/// [`crate::listen::prefixed::Prefixed`] to replay. At most [`V2_MAX_BYTES`] are held. The caller
-/// sets the deadline.
+/// Reads the header from the start of a connection, and with it whatever first bytes of the client
+/// arrived together with it: they come back for [`Prefixed`](crate::listen::prefixed::Prefixed) to
+/// replay. At most [`V2_MAX_BYTES`] are held. The caller sets the deadline.
 ///
 /// # Errors
-/// `InvalidData` with an [`Invalid`](super::Invalid) inside, `UnexpectedEof` when the connection ends first, and
-/// what the connection itself says.
+/// `InvalidData` with an [`Invalid`](super::Invalid) inside, `UnexpectedEof` when the connection
+/// ends first, and what the connection itself says.
 pub async fn read_header<S>(stream: &mut S) -> io::Result<(ProxyHeader, Bytes)>
 where
     S: AsyncRead + Unpin,

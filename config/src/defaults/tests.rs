@@ -1,0 +1,75 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::{fields::asked, load_str, units};
+
+const FULL: &str = include_str!("../../tests/full.yaml");
+
+#[test]
+fn the_decoder_and_the_table_know_the_same_keys() {
+    // Reading a mapping fails the test when a key of the table is not asked for, or when one is
+    // asked for that the table lacks.
+    load_str("full.yaml", FULL, &|_| None).unwrap();
+    for key in keys() {
+        assert!(asked::any(key.place()), "nothing reads `{}`", key.place());
+    }
+}
+
+#[test]
+fn paths_are_unique_and_have_parents() {
+    let mut seen = HashSet::new();
+    for key in keys() {
+        assert!(seen.insert(key.path), "`{}` stands there twice", key.path);
+        let parent = key.place().trim_end_matches("[]").trim_end_matches(".*");
+        assert!(parent.is_empty() || seen.contains(parent), "`{}` is an orphan", key.path);
+        assert!(key.meaning.ends_with('.'), "`{}`: a sentence ends with a stop", key.path);
+        let open = matches!(key.kind, Kind::Section) == (key.fallback == Fallback::Below);
+        let absent = matches!(key.fallback, Fallback::Absent(_));
+        assert!(open || absent, "`{}`", key.path);
+    }
+}
+
+#[test]
+fn every_default_is_legal() {
+    for key in keys() {
+        let Fallback::Is(text) = key.fallback else { continue };
+        let good = match key.kind {
+            Kind::Flag => ["true", "false"].contains(&text),
+            Kind::Count(min, max) => (min..=max).contains(&text.parse().unwrap()),
+            Kind::CountOr(_, _, word) => text == word,
+            Kind::Size(min, max) => (min..=max).contains(&units::size(text).unwrap()),
+            Kind::Duration(min, max) => {
+                let millis = units::duration(text).unwrap().as_millis();
+                (u128::from(min)..=u128::from(max)).contains(&millis)
+            }
+            Kind::Choice(words) => words.contains(&text),
+            Kind::Choices(words) => text.split(", ").all(|word| words.contains(&word)),
+            _ => true,
+        };
+        assert!(good, "{} = {text}", key.path);
+    }
+}
+
+#[test]
+fn counts_and_windows_fit_the_model() {
+    let small = ["limits.headers.bytes", "limits.h2.stream_window", "limits.h2.connection_window"];
+    for key in keys() {
+        match key.kind {
+            Kind::Count(_, max) | Kind::CountOr(_, max, _) => assert!(max <= u32::MAX.into()),
+            Kind::Size(_, max) if small.contains(&key.path) => assert!(max <= u32::MAX.into()),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn what_is_not_built_is_not_in_the_table() {
+    for (place, word) in UNBUILT {
+        let key = keys().find(|key| key.place() == *place && key.name() == *word);
+        assert!(key.is_none(), "`{place}.{word}` is built: take it off the list");
+        let is_place = place.is_empty() || !section(place).is_empty();
+        assert!(is_place || keys().any(|key| key.path == *place), "there is no `{place}`");
+    }
+}

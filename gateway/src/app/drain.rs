@@ -1,0 +1,35 @@
+//! The way out: not ready first, then no keep-alive, then no new connections, then the end.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use super::workers::Workers;
+use crate::{clock, snapshot::live::Live, worker::Command};
+
+/// How long connections are still accepted, so that balancers in front see `/ready` fail before
+/// connections are refused. Newcomers get one answer each.
+const LAME_DUCK: Duration = Duration::from_secs(5);
+/// How often to look whether all connections are gone.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Waits until all requests are answered, for at most `patience`; whether they are.
+pub(super) async fn run(
+    live: &Live,
+    workers: &Workers,
+    patience: Duration,
+    lame_duck: bool,
+) -> bool {
+    let end = clock::now() + patience;
+    let quiet = || live.connections.load(Ordering::Relaxed) == 0;
+    workers.tell_all(|| Command::Drain).await;
+    if lame_duck {
+        let close_at = clock::now() + LAME_DUCK.min(patience / 3);
+        while !quiet() && clock::now() < close_at {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+    workers.tell_all(|| Command::Close).await;
+    while !quiet() && clock::now() < end {
+        tokio::time::sleep(LOOK).await;
+    }
+    quiet()
+}

@@ -1,0 +1,350 @@
+//! The composition root: loads, binds, starts the workers, reloads, drains.
+//!
+//! Everything here runs on the control thread. It never touches a request.
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Builder,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, oneshot},
+};
+use weir_config::{Diagnostics, Loaded};
+
+use crate::{
+    admin, clock,
+    error::Error,
+    snapshot::{compile, live::Live},
+    telemetry::{access_log::LogWriter, log, registry::Registry},
+    watch::Watcher,
+    worker::Command,
+};
+
+mod drain;
+mod listening;
+mod status;
+mod workers;
+
+use listening::Listening;
+pub use status::Status;
+use workers::Workers;
+
+/// Version in metrics, `/status` and `--version`.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Access-log buffers of 64 KiB that may wait for stdout before lines are dropped.
+const LOG_DEPTH: usize = 64;
+
+/// Where a configuration comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A file, reloaded when it changes.
+    File(PathBuf),
+    /// A text made by a command, under the name errors call it by.
+    Text {
+        /// Name in messages.
+        name: String,
+        /// YAML.
+        text: String,
+    },
+}
+
+impl Source {
+    fn load(&self) -> Result<Loaded, Diagnostics> {
+        match self {
+            Self::File(path) => weir_config::load(path),
+            Self::Text { name, text } => {
+                weir_config::load_str(name, text, &|name| std::env::var(name).ok())
+            }
+        }
+    }
+}
+
+/// What the admin API asks of the control thread.
+#[derive(Debug)]
+pub enum Control {
+    /// Load the configuration again; the answer is the error's text, if there is one.
+    Reload(oneshot::Sender<Result<(), String>>),
+    /// Drain and exit.
+    Drain,
+}
+
+/// Runs a gateway until it is told to stop. Exit codes: 0 after a drain, 2 for a configuration
+/// that is wrong, 1 for anything else that keeps it from running.
+pub fn run(source: Source) -> ExitCode {
+    run_with(source, |_| {})
+}
+
+/// The same, calling `ready` once traffic is accepted, with the addresses as they were bound.
+pub fn run_with(source: Source, ready: impl FnOnce(&[String])) -> ExitCode {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(Default::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the control thread's runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        match App::start(source).await {
+            Ok(app) => {
+                ready(&app.listening.addresses());
+                app.control().await
+            }
+            Err(Failed::Configuration(diagnostics)) => {
+                eprintln!("{}", diagnostics.render());
+                ExitCode::from(2)
+            }
+            Err(Failed::Start(what)) => {
+                eprintln!("error: {what}");
+                ExitCode::FAILURE
+            }
+        }
+    })
+}
+
+/// Why a gateway did not start.
+enum Failed {
+    Configuration(Diagnostics),
+    Start(String),
+}
+
+impl From<Diagnostics> for Failed {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self::Configuration(diagnostics)
+    }
+}
+
+struct App {
+    source: Source,
+    live: Arc<Live>,
+    status: Arc<Status>,
+    listening: Listening,
+    workers: Workers,
+    writer: LogWriter,
+    watcher: Option<Watcher>,
+    admin: admin::Server,
+    control: mpsc::Receiver<Control>,
+}
+
+impl App {
+    async fn start(source: Source) -> Result<Self, Failed> {
+        let loaded = source.load()?;
+        let compiled = compile(&loaded, None, clock::now(), clock::unix_time())?;
+        log::start(loaded.config.log.level);
+        warn(&compiled.warnings);
+        let count = workers::count(&loaded.config);
+        let mut listening = Listening::default();
+        listening
+            .bind_missing(&loaded, count)
+            .map_err(|diagnostics| Failed::Start(diagnostics.render()))?;
+        let registry = Registry::new(VERSION, Error::NAMES, clock::unix_time());
+        log::count_panics(registry.clone());
+        let start = |error| Failed::Start(format!("cannot start a thread: {error}"));
+        let writer = LogWriter::spawn(std::io::stdout(), LOG_DEPTH, registry.dropped_lines())
+            .map_err(start)?;
+        registry.config_loaded(clock::unix_time());
+        let live = Arc::new(Live::new(compiled.snapshot, registry));
+        watch_metrics(&live);
+        let workers = Workers::start(count, &live, &writer).map_err(start)?;
+        let (asks, control) = mpsc::channel(16);
+        let status = Arc::new(Status::new(&loaded, clock::unix_time()));
+        let admin = admin::Server::new(live.clone(), status.clone(), asks);
+        let app = Self {
+            watcher: watch(&source, &loaded),
+            source,
+            live,
+            status,
+            listening,
+            workers,
+            writer,
+            admin,
+            control,
+        };
+        app.begin(loaded).await
+    }
+
+    async fn begin(mut self, loaded: Loaded) -> Result<Self, Failed> {
+        for (bind, sockets) in self.listening.take_new() {
+            self.workers.listen(&bind, sockets).await;
+        }
+        if let Err(error) = self.admin.configure(loaded.config.admin.as_ref()).await {
+            if loaded.config.admin.as_ref().is_some_and(|admin| admin.written) {
+                return Err(Failed::Start(format!("admin: {error}")));
+            }
+            tracing::warn!(%error, "no admin API: its default address cannot be used");
+        }
+        tracing::info!(
+            version = VERSION,
+            workers = self.workers.count(),
+            listeners = self.listening.describe(&loaded.config),
+            admin = self.admin.address().unwrap_or_else(|| "off".to_owned()),
+            "weir is listening"
+        );
+        Ok(self)
+    }
+
+    /// Waits for signals, changed files and the admin API until the end.
+    async fn control(mut self) -> ExitCode {
+        let (Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)) = (
+            signal(SignalKind::hangup()),
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) else {
+            eprintln!("error: cannot listen for signals");
+            return ExitCode::FAILURE;
+        };
+        let lame_duck = loop {
+            tokio::select! {
+                _ = hangup.recv() => drop(self.reload("SIGHUP").await),
+                () = changed(self.watcher.as_ref()) => drop(self.reload("a changed file").await),
+                _ = terminate.recv() => break true,
+                _ = interrupt.recv() => break false,
+                asked = self.control.recv() => match asked {
+                    Some(Control::Reload(answer)) => {
+                        // Whoever asked may be gone.
+                        let _ = answer.send(self.reload("the admin API").await);
+                    }
+                    Some(Control::Drain) | None => break true,
+                },
+            }
+        };
+        self.drain(lame_duck, &mut terminate, &mut interrupt).await
+    }
+
+    /// Loads the configuration again; on any error nothing changes but what is reported.
+    async fn reload(&mut self, cause: &str) -> Result<(), String> {
+        match self.replace().await {
+            Ok(changes) => {
+                self.live.registry.config_loaded(clock::unix_time());
+                tracing::info!(cause, changes, "configuration reloaded");
+                Ok(())
+            }
+            Err(diagnostics) => {
+                let text = diagnostics.render();
+                self.live.registry.config_refused();
+                self.status.refused(&text, clock::unix_time());
+                tracing::error!(cause, "configuration refused, the running one stays:\n{text}");
+                Err(text)
+            }
+        }
+    }
+
+    async fn replace(&mut self) -> Result<usize, Diagnostics> {
+        let loaded = self.source.load()?;
+        let running = self.live.snapshot();
+        let compiled = compile(&loaded, Some(&running), clock::now(), clock::unix_time())?;
+        self.listening.bind_missing(&loaded, self.workers.count())?;
+        warn(&compiled.warnings);
+        let changes = weir_config::diff(&running.config, &loaded.config);
+        if running.config.workers != loaded.config.workers {
+            tracing::warn!("a changed number of workers takes effect at the next start");
+        }
+        log::set_level(loaded.config.log.level);
+        for upstream in &compiled.snapshot.upstreams {
+            upstream.gates.adjust(&upstream.config);
+        }
+        self.live.store(compiled.snapshot);
+        watch_metrics(&self.live);
+        self.workers.tell_all(|| Command::Refresh).await;
+        for (bind, sockets) in self.listening.take_new() {
+            self.workers.listen(&bind, sockets).await;
+        }
+        for bind in self.listening.release_unused(&loaded.config) {
+            self.workers.tell_all(|| Command::Unlisten(bind.clone())).await;
+        }
+        if let Err(error) = self.admin.configure(loaded.config.admin.as_ref()).await {
+            tracing::error!(%error, "the admin API did not move");
+        }
+        if let Some(watcher) = &self.watcher {
+            watcher.replace(files(&self.source, &loaded));
+        }
+        self.status.loaded(&loaded, clock::unix_time());
+        Ok(changes.len())
+    }
+
+    async fn drain(
+        self,
+        lame_duck: bool,
+        terminate: &mut Signal,
+        interrupt: &mut Signal,
+    ) -> ExitCode {
+        let patience = self.live.snapshot().timeouts.drain;
+        let open = self.live.connections.load(Ordering::Relaxed);
+        tracing::info!(connections = open, "draining");
+        self.live.begin_drain();
+        let drained = tokio::select! {
+            drained = drain::run(&self.live, &self.workers, patience, lame_duck) => drained,
+            _ = terminate.recv() => false,
+            _ = interrupt.recv() => false,
+        };
+        let left = self.live.connections.load(Ordering::Relaxed);
+        if drained {
+            tracing::info!("drained");
+        } else {
+            tracing::warn!(connections = left, "stopping with connections open");
+        }
+        self.workers.stop().await;
+        drop(self.listening);
+        if !self.writer.close(Duration::from_secs(2)) {
+            tracing::warn!("stdout does not take the last lines of the access log");
+        }
+        ExitCode::SUCCESS
+    }
+}
+
+fn warn(warnings: &Diagnostics) {
+    if !warnings.is_empty() {
+        tracing::warn!("configuration:\n{}", warnings.render());
+    }
+}
+
+/// Shows loads and gates of the current snapshot in the metrics.
+fn watch_metrics(live: &Live) {
+    let registry = &live.registry;
+    for upstream in &live.snapshot().upstreams {
+        registry.watch_gate(&upstream.name, "requests", &upstream.gates.requests);
+        registry.watch_gate(&upstream.name, "connections", &upstream.gates.connections);
+        for endpoint in &upstream.endpoints {
+            registry.watch_load(&upstream.name, &endpoint.name, &endpoint.load);
+        }
+    }
+}
+
+/// Files whose change calls for a reload.
+fn files(source: &Source, loaded: &Loaded) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    if let Source::File(path) = source {
+        files.push(path.clone());
+    }
+    for tls in loaded.config.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+        for pair in &tls.certificates {
+            files.extend([pair.cert.clone(), pair.key.clone()]);
+        }
+        files.extend(tls.client_ca.clone());
+    }
+    for tls in loaded.config.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref()) {
+        files.extend(crate::upstream::tls::files(tls).map(PathBuf::from));
+    }
+    files
+}
+
+fn watch(source: &Source, loaded: &Loaded) -> Option<Watcher> {
+    match Watcher::start(files(source, loaded)) {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(%error, "files are not watched; reload with SIGHUP");
+            None
+        }
+    }
+}
+
+async fn changed(watcher: Option<&Watcher>) {
+    match watcher {
+        Some(watcher) => drop(watcher.changed().await),
+        None => std::future::pending().await,
+    }
+}
