@@ -24,7 +24,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     };
     PAGES.iter().try_for_each(|page| generate(page, check))?;
     let mut api = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
-    api.env("RUSTDOCFLAGS", "-D warnings");
+    // Private items are shown, so links to them are good.
+    api.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links");
     process::run(api)
 }
 
