@@ -56,7 +56,6 @@ fn rows() -> Vec<(&'static str, Lines)> {
         ("space in path", but(":path", Some("/x y"))),
         ("request line in path", but(":path", Some("/x HTTP/1.1\r\nHost: evil\r\n\r\n"))),
         ("nul in path", but(":path", Some("/x\0"))),
-        ("fragment in path", but(":path", Some("/x#y"))),
         ("empty method", but(":method", Some(""))),
         ("space in method", but(":method", Some("GET /smuggled"))),
         ("line in method", but(":method", Some("GET / HTTP/1.1\r\nA: "))),
@@ -115,11 +114,14 @@ fn one_bad_stream_leaves_its_connection_usable() {
     let mut frames = Frames::connect(bench.gateway.listen);
     let mut stream = 1;
     for fields in
-        [and(&[("connection", "close")]), but(":authority", Some("u@h")), and(&[("X", "")])]
+        [and(&[("connection", "close")]), but(":authority", Some("u@h")), and(&[("te", "gzip")])]
     {
         frames.headers(stream, &fields, true);
         let outcome = frames.outcome(stream);
-        assert!(matches!(outcome, Outcome::Reset(_) | Outcome::Response { .. }), "{outcome:?}");
+        assert!(
+            matches!(outcome, Outcome::Reset(_) | Outcome::Response { .. }),
+            "{fields:?}: {outcome:?}"
+        );
         stream += 2;
     }
     assert_eq!(frames.get(stream, "/x").text(), "GET /x 0");
