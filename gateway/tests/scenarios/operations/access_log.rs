@@ -50,12 +50,12 @@ fn every_request_has_exactly_one_line_however_it_ends() {
         }
         _ => x.echo(),
     });
-    let gateway = Setup::to(&[origin.address]).limits("body: 10").start();
+    let gateway = Setup::to(&[origin.address]).limits("body: 1KiB").start();
     for target in ["/fine", "/reset", "/cut"] {
         let _ = gateway.client().get(target);
     }
     let mut over = gateway.client();
-    over.send(post("/over", "more than ten bytes").as_bytes());
+    over.send(post("/over", &"b".repeat(1025)).as_bytes());
     assert_eq!(over.answer("POST").unwrap().status, 413);
     let _ = Frames::connect(gateway.listen).get(1, "/h2");
     for (target, status, flag) in [

@@ -61,16 +61,18 @@ fn idle_connections_do_not_delay_the_end() {
     let mut gateway = Setup::to(&[origin.address]).start();
     let mut idle = gateway.client();
     assert_eq!(idle.get("/x").unwrap().status, 200);
-    let silent = gateway.client();
+    let mut silent = gateway.client();
     let mut frames = Frames::connect(gateway.listen);
     assert_eq!(frames.get(1, "/x").status(), 200);
     let start = Instant::now();
     gateway.signal(Signal::TERM);
     assert!(idle.closes_within(Duration::from_secs(5)));
+    drop(idle);
     assert_eq!(frames.farewell(), Ok(Some(0)));
+    drop(frames);
     assert_eq!(gateway.wait(Duration::from_secs(5)).unwrap().code(), Some(0));
     assert!(start.elapsed() < Duration::from_millis(1800), "{:?}", start.elapsed());
-    drop(silent);
+    assert!(silent.closes_within(Duration::from_secs(1)));
 }
 
 #[test]

@@ -194,6 +194,9 @@ async fn answer(
         "/slow" => tokio::time::sleep(Duration::from_millis(100)).await,
         _ => {}
     }
+    if path == "/trailers" {
+        response.headers_mut().insert("trailer", "x-sum".parse().unwrap());
+    }
     if path == "/short" || path == "/long" {
         let length = if path == "/short" { "100" } else { "2" };
         response.headers_mut().insert("content-length", length.parse().unwrap());
