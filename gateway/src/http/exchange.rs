@@ -132,10 +132,11 @@ impl Exchange {
                 self.error = Some(error);
             }
         }
+        self.connection.finish(now);
+        // Before the endpoint is let go of: the log names it.
+        record::exchange(self, now);
         self.in_flight = None;
         self.permit = None;
-        self.connection.finish(now);
-        record::exchange(self, now);
     }
 }
 
