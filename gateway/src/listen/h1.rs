@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use hyper::{
     body::Incoming,
     server::conn::http1,
@@ -87,6 +87,8 @@ enum Exit {
 struct Activity {
     /// Bytes of a next request have come.
     head_begun: Cell<bool>,
+    /// A request has come.
+    served: Cell<bool>,
     /// The socket takes no more bytes for now.
     blocked: Cell<bool>,
     /// Bytes it took so far.
@@ -131,7 +133,8 @@ async fn active(
     let mut wait = Wait::Nothing;
     let end = poll_fn(|cx| {
         connection.register(cx);
-        if connection.is_draining() && !asked_to_end {
+        // Asked before its first request, hyper would close on a request that is on its way.
+        if connection.is_draining() && !asked_to_end && activity.served.get() {
             asked_to_end = true;
             Pin::new(&mut *machine).graceful_shutdown();
         }
@@ -219,10 +222,15 @@ fn service(
     let (connection, activity) = (connection.clone(), activity.clone());
     service_fn(move |request: Request<Incoming>| {
         activity.head_begun.set(false);
+        activity.served.set(true);
         let exchange = Exchange::begin(&connection);
-        let activity = activity.clone();
+        let (activity, connection) = (activity.clone(), connection.clone());
         async move {
-            let (response, tunnel) = stack::serve(exchange, request.map(Body::hyper)).await;
+            let (mut response, tunnel) = stack::serve(exchange, request.map(Body::hyper)).await;
+            if connection.is_draining() && tunnel.is_none() {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
             activity.tunnel.set(tunnel);
             Ok(response)
         }
