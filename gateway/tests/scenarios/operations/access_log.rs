@@ -70,7 +70,7 @@ fn every_request_has_exactly_one_line_however_it_ends() {
         assert_eq!(line["flag"].as_str(), flag, "{line}");
         assert_eq!(gateway.access_lines(&format!("\"{target}\"")).len(), 1, "{target}");
     }
-    assert_eq!(gateway.access_line("\"/h2\"")["protocol"], "HTTP/2.0");
+    assert_eq!(gateway.access_line("\"/h2\"")["protocol"], "HTTP/2");
 }
 
 #[test]
