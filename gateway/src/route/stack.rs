@@ -49,6 +49,7 @@ pub(crate) async fn serve(
         });
     }
     let version = head.version;
+    let grpc = version == Version::HTTP_2 && reply::is_grpc(&head.headers);
     let mut response = match run(&mut exchange, head, body).await {
         Ok(Reply::Response(response)) => response,
         Ok(Reply::Switched(head, tunnel)) => {
@@ -56,7 +57,7 @@ pub(crate) async fn serve(
             let tunnel = tunnel(exchange);
             return (Response::from_parts(head, Body::empty()), Some(tunnel));
         }
-        Err(refusal) => rescue(&mut exchange, refusal, version),
+        Err(refusal) => rescue(&mut exchange, refusal, version, grpc),
     };
     exchange.status = response.status().as_u16();
     if version == Version::HTTP_2 && !response.headers().contains_key(header::DATE) {
@@ -85,9 +86,17 @@ impl From<Error> for Refusal {
 }
 
 /// Makes a response of an error.
-fn rescue(exchange: &mut Exchange, refusal: Refusal, version: Version) -> Response<Body> {
+fn rescue(
+    exchange: &mut Exchange,
+    refusal: Refusal,
+    version: Version,
+    grpc: bool,
+) -> Response<Body> {
     exchange.error = Some(refusal.error);
-    let mut response = reply::of_error(refusal.error);
+    let mut response = match grpc {
+        true => reply::of_grpc_error(refusal.error),
+        false => reply::of_error(refusal.error),
+    };
     let headers = response.headers_mut();
     if version == Version::HTTP_2 {
         headers.remove(header::CONNECTION);
