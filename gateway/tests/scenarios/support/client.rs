@@ -131,12 +131,6 @@ impl Client {
         let tcp = self.tcp.as_ref().unwrap();
         socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO)).unwrap();
     }
-
-    /// The raw stream, for another protocol to go on with; nothing may be buffered.
-    pub(crate) fn into_tcp(self) -> TcpStream {
-        assert!(self.input.buffer.is_empty());
-        self.tcp.unwrap()
-    }
 }
 
 /// A TCP connection with time-outs.

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, ErrorKind},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -169,11 +169,6 @@ impl Frames {
     /// How long a write waits for a peer that does not read.
     pub(crate) fn stalls_within(&self, limit: Duration) {
         self.tcp.set_write_timeout(Some(limit)).unwrap();
-    }
-
-    /// Ends the sending half.
-    pub(crate) fn finish(&self) {
-        let _ = self.tcp.shutdown(Shutdown::Write);
     }
 
     /// The next frame; `None` once the connection ended.

@@ -187,11 +187,6 @@ impl Gateway {
         self.child.id()
     }
 
-    /// The configuration as written at the start.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-
     /// A client on a new connection to the first listener.
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.listen)

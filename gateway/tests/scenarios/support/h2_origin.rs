@@ -25,8 +25,6 @@ use tokio_rustls::TlsAcceptor;
 /// A request it was sent.
 #[derive(Debug, Clone)]
 pub(crate) struct H2Seen {
-    /// Number of the connection, from 0.
-    pub(crate) connection: usize,
     /// Its head.
     pub(crate) head: Request<()>,
     /// Length of its body.
@@ -119,7 +117,7 @@ impl Drop for H2Origin {
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, streams: u32, ledger: Arc<Ledger>) {
-    let number = ledger.connections.fetch_add(1, Ordering::AcqRel);
+    ledger.connections.fetch_add(1, Ordering::AcqRel);
     let handshake = h2::server::Builder::new()
         .max_concurrent_streams(streams)
         .enable_connect_protocol()
@@ -134,12 +132,11 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, streams: u32, ledger
         if request.uri().path() == "/abrupt" {
             connection.abrupt_shutdown(Reason::INTERNAL_ERROR);
         }
-        task::spawn_local(stream_of(number, request, respond, Arc::clone(&ledger)));
+        task::spawn_local(stream_of(request, respond, Arc::clone(&ledger)));
     }
 }
 
 async fn stream_of(
-    connection: usize,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     ledger: Arc<Ledger>,
@@ -156,7 +153,7 @@ async fn stream_of(
     }
     let trailers = body.trailers().await.ok().flatten();
     let text = format!("{} {path} {length}", head.method);
-    let seen = H2Seen { connection, head: Request::from_parts(head, ()), body: length, trailers };
+    let seen = H2Seen { head: Request::from_parts(head, ()), body: length, trailers };
     ledger.seen.lock().unwrap().push(seen);
     if !early {
         let _ = answer(&path, &mut respond, text).await;

@@ -87,7 +87,7 @@ fn verification_ends_only_when_that_is_written() {
 #[test]
 fn clear_text_where_tls_was_meant_is_502_and_the_reverse_too() {
     let authority = Authority::new();
-    let clear = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let clear = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = clear.local_addr().unwrap();
     thread::spawn(move || {
         for mut stream in clear.incoming().flatten() {
