@@ -3,6 +3,7 @@
 //! Everything here runs on the control thread. It never touches a request.
 
 use std::{
+    io,
     path::PathBuf,
     process::ExitCode,
     sync::{Arc, atomic::Ordering},
@@ -89,10 +90,15 @@ pub fn run_with(source: Source, ready: impl FnOnce(&[String])) -> ExitCode {
         }
     };
     runtime.block_on(async {
+        // Before anything listens: whoever is served may signal, and SIGHUP by itself kills.
+        let Ok(signals) = Signals::new() else {
+            eprintln!("error: cannot listen for signals");
+            return ExitCode::FAILURE;
+        };
         match App::start(source).await {
             Ok(app) => {
                 ready(&app.listening.addresses());
-                app.control().await
+                app.control(signals).await
             }
             Err(Failed::Configuration(diagnostics)) => {
                 eprintln!("{}", diagnostics.render());
@@ -104,6 +110,23 @@ pub fn run_with(source: Source, ready: impl FnOnce(&[String])) -> ExitCode {
             }
         }
     })
+}
+
+/// The signals that mean something here.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
 }
 
 /// Why a gateway did not start.
@@ -132,9 +155,16 @@ struct App {
 
 impl App {
     async fn start(source: Source) -> Result<Self, Failed> {
+        let watcher = watch(&source);
         let loaded = source.load()?;
+        if let Ok(watcher) = &watcher {
+            watcher.replace(files(&source, &loaded));
+        }
         let compiled = compile(&loaded, None, clock::now(), clock::unix_time())?;
         log::start(loaded.config.log.level);
+        if let Err(error) = &watcher {
+            tracing::warn!(%error, "files are not watched; reload with SIGHUP");
+        }
         warn(&compiled.warnings);
         let count = workers::count(&loaded.config);
         let mut listening = Listening::default();
@@ -155,7 +185,7 @@ impl App {
         let status = Arc::new(status);
         let admin = admin::Server::new(live.clone(), status.clone(), asks);
         let app = Self {
-            watcher: watch(&source, &loaded),
+            watcher: watcher.ok(),
             source,
             live,
             status,
@@ -189,21 +219,13 @@ impl App {
     }
 
     /// Waits for signals, changed files and the admin API until the end.
-    async fn control(mut self) -> ExitCode {
-        let (Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)) = (
-            signal(SignalKind::hangup()),
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-        ) else {
-            eprintln!("error: cannot listen for signals");
-            return ExitCode::FAILURE;
-        };
+    async fn control(mut self, mut signals: Signals) -> ExitCode {
         let lame_duck = loop {
             tokio::select! {
-                _ = hangup.recv() => drop(self.reload("SIGHUP").await),
+                _ = signals.hangup.recv() => drop(self.reload("SIGHUP").await),
                 () = changed(self.watcher.as_ref()) => drop(self.reload("a changed file").await),
-                _ = terminate.recv() => break true,
-                _ = interrupt.recv() => break false,
+                _ = signals.terminate.recv() => break true,
+                _ = signals.interrupt.recv() => break false,
                 asked = self.control.recv() => match asked {
                     Some(Control::Reload(answer)) => {
                         // Whoever asked may be gone.
@@ -213,7 +235,7 @@ impl App {
                 },
             }
         };
-        self.drain(lame_duck, &mut terminate, &mut interrupt).await
+        self.drain(lame_duck, signals).await
     }
 
     /// Loads the configuration again; on any error nothing changes but what is reported.
@@ -236,6 +258,10 @@ impl App {
 
     async fn replace(&mut self) -> Result<Vec<Change>, Diagnostics> {
         let loaded = self.source.load()?;
+        if let Some(watcher) = &self.watcher {
+            // Also when it is refused below: a certificate that was missing may come.
+            watcher.replace(files(&self.source, &loaded));
+        }
         let running = self.live.snapshot();
         let compiled = compile(&loaded, Some(&running), clock::now(), clock::unix_time())?;
         self.listening.bind_missing(&loaded, self.workers.count())?;
@@ -260,27 +286,19 @@ impl App {
         if let Err(error) = self.admin.configure(loaded.config.admin.as_ref()).await {
             tracing::error!(%error, "the admin API did not move");
         }
-        if let Some(watcher) = &self.watcher {
-            watcher.replace(files(&self.source, &loaded));
-        }
         self.status.loaded(&loaded, self.listening.pairs(), clock::unix_time());
         Ok(changes)
     }
 
-    async fn drain(
-        self,
-        lame_duck: bool,
-        terminate: &mut Signal,
-        interrupt: &mut Signal,
-    ) -> ExitCode {
+    async fn drain(self, lame_duck: bool, mut signals: Signals) -> ExitCode {
         let patience = self.live.snapshot().timeouts.drain;
         let open = self.live.connections.load(Ordering::Relaxed);
         tracing::info!(connections = open, "draining");
         self.live.begin_drain();
         let drained = tokio::select! {
             drained = drain::run(&self.live, &self.workers, patience, lame_duck) => drained,
-            _ = terminate.recv() => false,
-            _ = interrupt.recv() => false,
+            _ = signals.terminate.recv() => false,
+            _ = signals.interrupt.recv() => false,
         };
         let left = self.live.connections.load(Ordering::Relaxed);
         if drained {
@@ -333,14 +351,13 @@ fn files(source: &Source, loaded: &Loaded) -> Vec<PathBuf> {
     files
 }
 
-fn watch(source: &Source, loaded: &Loaded) -> Option<Watcher> {
-    match Watcher::start(files(source, loaded)) {
-        Ok(watcher) => Some(watcher),
-        Err(error) => {
-            tracing::warn!(%error, "files are not watched; reload with SIGHUP");
-            None
-        }
-    }
+/// Begins to watch before the first read, so that no change falls in between.
+fn watch(source: &Source) -> io::Result<Watcher> {
+    let file = match source {
+        Source::File(path) => Some(path.clone()),
+        Source::Text { .. } => None,
+    };
+    Watcher::start(file)
 }
 
 async fn changed(watcher: Option<&Watcher>) {
