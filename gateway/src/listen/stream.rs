@@ -12,6 +12,9 @@ use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
 };
 
+/// Connections taken from a socket that closes.
+const MOST: usize = 4096;
+
 /// A listening socket within a runtime.
 #[derive(Debug)]
 pub enum Listener {
@@ -36,6 +39,32 @@ impl Listener {
                 accepted => return accepted,
             }
         }
+    }
+
+    /// Closes the socket and gives the connections that waited in it, which would be reset with it.
+    /// Asks the kernel, for the runtime does not know yet of the latest.
+    pub(super) fn into_waiting(self) -> Vec<(Stream, Option<SocketAddr>)> {
+        let mut waiting = Vec::new();
+        match self {
+            Self::Tcp(listener) => {
+                let Ok(listener) = listener.into_std() else { return waiting };
+                while let (Ok((stream, peer)), true) = (listener.accept(), waiting.len() < MOST) {
+                    let _ = stream.set_nodelay(true);
+                    let stream =
+                        stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                    waiting.extend(stream.map(|s| (Stream::Tcp(s), Some(canonical(peer)))));
+                }
+            }
+            Self::Unix(listener) => {
+                let Ok(listener) = listener.into_std() else { return waiting };
+                while let (Ok((stream, _)), true) = (listener.accept(), waiting.len() < MOST) {
+                    let stream =
+                        stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
+                    waiting.extend(stream.map(|s| (Stream::Unix(s), None)));
+                }
+            }
+        }
+        waiting
     }
 
     async fn accept_once(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
