@@ -295,11 +295,10 @@ fn over_h1<'a>(
                 hints.push(response.status(), response.headers());
             });
         }
-        (connection.exchange(request, exchange.upload.clone()), shape)
+        (Box::pin(connection.exchange(request, exchange.upload.clone())), shape)
     });
     async move {
-        let (sending, shape) = sending?;
-        let mut sending = pin!(sending);
+        let (mut sending, shape) = sending?;
         match clocks.limit(exchange, sending.as_mut()).await? {
             Ok((answer, rest)) => {
                 if let Some(connection) = rest {
