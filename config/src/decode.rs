@@ -7,9 +7,9 @@ use std::{collections::HashMap, io, num::NonZeroU32, path::Path};
 
 use crate::{
     address,
-    diagnostic::Report,
     fields::Fields,
     model::{AccessLog, Admin, Bind, Config, Level, Limits, Log, Timeouts},
+    report::Report,
     source::Span,
     yaml::{Node, Value},
 };
@@ -27,7 +27,12 @@ pub(crate) struct Decoder<'s> {
     pub(crate) base: &'s Path,
     /// Reads the files that hold secrets.
     pub(crate) read: &'s dyn Fn(&Path) -> io::Result<String>,
+    /// Regular expressions so far: each costs memory beyond its text.
+    pub(crate) expressions: usize,
 }
+
+/// Most regular expressions of a file.
+const EXPRESSIONS: usize = 10_000;
 
 /// A complaint about a text, and which bytes of it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -88,6 +93,24 @@ impl Decoder<'_> {
                 None
             }
         }
+    }
+
+    /// A pattern that may be a regular expression, of which a file has a bounded number.
+    pub(crate) fn pattern<T>(
+        &mut self,
+        node: &Node,
+        expects: &str,
+        parse: impl FnOnce(&str) -> Result<T, Complaint>,
+    ) -> Option<T> {
+        if matches!(&node.value, Value::Text(text) if text.starts_with('~')) {
+            self.expressions += 1;
+            if self.expressions > EXPRESSIONS {
+                let what = format!("more than {EXPRESSIONS} regular expressions");
+                self.report.error(node.span, what);
+                return None;
+            }
+        }
+        self.parsed(node, expects, parse)
     }
 
     pub(crate) fn complain(&mut self, span: Span, text: &str, complaint: Complaint) {

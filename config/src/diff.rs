@@ -115,7 +115,7 @@ fn entries(path: &str, before: &[Value], after: &[Value], out: &mut Vec<Change>)
             path: "routes".to_owned(),
             old: Some(format!("`{was}` before `{is}`")),
             new: Some(format!("`{is}` before `{was}`")),
-            note: Some("of equal host and path the first in the file wins"),
+            note: Some("among equally specific ones the first in the file wins"),
         });
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Values go in after the YAML was read, so that no value can change the structure of the file.
 
-use crate::{diagnostic::Report, source::Span};
+use crate::{report::Report, source::Span};
 
 /// Longest text after substitution, in bytes.
 const LONGEST: usize = 1 << 20;

@@ -19,6 +19,7 @@ mod lint;
 mod load;
 mod pattern;
 mod reference;
+mod report;
 mod schema;
 mod source;
 mod yaml;

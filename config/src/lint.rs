@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use http::Method;
 
 use crate::{
-    diagnostic::Report,
     model::{Action, Address, Bind, Config, HostMatch, PathMatch, Route, RouteMatch, Segment},
+    report::Report,
     source::Span,
 };
 
@@ -38,8 +38,8 @@ fn listeners(config: &Config, report: &mut Report<'_>) {
             report.warn_at(listener.at, what);
         }
         if let Bind::Any(port @ 1..) = listener.bind {
-            let same = |other: &&crate::model::Listener| matches!(&other.bind, Bind::Tcp(address) if address.port() == port);
-            if let Some(other) = config.listeners.iter().find(same) {
+            let same = |bind: &Bind| matches!(bind, Bind::Tcp(one) if one.port() == port);
+            if let Some(other) = config.listeners.iter().find(|other| same(&other.bind)) {
                 let what = format!("`{}` already covers `{}`", listener.bind, other.bind);
                 report.warn_at(other.at, what).hint =
                     Some("the more exact address gets its connections".to_owned());
@@ -73,24 +73,30 @@ const COMPARED: usize = 64;
 
 /// Routes that an earlier one of the same host and path leaves nothing to.
 ///
-/// Of different paths the longer one comes first, so only equal ones can hide each other.
+/// Of different paths the longer one comes first, and of equal ones the one with more conditions:
+/// only routes with equally many can hide each other.
 fn shadowed(config: &Config, report: &mut Report<'_>) {
-    let mut groups: HashMap<(&HostMatch, String), Vec<&Route>> = HashMap::new();
+    let mut groups: HashMap<(&HostMatch, String, usize), Vec<&Route>> = HashMap::new();
     for route in &config.routes {
-        let path = canonical(&route.matches.path);
-        let group = groups.entry((&route.matches.host, path)).or_default();
-        let first = group.iter().take(COMPARED).find(|one| covers(&one.matches, &route.matches));
+        let matches = &route.matches;
+        let key = (&matches.host, canonical(&matches.path), conditions(matches));
+        let group = groups.entry(key).or_default();
+        let first = group.iter().take(COMPARED).find(|one| covers(&one.matches, matches));
         if let Some(first) = first {
             let what = format!(
                 "`{}` is never reached: `{}` on line {} takes all that it would take",
                 route.name, first.name, first.at.line
             );
-            report.warn_at(route.at, what).hint = Some(
-                "routes of the same host and path are tried in the order of the file".to_owned(),
-            );
+            let hint = "of equal host, path and number of conditions the first in the file wins";
+            report.warn_at(route.at, what).hint = Some(hint.to_owned());
         }
         group.push(route);
     }
+}
+
+/// How many conditions there are beside host and path; a list of methods is one.
+fn conditions(matches: &RouteMatch) -> usize {
+    usize::from(!matches.methods.is_empty()) + matches.headers.len() + matches.query.len()
 }
 
 /// The path with its names forgotten: `/users/{id}` and `/users/{name}` take the same.

@@ -1,12 +1,13 @@
 //! A file to its meaning.
 
-use std::{fs::File, io, io::Read as _, path::Path};
+use std::{fmt, fs::File, io, io::Read as _, path::Path};
 
 use crate::{
     decode::{self, Decoder},
-    diagnostic::{Diagnostic, Diagnostics, Report},
+    diagnostic::{Diagnostic, Diagnostics},
     lint,
     model::{At, Config},
+    report::Report,
     source::Source,
     yaml,
 };
@@ -17,7 +18,7 @@ pub const FILE_MAX: u64 = 4 << 20;
 const SECRET_FILE_MAX: u64 = 64 << 10;
 
 /// A file that was read without errors.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Loaded {
     /// The file as the user named it.
     pub name: String,
@@ -27,6 +28,16 @@ pub struct Loaded {
     pub warnings: Diagnostics,
     /// Its text, to show lines of when something goes wrong later.
     pub text: String,
+}
+
+impl fmt::Debug for Loaded {
+    /// Without the text, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, config, warnings, text: _ } = self;
+        let mut out = f.debug_struct("Loaded");
+        out.field("name", name).field("config", config).field("warnings", warnings);
+        out.finish_non_exhaustive()
+    }
 }
 
 impl Loaded {
@@ -96,7 +107,7 @@ fn load_with(
     let Some(root) = yaml::parse(&source, env, &mut report) else {
         return Err(report.finish());
     };
-    let mut decoder = Decoder { report, base, read };
+    let mut decoder = Decoder { report, base, read, expressions: 0 };
     let config = decode::file(&mut decoder, &root);
     let mut report = decoder.report;
     if let Some(config) = &config {

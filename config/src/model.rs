@@ -387,7 +387,7 @@ pub enum PathMatch {
     Exact(String),
     /// `/a/**`: `/a`, and everything below it; holds `/a` (`` for `/**`).
     Prefix(String),
-    /// `/users/{id}/posts` or `/files/{name}/**`: segments, some of them named; then maybe the rest.
+    /// `/users/{id}/posts` or `/files/{name}/**`: segments, some named; then maybe the rest.
     Template {
         /// Segments between the slashes, in order.
         segments: Vec<Segment>,
@@ -456,7 +456,7 @@ pub enum Action {
 /// Forwarding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forward {
-    /// Upstreams by index into [`Config::upstreams`], with their weights; `to: x` is one of weight 1.
+    /// Upstreams by index into [`Config::upstreams`], with weights; `to: x` is one of weight 1.
     pub split: Vec<(usize, u32)>,
     /// Change of the path.
     pub rewrite: Rewrite,
@@ -471,7 +471,7 @@ pub enum Rewrite {
     Keep,
     /// `strip_prefix: /v1`: dropped where the path starts with it at a segment's border.
     StripPrefix(String),
-    /// `rewrite: /new/{id}`: built from literals and the parameters of the match; `{**}` is the rest.
+    /// `rewrite: /new/{id}`: built from literals and the match's parameters; `{**}` is the rest.
     Template(Vec<Piece>),
 }
 

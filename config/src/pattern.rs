@@ -27,7 +27,9 @@ pub(crate) fn path(text: &str) -> Result<PathMatch, Complaint> {
     }
     let complaint = || Complaint::new(format!("expected {PATH}, found `{}`", shorten(text)));
     if !text.starts_with('/') {
-        let hint = if text.starts_with('^') {
+        let hint = if !text.is_empty() && text.bytes().all(|b| b == b'*') {
+            "every path is `/**`".to_owned()
+        } else if text.starts_with('^') {
             format!("a regular expression begins with `~ `: `~ {}`", shorten(text))
         } else {
             format!("paths begin with `/`: `/{}`", shorten(text.trim_start_matches('*')))

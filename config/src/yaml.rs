@@ -8,8 +8,8 @@ use std::{collections::HashMap, rc::Rc};
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use crate::{
-    diagnostic::Report,
     environment,
+    report::Report,
     source::{Source, Span, clamp},
 };
 

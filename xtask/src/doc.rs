@@ -12,9 +12,9 @@ struct Page {
     text: fn() -> String,
 }
 
-const PAGES: &[Page] = &[];
+const PAGES: &[Page] = &[Page { file: "docs/configuration.md", text: weir_config::reference }];
 
-/// Builds the documentation with warnings as errors and writes the generated pages; with
+/// Writes the generated pages and builds the documentation with warnings as errors; with
 /// `--check`, a page that differs from what the code says is an error instead.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let check = match arguments {
@@ -22,10 +22,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
         [flag] if flag == "--check" => true,
         other => return Err(format!("doc takes --check, not {other:?}")),
     };
+    PAGES.iter().try_for_each(|page| generate(page, check))?;
     let mut api = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
-    api.env("RUSTDOCFLAGS", "-D warnings");
-    process::run(api)?;
-    PAGES.iter().try_for_each(|page| generate(page, check))
+    // Private items are shown, so links to them are good.
+    api.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links");
+    process::run(api)
 }
 
 fn generate(page: &Page, check: bool) -> Result<(), String> {

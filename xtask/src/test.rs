@@ -24,11 +24,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let mut good = true;
     let nextest = find("cargo-nextest").is_some();
     let mut tests = if nextest {
-        cargo(["nextest", "run", "--workspace", "--no-fail-fast"])
+        cargo(["nextest", "run", "--no-fail-fast"])
     } else {
         println!("cargo-nextest is not installed: `cargo test` runs the tests one file at a time");
-        cargo(["test", "--workspace", "--all-targets", "--no-fail-fast"])
+        cargo(["test", "--all-targets", "--no-fail-fast"])
     };
+    if !arguments.iter().any(|word| word.starts_with("-p") || word.starts_with("--package")) {
+        tests.arg("--workspace");
+    }
     tests.args(arguments);
     let mut commands = vec![tests];
     // A selection of tests is a developer at work on one thing.

@@ -63,9 +63,8 @@ pub(crate) fn ensure(tools: &[Tool]) {
     if !debian.is_empty() {
         tell(&debian, install_debian(&debian));
     }
-    let pypi: Vec<&str> = missing(tools).filter_map(Tool::pypi).collect();
-    if !pypi.is_empty() {
-        tell(&pypi, install_pypi(&pypi));
+    for package in missing(tools).filter_map(Tool::pypi) {
+        tell(&[package], install_pypi(package));
     }
     for tool in missing(tools) {
         println!("without `{}`: no {}", tool.program, tool.purpose);
@@ -92,28 +91,33 @@ fn missing(tools: &[Tool]) -> impl Iterator<Item = &Tool> {
     tools.iter().filter(|tool| find(tool.program).is_none())
 }
 
-fn tell(packages: &[&str], outcome: Result<String, String>) {
+fn tell(packages: &[&str], outcome: Result<(), String>) {
     if let Err(why) = outcome {
-        println!("could not install {}: {why}", packages.join(" "));
+        println!("could not install {}: {}", packages.join(" "), why.trim_end());
     }
 }
 
-fn install_debian(packages: &[&str]) -> Result<String, String> {
+fn install_debian(packages: &[&str]) -> Result<(), String> {
     find("apt-get").ok_or("there is no apt-get here; install them by other means")?;
-    let mut update = as_root("apt-get")?;
-    let mut install = as_root("apt-get")?;
-    announce(&format!("apt-get install {}", packages.join(" ")));
+    announce("apt-get update");
     // A stale list may still do, so a failed update is not the end.
-    tell(packages, output(update.args(["-qq", "update"])));
-    output(install.args(["-qq", "-y", "--no-install-recommends", "install"]).args(packages))
+    tell(packages, output(as_root("apt-get")?.args(["-qq", "update"])).map(drop));
+    // One by one: a package that cannot be had must not cost the others.
+    for package in packages {
+        announce(&format!("apt-get install {package}"));
+        let mut install = as_root("apt-get")?;
+        install.args(["-qq", "-y", "--no-install-recommends", "install", package]);
+        tell(&[package], output(&mut install).map(drop));
+    }
+    Ok(())
 }
 
-fn install_pypi(packages: &[&str]) -> Result<String, String> {
+fn install_pypi(package: &str) -> Result<(), String> {
     find("python3").ok_or("there is no python3 here")?;
-    announce(&format!("pip install {}", packages.join(" ")));
+    announce(&format!("pip install {package}"));
     let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    output(pip.args(packages))
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
+    output(&mut pip).map(drop)
 }
 
 /// `program` run as root, without asking anybody for a password.

@@ -31,15 +31,16 @@ pub(super) fn read(d: &mut Decoder<'_>, node: Option<&Node>) -> (RouteMatch, boo
     };
     let Some(node) = node else { return (matches, true) };
     if let Value::Text(_) = &node.value {
-        let path = d.parsed(node, PATH, pattern::path);
+        let path = d.pattern(node, PATH, pattern::path);
         let good = path.is_some();
         matches.path = path.unwrap_or(matches.path);
         return (matches, good);
     }
     let fields = Fields::open(d, node, "routes[].match");
     matches.host = fields.parsed(d, "host", pattern::host).unwrap_or(HostMatch::Any);
-    let path = fields.parsed(d, "path", pattern::path);
-    let good = path.is_some() && !fields.is_broken();
+    let path = fields.at(d, "path", |d, node| d.pattern(node, PATH, pattern::path));
+    let good = !matches!(path, Some(None)) && !fields.is_broken();
+    let path = path.flatten();
     matches.path = path.unwrap_or(matches.path);
     matches.methods = methods(d, &fields);
     let mut seen = HashSet::new();
@@ -63,7 +64,7 @@ pub(super) fn read(d: &mut Decoder<'_>, node: Option<&Node>) -> (RouteMatch, boo
 }
 
 fn condition(d: &mut Decoder<'_>, node: &Node) -> Option<ValueMatch> {
-    d.parsed(node, VALUE, pattern::value)
+    d.pattern(node, VALUE, pattern::value)
 }
 
 fn methods(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<Method> {

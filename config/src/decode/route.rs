@@ -238,6 +238,11 @@ fn placeholders(
     };
     let named = pattern::names(path?);
     let mut good = true;
+    if let Some(name) = named.iter().find(|name| more.contains(&name.as_str())) {
+        let what = format!("`{{{name}}}` of `match.path` hides the `{{{name}}}` of redirects");
+        d.report.error(node.span, what).hint = Some("give it another name there".to_owned());
+        good = false;
+    }
     for piece in &pieces {
         let Piece::Param(name) = piece else { continue };
         if named.contains(name) || more.contains(&name.as_str()) {

@@ -115,7 +115,8 @@ pub(super) const KEYS: &[Key] = &[
         "routes",
         Sections,
         Absent("every request is answered 404"),
-        "What happens to requests; the most specific host, then the longest path, then the first in the file wins.",
+        "What happens to requests: the most specific host wins, then the longest path, then the \
+         most conditions, then the first in the file.",
     ),
     Key::new(
         "routes[].name",

@@ -43,19 +43,20 @@ routes:
         [
             "~ workers: auto -> 2  (takes a restart)",
             "~ admin.token: <redacted> -> <redacted>",
-            "- listeners[:8080]: { bind: \":8080\", tls: off, protocols: [h1, h2], early_data: ...  \
-             (the listener drains)",
-            "+ listeners[:8443]: { bind: \":8443\", tls: { certificates: [{ cert: a.pem, key: a...  \
-             (the listener opens)",
+            "- listeners[:8080]: { bind: \":8080\", tls: off, protocols: [h1, h2], early_data: \
+             ...  (the listener drains)",
+            "+ listeners[:8443]: { bind: \":8443\", tls: { certificates: [{ cert: a.pem, key: a\
+             ...  (the listener opens)",
             "~ upstreams.api.endpoints[127.0.0.1:9001].weight: 1 -> 3",
-            "- upstreams.api.endpoints[127.0.0.1:9002]: { address: \"127.0.0.1:9002\", weight: 1 }  \
-             (no new requests; those under way end in peace)",
-            "+ upstreams.api.endpoints[127.0.0.1:9003]: { address: \"127.0.0.1:9003\", weight: 1 }",
+            "- upstreams.api.endpoints[127.0.0.1:9002]: { address: \"127.0.0.1:9002\", \
+             weight: 1 }  (no new requests; those under way end in peace)",
+            "+ upstreams.api.endpoints[127.0.0.1:9003]: { address: \"127.0.0.1:9003\", \
+             weight: 1 }",
             "~ upstreams.api.connect_timeout: 1s -> 5s",
             "~ routes[b].timeout.headers: 15s -> 5s",
             "~ routes[b].timeout.total: 60s -> 5s",
             "~ routes: `a` before `b` -> `b` before `a`  \
-             (of equal host and path the first in the file wins)",
+             (among equally specific ones the first in the file wins)",
         ]
     );
 }

@@ -86,8 +86,11 @@ proptest! {
     }
 
     #[test]
-    fn words_survive(word in "[a-zA-Z0-9_./~-]{1,8}|true|off|null|NULL|~|1e3|0x1f|\\.inf|1_000|12:30") {
-        let yaml = format!("listeners: [\":80\"]\nroutes: [{{ match: {{ query: {{ a: '{word}' }} }}, respond: 200 }}]");
+    fn words_survive(
+        word in "[a-zA-Z0-9_./~-]{1,8}|true|off|null|NULL|~|1e3|0x1f|\\.inf|1_000|12:30",
+    ) {
+        let route = format!("{{ match: {{ query: {{ a: '{word}' }} }}, respond: 200 }}");
+        let yaml = format!("listeners: [\":80\"]\nroutes: [{route}]");
         let config = read(&yaml);
         prop_assert_eq!(forget(read(&explain(&config))), forget(config));
     }

@@ -72,7 +72,9 @@ fn the_shortest_file_means_the_defaults() {
 #[test]
 fn upstreams_and_routes_have_their_defaults() {
     let config = good(
-        "listeners: [\":8080\"]\nupstreams:\n  api: { endpoints: [\"127.0.0.1:9001\"] }\nroutes: [{ to: api }]",
+        "listeners: [\":8080\"]\n\
+         upstreams: { api: { endpoints: [\"127.0.0.1:9001\"] } }\n\
+         routes: [{ to: api }]",
     );
     let upstream = &config.upstreams[0];
     assert_eq!((upstream.balance, upstream.protocol), (Balance::P2c, UpstreamProtocol::H1));
@@ -91,7 +93,9 @@ fn upstreams_and_routes_have_their_defaults() {
 fn a_timeout_bounds_the_one_for_headers() {
     let timeout = |text: &str| {
         let file = format!(
-            "listeners: [\":80\"]\nupstreams: {{ a: {{ endpoints: [\"a:1\"] }} }}\nroutes: [{{ to: a, timeout: {text} }}]"
+            "listeners: [\":80\"]\n\
+             upstreams: {{ a: {{ endpoints: [\"a:1\"] }} }}\n\
+             routes: [{{ to: a, timeout: {text} }}]"
         );
         let timeout = good(&file).routes[0].timeout;
         (timeout.headers.as_millis(), timeout.total.map(|total| total.as_millis()))
@@ -133,6 +137,68 @@ routes:
     script: off
 "#,
     );
+}
+
+/// The file of the documentation with everything in it: only what is not built is refused.
+#[test]
+fn the_whole_vocabulary_is_known() {
+    let env = |name: &str| (name == "WEIR_GOSSIP_SECRET").then(|| "x".to_owned());
+    let vocabulary = include_str!("../../tests/vocabulary.yaml");
+    let wrong = load_str("weir.yaml", vocabulary, &env).unwrap_err();
+    let refused: Vec<&str> = wrong
+        .iter()
+        .map(|one| {
+            let word = one.what.strip_suffix("` is not built into this version of Weir yet");
+            word.unwrap_or_else(|| panic!("{one}")).trim_start_matches('`')
+        })
+        .collect();
+    let expected = [
+        "h3",
+        "tracing",
+        "redis",
+        "cache",
+        "membership",
+        "health",
+        "outlier",
+        "breaker",
+        "slow_start",
+        "discovery",
+        "rendezvous",
+        "retry",
+        "rate_limit",
+        "concurrency",
+        "cache",
+        "idempotency",
+        "script",
+    ];
+    assert_eq!(refused, expected);
+
+    let kept = without_what_is_not_built(vocabulary, &wrong);
+    let config = load_str("weir.yaml", &kept, &env).unwrap_or_else(|e| panic!("{e}")).config;
+    assert_eq!((config.listeners.len(), config.upstreams.len(), config.routes.len()), (2, 2, 1));
+}
+
+/// Drops the lines that an error points at, with what is nested below them.
+fn without_what_is_not_built(text: &str, wrong: &Diagnostics) -> String {
+    let text = text
+        .replace("[h1, h2, h3]", "[h1, h2]")
+        .replace("discovery: { members: users }", "endpoints: [\"127.0.0.1:9003\"]");
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let mut out = String::new();
+    let mut dropped = None;
+    for (number, line) in text.lines().enumerate() {
+        if dropped.is_some_and(|outer| indent(line) > outer) {
+            continue;
+        }
+        let at = |one: &Diagnostic| one.line as usize == number + 1;
+        let kept = line.contains("protocols:") || line.contains("endpoints:");
+        dropped = (wrong.iter().any(at) && !kept).then(|| indent(line));
+        if dropped.is_none() {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
 }
 
 #[test]
@@ -183,7 +249,8 @@ fn files_start_from_their_own_directory() {
     fs::write(folder.path().join("token"), "s3cret\n").unwrap();
     fs::write(
         &path,
-        "admin: { token: { file: token } }\nlisteners: [{ bind: \":1\", tls: { cert: c.pem, key: /k.pem } }]",
+        "admin: { token: { file: token } }\n\
+         listeners: [{ bind: \":1\", tls: { cert: c.pem, key: /k.pem } }]",
     )
     .unwrap();
     let config = load(&path).unwrap().config;
@@ -236,7 +303,8 @@ fn ten_thousand_routes_load_fast() {
     for number in 0..10_000 {
         let _ = writeln!(
             text,
-            "  - match: {{ host: h{number}.example.com, path: \"/svc{number}/{{id}}/**\" }}\n    to: up{}\n    timeout: 5s",
+            "  - match: {{ host: h{number}.example.com, path: \"/svc{number}/{{id}}/**\" }}\n    \
+             to: up{}\n    timeout: 5s",
             number % 100
         );
     }
@@ -250,7 +318,9 @@ fn ten_thousand_routes_load_fast() {
 
 proptest! {
     #[test]
-    fn no_text_panics(text in "\\PC{0,200}|[ \\-:{}\\[\\],&*#\"'|>%@!?~a\\n\\t\\r\u{feff}\u{85}]{0,80}") {
+    fn no_text_panics(
+        text in "\\PC{0,200}|[ \\-:{}\\[\\],&*#\"'|>%@!?~a\\n\\t\\r\u{feff}\u{85}]{0,80}",
+    ) {
         let _ = read_text(&text);
     }
 
@@ -261,11 +331,14 @@ proptest! {
         length in 0usize..40,
         piece in "\\PC{0,8}|[ \\-:{}\\[\\],&*#\"'|>%@!?~\\n\\t]{0,8}",
     ) {
-        let cut = |index: usize| (0..=index.min(FULL.len())).rev().find(|i| FULL.is_char_boundary(*i)).unwrap_or(0);
+        let cut = |index: usize| FULL.floor_char_boundary(index);
         let (start, end) = (cut(start), cut(start + length));
         let text = format!("{}{piece}{}", &FULL[..start], &FULL[end.max(start)..]);
         match read_text(&text) {
-            Ok(loaded) => drop(crate::explain(&loaded.config)),
+            Ok(loaded) => {
+                let explained = crate::explain(&loaded.config);
+                prop_assert_eq!(crate::explain(&good(&explained)), explained);
+            }
             Err(wrong) => {
                 prop_assert!(wrong.errors() > 0);
                 drop((wrong.render(), wrong.to_json()));

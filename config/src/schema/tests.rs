@@ -4,7 +4,7 @@ use regex::Regex;
 
 use super::*;
 use crate::{
-    diagnostic::Report,
+    report::Report,
     source::Source,
     yaml::{self, Node},
 };

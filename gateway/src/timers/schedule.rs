@@ -16,9 +16,9 @@ const SLACK: usize = 4;
 
 /// Deadlines by index, and a queue of places (moment, index).
 ///
-/// Invariant: an entry whose deadline is set has a place in the queue at `queued`, which is no later
-/// than the deadline. Other places of it may linger from before the deadline was moved earlier; they
-/// come up, are recognised by their moment, and are dropped.
+/// Invariant: an entry whose deadline is set has a place in the queue at `queued`, which is no
+/// later than the deadline. Other places of it may linger from before the deadline was moved
+/// earlier; they come up, are recognised by their moment, and are dropped.
 #[derive(Default)]
 pub(super) struct Schedule {
     entries: Vec<Entry>,

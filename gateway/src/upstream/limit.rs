@@ -150,15 +150,21 @@ enum Step {
 
 impl Acquire {
     fn start(&mut self, waker: &Waker) -> Poll<Result<Permit, QueueFull>> {
-        let gate = &self.gate;
-        if gate.take() {
+        if self.gate.take() {
             self.step = Step::Done;
-            return Poll::Ready(Ok(Permit { gate: Arc::clone(gate) }));
+            return Poll::Ready(Ok(Permit { gate: Arc::clone(&self.gate) }));
         }
+        self.join(waker)
+    }
+
+    /// Joins the line, unless a permit came back meanwhile: whether there is room is decided at the
+    /// very moment at which this one is counted as waiting.
+    #[cold]
+    fn join(&mut self, waker: &Waker) -> Poll<Result<Permit, QueueFull>> {
+        let gate = &self.gate;
         let mut line = gate.lock();
         let max = gate.max.load(Ordering::SeqCst);
         let queue = gate.queue.load(Ordering::SeqCst);
-        // Permits may come back until the very moment at which this one is counted as waiting.
         let mut took = false;
         let fits = gate.step(|state| {
             took = waiters(state) == 0 && permits(state) < max;

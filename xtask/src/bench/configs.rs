@@ -148,3 +148,22 @@ fn endpoint(address: &str) -> String {
         - endpoint: {{ address: {{ socket_address: {{ address: {host}, port_value: {port} }} }} }}"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_configuration_is_valid() {
+        let task = Task {
+            folder: "/tmp".into(),
+            backends: ["127.0.0.1:1001".into(), "127.0.0.1:1002".into()],
+            cert: "/tmp/cert.pem".into(),
+            key: "/tmp/key.pem".into(),
+        };
+        let text = weir(&task, Ports { h1: 1003, tls: 1004, h2c: 1003 });
+        let loaded = weir_config::load_str("weir.yaml", &text, &|_| None).unwrap();
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+        assert_eq!(loaded.config.listeners.len(), 2);
+    }
+}

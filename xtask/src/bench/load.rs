@@ -171,7 +171,7 @@ mod tests {
         let said = "finished in 2.00s, 46000.00 req/s, 50.03MB/s
 requests: 1000 total, 1128 started, 1000 done, 1000 succeeded, 0 failed, 0 errored, 0 timeout
 status codes: 1000 2xx, 0 3xx, 0 4xx, 0 5xx
-traffic: 1.00MB (1099000) total, 40.00KB (40960) headers (space savings 80.00%), 1.00MB (1024000) data
+traffic: 1.00MB (1099000) total, 40.00KB (40960) headers (space savings 8%), 1.00MB (1024000) data
 ";
         let length = Duration::from_secs(2);
         assert_eq!(h2load_said(said, length).unwrap().rate, 500.0);

@@ -100,7 +100,7 @@ impl Peer {
         let (program, flag) = match &self.kind {
             Kind::Weir(path) | Kind::Envoy(path) => (path, "--version"),
             Kind::Nginx(path) | Kind::Haproxy(path) => (path, "-v"),
-            Kind::Extra(command) => return format!("`{command}`"),
+            Kind::Extra(_) => return "given on the command line".into(),
         };
         let said = Command::new(program).arg(flag).output().ok();
         let said = said.map(|said| [said.stdout, said.stderr].concat()).unwrap_or_default();

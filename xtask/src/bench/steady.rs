@@ -23,7 +23,7 @@ use crate::process::output;
 pub(crate) const STEADY: &str = "bench-steady";
 
 const CONNECTIONS: u32 = 32;
-/// Beyond this the generator itself was late, and its figures are not the peer's.
+/// Beyond this the rate was not kept: the machine was busy, or the peer cannot serve as much.
 const LATE_MAX: Duration = Duration::from_micros(500);
 
 /// Sends `rate` requests per second to `port` for `length`, over TLS if `cert` is given.
@@ -44,13 +44,15 @@ pub(super) fn load(
     };
     let [p50, p99, late] = [p50, p99, late].map(Duration::from_nanos);
     if late > LATE_MAX {
-        return Err(format!("half of all requests were sent over {late:?} late"));
+        return Err(format!(
+            "half of all requests were sent over {late:?} late: the machine is busy or the peer slow"
+        ));
     }
     let rate = requests as f64 / length.as_secs_f64();
     Ok(Load { requests, rate, latency: Some(Latency { p50, p99 }) })
 }
 
-/// The verb: PORT RATE SECONDS [CERT]; prints requests, p50, p99 and the median lateness.
+/// The verb: PORT RATE SECONDS and maybe a certificate; prints requests, p50, p99 and the median lateness.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let number = |i: usize| arguments.get(i).and_then(|word| word.parse::<u32>().ok());
     let (Some(port), Some(rate), Some(seconds)) = (number(0), number(1), number(2)) else {
@@ -68,7 +70,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     }
     let start = Instant::now() + Duration::from_millis(50);
     let schedule = Schedule { start, period: Duration::from_secs(1) / rate };
-    let samples = rate.div_ceil(CONNECTIONS) * seconds;
+    let samples = rate.saturating_mul(seconds);
     let parts: Vec<Result<Vec<Sample>, String>> = thread::scope(|scope| {
         let start = |(nth, client)| scope.spawn(move || send(client, schedule, nth, samples));
         let threads: Vec<_> = (0..).zip(clients).map(start).collect();
@@ -108,9 +110,9 @@ fn send(
     nth: u32,
     samples: u32,
 ) -> Result<Vec<Sample>, String> {
-    let mut taken = Vec::with_capacity(samples as usize);
-    for turn in 0..samples {
-        let due = schedule.start + schedule.period * (turn * CONNECTIONS + nth);
+    let mut taken = Vec::with_capacity(samples.div_ceil(CONNECTIONS) as usize);
+    for turn in (nth..samples).step_by(CONNECTIONS as usize) {
+        let due = schedule.start + schedule.period * turn;
         thread::sleep(due.saturating_duration_since(Instant::now()));
         let late = due.elapsed();
         let answer = client.get("/")?;

@@ -171,11 +171,12 @@ fn what_was_accepted_is_written_before_the_end() {
     assert!(lines.iter().all(|line| *line == expected.trim_end()));
 }
 
-/// Writes only when told to.
-struct Slow(Receiver<()>, Sink);
+/// Writes only when told to; counts how often it was asked.
+struct Slow(Receiver<()>, Sink, Arc<AtomicU64>);
 
 impl Write for Slow {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.2.fetch_add(1, Relaxed);
         let _ = self.0.recv();
         self.1.write(bytes)
     }
@@ -189,7 +190,9 @@ impl Write for Slow {
 fn a_slow_output_costs_lines_not_memory_nor_time() {
     let (sink, dropped) = (Sink::default(), Arc::new(AtomicU64::new(0)));
     let (go, wait) = sync_channel(0);
-    let writer = LogWriter::spawn(Slow(wait, sink.clone()), 2, Arc::clone(&dropped)).unwrap();
+    let writer =
+        LogWriter::spawn(Slow(wait, sink.clone(), Arc::default()), 2, Arc::clone(&dropped))
+            .unwrap();
     let mut buffer = writer.buffer(Format::Common);
     for _ in 0..10 {
         buffer.log(&record());
@@ -202,6 +205,31 @@ fn a_slow_output_costs_lines_not_memory_nor_time() {
     drop(buffer);
     assert!(writer.close(PATIENCE));
     assert_eq!(sink.lines().len() as u64, 10 - lost);
+}
+
+#[test]
+fn the_last_buffer_waits_for_a_slow_output() {
+    let (sink, dropped) = (Sink::default(), Arc::new(AtomicU64::new(0)));
+    let asked = Arc::new(AtomicU64::new(0));
+    let (go, wait) = sync_channel(0);
+    let slow = Slow(wait, sink.clone(), Arc::clone(&asked));
+    let writer = LogWriter::spawn(slow, 1, Arc::clone(&dropped)).unwrap();
+    let mut buffer = writer.buffer(Format::Common);
+    buffer.log(&record());
+    buffer.flush();
+    while asked.load(Relaxed) == 0 {
+        std::thread::yield_now();
+    }
+    // One is in the output's hands, one fills the channel, one is left in the buffer.
+    buffer.log(&record());
+    buffer.flush();
+    buffer.log(&record());
+    let stopping = std::thread::spawn(move || drop(buffer));
+    std::thread::sleep(Duration::from_millis(30));
+    drop(go);
+    stopping.join().unwrap();
+    assert!(writer.close(PATIENCE));
+    assert_eq!((sink.lines().len(), dropped.load(Relaxed)), (3, 0));
 }
 
 struct Broken;

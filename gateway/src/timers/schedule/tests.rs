@@ -110,6 +110,27 @@ fn a_million_short_lives_leave_a_small_queue() {
     assert_eq!((schedule.entries.len(), schedule.places()), (1, 1));
 }
 
+#[test]
+fn a_swept_queue_still_expires_everything() {
+    let mut schedule = Schedule::default();
+    let (cleared, waiting, restless) = (schedule.insert(), schedule.insert(), schedule.insert());
+    schedule.set(cleared, at(50 * SECOND));
+    schedule.clear(cleared);
+    schedule.set(waiting, at(55 * SECOND));
+    let mut swept = false;
+    for step in 0..200 {
+        let before = schedule.places();
+        schedule.set(restless, at((300 - step) * SECOND));
+        swept |= schedule.places() < before;
+    }
+    assert!(swept);
+    schedule.set(cleared, at(60 * SECOND));
+    run(&mut schedule, 59 * SECOND);
+    assert!(schedule.is_expired(waiting) && !schedule.is_expired(cleared));
+    run(&mut schedule, 102 * SECOND);
+    assert!(schedule.is_expired(cleared) && schedule.is_expired(restless));
+}
+
 /// Random operations against a list of deadlines that is looked through.
 #[test]
 fn agrees_with_a_plain_list() {

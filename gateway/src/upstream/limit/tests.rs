@@ -135,6 +135,35 @@ fn bounds_change_under_way() {
     assert_eq!((gate.in_use(), gate.waiting()), (0, 0));
 }
 
+#[test]
+fn a_permit_that_comes_back_on_the_way_into_the_line_is_taken() {
+    let gate = Arc::new(Gate::new(1, 1));
+    let mut late = gate.acquire();
+    let permit = late.join(Waker::noop());
+    assert!(matches!(permit, Poll::Ready(Ok(_))));
+    assert_eq!((gate.in_use(), gate.waiting()), (1, 0));
+}
+
+#[test]
+fn nobody_overtakes_between_release_and_grant() {
+    let gate = Arc::new(Gate::new(1, 1));
+    let held = gate.try_acquire().unwrap();
+    let mut waiter = join(&gate);
+    let line = gate.lock();
+    thread::scope(|scope| {
+        // Gives its permit back and then stands before the lock.
+        scope.spawn(|| drop(held));
+        while gate.in_use() > 0 {
+            thread::yield_now();
+        }
+        let overtaker = gate.try_acquire();
+        drop(line);
+        // Not before the lock is free: the other thread must be able to end.
+        assert!(overtaker.is_none());
+    });
+    assert!(granted(&mut waiter).is_some());
+}
+
 /// Wakes a thread; panics there when nothing comes for long.
 #[derive(Default)]
 struct Alarm(Mutex<bool>, Condvar);
