@@ -41,7 +41,8 @@ pub(super) const EXHIBITS: &[Exhibit] = &[
     Exhibit {
         routes: &[
             "{ name: moved, match: \"/old/**\", redirect: \"/fixed\" }",
-            "{ name: fixed, match: /fixed, respond: { status: 200, body: \"no service asked\\n\" } }",
+            "{ name: fixed, match: /fixed, \
+             respond: { status: 200, body: \"no service asked\\n\" } }",
         ],
         command: "curl -siL http://GATEWAY/old/page",
         shows: "a redirect, and a response that the route itself holds",

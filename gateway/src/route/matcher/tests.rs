@@ -310,7 +310,7 @@ fn an_explanation_names_the_rules_and_what_was_passed_over() {
         matcher.explain("a.example.com", "/users/7", Some("v=2"), &Method::GET, &HeaderMap::new());
     let why = explained.why.unwrap();
     assert_eq!((&*why.host, &*why.path), ("any host", "path /users/**"));
-    assert_eq!(why.conditions, ["method GET", "query v = 2"]);
+    assert_eq!(why.conditions, ["method GET, HEAD", "query v = 2"]);
     let passed: Vec<_> = explained.passed_over.into_iter().map(|p| (p.route, p.failed)).collect();
     let post = [Method::POST].iter().collect();
     let expected =
