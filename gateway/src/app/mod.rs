@@ -170,8 +170,8 @@ impl App {
         let registry = Registry::new(VERSION, Error::NAMES, clock::unix_time());
         log::count_panics(registry.clone());
         let start = |error| Failed::Start(format!("cannot start a thread: {error}"));
-        let writer = LogWriter::spawn(std::io::stdout(), LOG_DEPTH, registry.dropped_lines())
-            .map_err(start)?;
+        let writer =
+            LogWriter::spawn(io::stdout(), LOG_DEPTH, registry.dropped_lines()).map_err(start)?;
         registry.config_loaded(clock::unix_time());
         let live = Arc::new(Live::new(compiled.snapshot, registry));
         watch_metrics(&live);

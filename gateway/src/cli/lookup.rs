@@ -165,7 +165,7 @@ impl Lookup<'_> {
         match &compiled.action {
             snapshot::Action::Forward(forward) => {
                 let target = stack::rewrite(forward, head, origin.path, matched)?;
-                let target = target.as_ref().or(head.uri.path_and_query());
+                let target = target.as_ref().or_else(|| head.uri.path_and_query());
                 self.forward(matched.route, target.map_or("*", |target| target.as_str()));
             }
             snapshot::Action::Redirect(location, status) => {

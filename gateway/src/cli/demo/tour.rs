@@ -11,6 +11,9 @@ pub(super) struct Exhibit {
     pub(super) shows: &'static str,
 }
 
+const HEADERS: &str = "{ name: headers, match: /headers, to: colours, headers: { \
+    request: { set: { x-demo: \"1\" } }, response: { set: { server: weir } } } }";
+
 pub(super) const EXHIBITS: &[Exhibit] = &[
     Exhibit {
         routes: &["{ name: all, match: \"/**\", to: colours }"],
@@ -33,8 +36,7 @@ pub(super) const EXHIBITS: &[Exhibit] = &[
         shows: "server-sent events, passed on one by one as they come",
     },
     Exhibit {
-        routes: &["{ name: headers, match: /headers, to: colours, \
-             headers: { request: { set: { x-demo: \"1\" } }, response: { set: { server: weir } } } }"],
+        routes: &[HEADERS],
         command: "curl -si -H 'X-Forwarded-For: 8.8.8.8' http://GATEWAY/headers",
         shows: "what the service is sent: x-demo by the route, X-Forwarded-For not as forged",
     },
