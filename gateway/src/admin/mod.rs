@@ -117,7 +117,7 @@ impl Server {
         let other = |source| BindError::Other { bind: address.clone(), source };
         let socket = bound.take_sockets().pop();
         let listener =
-            socket.ok_or(io::ErrorKind::NotFound.into()).and_then(ListenSocket::register);
+            socket.ok_or_else(|| io::ErrorKind::NotFound.into()).and_then(ListenSocket::register);
         let listener = listener.map_err(other)?;
         let (stop, stopped) = watch::channel(());
         let slots = self.slots.clone();
