@@ -3,6 +3,7 @@
 //! Everything here runs on the control thread. It never touches a request.
 
 use std::{
+    io,
     path::PathBuf,
     process::ExitCode,
     sync::{Arc, atomic::Ordering},
@@ -89,10 +90,18 @@ pub fn run_with(source: Source, ready: impl FnOnce(&[String])) -> ExitCode {
         }
     };
     runtime.block_on(async {
+        // First of all: a signal that comes while the gateway starts must not kill it.
+        let signals = match Signals::register() {
+            Ok(signals) => signals,
+            Err(error) => {
+                eprintln!("error: cannot listen for signals: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
         match App::start(source).await {
             Ok(app) => {
                 ready(&app.listening.addresses());
-                app.control().await
+                app.control(signals).await
             }
             Err(Failed::Configuration(diagnostics)) => {
                 eprintln!("{}", diagnostics.render());
@@ -104,6 +113,23 @@ pub fn run_with(source: Source, ready: impl FnOnce(&[String])) -> ExitCode {
             }
         }
     })
+}
+
+/// What the system tells the process.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn register() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
 }
 
 /// Why a gateway did not start.
@@ -144,8 +170,8 @@ impl App {
         let registry = Registry::new(VERSION, Error::NAMES, clock::unix_time());
         log::count_panics(registry.clone());
         let start = |error| Failed::Start(format!("cannot start a thread: {error}"));
-        let writer = LogWriter::spawn(std::io::stdout(), LOG_DEPTH, registry.dropped_lines())
-            .map_err(start)?;
+        let writer =
+            LogWriter::spawn(io::stdout(), LOG_DEPTH, registry.dropped_lines()).map_err(start)?;
         registry.config_loaded(clock::unix_time());
         let live = Arc::new(Live::new(compiled.snapshot, registry));
         watch_metrics(&live);
@@ -189,21 +215,13 @@ impl App {
     }
 
     /// Waits for signals, changed files and the admin API until the end.
-    async fn control(mut self) -> ExitCode {
-        let (Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)) = (
-            signal(SignalKind::hangup()),
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-        ) else {
-            eprintln!("error: cannot listen for signals");
-            return ExitCode::FAILURE;
-        };
+    async fn control(mut self, mut signals: Signals) -> ExitCode {
         let lame_duck = loop {
             tokio::select! {
-                _ = hangup.recv() => drop(self.reload("SIGHUP").await),
+                _ = signals.hangup.recv() => drop(self.reload("SIGHUP").await),
                 () = changed(self.watcher.as_ref()) => drop(self.reload("a changed file").await),
-                _ = terminate.recv() => break true,
-                _ = interrupt.recv() => break false,
+                _ = signals.terminate.recv() => break true,
+                _ = signals.interrupt.recv() => break false,
                 asked = self.control.recv() => match asked {
                     Some(Control::Reload(answer)) => {
                         // Whoever asked may be gone.
@@ -213,7 +231,7 @@ impl App {
                 },
             }
         };
-        self.drain(lame_duck, &mut terminate, &mut interrupt).await
+        self.drain(lame_duck, signals).await
     }
 
     /// Loads the configuration again; on any error nothing changes but what is reported.
@@ -267,20 +285,15 @@ impl App {
         Ok(changes)
     }
 
-    async fn drain(
-        self,
-        lame_duck: bool,
-        terminate: &mut Signal,
-        interrupt: &mut Signal,
-    ) -> ExitCode {
+    async fn drain(self, lame_duck: bool, mut signals: Signals) -> ExitCode {
         let patience = self.live.snapshot().timeouts.drain;
         let open = self.live.connections.load(Ordering::Relaxed);
         tracing::info!(connections = open, "draining");
         self.live.begin_drain();
         let drained = tokio::select! {
             drained = drain::run(&self.live, &self.workers, patience, lame_duck) => drained,
-            _ = terminate.recv() => false,
-            _ = interrupt.recv() => false,
+            _ = signals.terminate.recv() => false,
+            _ = signals.interrupt.recv() => false,
         };
         let left = self.live.connections.load(Ordering::Relaxed);
         if drained {

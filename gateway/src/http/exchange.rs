@@ -144,10 +144,11 @@ impl Exchange {
                 self.error = Some(error);
             }
         }
+        // Before the endpoint's place is given back: the record names the endpoint.
+        record::exchange(self, now);
         self.in_flight = None;
         self.permit = None;
         self.connection.finish(now);
-        record::exchange(self, now);
     }
 }
 

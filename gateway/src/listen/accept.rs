@@ -177,10 +177,7 @@ async fn greet(
 }
 
 /// Reads until the client's first bytes tell HTTP/2 with prior knowledge from HTTP/1.
-async fn sniff(
-    stream: Prefixed<Stream>,
-    connection: &Connection,
-) -> Option<(Transport, Version)> {
+async fn sniff(stream: Prefixed<Stream>, connection: &Connection) -> Option<(Transport, Version)> {
     let (stream, h2) = read_preface(stream, connection).await.ok()??;
     Some((Transport::Clear(stream), if h2 { Version::H2 } else { Version::H1 }))
 }

@@ -233,10 +233,7 @@ fn answer(
 }
 
 /// Sends the head; what is left is the body.
-fn respond_with(
-    respond: &mut SendResponse<Bytes>,
-    response: Response<Body>,
-) -> Option<Pipe<Body>> {
+fn respond_with(respond: &mut SendResponse<Bytes>, response: Response<Body>) -> Option<Pipe<Body>> {
     let (head, body) = response.into_parts();
     let end = http_body::Body::is_end_stream(&body);
     match respond.send_response(Response::from_parts(head, ()), end) {
