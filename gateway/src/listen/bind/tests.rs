@@ -178,7 +178,7 @@ async fn an_accepted_stream_carries_bytes_and_its_peer() {
     let super::super::stream::Stream::Tcp(tcp) = &stream else { panic!() };
     assert!(tcp.nodelay().unwrap());
     io::Write::write_all(&mut client, b"ping").unwrap();
-    stream.readable().await.unwrap();
+    std::future::poll_fn(|cx| stream.poll_readable(cx)).await.unwrap();
     let mut bytes = [0; 4];
     stream.read_exact(&mut bytes).await.unwrap();
     assert_eq!(&bytes, b"ping");
