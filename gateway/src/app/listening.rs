@@ -64,6 +64,11 @@ impl Listening {
         self.bound.iter().map(|(_, bound)| bound.address().to_string()).collect()
     }
 
+    /// Each address as the file has it, and as it was bound.
+    pub(super) fn pairs(&self) -> Vec<(Bind, Bind)> {
+        self.bound.iter().map(|(name, bound)| (name.clone(), bound.address().clone())).collect()
+    }
+
     /// The addresses with what is spoken there, for the log.
     pub(super) fn describe(&self, config: &Config) -> String {
         let line = |listener: &Listener| {

@@ -14,7 +14,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
 };
-use weir_config::{Diagnostics, Loaded};
+use weir_config::{Change, Diagnostics, Loaded};
 
 use crate::{
     admin, clock,
@@ -31,7 +31,7 @@ mod status;
 mod workers;
 
 use listening::Listening;
-pub use status::Status;
+pub use status::{Report, Status};
 use workers::Workers;
 
 /// Version in metrics, `/status` and `--version`.
@@ -67,8 +67,8 @@ impl Source {
 /// What the admin API asks of the control thread.
 #[derive(Debug)]
 pub enum Control {
-    /// Load the configuration again; the answer is the error's text, if there is one.
-    Reload(oneshot::Sender<Result<(), String>>),
+    /// Load the configuration again; the answer is what changed, or the error's text.
+    Reload(oneshot::Sender<Result<Vec<Change>, String>>),
     /// Drain and exit.
     Drain,
 }
@@ -151,7 +151,8 @@ impl App {
         watch_metrics(&live);
         let workers = Workers::start(count, &live, &writer).map_err(start)?;
         let (asks, control) = mpsc::channel(16);
-        let status = Arc::new(Status::new(&loaded, clock::unix_time()));
+        let status = Status::new(&loaded, count, listening.pairs(), clock::unix_time());
+        let status = Arc::new(status);
         let admin = admin::Server::new(live.clone(), status.clone(), asks);
         let app = Self {
             watcher: watch(&source, &loaded),
@@ -216,12 +217,12 @@ impl App {
     }
 
     /// Loads the configuration again; on any error nothing changes but what is reported.
-    async fn reload(&mut self, cause: &str) -> Result<(), String> {
+    async fn reload(&mut self, cause: &str) -> Result<Vec<Change>, String> {
         match self.replace().await {
             Ok(changes) => {
                 self.live.registry.config_loaded(clock::unix_time());
-                tracing::info!(cause, changes, "configuration reloaded");
-                Ok(())
+                tracing::info!(cause, changes = changes.len(), "configuration reloaded");
+                Ok(changes)
             }
             Err(diagnostics) => {
                 let text = diagnostics.render();
@@ -233,7 +234,7 @@ impl App {
         }
     }
 
-    async fn replace(&mut self) -> Result<usize, Diagnostics> {
+    async fn replace(&mut self) -> Result<Vec<Change>, Diagnostics> {
         let loaded = self.source.load()?;
         let running = self.live.snapshot();
         let compiled = compile(&loaded, Some(&running), clock::now(), clock::unix_time())?;
@@ -262,8 +263,8 @@ impl App {
         if let Some(watcher) = &self.watcher {
             watcher.replace(files(&self.source, &loaded));
         }
-        self.status.loaded(&loaded, clock::unix_time());
-        Ok(changes.len())
+        self.status.loaded(&loaded, self.listening.pairs(), clock::unix_time());
+        Ok(changes)
     }
 
     async fn drain(

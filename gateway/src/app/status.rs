@@ -5,18 +5,20 @@ use std::{
     time::Duration,
 };
 
-use weir_config::Loaded;
+use weir_config::{Loaded, model::Bind};
 
 /// The last load that took effect, and the last that did not.
 #[derive(Debug)]
 pub struct Status {
     started: Duration,
+    workers: usize,
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug, Clone)]
 struct Inner {
     file: String,
+    bound: Vec<(Bind, Bind)>,
     loaded_at: Duration,
     loads: u64,
     refused: Option<(String, Duration)>,
@@ -27,6 +29,10 @@ struct Inner {
 pub struct Report {
     /// The file in use.
     pub file: String,
+    /// Worker threads.
+    pub workers: usize,
+    /// Each listening address as the file has it, and as it was bound.
+    pub bound: Vec<(Bind, Bind)>,
     /// When the process started.
     pub started: Duration,
     /// When the running configuration was loaded.
@@ -39,16 +45,22 @@ pub struct Report {
 
 impl Status {
     /// The first configuration is in use.
-    pub fn new(loaded: &Loaded, unix_time: Duration) -> Self {
-        let inner =
-            Inner { file: loaded.name.clone(), loaded_at: unix_time, loads: 1, refused: None };
-        Self { started: unix_time, inner: Mutex::new(inner) }
+    pub fn new(
+        loaded: &Loaded,
+        workers: usize,
+        bound: Vec<(Bind, Bind)>,
+        unix_time: Duration,
+    ) -> Self {
+        let file = loaded.name.clone();
+        let inner = Inner { file, bound, loaded_at: unix_time, loads: 1, refused: None };
+        Self { started: unix_time, workers, inner: Mutex::new(inner) }
     }
 
     /// Another took effect.
-    pub fn loaded(&self, loaded: &Loaded, unix_time: Duration) {
+    pub fn loaded(&self, loaded: &Loaded, bound: Vec<(Bind, Bind)>, unix_time: Duration) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.file.clone_from(&loaded.name);
+        inner.bound = bound;
         inner.loaded_at = unix_time;
         inner.loads += 1;
         inner.refused = None;
@@ -62,8 +74,9 @@ impl Status {
 
     /// How things stand.
     pub fn report(&self) -> Report {
-        let Inner { file, loaded_at, loads, refused } =
+        let Inner { file, bound, loaded_at, loads, refused } =
             self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Report { file, started: self.started, loaded_at, loads, refused }
+        let (started, workers) = (self.started, self.workers);
+        Report { file, workers, bound, started, loaded_at, loads, refused }
     }
 }

@@ -7,7 +7,7 @@
 
 use std::{net::IpAddr, rc::Rc, time::Duration};
 
-use http::{HeaderValue, Method, Uri, Version};
+use http::{HeaderValue, Method, Uri, Version, header, request};
 
 use super::{
     body::{End, Ending},
@@ -34,6 +34,18 @@ pub(crate) struct Asked {
     pub(crate) uri: Uri,
     pub(crate) host: Option<HeaderValue>,
     pub(crate) version: Version,
+}
+
+impl Asked {
+    /// Cheap: what is cloned is counted, not copied.
+    pub(crate) fn of(head: &request::Parts) -> Self {
+        Self {
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            host: head.headers.get(header::HOST).cloned(),
+            version: head.version,
+        }
+    }
 }
 
 /// See the module's page.

@@ -76,7 +76,10 @@ fn admit(worker: &Rc<Worker>, bind: &Bind, stream: Stream, peer: Option<IpAddr>)
     task::spawn(async move {
         let _slot = slot;
         let patience = worker.world().snapshot.timeouts.handshake;
-        let greeted = tokio::time::timeout(patience, greet(&listener, stream, peer)).await;
+        // Boxed, as are the machines below: an idle connection pays for what it uses, not for the
+        // largest thing it might have become.
+        let greeting = Box::pin(greet(&listener, stream, peer));
+        let greeted = tokio::time::timeout(patience, greeting).await;
         let Ok(Some(greeted)) = greeted else {
             listener.counters.handshake_failures.add(1);
             return;
@@ -85,10 +88,18 @@ fn admit(worker: &Rc<Worker>, bind: &Bind, stream: Stream, peer: Option<IpAddr>)
         let peer = Peer::new(peer, tls, listener.shared.config.trusted_hops);
         let connection = Connection::new(worker.clone(), listener, peer, tls, clock::now());
         let _enrolled = worker.enroll(&connection);
-        match version {
-            Version::H1 => h1::serve(transport, connection).await,
-            Version::H2 => h2::serve(transport, connection).await,
-            Version::Unknown => sniff(transport, connection).await,
+        let settled = match (transport, version) {
+            (Transport::Clear(stream), Version::Unknown) => {
+                Box::pin(sniff(stream, &connection)).await
+            }
+            settled => Some(settled),
+        };
+        match settled {
+            Some((transport, Version::H2)) => Box::pin(h2::serve(transport, connection)).await,
+            Some((transport, Version::H1 | Version::Unknown)) => {
+                h1::serve(transport, connection).await;
+            }
+            None => {}
         }
     });
 }
@@ -166,13 +177,12 @@ async fn greet(
 }
 
 /// Reads until the client's first bytes tell HTTP/2 with prior knowledge from HTTP/1.
-async fn sniff(transport: Transport, connection: Rc<Connection>) {
-    let Transport::Clear(stream) = transport else { return };
-    match read_preface(stream, &connection).await {
-        Ok(Some((stream, true))) => h2::serve(Transport::Clear(stream), connection).await,
-        Ok(Some((stream, false))) => h1::serve(Transport::Clear(stream), connection).await,
-        Ok(None) | Err(_) => {}
-    }
+async fn sniff(
+    stream: Prefixed<Stream>,
+    connection: &Connection,
+) -> Option<(Transport, Version)> {
+    let (stream, h2) = read_preface(stream, connection).await.ok()??;
+    Some((Transport::Clear(stream), if h2 { Version::H2 } else { Version::H1 }))
 }
 
 /// The stream with what was read put back, and whether it begins with the HTTP/2 preface; `None`

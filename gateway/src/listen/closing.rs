@@ -21,7 +21,7 @@ pub(crate) async fn close(mut transport: Transport) {
     let _ = tokio::time::timeout(LINGER, async {
         transport.shutdown().await?;
         let mut discarded = 0;
-        let mut scratch = [0; 2048];
+        let mut scratch = vec![0; 2048];
         while discarded < LINGER_BYTES {
             match transport.read(&mut scratch).await? {
                 0 => break,

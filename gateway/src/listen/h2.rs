@@ -197,41 +197,56 @@ fn poll_streams<F: Future<Output = ()>>(
     ended
 }
 
-/// One request and its response.
-async fn answer(
+/// One request and its response. Not an `async fn`, for the size of its state.
+fn answer(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     connection: Rc<Connection>,
-) {
+) -> impl Future<Output = ()> {
     let mut exchange = Exchange::begin(&connection);
     let length = request
         .headers()
         .get(http::header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse().ok());
-    let request = request.map(|stream| Body::stream(stream, length));
     let hints = exchange.take_hints();
-    let mut serving = pin!(stack::serve(exchange, request));
-    let response = poll_fn(|cx| {
-        if respond.poll_reset(cx).is_ready() {
-            return Poll::Ready(None);
+    let serving = stack::serve(exchange, request.map(|stream| Body::stream(stream, length)));
+    async move {
+        let response = {
+            let mut serving = pin!(serving);
+            poll_fn(|cx| {
+                if respond.poll_reset(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                let served = serving.as_mut().poll(cx).map(|(response, _)| Some(response));
+                while let Some(hint) = hints.pop() {
+                    // A client that has reset the stream by now is seen by the next poll.
+                    let _ = respond.send_informational(hint);
+                }
+                served
+            })
+            .await
+        };
+        let Some(response) = response else { return };
+        if let Some(pipe) = respond_with(&mut respond, response) {
+            pour(pipe, &connection).await;
         }
-        let served = serving.as_mut().poll(cx).map(|(response, _)| Some(response));
-        while let Some(hint) = hints.pop() {
-            // A client that has reset the stream by now is seen by the next poll.
-            let _ = respond.send_informational(hint);
-        }
-        served
-    })
-    .await;
-    let Some(response) = response else { return };
+    }
+}
+
+/// Sends the head; what is left is the body.
+fn respond_with(
+    respond: &mut SendResponse<Bytes>,
+    response: Response<Body>,
+) -> Option<Pipe<Body>> {
     let (head, body) = response.into_parts();
     let end = http_body::Body::is_end_stream(&body);
-    let Ok(stream) = respond.send_response(Response::from_parts(head, ()), end) else {
-        respond.send_reset(Reason::INTERNAL_ERROR);
-        return;
-    };
-    if !end {
-        pour(Pipe::new(body, stream), &connection).await;
+    match respond.send_response(Response::from_parts(head, ()), end) {
+        Ok(_) if end => None,
+        Ok(stream) => Some(Pipe::new(body, stream)),
+        Err(_) => {
+            respond.send_reset(Reason::INTERNAL_ERROR);
+            None
+        }
     }
 }
 

@@ -55,6 +55,15 @@ pub enum Failed {
 }
 
 impl Matcher {
+    /// What a route takes, in words: host (unless any), path, other conditions.
+    pub fn describe(&self, route: usize) -> String {
+        let route = self.compiled(route);
+        let host = Some(&route.host).filter(|host| **host != HostMatch::Any).map(describe_host);
+        let path = std::iter::once(describe_path(&route.path));
+        let all = host.into_iter().chain(path).chain(describe_conditions(&route.conditions));
+        all.collect::<Vec<_>>().join(", ")
+    }
+
     /// Does what [`Matcher::find`] does and tells why; allocates freely.
     pub fn explain(
         &self,

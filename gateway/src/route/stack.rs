@@ -11,8 +11,9 @@
 //! relay      hop-by-hop fields of the response go, the route's edits apply
 //! ```
 
-use std::rc::Rc;
+use std::{future::Future, rc::Rc};
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header, request, response};
 
 use super::{Found, Matched, Origin, canonical_host, join};
@@ -29,47 +30,58 @@ use crate::{
         tunnel::Tunnel,
         upload::{Progress, Upload},
     },
+    listen::transport::Transport,
     pause::Pause,
     snapshot::{Action, Forward, Route},
     upstream::forward::{Draft, Forwarded, Shape, forward},
 };
 
 /// Takes a request to its response. With a tunnel, the response is its 101.
-pub(crate) async fn serve(
+///
+/// All but the forwarding happens at once, before the future is first polled: what need not wait
+/// has no place in the future's state, of which there is one for each request under way.
+pub(crate) fn serve(
     mut exchange: Box<Exchange>,
     request: Request<Body>,
-) -> (Response<Body>, Option<Tunnel>) {
-    let (head, body) = request.into_parts();
-    if exchange.connection.worker.is_logging() {
-        exchange.asked = Some(Asked {
-            method: head.method.clone(),
-            uri: head.uri.clone(),
-            host: head.headers.get(header::HOST).cloned(),
-            version: head.version,
-        });
+) -> impl Future<Output = (Response<Body>, Option<Tunnel>)> {
+    let version = request.version();
+    let planned = plan(&mut exchange, request);
+    async move {
+        let response = match planned {
+            Ok(Plan::Answer(response)) => response,
+            Ok(Plan::Forward(draft)) => {
+                match carry_out(&mut exchange, draft).await {
+                    Ok(Forwarded::Response(response)) => response,
+                    Ok(Forwarded::Switched(head, upstream, early)) => {
+                        return switch(exchange, head, upstream, early);
+                    }
+                    Err(error) => rescue(&mut exchange, error.into(), version),
+                }
+            }
+            Err(refusal) => rescue(&mut exchange, refusal, version),
+        };
+        (account(exchange, response, version), None)
     }
-    let version = head.version;
-    let mut response = match run(&mut exchange, head, body).await {
-        Ok(Reply::Response(response)) => response,
-        Ok(Reply::Switched(head, tunnel)) => {
-            exchange.status = head.status.as_u16();
-            let tunnel = tunnel(exchange);
-            return (Response::from_parts(head, Body::empty()), Some(tunnel));
-        }
-        Err(refusal) => rescue(&mut exchange, refusal, version),
-    };
+}
+
+/// Hands the response to the protocol, watched until its last byte.
+fn account(
+    mut exchange: Box<Exchange>,
+    mut response: Response<Body>,
+    version: Version,
+) -> Response<Body> {
     exchange.status = response.status().as_u16();
     if version == Version::HTTP_2 && !response.headers().contains_key(header::DATE) {
         let date = exchange.connection.worker.date().clone();
         response.headers_mut().insert(header::DATE, date);
     }
-    (response.map(|body| body.watched(exchange)), None)
+    response.map(|body| body.watched(exchange))
 }
 
-/// What a route comes to.
-enum Reply {
-    Response(Response<Body>),
-    Switched(response::Parts, Box<dyn FnOnce(Box<Exchange>) -> Tunnel>),
+/// What is to be done with a request.
+enum Plan {
+    Answer(Response<Body>),
+    Forward(Box<Draft>),
 }
 
 /// An error, and what else the client should know.
@@ -101,14 +113,16 @@ fn rescue(exchange: &mut Exchange, refusal: Refusal, version: Version) -> Respon
     response
 }
 
-async fn run(
-    exchange: &mut Exchange,
-    mut head: request::Parts,
-    body: Body,
-) -> Result<Reply, Refusal> {
+/// Everything before the upstream.
+fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal> {
+    let (mut head, body) = request.into_parts();
+    if exchange.connection.worker.is_logging() {
+        exchange.asked = Some(Asked::of(&head));
+    }
     let world = exchange.world.clone();
     let snapshot = &*world.snapshot;
-    let checked = guard::check(&mut head, http_body::Body::is_end_stream(&body), &snapshot.limits)?;
+    let ended = http_body::Body::is_end_stream(&body);
+    let checked = guard::check(&mut head, ended, &snapshot.limits)?;
     let trailers = receive(exchange, &mut head);
     let path = match head.uri.path() {
         // `OPTIONS *` is for the host as a whole (RFC 9110 section 9.3.7): routed as its root.
@@ -117,8 +131,8 @@ async fn run(
     };
     let authority = guard::host(&head.headers).unwrap_or_default();
     let host = canonical_host(authority);
-    let found = snapshot.matcher.find(&host, &path, head.uri.query(), &head.method, &head.headers);
-    let matched = match found {
+    let query = head.uri.query();
+    let matched = match snapshot.matcher.find(&host, &path, query, &head.method, &head.headers) {
         Found::Route(matched) => matched,
         Found::NotFound => return Err(Error::NoRoute.into()),
         Found::MethodNotAllowed(methods) => {
@@ -130,20 +144,14 @@ async fn run(
     let route = &snapshot.routes[matched.route];
     match &route.action {
         Action::Forward(to) => {
-            let target = rewrite(to, &head, &path, &matched)?;
-            if let Some(target) = target {
+            if let Some(target) = rewrite(to, &head, &path, &matched)? {
                 head.uri = target.into();
             }
-            let request = (head, body);
-            send(exchange, route, to, request, checked, trailers).await.map_err(Into::into)
+            draft(exchange, route, to, (head, body), &checked, trailers).map_err(Into::into)
         }
         Action::Redirect(location, status) => {
-            let origin = Origin {
-                scheme: exchange.connection.scheme(),
-                host: without_port(authority),
-                path: &path,
-                query: head.uri.query(),
-            };
+            let (scheme, host) = (exchange.connection.scheme(), without_port(authority));
+            let origin = Origin { scheme, host, path: &path, query };
             let location = location
                 .render(&origin, &matched.spans)
                 .map_err(|_| Error::BadRequest(Reason::Target))?;
@@ -196,7 +204,7 @@ fn fixed(
     status: StatusCode,
     body: Body,
     fill: impl FnOnce(&mut http::HeaderMap),
-) -> Reply {
+) -> Plan {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -205,51 +213,75 @@ fn fixed(
         headers.insert(&name::X_REQUEST_ID, id.clone());
     }
     route.response_edits.apply(headers);
-    Reply::Response(response)
+    Plan::Answer(response)
 }
 
-/// Forwards, and makes the answer the gateway's own.
-async fn send(
+/// The request as it goes upstream.
+fn draft(
     exchange: &mut Exchange,
     route: &Route,
     to: &Forward,
     (mut head, body): (request::Parts, Body),
-    checked: Checked,
+    checked: &Checked,
     trailers: bool,
-) -> Result<Reply, Error> {
-    let worker = exchange.connection.worker.clone();
-    let index = to.choose(&mut worker.rng.borrow_mut()).ok_or(Error::NoEndpoint)?;
+) -> Result<Plan, Error> {
+    let index = to.choose(&mut exchange.connection.worker.rng.borrow_mut());
+    let index = index.ok_or(Error::NoEndpoint)?;
     exchange.upstream = Some(index);
     route.request_edits.apply(&mut head.headers);
-    let method = head.method.clone();
+    head.extensions.clear();
     let shape = Shape {
         framing: checked.framing,
         websocket: checked.websocket,
         trailers,
         host: to.host.clone(),
     };
-    head.extensions.clear();
     let upload = upload(exchange, body, checked.framing);
+    Ok(Plan::Forward(Box::new(Draft { head, upload, shape })))
+}
+
+/// Forwards, and makes the answer the gateway's own.
+async fn carry_out(exchange: &mut Exchange, draft: Box<Draft>) -> Result<Forwarded, Error> {
     let world = exchange.world.clone();
-    let draft = Draft { head, upload, shape };
-    let forwarded = forward(exchange, &world.upstreams[index], route.timeout, draft).await?;
-    let request_id = exchange.request_id.clone().unwrap_or_else(|| HeaderValue::from_static(""));
-    match forwarded {
+    let (Some(route), Some(upstream)) = (exchange.route, exchange.upstream) else {
+        return Err(Error::Bug);
+    };
+    let route = &world.snapshot.routes[route];
+    let (method, websocket) = (draft.head.method.clone(), draft.shape.websocket);
+    let forwarded = forward(exchange, &world.upstreams[upstream], route.timeout, draft).await?;
+    let own = |head: &mut response::Parts| {
+        let id = exchange.request_id.as_ref().ok_or(Error::Bug)?;
+        headers::relay(head, &method, websocket, id)?;
+        route.response_edits.apply(&mut head.headers);
+        Ok::<_, Error>(())
+    };
+    Ok(match forwarded {
         Forwarded::Response(response) => {
             let (mut head, body) = response.into_parts();
-            headers::relay(&mut head, &method, checked.websocket, &request_id)?;
-            route.response_edits.apply(&mut head.headers);
-            Ok(Reply::Response(Response::from_parts(head, body)))
+            own(&mut head)?;
+            Forwarded::Response(Response::from_parts(head, body))
         }
         Forwarded::Switched(mut head, upstream, early) => {
-            headers::relay(&mut head, &method, checked.websocket, &request_id)?;
-            route.response_edits.apply(&mut head.headers);
-            let pause = Pause::new(worker.timers.clone(), route.timeout.idle);
-            exchange.upload = Some(Rc::default());
-            let tunnel = |exchange| Tunnel { upstream, early, exchange, pause };
-            Ok(Reply::Switched(head, Box::new(tunnel)))
+            own(&mut head)?;
+            Forwarded::Switched(head, upstream, early)
         }
-    }
+    })
+}
+
+/// The connection becomes a tunnel to the upstream.
+fn switch(
+    mut exchange: Box<Exchange>,
+    head: response::Parts,
+    upstream: Transport,
+    early: Bytes,
+) -> (Response<Body>, Option<Tunnel>) {
+    exchange.status = head.status.as_u16();
+    exchange.upload = Some(Rc::default());
+    let idle = exchange.route.map(|route| exchange.world.snapshot.routes[route].timeout.idle);
+    let longest = idle.unwrap_or(exchange.world.snapshot.timeouts.body_idle);
+    let pause = Pause::new(exchange.connection.worker.timers.clone(), longest);
+    let response = Response::from_parts(head, Body::empty());
+    (response, Some(Tunnel { upstream, early, exchange, pause }))
 }
 
 /// The request's body, bounded.

@@ -39,6 +39,15 @@ const REMOVED: &str = "(removed)";
 /// Names of an upstream and one of its endpoints or limits, or of a route and its upstream.
 type Pair = (Box<str>, Box<str>);
 
+/// Connections to an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// All that are open.
+    pub open: u64,
+    /// Those of them that wait for a request.
+    pub idle: u64,
+}
+
 /// All counters of the process. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Registry {
@@ -120,6 +129,16 @@ impl Registry {
         let block = Arc::default();
         all.endpoints.entry(pair(upstream, endpoint)).or_default().join(&block);
         block
+    }
+
+    /// All workers' connections to an endpoint.
+    pub fn endpoint_connections(&self, upstream: &str, endpoint: &str) -> Connections {
+        let all = self.shared.lock();
+        let blocks = all.endpoints.get(&pair(upstream, endpoint));
+        let [open, idle, ..] = blocks.map(Blocks::totals).unwrap_or_default().0;
+        // Workers' parts are read one after the other: a sum may be below zero for a moment.
+        let level = |sum: u64| sum.cast_signed().max(0).cast_unsigned();
+        Connections { open: level(open), idle: level(idle) }
     }
 
     /// Shows an endpoint's load in the scrape for as long as it lives.

@@ -3,7 +3,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::Poll,
 };
@@ -63,24 +63,23 @@ pub(crate) struct Shape {
 impl Draft {
     /// A second copy of a request that may be sent twice: without a body, and idempotent (RFC 9110
     /// section 9.2.2), so that an endpoint which did see the first does no harm with the second.
-    fn duplicate(&self) -> Option<Self> {
+    fn duplicate(&self) -> Option<Box<Self>> {
         let repeatable = self.shape.framing == Framing::None
             && !self.shape.websocket
             && (self.head.method.is_idempotent() || self.head.method.as_str() == "QUERY");
-        repeatable.then(|| Self {
-            head: self.head.clone(),
-            upload: Upload::empty(),
-            shape: self.shape.clone(),
+        repeatable.then(|| {
+            let (head, shape) = (self.head.clone(), self.shape.clone());
+            Box::new(Self { head, upload: Upload::empty(), shape })
         })
     }
 
     /// The request in the form of one connection.
     fn prepare(
-        mut self,
+        mut self: Box<Self>,
         pool: &Pooled,
         version: Version,
     ) -> Result<(Request<Upload>, Shape), Error> {
-        let shape = self.shape;
+        let shape = &self.shape;
         let outbound = Outbound {
             version,
             tls: pool.0.is_tls(),
@@ -91,7 +90,8 @@ impl Draft {
             trailers: shape.trailers,
         };
         prepare_upstream(&mut self.head, &outbound)?;
-        Ok((Request::from_parts(self.head, self.upload), shape))
+        let Self { head, upload, shape } = *self;
+        Ok((Request::from_parts(head, upload), shape))
     }
 }
 
@@ -140,12 +140,13 @@ impl Clocks {
     }
 
     /// Runs `work` inside of the time that is left.
+    ///
+    /// It takes the work where it lies: a future handed over by value is copied whole.
     async fn limit<T>(
         &mut self,
         exchange: &Exchange,
-        work: impl Future<Output = T>,
+        mut work: Pin<&mut impl Future<Output = T>>,
     ) -> Result<T, Error> {
-        let mut work = pin!(work);
         poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(done));
@@ -177,7 +178,7 @@ pub(crate) async fn forward(
     exchange: &mut Exchange,
     upstream: &UpstreamPool,
     timeout: RouteTimeout,
-    mut draft: Draft,
+    mut draft: Box<Draft>,
 ) -> Result<Forwarded, Error> {
     let mut clocks = Clocks::start(exchange, timeout);
     enter(exchange, upstream).await?;
@@ -243,7 +244,7 @@ async fn enter(exchange: &mut Exchange, upstream: &UpstreamPool) -> Result<(), E
 /// An attempt without a response; the draft is there when it may be sent again.
 struct Lost {
     error: Error,
-    draft: Option<Draft>,
+    draft: Option<Box<Draft>>,
 }
 
 impl From<Error> for Lost {
@@ -262,11 +263,15 @@ async fn attempt(
     exchange: &Exchange,
     pool: &Pooled,
     clocks: &mut Clocks,
-    draft: Draft,
+    draft: Box<Draft>,
 ) -> Result<Received, Lost> {
     let ready = match pool.0.take() {
         Some(ready) => Ok(ready),
-        None => clocks.limit(exchange, pool.0.open()).await.and_then(|opened| opened),
+        None => {
+            // Boxed: a handshake is large and rare, the request's own future common.
+            let mut open = Box::pin(pool.0.open());
+            clocks.limit(exchange, open.as_mut()).await.and_then(|opened| opened)
+        }
     };
     match ready {
         Ok(Ready::H1(connection)) => over_h1(exchange, pool, clocks, draft, connection).await,
@@ -275,29 +280,35 @@ async fn attempt(
     }
 }
 
-async fn over_h1(
-    exchange: &Exchange,
-    pool: &Pooled,
-    clocks: &mut Clocks,
-    draft: Draft,
+/// Sends over HTTP/1.1. Not an `async fn`, for the size of its state.
+fn over_h1<'a>(
+    exchange: &'a Exchange,
+    pool: &'a Pooled,
+    clocks: &'a mut Clocks,
+    draft: Box<Draft>,
     connection: H1Connection,
-) -> Result<Received, Lost> {
+) -> impl Future<Output = Result<Received, Lost>> + 'a {
     let spare = if connection.reused { draft.duplicate() } else { None };
-    let (mut request, shape) = draft.prepare(pool, Version::HTTP_11)?;
-    if let Some(hints) = exchange.hints().cloned() {
-        hyper::ext::on_informational(&mut request, move |response| {
-            hints.push(response.status(), response.headers());
-        });
-    }
-    let sent = connection.exchange(request, exchange.upload.as_deref());
-    match clocks.limit(exchange, sent).await? {
-        Ok((answer, rest)) => {
-            if let Some(connection) = rest {
-                pool.0.put_back(connection);
-            }
-            Ok(Received::H1(answer))
+    let sending = draft.prepare(pool, Version::HTTP_11).map(|(mut request, shape)| {
+        if let Some(hints) = exchange.hints().cloned() {
+            hyper::ext::on_informational(&mut request, move |response| {
+                hints.push(response.status(), response.headers());
+            });
         }
-        Err(failed) => Err(lost(failed, shape, spare)),
+        (connection.exchange(request, exchange.upload.clone()), shape)
+    });
+    async move {
+        let (sending, shape) = sending?;
+        let mut sending = pin!(sending);
+        match clocks.limit(exchange, sending.as_mut()).await? {
+            Ok((answer, rest)) => {
+                if let Some(connection) = rest {
+                    pool.0.put_back(connection);
+                }
+                Ok(Received::H1(answer))
+            }
+            Err(failed) => Err(lost(failed, shape, spare)),
+        }
     }
 }
 
@@ -305,19 +316,19 @@ async fn over_h2(
     exchange: &Exchange,
     pool: &Pooled,
     clocks: &mut Clocks,
-    draft: Draft,
+    draft: Box<Draft>,
     connection: &Rc<H2Connection>,
 ) -> Result<Received, Lost> {
     let spare = draft.duplicate();
     let (request, shape) = draft.prepare(pool, Version::HTTP_2)?;
     let heard = connection.bytes_read();
     let hints = exchange.hints();
-    let sent = connection.exchange(request, exchange.upload.as_deref(), |response| {
+    let mut sent = Box::pin(connection.exchange(request, exchange.upload.as_deref(), |response| {
         if let Some(hints) = hints {
             hints.push(response.status(), response.headers());
         }
-    });
-    match clocks.limit(exchange, sent).await {
+    }));
+    match clocks.limit(exchange, sent.as_mut()).await {
         Ok(Ok(response)) => Ok(Received::H2(response)),
         Ok(Err(failed)) => Err(lost(failed, shape, spare)),
         Err(error) => {
@@ -330,11 +341,11 @@ async fn over_h2(
     }
 }
 
-fn lost(failed: Failed, shape: Shape, spare: Option<Draft>) -> Lost {
+fn lost(failed: Failed, shape: Shape, spare: Option<Box<Draft>>) -> Lost {
     let draft = match failed.unsent {
         Some(request) => {
             let (head, upload) = request.into_parts();
-            Some(Draft { head, upload, shape })
+            Some(Box::new(Draft { head, upload, shape }))
         }
         None => spare.filter(|_| {
             matches!(failed.error, Error::UpstreamReset { reused: true } | Error::UpstreamRefused)

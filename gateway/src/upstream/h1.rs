@@ -8,8 +8,8 @@
 
 use std::{
     fmt,
-    future::poll_fn,
-    pin::{Pin, pin},
+    future::{Future, poll_fn},
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
@@ -19,7 +19,10 @@ use http::{Request, Response, StatusCode, response::Parts};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::{
     body::Incoming,
-    client::conn::http1::{self, Connection, SendRequest},
+    client::conn::{
+        TrySendError,
+        http1::{self, Connection, SendRequest},
+    },
 };
 use hyper_util::rt::TokioIo;
 
@@ -94,36 +97,42 @@ impl H1Connection {
     }
 
     /// Sends a request and waits for the response's head.
-    pub(crate) async fn exchange(
+    ///
+    /// Not an `async fn`: that would keep the request twice in its state, which every request of
+    /// the gateway would carry along.
+    pub(crate) fn exchange(
         mut self,
         request: Request<Upload>,
-        progress: Option<&Progress>,
-    ) -> Result<(Answer, Option<Self>), Failed> {
-        let reused = self.reused;
-        let mut response = pin!(self.sender.try_send_request(request));
-        let driver = &mut self.driver;
-        let mut closed = None;
-        let answer = poll_fn(|cx| {
-            if closed.is_none()
-                && let Poll::Ready(end) = driver.poll_without_shutdown(cx)
-            {
-                closed = Some(end.is_err());
-            }
-            response.as_mut().poll(cx)
-        })
-        .await;
-        match answer {
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                self.switch(response, closed.is_some()).await
-            }
-            Ok(response) => Ok(self.respond(response, closed.is_some(), progress)),
-            Err(mut failed) => {
-                let unsent = failed.take_message();
-                let client = progress.and_then(|progress| progress.failed.get());
-                let error = client.unwrap_or_else(|| classify(failed.error(), reused));
-                Err(Failed { error, unsent })
+        progress: Option<Rc<Progress>>,
+    ) -> impl Future<Output = Result<(Answer, Option<Self>), Failed>> {
+        let mut response = Box::pin(self.sender.try_send_request(request));
+        let mut closed = false;
+        async move {
+            let driver = &mut self.driver;
+            let answer = poll_fn(|cx| {
+                closed = closed || driver.poll_without_shutdown(cx).is_ready();
+                response.as_mut().poll(cx)
+            })
+            .await;
+            drop(response);
+            match answer {
+                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    Box::pin(self.switch(response, closed)).await
+                }
+                Ok(response) => Ok(self.respond(response, closed, progress.as_deref())),
+                Err(failed) => Err(self.fail(failed, progress.as_deref())),
             }
         }
+    }
+
+    fn fail(
+        &self,
+        mut failed: TrySendError<Request<Upload>>,
+        progress: Option<&Progress>,
+    ) -> Failed {
+        let client = progress.and_then(|progress| progress.failed.get());
+        let error = client.unwrap_or_else(|| classify(failed.error(), self.reused));
+        Failed { error, unsent: failed.take_message() }
     }
 
     fn respond(

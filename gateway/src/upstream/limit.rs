@@ -73,6 +73,11 @@ impl Gate {
         permits(self.state.load(Ordering::Relaxed))
     }
 
+    /// Permits there are.
+    pub fn max(&self) -> u32 {
+        self.max.load(Ordering::Relaxed)
+    }
+
     /// Length of the line.
     pub fn waiting(&self) -> u32 {
         waiters(self.state.load(Ordering::Relaxed))

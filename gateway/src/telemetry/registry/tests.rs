@@ -109,6 +109,11 @@ fn what_is_gone_leaves_the_scrape() {
     endpoint.idle.add(4);
     let _request = EndpointLoad::begin(Arc::clone(&load), Tick::ZERO);
     let _permit = gate.try_acquire();
+    assert_eq!(
+        registry.endpoint_connections("users", "127.0.0.1:1"),
+        Connections { open: 0, idle: 4 }
+    );
+    assert_eq!(registry.endpoint_connections("users", "x"), Connections { open: 0, idle: 0 });
     let text = registry.render(Tick::ZERO);
     for line in [
         r#"weir_connections_accepted_total{listener=":8080"} 3"#,

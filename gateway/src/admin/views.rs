@@ -1,0 +1,167 @@
+//! The state as JSON.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use weir_config::model::{self, Action, Balance, Piece, Protocols, UpstreamProtocol};
+
+use crate::{
+    app::{self, Report},
+    clock::Tick,
+    snapshot::{Snapshot, live::Live},
+    telemetry::registry::Registry,
+    upstream::{
+        endpoint::{Endpoint, Upstream},
+        limit::Gate,
+    },
+};
+
+/// `/status`. Times are Unix times in seconds.
+pub(super) fn status(live: &Live, report: &Report, unix_time: Duration) -> Value {
+    let snapshot = live.snapshot();
+    let open = live.connections.load(std::sync::atomic::Ordering::Relaxed);
+    let refused =
+        report.refused.as_ref().map(|(text, at)| json!({ "text": text, "at": at.as_secs_f64() }));
+    json!({
+        "version": app::VERSION,
+        "pid": std::process::id(),
+        "started_at": report.started.as_secs_f64(),
+        "uptime_seconds": unix_time.saturating_sub(report.started).as_secs_f64(),
+        "draining": live.is_draining(),
+        "workers": report.workers,
+        "connections_open": open,
+        "listeners": listeners(&snapshot, report),
+        "config": {
+            "file": report.file,
+            "loaded_at": report.loaded_at.as_secs_f64(),
+            "loads": report.loads,
+            "refused": refused,
+        },
+    })
+}
+
+fn listeners(snapshot: &Snapshot, report: &Report) -> Value {
+    let listener = |listener: &model::Listener| {
+        let bound = report.bound.iter().find(|(bind, _)| *bind == listener.bind);
+        json!({
+            "bind": listener.bind.to_string(),
+            "address": bound.map(|(_, address)| address.to_string()),
+            "tls": listener.tls.is_some(),
+            "protocols": protocols(listener.protocols),
+        })
+    };
+    snapshot.config.listeners.iter().map(listener).collect()
+}
+
+fn protocols(protocols: Protocols) -> Vec<&'static str> {
+    let offered = [(protocols.h1, "h1"), (protocols.h2, "h2")];
+    offered.into_iter().filter_map(|(on, name)| on.then_some(name)).collect()
+}
+
+/// `/upstreams`.
+pub(super) fn upstreams(snapshot: &Snapshot, registry: &Registry, now: Tick) -> Value {
+    let upstream = |upstream: &std::sync::Arc<Upstream>| {
+        let config = &upstream.config;
+        let endpoints = upstream.endpoints.iter().zip(&config.endpoints);
+        let endpoints =
+            endpoints.map(|(state, config)| endpoint(&upstream.name, state, config, registry, now));
+        json!({
+            "name": &*upstream.name,
+            "balance": balance(config.balance),
+            "protocol": protocol(config.protocol),
+            "tls": config.tls.is_some(),
+            "limits": {
+                "requests": gate(&upstream.gates.requests),
+                "connections": gate(&upstream.gates.connections),
+                "queue": config.limits.queue,
+            },
+            "endpoints": endpoints.collect::<Vec<_>>(),
+        })
+    };
+    json!({ "upstreams": snapshot.upstreams.iter().map(upstream).collect::<Vec<_>>() })
+}
+
+fn endpoint(
+    upstream: &str,
+    state: &Endpoint,
+    config: &model::Endpoint,
+    registry: &Registry,
+    now: Tick,
+) -> Value {
+    let load = &state.load;
+    let latency = |q: f64| load.latency().quantile(q).map(|time| time.as_secs_f64());
+    let connections = registry.endpoint_connections(upstream, &state.name);
+    json!({
+        "address": &*state.name,
+        "weight": config.weight,
+        "zone": config.zone,
+        "in_flight": load.in_flight(),
+        "requests": load.requests(),
+        "failures": load.failures(),
+        "ewma_seconds": load.ewma_nanos(now) / 1e9,
+        "latency_seconds": {
+            "p50": latency(0.5),
+            "p90": latency(0.9),
+            "p99": latency(0.99),
+            "max": latency(1.0),
+        },
+        "connections": { "open": connections.open, "idle": connections.idle },
+    })
+}
+
+fn gate(gate: &Gate) -> Value {
+    json!({ "in_use": gate.in_use(), "max": gate.max(), "waiting": gate.waiting() })
+}
+
+/// `/routes`.
+pub(super) fn routes(snapshot: &Snapshot) -> Value {
+    let config = &snapshot.config;
+    let route = |(index, route): (usize, &model::Route)| {
+        let mut out = Map::new();
+        out.insert("name".to_owned(), json!(route.name));
+        out.insert("match".to_owned(), json!(snapshot.matcher.describe(index)));
+        let (key, value) = action(&route.action, &config.upstreams);
+        out.insert(key.to_owned(), value);
+        Value::Object(out)
+    };
+    json!({ "routes": config.routes.iter().enumerate().map(route).collect::<Vec<_>>() })
+}
+
+fn action(action: &Action, upstreams: &[model::Upstream]) -> (&'static str, Value) {
+    match action {
+        Action::Forward(forward) => {
+            let share = |&(index, weight): &(usize, u32)| {
+                let name = upstreams.get(index).map(|upstream| upstream.name.as_str());
+                json!({ "upstream": name, "weight": weight })
+            };
+            ("forward", forward.split.iter().map(share).collect())
+        }
+        Action::Redirect(redirect) => {
+            let piece = |piece: &Piece| match piece {
+                Piece::Literal(text) => text.clone(),
+                Piece::Param(name) => format!("{{{name}}}"),
+            };
+            let to: String = redirect.to.iter().map(piece).collect();
+            ("redirect", json!({ "to": to, "status": redirect.status.as_u16() }))
+        }
+        Action::Respond(respond) => ("respond", json!({ "status": respond.status.as_u16() })),
+    }
+}
+
+const fn balance(balance: Balance) -> &'static str {
+    match balance {
+        Balance::P2c => "p2c",
+        Balance::PeakEwma => "peak_ewma",
+        Balance::LeastRequest => "least_request",
+        Balance::RoundRobin => "round_robin",
+        Balance::Random => "random",
+    }
+}
+
+const fn protocol(protocol: UpstreamProtocol) -> &'static str {
+    match protocol {
+        UpstreamProtocol::H1 => "h1",
+        UpstreamProtocol::H2 => "h2",
+        UpstreamProtocol::Auto => "auto",
+    }
+}
