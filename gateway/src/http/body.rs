@@ -5,7 +5,8 @@
 //! is read to its end or dropped. Dropped before its end means aborted.
 
 use std::{
-    fmt,
+    error::Error as _,
+    fmt, io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -16,7 +17,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::{
-    error::Error,
+    error::{Error, Reason},
     upstream::{h1::H1Response, h2::H2Response},
 };
 
@@ -136,7 +137,7 @@ impl Body {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Source::Hyper(incoming) => http_body::Body::poll_frame(Pin::new(incoming), cx)
-                .map(|frame| frame.map(|frame| frame.map_err(|_| Error::ClientGone))),
+                .map(|frame| frame.map(|frame| frame.map_err(|error| upload_error(&error)))),
             Source::Stream(stream) => stream.poll_frame(cx),
             Source::H1(response) => response.poll_frame(cx),
             Source::H2(response) => response.poll_frame(cx),
@@ -197,6 +198,17 @@ impl Drop for Body {
             let done = http_body::Body::is_end_stream(self);
             self.finish(if done { Ending::Completed } else { Ending::Aborted });
         }
+    }
+}
+
+/// Why a client's HTTP/1.1 body broke: its framing is wrong, or the client went away within it.
+fn upload_error(error: &hyper::Error) -> Error {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    match io.map(io::Error::kind) {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+            Error::BadRequest(Reason::Body)
+        }
+        _ => Error::ClientGone,
     }
 }
 

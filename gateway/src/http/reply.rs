@@ -25,6 +25,35 @@ pub(crate) fn of_error(error: Error) -> Response<Body> {
     response
 }
 
+/// The same for a gRPC call, whose clients read `grpc-status` and no body: trailers only, with the
+/// code that gRPC's own mapping gives the HTTP status.
+pub(crate) fn of_grpc_error(error: Error) -> Response<Body> {
+    let code = match error.disposition().status.as_u16() {
+        400 => "13",
+        401 => "16",
+        403 => "7",
+        404 | 405 => "12",
+        429 | 502..=504 => "14",
+        _ => "2",
+    };
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    describe(headers, error);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from_static(code));
+    if let Ok(message) = HeaderValue::from_str(&error.to_string()) {
+        headers.insert("grpc-message", message);
+    }
+    response
+}
+
+/// Whether these are the fields of a gRPC call.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.and_then(|kind| kind.strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
 fn describe(headers: &mut HeaderMap, error: Error) {
     let disposition = error.disposition();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use tokio::{
     io::{AsyncRead as _, ReadBuf},
     sync::watch,
@@ -38,6 +39,9 @@ use crate::{
 
 /// How long to wait when the process is out of descriptors: accepting again at once would spin.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long a client that has just connected may take for its first byte once a drain has begun: a
+/// request on its way is answered.
+const LAST_CALL: Duration = Duration::from_millis(500);
 /// What an HTTP/2 client says first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -51,7 +55,7 @@ pub(crate) async fn run(
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stopped.changed() => return,
+            _ = stopped.changed() => break,
         };
         match accepted {
             Ok((stream, peer)) => admit(&worker, &bind, stream, peer.map(|peer| peer.ip())),
@@ -60,6 +64,10 @@ pub(crate) async fn run(
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+    // Connections that the kernel has taken already would be reset with the socket.
+    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+        admit(&worker, &bind, stream, peer.map(|peer| peer.ip()));
     }
 }
 
@@ -192,11 +200,16 @@ async fn read_preface(
     let deadline = connection.worker.timers.deadline();
     deadline.set(clock::now() + timeouts.keep_alive);
     let mut begun = BytesMut::new();
+    let mut last_call = false;
     while begun.len() < PREFACE.len() && PREFACE.starts_with(&begun) {
         let mut scratch = [0; PREFACE.len()];
         let n = poll_fn(|cx| {
             connection.register(cx);
-            if connection.is_draining() || deadline.poll_expired(cx).is_ready() {
+            if connection.is_draining() && !last_call {
+                last_call = true;
+                deadline.set(clock::now() + LAST_CALL);
+            }
+            if deadline.poll_expired(cx).is_ready() {
                 return Poll::Ready(Ok(0));
             }
             let mut buffer = ReadBuf::new(&mut scratch);

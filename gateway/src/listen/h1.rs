@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use hyper::{
     body::Incoming,
     server::conn::http1,
@@ -28,7 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{closing, connection::Connection, transport::Transport};
 use crate::{
-    clock,
+    clock::{self, Tick},
     error::{Error, Reason},
     http::{body::Body, exchange::Exchange, tunnel::Tunnel},
     route::stack,
@@ -87,23 +87,28 @@ enum Exit {
 struct Activity {
     /// Bytes of a next request have come.
     head_begun: Cell<bool>,
+    /// A request has come.
+    served: Cell<bool>,
     /// The socket takes no more bytes for now.
     blocked: Cell<bool>,
+    /// Bytes it took so far.
+    written: Cell<u64>,
     /// The status with which hyper itself refused a request.
     refused: Cell<Option<u16>>,
     /// What the connection becomes once hyper lets go of it.
     tunnel: Cell<Option<Tunnel>>,
 }
 
-/// What the deadline stands for at the moment.
+/// What the deadline stands for at the moment. It is set when this changes and only then: to set it
+/// anew would forget an expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wait {
-    /// For a request; long enough quiet means parking.
-    Quiet,
+    /// For a request, since then; long enough quiet means parking.
+    Quiet(Tick),
     /// For the rest of a head.
     Head,
-    /// For the client to read.
-    Reader,
+    /// For the client to read, after it took so many bytes.
+    Reader(u64),
     /// For ourselves and the upstream, who keep clocks of their own.
     Nothing,
 }
@@ -128,7 +133,8 @@ async fn active(
     let mut wait = Wait::Nothing;
     let end = poll_fn(|cx| {
         connection.register(cx);
-        if connection.is_draining() && !asked_to_end {
+        // Asked before its first request, hyper would close on a request that is on its way.
+        if connection.is_draining() && !asked_to_end && activity.served.get() {
             asked_to_end = true;
             Pin::new(&mut *machine).graceful_shutdown();
         }
@@ -145,7 +151,7 @@ async fn active(
     let parts = machine.into_parts();
     let socket = parts.io.into_inner().transport;
     match end {
-        None if wait == Wait::Quiet => Exit::Parked(socket, parts.read_buf),
+        None if matches!(wait, Wait::Quiet(_)) => Exit::Parked(socket, parts.read_buf),
         None if wait == Wait::Head => Exit::Refused(socket, Error::RequestTimeout),
         None => Exit::Dead,
         Some(_) if activity.refused.get().is_some() => {
@@ -169,23 +175,25 @@ fn wait_for(
     deadline: &mut Deadline,
 ) {
     let next = if activity.blocked.get() {
-        Wait::Reader
+        Wait::Reader(activity.written.get())
     } else if connection.busy.get() > 0 || connection.unflushed.get() {
         Wait::Nothing
     } else if activity.head_begun.get() {
         Wait::Head
     } else {
-        Wait::Quiet
+        Wait::Quiet(connection.idle_since.get())
     };
+    if *wait == next {
+        return;
+    }
+    *wait = next;
     let timeouts = &connection.worker.world().snapshot.timeouts;
     match next {
         Wait::Nothing => deadline.clear(),
-        Wait::Quiet => deadline.set(connection.idle_since.get() + PARK_AFTER),
-        Wait::Head if *wait != Wait::Head => deadline.set(clock::now() + timeouts.header_read),
-        Wait::Reader if *wait != Wait::Reader => deadline.set(clock::now() + timeouts.body_idle),
-        Wait::Head | Wait::Reader => {}
+        Wait::Quiet(since) => deadline.set(since + PARK_AFTER),
+        Wait::Head => deadline.set(clock::now() + timeouts.header_read),
+        Wait::Reader(_) => deadline.set(clock::now() + timeouts.body_idle),
     }
-    *wait = next;
 }
 
 /// Waits for the next byte on a parked connection; false when it should close instead.
@@ -214,10 +222,15 @@ fn service(
     let (connection, activity) = (connection.clone(), activity.clone());
     service_fn(move |request: Request<Incoming>| {
         activity.head_begun.set(false);
+        activity.served.set(true);
         let exchange = Exchange::begin(&connection);
-        let activity = activity.clone();
+        let (activity, connection) = (activity.clone(), connection.clone());
         async move {
-            let (response, tunnel) = stack::serve(exchange, request.map(Body::hyper)).await;
+            let (mut response, tunnel) = stack::serve(exchange, request.map(Body::hyper)).await;
+            if connection.is_draining() && tunnel.is_none() {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
             activity.tunnel.set(tunnel);
             Ok(response)
         }
@@ -254,8 +267,11 @@ impl Watched {
         true
     }
 
-    fn note<T>(&self, written: Poll<T>) -> Poll<T> {
+    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.activity.blocked.set(written.is_pending());
+        if let Poll::Ready(Ok(n)) = written {
+            self.activity.written.set(self.activity.written.get() + n as u64);
+        }
         written
     }
 }

@@ -26,7 +26,7 @@ use super::{
     transport::Transport,
 };
 use crate::{
-    clock,
+    clock::{self, Tick},
     http::{body::Body, exchange::Exchange, pipe::Pipe},
     pause::Pause,
     route::stack,
@@ -80,18 +80,21 @@ pub(crate) async fn serve(transport: Transport, connection: Rc<Connection>) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Open,
-    /// GOAWAY is sent; streams under way go on.
-    Leaving,
+    /// GOAWAY is sent, then; streams under way go on.
+    Leaving(Tick),
 }
 
-/// What the connection's deadline stands for.
+/// What the connection's deadline stands for. It is set when this changes and only then: to set it
+/// anew would forget an expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wait {
     Nothing,
-    /// For a request.
-    Quiet,
-    /// For the socket to take bytes.
-    Socket,
+    /// For a request, since then.
+    Quiet(Tick),
+    /// For the client to close after GOAWAY, since then.
+    Goodbye(Tick),
+    /// For the socket to take bytes, after it took so many.
+    Socket(u64),
 }
 
 struct Session {
@@ -144,7 +147,7 @@ impl Session {
 
     fn leave(&mut self) {
         if self.stage == Stage::Open {
-            self.stage = Stage::Leaving;
+            self.stage = Stage::Leaving(clock::now());
             self.machine.graceful_shutdown();
         }
     }
@@ -152,31 +155,25 @@ impl Session {
     /// Ends a connection that is quiet for too long, or whose client does not read.
     fn poll_clock(&mut self, cx: &mut Context<'_>, quiet: bool) -> Poll<()> {
         let timeouts = &self.connection.worker.world().snapshot.timeouts;
-        let wait = if self.io.is_blocked() {
-            Wait::Socket
-        } else if quiet {
-            Wait::Quiet
-        } else {
-            Wait::Nothing
+        let wait = match self.stage {
+            _ if self.io.is_blocked() => Wait::Socket(self.io.written.get()),
+            _ if !quiet => Wait::Nothing,
+            Stage::Open => Wait::Quiet(self.connection.idle_since.get()),
+            Stage::Leaving(since) => Wait::Goodbye(since.max(self.connection.idle_since.get())),
         };
-        if wait != self.wait || wait == Wait::Quiet {
+        if wait != self.wait {
             match wait {
                 Wait::Nothing => self.deadline.clear(),
-                Wait::Socket => self.deadline.set(clock::now() + timeouts.body_idle),
-                Wait::Quiet => {
-                    let grace = match self.stage {
-                        Stage::Open => timeouts.keep_alive,
-                        Stage::Leaving => timeouts.keep_alive.min(GOODBYE),
-                    };
-                    self.deadline.set(self.connection.idle_since.get() + grace);
-                }
+                Wait::Socket(_) => self.deadline.set(clock::now() + timeouts.body_idle),
+                Wait::Quiet(since) => self.deadline.set(since + timeouts.keep_alive),
+                Wait::Goodbye(since) => self.deadline.set(since + timeouts.keep_alive.min(GOODBYE)),
             }
             self.wait = wait;
         }
         if self.deadline.poll_expired(cx).is_pending() {
             return Poll::Pending;
         }
-        if wait == Wait::Quiet && self.stage == Stage::Open {
+        if matches!(wait, Wait::Quiet(_)) {
             self.leave();
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -45,6 +45,7 @@ pub(crate) fn serve(
     request: Request<Body>,
 ) -> impl Future<Output = (Response<Body>, Option<Tunnel>)> {
     let version = request.version();
+    let grpc = version == Version::HTTP_2 && reply::is_grpc(request.headers());
     let planned = plan(&mut exchange, request);
     async move {
         let response = match planned {
@@ -54,9 +55,9 @@ pub(crate) fn serve(
                 Ok(Forwarded::Switched(head, upstream, early)) => {
                     return switch(exchange, head, upstream, early);
                 }
-                Err(error) => rescue(&mut exchange, error.into(), version),
+                Err(error) => rescue(&mut exchange, error.into(), version, grpc),
             },
-            Err(refusal) => rescue(&mut exchange, refusal, version),
+            Err(refusal) => rescue(&mut exchange, refusal, version, grpc),
         };
         (account(exchange, response, version), None)
     }
@@ -95,9 +96,17 @@ impl From<Error> for Refusal {
 }
 
 /// Makes a response of an error.
-fn rescue(exchange: &mut Exchange, refusal: Refusal, version: Version) -> Response<Body> {
+fn rescue(
+    exchange: &mut Exchange,
+    refusal: Refusal,
+    version: Version,
+    grpc: bool,
+) -> Response<Body> {
     exchange.error = Some(refusal.error);
-    let mut response = reply::of_error(refusal.error);
+    let mut response = match grpc {
+        true => reply::of_grpc_error(refusal.error),
+        false => reply::of_error(refusal.error),
+    };
     let headers = response.headers_mut();
     if version == Version::HTTP_2 {
         headers.remove(header::CONNECTION);

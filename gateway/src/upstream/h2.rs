@@ -17,6 +17,7 @@ use bytes::Bytes;
 use h2::{RecvStream, client};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
+use tokio::sync::oneshot;
 
 use super::{h1::Failed, pool::OpenConnection};
 use crate::{
@@ -55,7 +56,9 @@ pub(crate) struct H2Connection {
 }
 
 impl H2Connection {
-    /// Begins HTTP/2 on a fresh stream and starts the task that drives it.
+    /// Begins HTTP/2 on a fresh stream and starts the task that drives it. Waits for the peer's
+    /// SETTINGS: before them nobody knows how many streams it allows, and what goes beyond is
+    /// refused.
     pub(crate) async fn handshake(
         transport: Transport,
         open: OpenConnection,
@@ -78,13 +81,15 @@ impl H2Connection {
             retired: Cell::new(false),
         });
         let handle = Rc::downgrade(&this);
+        let (settle, settled) = oneshot::channel();
         task::spawn(async move {
             let _open = open;
-            drive(connection, &io).await;
+            drive(connection, &io, settle).await;
             if let Some(this) = handle.upgrade() {
                 this.retire();
             }
         });
+        settled.await.map_err(|_| Error::ConnectFailed)?;
         Ok(this)
     }
 
@@ -172,9 +177,22 @@ impl H2Connection {
 }
 
 /// Runs a connection to its end: first what came in, then one write of all that is to go out.
-async fn drive(mut connection: client::Connection<Gather, Bytes>, io: &Shared) {
+/// `settle` is told of the peer's first frame, which is its SETTINGS (RFC 9113 section 3.4).
+async fn drive(
+    mut connection: client::Connection<Gather, Bytes>,
+    io: &Shared,
+    settle: oneshot::Sender<()>,
+) {
+    let mut settle = Some(settle);
     poll_fn(|cx| {
         let ended = Pin::new(&mut connection).poll(cx).is_ready();
+        if io.read.get() > 0
+            && !ended
+            && let Some(settle) = settle.take()
+        {
+            // Whoever opened the connection may be gone.
+            let _ = settle.send(());
+        }
         match io.poll_write_out(cx) {
             Poll::Ready(Err(_)) => Poll::Ready(()),
             _ if ended => Poll::Ready(()),

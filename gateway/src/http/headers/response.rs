@@ -1,6 +1,6 @@
 //! A response on its way to the client.
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header, response::Parts};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, response::Parts};
 
 use super::{Doomed, is_hop_by_hop, name, nominate, remove_all, via};
 use crate::error::Error;
@@ -44,6 +44,8 @@ pub fn relay(
     }
     headers.append(header::VIA, via(parts.version));
     headers.insert(&name::X_REQUEST_ID, request_id.clone());
+    // The version is each hop's own: a client of 1.1 gets chunks whatever the endpoint speaks.
+    parts.version = Version::HTTP_11;
     Ok(())
 }
 

@@ -1,0 +1,315 @@
+//! The gateway's process: written configuration, start, stop, logs and memory.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::{PATIENCE, answer::Answer, client::Client, eventually};
+
+/// A port nobody listens on, below the range the kernel takes for outgoing connections.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let base = u16::try_from(std::process::id() * 64 % 21_000).unwrap();
+    for _ in 0..2000 {
+        let port = 10_500 + (base + NEXT.fetch_add(1, Ordering::Relaxed)) % 21_500;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port");
+}
+
+/// What a gateway is started with: pieces of YAML around one route to one upstream, or a whole file.
+#[derive(Default)]
+pub(crate) struct Setup {
+    endpoints: Vec<String>,
+    listener: String,
+    limits: String,
+    timeouts: String,
+    upstream: String,
+    route: String,
+    whole: Option<String>,
+    dir: Option<TempDir>,
+}
+
+impl Setup {
+    /// One catch-all route to an upstream of these endpoints.
+    pub(crate) fn to(endpoints: &[SocketAddr]) -> Self {
+        let endpoints = endpoints.iter().map(|e| format!("\"{e}\"")).collect();
+        Self { endpoints, ..Self::default() }
+    }
+
+    /// This file; `$LISTEN`, `$ADMIN` and `$DIR` are filled in.
+    pub(crate) fn yaml(text: &str) -> Self {
+        Self { whole: Some(text.to_owned()), ..Self::default() }
+    }
+
+    /// Keys of the listener, in flow style without braces.
+    pub(crate) fn listener(mut self, keys: &str) -> Self {
+        self.listener = keys.to_owned();
+        self
+    }
+
+    /// Keys of `limits`.
+    pub(crate) fn limits(mut self, keys: &str) -> Self {
+        self.limits = keys.to_owned();
+        self
+    }
+
+    /// Keys of `timeouts`.
+    pub(crate) fn timeouts(mut self, keys: &str) -> Self {
+        self.timeouts = keys.to_owned();
+        self
+    }
+
+    /// Keys of the upstream.
+    pub(crate) fn upstream(mut self, keys: &str) -> Self {
+        self.upstream = keys.to_owned();
+        self
+    }
+
+    /// Keys of the route.
+    pub(crate) fn route(mut self, keys: &str) -> Self {
+        self.route = keys.to_owned();
+        self
+    }
+
+    /// Writes the files beside `weir.yaml` here.
+    pub(crate) fn within(mut self, dir: TempDir) -> Self {
+        self.dir = Some(dir);
+        self
+    }
+
+    fn text(&self) -> String {
+        if let Some(whole) = &self.whole {
+            return whole.clone();
+        }
+        let flow = |keys: &str| if keys.is_empty() { String::new() } else { format!(", {keys}") };
+        let mut text = format!(
+            "workers: 2\nadmin: {{ bind: \"$ADMIN\" }}\nlisteners:\n  - {{ bind: \"$LISTEN\"{} }}\n",
+            flow(&self.listener)
+        );
+        text += &format!("timeouts: {{ drain: 2s{} }}\n", flow(&self.timeouts));
+        if !self.limits.is_empty() {
+            text += &format!("limits: {{ {} }}\n", self.limits);
+        }
+        text += &format!(
+            "upstreams:\n  origin: {{ endpoints: [{}]{} }}\n",
+            self.endpoints.join(", "),
+            flow(&self.upstream)
+        );
+        text += &format!(
+            "routes:\n  - {{ match: {{ path: \"/**\" }}, to: origin{} }}\n",
+            flow(&self.route)
+        );
+        text
+    }
+
+    /// Starts the gateway and waits until it takes connections.
+    pub(crate) fn start(self) -> Gateway {
+        let text = self.text();
+        let dir = self.dir.unwrap_or_else(|| TempDir::new().unwrap());
+        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let text = text
+            .replace("$LISTEN", &listen.to_string())
+            .replace("$ADMIN", &admin.to_string())
+            .replace("$DIR", &dir.path().display().to_string());
+        let file = dir.path().join("weir.yaml");
+        fs::write(&file, &text).unwrap();
+        let mut child = weir(&["run", "-c", file.to_str().unwrap()]).spawn().unwrap();
+        let stderr = Collector::of(child.stderr.take().unwrap());
+        let stdout = Collector::of(child.stdout.take().unwrap());
+        let mut gateway =
+            Gateway { child, listen, admin, file, text, dir, stderr, stdout, ended: None };
+        gateway.await_ready();
+        gateway
+    }
+}
+
+/// The binary under test with both outputs piped.
+pub(crate) fn weir(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A running gateway; dropping it stops it and asserts a clean end.
+pub(crate) struct Gateway {
+    child: Child,
+    /// The first listener.
+    pub(crate) listen: SocketAddr,
+    /// The admin listener.
+    pub(crate) admin: SocketAddr,
+    /// Its configuration.
+    pub(crate) file: PathBuf,
+    text: String,
+    dir: TempDir,
+    stderr: Collector,
+    stdout: Collector,
+    ended: Option<ExitStatus>,
+}
+
+impl Gateway {
+    fn await_ready(&mut self) {
+        let end = Instant::now() + PATIENCE;
+        let wanted = self.text.contains(&self.listen.to_string());
+        while wanted && TcpStream::connect(self.listen).is_err() {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                self.ended = Some(status);
+                panic!("gateway ended at once, {status}\n{}\n{}", self.text, self.stderr.text());
+            }
+            assert!(Instant::now() < end, "gateway not ready\n{}", self.stderr.text());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The directory of its files.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A client on a new connection to the first listener.
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.listen)
+    }
+
+    /// One request to the admin listener.
+    pub(crate) fn admin(&self, method: &str, path: &str) -> Answer {
+        let mut client = None;
+        let there = eventually(|| {
+            client = Client::try_connect(self.admin).ok();
+            client.is_some()
+        });
+        assert!(there, "no admin listener: {}", self.log());
+        let mut client = client.unwrap();
+        let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{length}Connection: close\r\n\r\n",
+            self.admin
+        );
+        client.send(head.as_bytes());
+        client.answer(method).expect("admin answers")
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the process to end.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let end = Instant::now() + limit;
+        while self.ended.is_none() && Instant::now() < end {
+            self.ended = self.child.try_wait().unwrap();
+            thread::sleep(Duration::from_millis(2));
+        }
+        self.ended
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib * 1024
+    }
+
+    /// Everything it wrote to stderr so far.
+    pub(crate) fn log(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Waits for the access-log line that mentions `mark`, parsed.
+    pub(crate) fn access_line(&self, mark: &str) -> serde_json::Value {
+        let mut found = None;
+        let there = eventually(|| {
+            found = self.stdout.text().lines().find(|l| l.contains(mark)).map(str::to_owned);
+            found.is_some()
+        });
+        assert!(there, "no access line with {mark}: {}", self.stdout.text());
+        serde_json::from_str(&found.unwrap()).expect("an access line is JSON")
+    }
+
+    /// Access-log lines so far that hold `mark`.
+    pub(crate) fn access_lines(&self, mark: &str) -> Vec<String> {
+        self.stdout.text().lines().filter(|l| l.contains(mark)).map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            let log = self.stderr.text();
+            let tail: Vec<&str> = log.lines().rev().take(30).collect();
+            eprintln!("gateway's last words, newest first:\n{}", tail.join("\n"));
+            return;
+        }
+        if self.ended.is_none() {
+            self.signal(Signal::TERM);
+            self.wait(PATIENCE);
+        }
+        if self.ended.is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        self.stderr.join();
+        let log = self.stderr.text();
+        assert!(!log.contains("panicked at"), "the gateway panicked:\n{log}");
+        let status = self.ended.expect("the gateway ends after SIGTERM");
+        assert_eq!(status.code(), Some(0), "unclean end: {status}\n{log}");
+    }
+}
+
+/// Reads one output of the process in the background.
+struct Collector {
+    text: Arc<Mutex<String>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Collector {
+    fn of(output: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let shared = Arc::clone(&text);
+        let thread = thread::spawn(move || {
+            let mut lines = BufReader::new(output);
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                shared.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        });
+        Self { text, thread: Some(thread) }
+    }
+
+    fn text(&self) -> String {
+        self.text.lock().unwrap().clone()
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

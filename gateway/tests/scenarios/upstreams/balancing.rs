@@ -1,0 +1,94 @@
+//! Requests spread over endpoints by weight, and around those that are down.
+
+use std::net::SocketAddr;
+
+use super::nobody;
+use crate::support::{gateway::Setup, origin::Origin};
+
+/// Requests each of two origins got of `count`, the second of weight `weight`.
+fn spread(balance: &str, weight: u32, count: usize) -> (usize, usize) {
+    let (a, b) = (Origin::echo(), Origin::echo());
+    let yaml = format!(
+        "workers: 1\nadmin: {{ bind: \"$ADMIN\" }}\nlisteners: [\"$LISTEN\"]\nupstreams:\n  \
+         a:\n    balance: {balance}\n    endpoints: [\"{}\", {{ address: \"{}\", weight: {weight} }}]\n\
+         routes:\n  - {{ match: {{ path: \"/**\" }}, to: a }}\n",
+        a.address, b.address
+    );
+    let gateway = Setup::yaml(&yaml).start();
+    let mut client = gateway.client();
+    for _ in 0..count {
+        assert_eq!(client.get("/x").unwrap().status, 200);
+    }
+    (a.seen().len(), b.seen().len())
+}
+
+#[test]
+fn round_robin_follows_the_weights_exactly() {
+    assert_eq!(spread("round_robin", 1, 30), (15, 15));
+    assert_eq!(spread("round_robin", 2, 30), (10, 20));
+}
+
+#[test]
+fn random_choices_follow_the_weights_roughly() {
+    for balance in ["random", "p2c", "least_request", "peak_ewma"] {
+        let (a, b) = spread(balance, 1, 300);
+        assert!(a > 30 && b > 30, "{balance}: {a} and {b}");
+    }
+    let (a, b) = spread("random", 4, 500);
+    assert!(b > 2 * a, "random by weight 4: {a} and {b}");
+}
+
+#[test]
+fn a_split_follows_its_weights() {
+    let (a, b) = (Origin::echo(), Origin::echo());
+    let yaml = format!(
+        "admin: {{ bind: \"$ADMIN\" }}\nlisteners: [\"$LISTEN\"]\nupstreams:\n  \
+         a: {{ endpoints: [\"{}\"] }}\n  b: {{ endpoints: [\"{}\"] }}\nroutes:\n  \
+         - {{ match: {{ path: \"/**\" }}, split: {{ a: 90, b: 10 }} }}\n",
+        a.address, b.address
+    );
+    let gateway = Setup::yaml(&yaml).start();
+    let mut client = gateway.client();
+    for _ in 0..500 {
+        assert_eq!(client.get("/x").unwrap().status, 200);
+    }
+    let (a, b) = (a.seen().len(), b.seen().len());
+    assert!((10..=120).contains(&b), "{a} and {b}");
+}
+
+#[test]
+fn an_endpoint_that_refuses_connections_costs_no_request() {
+    let good = Origin::echo();
+    let endpoints: [SocketAddr; 2] = [nobody(), good.address];
+    let gateway = Setup::to(&endpoints).start();
+    let failed: Vec<u16> = (0..40)
+        .map(|n| gateway.client().get(&format!("/{n}")).unwrap().status)
+        .filter(|&s| s != 200)
+        .collect();
+    assert!(failed.is_empty(), "{} of 40 failed", failed.len());
+}
+
+#[test]
+fn names_and_unix_sockets_are_endpoints_too() {
+    let origin = Origin::echo();
+    let port = origin.address.port();
+    let yaml = format!(
+        "admin: {{ bind: \"$ADMIN\" }}\nlisteners: [\"$LISTEN\"]\nupstreams:\n  \
+         name: {{ endpoints: [\"localhost:{port}\"] }}\n  \
+         socket: {{ endpoints: [\"unix:$DIR/o.sock\"] }}\nroutes:\n  \
+         - {{ match: {{ path: \"/name\" }}, to: name }}\n  \
+         - {{ match: {{ path: \"/socket\" }}, to: socket }}\n"
+    );
+    let gateway = Setup::yaml(&yaml).start();
+    let listener = std::os::unix::net::UnixListener::bind(gateway.dir().join("o.sock")).unwrap();
+    let server = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut stream, _) = listener.accept().unwrap();
+        let read = stream.read(&mut [0; 4096]).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nunix").unwrap();
+        read
+    });
+    assert_eq!(gateway.client().get("/name").unwrap().text(), "GET /name 0");
+    assert_eq!(gateway.client().get("/socket").unwrap().text(), "unix");
+    assert!(server.join().unwrap() > 0);
+}

@@ -1,0 +1,104 @@
+//! Bounds of an upstream: a short queue, then 503 with its reason.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::assert_failure;
+use crate::support::{client::get, eventually, gateway::Setup, origin::Origin};
+
+fn slow() -> Origin {
+    Origin::start(|x| {
+        if x.target().starts_with("/slow") {
+            thread::sleep(Duration::from_millis(1500));
+        }
+        x.echo()
+    })
+}
+
+#[test]
+fn over_the_queue_is_503_at_once() {
+    let origin = slow();
+    let gateway = Setup::to(&[origin.address])
+        .upstream("limits: { requests: 1, queue: 1, queue_timeout: 5s }")
+        .start();
+    let mut first = gateway.client();
+    first.send(get("/slow/1").as_bytes());
+    assert!(eventually(|| origin.seen_at("/slow/1").len() == 1));
+    let mut second = gateway.client();
+    second.send(get("/slow/2").as_bytes());
+    thread::sleep(Duration::from_millis(200));
+    let start = Instant::now();
+    let answer = gateway.client().get("/third").unwrap();
+    assert!(start.elapsed() < Duration::from_millis(800), "{:?}", start.elapsed());
+    assert_failure(&gateway, &answer, 503, "connection_limit_reached", "UO");
+    assert_eq!(first.answer("GET").unwrap().status, 200);
+    assert_eq!(second.answer("GET").unwrap().status, 200, "the one in the queue is served");
+    assert_eq!(gateway.client().get("/after").unwrap().status, 200);
+}
+
+#[test]
+fn waiting_too_long_in_the_queue_is_503() {
+    let origin = slow();
+    let gateway = Setup::to(&[origin.address])
+        .upstream("limits: { requests: 1, queue: 10, queue_timeout: 300ms }")
+        .start();
+    let mut first = gateway.client();
+    first.send(get("/slow/1").as_bytes());
+    assert!(eventually(|| origin.seen_at("/slow/1").len() == 1));
+    let start = Instant::now();
+    let answer = gateway.client().get("/second").unwrap();
+    let took = start.elapsed();
+    assert!((Duration::from_millis(250)..Duration::from_millis(1400)).contains(&took), "{took:?}");
+    assert_failure(&gateway, &answer, 503, "connection_limit_reached", "UO");
+    assert!(origin.seen_at("/second").is_empty());
+    assert_eq!(first.answer("GET").unwrap().status, 200);
+}
+
+#[test]
+fn no_more_connections_than_allowed_are_opened() {
+    let origin = Origin::start(|x| {
+        thread::sleep(Duration::from_millis(50));
+        x.echo()
+    });
+    let gateway = Setup::to(&[origin.address])
+        .upstream("limits: { connections: 4, queue: 100, queue_timeout: 10s }")
+        .start();
+    let address = gateway.listen;
+    let clients: Vec<_> = (0..24)
+        .map(|n| {
+            thread::spawn(move || {
+                let mut client = crate::support::client::Client::connect(address);
+                client.get(&format!("/{n}")).unwrap().status
+            })
+        })
+        .collect();
+    for client in clients {
+        assert_eq!(client.join().unwrap(), 200);
+    }
+    // A connection closed to make room for another worker's may be seen closing a little later.
+    assert!(origin.most() <= 5, "{} connections at once", origin.most());
+}
+
+#[test]
+fn downstream_connections_are_bounded_too() {
+    let origin = Origin::echo();
+    let gateway = Setup::to(&[origin.address]).limits("connections: 10").start();
+    let mut held = Vec::new();
+    // The connection that found the gateway ready may still count for a moment.
+    assert!(eventually(|| {
+        let mut client = gateway.client();
+        if client.get("/held").is_ok_and(|a| a.status == 200) {
+            held.push(client);
+        }
+        held.len() == 10
+    }));
+    let mut over = gateway.client();
+    over.patience(Duration::from_millis(500));
+    let refused = over.get("/over").is_ok_and(|a| a.status == 200);
+    assert!(!refused, "an eleventh connection was served");
+    drop(held);
+    drop(over);
+    assert!(eventually(|| gateway.client().get("/after").is_ok_and(|a| a.status == 200)));
+}
