@@ -45,7 +45,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// Serves a connection to its end.
 pub(crate) async fn serve(transport: Transport, connection: Rc<Connection>) {
     let (gather, io) = Gather::new(transport);
-    let mut deadline = connection.worker.timers.deadline();
+    let deadline = connection.worker.timers.deadline();
     let world = connection.worker.world();
     let limits = &world.snapshot.limits;
     let mut builder = server::Builder::new();
