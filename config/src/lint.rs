@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use http::Method;
+
 use crate::{
     model::{Action, Address, Bind, Config, HostMatch, PathMatch, Route, RouteMatch, Segment},
     report::Report,
@@ -116,8 +118,13 @@ fn canonical(path: &PathMatch) -> String {
 
 /// Whether one takes all that the other takes, host and path being equal.
 fn covers(one: &RouteMatch, other: &RouteMatch) -> bool {
-    let methods = one.methods.is_empty()
-        || (!other.methods.is_empty() && other.methods.iter().all(|m| one.methods.contains(m)));
+    // GET implies HEAD.
+    let takes = |method: &Method| {
+        let methods = &one.methods;
+        methods.contains(method) || *method == Method::HEAD && methods.contains(&Method::GET)
+    };
+    let methods =
+        one.methods.is_empty() || (!other.methods.is_empty() && other.methods.iter().all(takes));
     methods
         && one.headers.iter().all(|condition| other.headers.contains(condition))
         && one.query.iter().all(|condition| other.query.contains(condition))

@@ -361,7 +361,7 @@ pub struct RouteMatch {
     pub host: HostMatch,
     /// Path, percent-decoded where that is safe, never the query.
     pub path: PathMatch,
-    /// Methods; empty is any.
+    /// Methods; empty is any, and GET implies HEAD.
     pub methods: Vec<Method>,
     /// Header fields that must be there.
     pub headers: Vec<(HeaderName, ValueMatch)>,

@@ -1,6 +1,7 @@
 //! What a route look-up costs, by the number of routes: `cargo bench --bench routing`.
 
 #![allow(clippy::print_stdout, reason = "a bench reports on stdout")]
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 use std::{hint::black_box, time::Duration, time::Instant};
 

@@ -34,7 +34,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 /// What the control thread tells a worker.
 #[derive(Debug)]
-pub enum Command {
+pub(crate) enum Command {
     /// Accept on this socket, as the current configuration says for its address.
     Listen(Bind, ListenSocket),
     /// Stop accepting there, and ask its connections to end.

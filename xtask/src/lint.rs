@@ -5,15 +5,20 @@ use crate::{
     supply,
 };
 
-/// Format, clippy, licences and versions; the first failure ends it.
+/// Format, clippy, licences and versions; all of them, so that one run tells everything.
 pub(crate) fn run() -> Result<(), String> {
-    process::run(cargo(["fmt", "--all", "--check"]))?;
-    process::run(cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    let mut outcomes = vec![
+        process::run(cargo(["fmt", "--all", "--check"])),
+        process::run(cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+    ];
     announce("licences and banned versions of deny.toml");
-    supply::check()?;
+    outcomes.push(supply::check());
     if find("cargo-deny").is_some() {
         // Advisories need a database from the network; what they said stands in deny.toml.
-        process::run(cargo(["deny", "--offline", "check", "bans", "licenses", "sources"]))?;
+        let mut deny = cargo(["deny", "--offline", "check"]);
+        deny.args(["bans", "licenses", "sources"]);
+        outcomes.push(process::run(deny));
     }
-    Ok(())
+    let failures: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }

@@ -128,7 +128,12 @@ pub(super) const KEYS: &[Key] = &[
         .or(&[Short::For("path")]),
     Key::new("routes[].match.host", Text(HOST), Absent("any host"), "Host without port."),
     Key::new("routes[].match.path", Text(PATH), Is("/**"), "Path, never the query."),
-    Key::new("routes[].match.methods", Texts("an HTTP method"), Absent("any method"), "Methods."),
+    Key::new(
+        "routes[].match.methods",
+        Texts("an HTTP method"),
+        Absent("any method"),
+        "Methods; what takes GET takes HEAD too.",
+    ),
     Key::new(
         "routes[].match.headers",
         Pairs("header name", VALUE),

@@ -294,6 +294,7 @@ fn hostile_structure_is_refused() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a bound on real time needs the clock")]
 fn ten_thousand_routes_load_fast() {
     let mut text = "listeners: [\":80\"]\nupstreams:\n".to_owned();
     for number in 0..100 {

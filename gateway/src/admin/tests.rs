@@ -152,7 +152,8 @@ fn shows_upstreams_routes_metrics_and_the_file() {
         assert!(endpoint["ewma_seconds"].as_f64().unwrap() > 0.0);
         let routes = json(&rig.get("/routes").await);
         let routes = routes["routes"].as_array().unwrap();
-        assert_eq!(routes[0]["match"], "host *.example.com, path /users/{id}, method GET");
+        let rules = "host *.example.com, path /users/{id}, method GET, HEAD";
+        assert_eq!(routes[0]["match"], rules);
         assert_eq!(routes[0]["forward"][0]["upstream"], "users");
         assert_eq!(routes[1]["redirect"]["to"], "/new/{**}");
         assert_eq!(routes[2]["respond"]["status"], 200);

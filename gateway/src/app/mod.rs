@@ -94,6 +94,13 @@ pub fn run_with(source: Source, ready: impl FnOnce(&[String])) -> ExitCode {
         let Ok(signals) = Signals::new() else {
             eprintln!("error: cannot listen for signals");
             return ExitCode::FAILURE;
+        // First of all: a signal that comes while the gateway starts must not kill it.
+        let signals = match Signals::register() {
+            Ok(signals) => signals,
+            Err(error) => {
+                eprintln!("error: cannot listen for signals: {error}");
+                return ExitCode::FAILURE;
+            }
         };
         match App::start(source).await {
             Ok(app) => {
@@ -113,6 +120,7 @@ pub fn run_with(source: Source, ready: impl FnOnce(&[String])) -> ExitCode {
 }
 
 /// The signals that mean something here.
+/// What the system tells the process.
 struct Signals {
     hangup: Signal,
     terminate: Signal,
@@ -121,6 +129,7 @@ struct Signals {
 
 impl Signals {
     fn new() -> io::Result<Self> {
+    fn register() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
@@ -174,8 +183,8 @@ impl App {
         let registry = Registry::new(VERSION, Error::NAMES, clock::unix_time());
         log::count_panics(registry.clone());
         let start = |error| Failed::Start(format!("cannot start a thread: {error}"));
-        let writer = LogWriter::spawn(std::io::stdout(), LOG_DEPTH, registry.dropped_lines())
-            .map_err(start)?;
+        let writer =
+            LogWriter::spawn(io::stdout(), LOG_DEPTH, registry.dropped_lines()).map_err(start)?;
         registry.config_loaded(clock::unix_time());
         let live = Arc::new(Live::new(compiled.snapshot, registry));
         watch_metrics(&live);

@@ -55,7 +55,7 @@ enum Source {
 }
 
 /// A body, streaming or not. See the module's page.
-pub struct Body {
+pub(crate) struct Body {
     source: Source,
     end: Option<Box<dyn End>>,
 }
@@ -115,11 +115,6 @@ impl Body {
         debug_assert!(self.end.is_none(), "one watcher a body");
         self.end = Some(end);
         self
-    }
-
-    /// Its exact length, where that is known before it is read.
-    pub(crate) fn exact_length(&self) -> Option<u64> {
-        http_body::Body::size_hint(self).exact()
     }
 
     fn finish(&mut self, ending: Ending) {

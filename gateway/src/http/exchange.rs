@@ -144,11 +144,11 @@ impl Exchange {
                 self.error = Some(error);
             }
         }
-        self.connection.finish(now);
-        // Before the endpoint is let go of: the log names it.
+        // Before the endpoint's place is given back: the record names the endpoint.
         record::exchange(self, now);
         self.in_flight = None;
         self.permit = None;
+        self.connection.finish(now);
     }
 }
 

@@ -45,7 +45,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// Serves a connection to its end.
 pub(crate) async fn serve(transport: Transport, connection: Rc<Connection>) {
     let (gather, io) = Gather::new(transport);
-    let mut deadline = connection.worker.timers.deadline();
+    let deadline = connection.worker.timers.deadline();
     let world = connection.worker.world();
     let limits = &world.snapshot.limits;
     let mut builder = server::Builder::new();
@@ -206,23 +206,22 @@ fn answer(
         .get(http::header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse().ok());
     let hints = exchange.take_hints();
-    let serving = stack::serve(exchange, request.map(|stream| Body::stream(stream, length)));
+    let request = request.map(|stream| Body::stream(stream, length));
+    let mut serving = Box::pin(stack::serve(exchange, request));
     async move {
-        let response = {
-            let mut serving = pin!(serving);
-            poll_fn(|cx| {
-                if respond.poll_reset(cx).is_ready() {
-                    return Poll::Ready(None);
-                }
-                let served = serving.as_mut().poll(cx).map(|(response, _)| Some(response));
-                while let Some(hint) = hints.pop() {
-                    // A client that has reset the stream by now is seen by the next poll.
-                    let _ = respond.send_informational(hint);
-                }
-                served
-            })
-            .await
-        };
+        let response = poll_fn(|cx| {
+            if respond.poll_reset(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            let served = serving.as_mut().poll(cx).map(|(response, _)| Some(response));
+            while let Some(hint) = hints.pop() {
+                // A client that has reset the stream by now is seen by the next poll.
+                let _ = respond.send_informational(hint);
+            }
+            served
+        })
+        .await;
+        drop(serving);
         let Some(response) = response else { return };
         if let Some(pipe) = respond_with(&mut respond, response) {
             pour(pipe, &connection).await;

@@ -82,7 +82,7 @@ fn bit(method: &Method) -> Option<u16> {
 /// What a route asks of a request beside host and path.
 #[derive(Debug)]
 pub(super) struct Conditions {
-    /// Empty is any.
+    /// Empty is any; with GET always HEAD too.
     pub(super) methods: MethodSet,
     pub(super) headers: Box<[(HeaderName, ValueMatch)]>,
     pub(super) query: Box<[(String, ValueMatch)]>,
@@ -103,8 +103,13 @@ pub(super) enum Verdict {
 
 impl Conditions {
     pub(super) fn new(matches: &RouteMatch) -> Self {
+        let mut methods: MethodSet = matches.methods.iter().collect();
+        // Whatever answers GET answers HEAD (RFC 9110 section 9.3.2).
+        if methods.contains(&Method::GET) {
+            methods.insert(&Method::HEAD);
+        }
         Self {
-            methods: matches.methods.iter().collect(),
+            methods,
             headers: matches.headers.as_slice().into(),
             query: matches.query.as_slice().into(),
         }

@@ -51,6 +51,7 @@ pub enum BuildReason {
 }
 
 /// What a look-up found.
+#[expect(clippy::enum_variant_names, reason = "NotFound is what HTTP calls it")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// A route takes the request.

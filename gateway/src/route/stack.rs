@@ -11,10 +11,10 @@
 //! relay      hop-by-hop fields of the response go, the route's edits apply
 //! ```
 
-use std::{future::Future, rc::Rc};
+use std::{borrow::Cow, future::Future, rc::Rc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header, request, response};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, request, response};
 
 use super::{Found, Matched, Origin, canonical_host, join};
 use crate::{
@@ -131,11 +131,7 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     let ended = http_body::Body::is_end_stream(&body);
     let checked = guard::check(&mut head, ended, &snapshot.limits)?;
     let trailers = receive(exchange, &mut head);
-    let path = match head.uri.path() {
-        // `OPTIONS *` is for the host as a whole (RFC 9110 section 9.3.7): routed as its root.
-        "*" => "/".into(),
-        path => normalize(path).map_err(|_| Error::BadRequest(Reason::Target))?,
-    };
+    let path = routed_path(&head.uri)?;
     let authority = guard::host(&head.headers).unwrap_or_default();
     let host = canonical_host(authority);
     let query = head.uri.query();
@@ -159,9 +155,7 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
         Action::Redirect(location, status) => {
             let (scheme, host) = (exchange.connection.scheme(), without_port(authority));
             let origin = Origin { scheme, host, path: &path, query };
-            let location = location
-                .render(&origin, &matched.spans)
-                .map_err(|_| Error::BadRequest(Reason::Target))?;
+            let location = location.render(&origin, &matched.spans).map_err(bad_target)?;
             Ok(fixed(exchange, route, *status, Body::empty(), |headers| {
                 headers.insert(header::LOCATION, location);
             }))
@@ -185,23 +179,35 @@ fn receive(exchange: &mut Exchange, head: &mut request::Parts) -> bool {
     received.trailers
 }
 
+/// The path that routes are compared with.
+pub(crate) fn routed_path(uri: &Uri) -> Result<Cow<'_, str>, Error> {
+    match uri.path() {
+        // `OPTIONS *` is for the host as a whole (RFC 9110 section 9.3.7): routed as its root.
+        "*" => Ok("/".into()),
+        path => normalize(path).map_err(bad_target),
+    }
+}
+
 /// The target sent upstream, where it is another than the client's.
-fn rewrite(
+pub(crate) fn rewrite(
     to: &Forward,
     head: &request::Parts,
     path: &str,
     matched: &Matched,
 ) -> Result<Option<http::uri::PathAndQuery>, Error> {
     let query = head.uri.query();
-    let bad = |_| Error::BadRequest(Reason::Target);
     if head.uri.path() == "*" {
         return Ok(None);
     }
-    let rewritten = to.rewrite.apply(path, query, &matched.spans).map_err(bad)?;
+    let rewritten = to.rewrite.apply(path, query, &matched.spans).map_err(bad_target)?;
     if rewritten.is_none() && path != head.uri.path() {
-        return join(path, query).map(Some).map_err(bad);
+        return join(path, query).map(Some).map_err(bad_target);
     }
     Ok(rewritten)
+}
+
+fn bad_target<E>(_: E) -> Error {
+    Error::BadRequest(Reason::Target)
 }
 
 /// A response that the route itself holds.

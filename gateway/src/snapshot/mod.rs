@@ -1,7 +1,7 @@
 //! The running configuration: immutable, compiled once, swapped as one.
 //!
 //! A request sees one snapshot from beginning to end. What must outlive a configuration (loads,
-//! gates, connections, sessions) is behind `Arc`s that [`compile`] carries from the previous
+//! gates, connections, sessions) is behind `Arc`s that [`compile()`] carries from the previous
 //! snapshot into the next, by name and address.
 
 use std::sync::Arc;

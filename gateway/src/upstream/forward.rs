@@ -3,7 +3,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::pin,
     rc::Rc,
     task::Poll,
 };
@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use weir_config::model::RouteTimeout;
 
 use super::{
+    clocks::Clocks,
     h1::{Answer, Failed, H1Connection},
     h2::{H2Connection, H2Response},
     load::{EndpointLoad, Outcome},
@@ -26,11 +27,10 @@ use crate::{
         exchange::Exchange,
         guard::Framing,
         headers::{Outbound, prepare_upstream},
-        upload::{Progress, Upload},
+        upload::Upload,
     },
     listen::transport::Transport,
     pause::{BodyClocks, Pause},
-    timers::Deadline,
 };
 
 /// Endpoints tried for one request while none of them has seen it.
@@ -102,75 +102,6 @@ pub(crate) enum Forwarded {
     Response(Response<Body>),
     /// The endpoint switched protocols: its head, its stream and what it sent on it already.
     Switched(http::response::Parts, Transport, bytes::Bytes),
-}
-
-/// Clocks of one request, on one coarse deadline.
-struct Clocks {
-    deadline: Deadline,
-    timeout: RouteTimeout,
-    progress: Option<Rc<Progress>>,
-    /// Whether the upstream's time to answer has begun: it does once the request is sent.
-    answering: bool,
-}
-
-impl Clocks {
-    fn start(exchange: &Exchange, timeout: RouteTimeout) -> Self {
-        let deadline = exchange.connection.worker.timers.deadline();
-        let progress = exchange.upload.clone();
-        let mut this = Self { deadline, timeout, progress, answering: false };
-        this.expect_answer(exchange);
-        if !this.answering {
-            this.deadline.set(this.end(exchange));
-        }
-        this
-    }
-
-    fn end(&self, exchange: &Exchange) -> clock::Tick {
-        self.timeout.total.map_or(clock::Tick::NEVER, |total| exchange.began + total)
-    }
-
-    /// Starts the upstream's time to answer, once nothing of the request is left to send.
-    fn expect_answer(&mut self, exchange: &Exchange) {
-        if self.answering || self.progress.as_ref().is_some_and(|upload| !upload.over.get()) {
-            return;
-        }
-        self.answering = true;
-        let from = if self.progress.is_some() { clock::now() } else { exchange.began };
-        self.deadline.set((from + self.timeout.headers).min(self.end(exchange)));
-    }
-
-    /// Runs `work` inside of the time that is left.
-    ///
-    /// It takes the work where it lies: a future handed over by value is copied whole.
-    async fn limit<T>(
-        &mut self,
-        exchange: &Exchange,
-        mut work: Pin<&mut impl Future<Output = T>>,
-    ) -> Result<T, Error> {
-        poll_fn(|cx| {
-            if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
-            self.expect_answer(exchange);
-            self.deadline.poll_expired(cx).map(|()| Err(self.expired(exchange)))
-        })
-        .await
-    }
-
-    fn expired(&self, exchange: &Exchange) -> Error {
-        if clock::now() >= self.end(exchange) {
-            Error::DeadlinePassed
-        } else {
-            Error::HeadersTimeout
-        }
-    }
-
-    /// What is left of the clocks once the response's head is there; streams know no end.
-    fn into_body_limit(self, exchange: &Exchange, stream: bool) -> Option<Deadline> {
-        self.timeout.total.filter(|_| !stream)?;
-        self.deadline.set(self.end(exchange));
-        Some(self.deadline)
-    }
 }
 
 /// Sends a request to `upstream` and returns the response, its body still to be read.
@@ -295,11 +226,10 @@ fn over_h1<'a>(
                 hints.push(response.status(), response.headers());
             });
         }
-        (connection.exchange(request, exchange.upload.clone()), shape)
+        (Box::pin(connection.exchange(request, exchange.upload.clone())), shape)
     });
     async move {
-        let (sending, shape) = sending?;
-        let mut sending = pin!(sending);
+        let (mut sending, shape) = sending?;
         match clocks.limit(exchange, sending.as_mut()).await? {
             Ok((answer, rest)) => {
                 if let Some(connection) = rest {
@@ -344,7 +274,7 @@ async fn over_h2(
 fn lost(failed: Failed, shape: Shape, spare: Option<Box<Draft>>) -> Lost {
     let draft = match failed.unsent {
         Some(request) => {
-            let (head, upload) = request.into_parts();
+            let (head, upload) = (*request).into_parts();
             Some(Box::new(Draft { head, upload, shape }))
         }
         None => spare.filter(|_| {

@@ -63,7 +63,7 @@ pub(crate) struct Failed {
     /// Why.
     pub(crate) error: Error,
     /// The request, when not a byte of it was sent.
-    pub(crate) unsent: Option<Request<Upload>>,
+    pub(crate) unsent: Option<Box<Request<Upload>>>,
 }
 
 /// A response, or the connection it turned into.
@@ -132,7 +132,7 @@ impl H1Connection {
     ) -> Failed {
         let client = progress.and_then(|progress| progress.failed.get());
         let error = client.unwrap_or_else(|| classify(failed.error(), self.reused));
-        Failed { error, unsent: failed.take_message() }
+        Failed { error, unsent: failed.take_message().map(Box::new) }
     }
 
     fn respond(

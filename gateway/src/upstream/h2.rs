@@ -129,7 +129,7 @@ impl H2Connection {
         let mut sender = self.sender.clone();
         if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
             self.retire();
-            return Err(Failed { error: classify(&error), unsent: Some(request) });
+            return Err(Failed { error: classify(&error), unsent: Some(Box::new(request)) });
         }
         let (parts, upload) = request.into_parts();
         let bare = upload.is_end_stream();

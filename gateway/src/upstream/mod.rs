@@ -1,5 +1,6 @@
 //! The upstream side: which endpoint, how many at a time, over which connection.
 
+mod clocks;
 pub mod connect;
 pub mod endpoint;
 pub(crate) mod forward;

@@ -45,14 +45,14 @@ pub(super) fn load(
     let [p50, p99, late] = [p50, p99, late].map(Duration::from_nanos);
     if late > LATE_MAX {
         return Err(format!(
-            "half of all requests were sent over {late:?} late: the machine is busy or the peer slow"
+            "half of all requests went out over {late:?} late: a busy machine, or a slow peer"
         ));
     }
     let rate = requests as f64 / length.as_secs_f64();
     Ok(Load { requests, rate, latency: Some(Latency { p50, p99 }) })
 }
 
-/// The verb: PORT RATE SECONDS and maybe a certificate; prints requests, p50, p99 and the median lateness.
+/// The verb: PORT RATE SECONDS and maybe a certificate; prints requests, p50, p99, median lateness.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let number = |i: usize| arguments.get(i).and_then(|word| word.parse::<u32>().ok());
     let (Some(port), Some(rate), Some(seconds)) = (number(0), number(1), number(2)) else {

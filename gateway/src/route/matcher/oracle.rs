@@ -89,12 +89,16 @@ fn naive(routes: &[Route], request: &Request) -> Answer {
             continue;
         }
         let Some(values) = path_values(&matches.path, &request.path) else { continue };
-        if matches.methods.is_empty() || matches.methods.contains(&request.method) {
+        let mut methods = matches.methods.clone();
+        if methods.contains(&Method::GET) {
+            methods.push(Method::HEAD);
+        }
+        if methods.is_empty() || methods.contains(&request.method) {
             return Answer::Route(index, values);
         }
-        allow.extend(&matches.methods);
+        allow.extend(methods);
     }
-    if allow.is_empty() { Answer::None } else { Answer::Allow(sorted(allow.into_iter())) }
+    if allow.is_empty() { Answer::None } else { Answer::Allow(sorted(allow.iter())) }
 }
 
 type Specificity = (u8, Reverse<usize>, u8, Vec<u8>, Reverse<usize>);

@@ -205,6 +205,28 @@ fn a_wrong_method_alone_is_told_with_the_right_ones() {
 }
 
 #[test]
+fn what_takes_get_takes_head() {
+    let routes = [
+        with_methods(route("*", "/p"), &[Method::GET]),
+        with_methods(route("*", "/q"), &[Method::HEAD]),
+        with_methods(route("*", "/q"), &[Method::GET]),
+    ];
+    let matcher = Matcher::build(&routes).unwrap();
+    let find = |path, method| matcher.find("h", path, None, &method, &HeaderMap::new());
+    let taken = |found: Found| match found {
+        Found::Route(matched) => matched.route,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(taken(find("/p", Method::HEAD)), 0);
+    assert_eq!(taken(find("/q", Method::HEAD)), 1);
+    assert_eq!(taken(find("/q", Method::GET)), 2);
+    let Found::MethodNotAllowed(allow) = find("/p", Method::POST) else { panic!("taken") };
+    assert_eq!(allow.to_allow(), "GET, HEAD");
+    let why = matcher.explain("h", "/p", None, &Method::HEAD, &HeaderMap::new()).why.unwrap();
+    assert_eq!(why.conditions, ["method GET, HEAD"]);
+}
+
+#[test]
 fn parameters_are_pieces_of_the_path() {
     let routes = [
         route("*", "/users/{id}/posts/{post}"),
@@ -288,7 +310,7 @@ fn an_explanation_names_the_rules_and_what_was_passed_over() {
         matcher.explain("a.example.com", "/users/7", Some("v=2"), &Method::GET, &HeaderMap::new());
     let why = explained.why.unwrap();
     assert_eq!((&*why.host, &*why.path), ("any host", "path /users/**"));
-    assert_eq!(why.conditions, ["method GET", "query v = 2"]);
+    assert_eq!(why.conditions, ["method GET, HEAD", "query v = 2"]);
     let passed: Vec<_> = explained.passed_over.into_iter().map(|p| (p.route, p.failed)).collect();
     let post = [Method::POST].iter().collect();
     let expected =

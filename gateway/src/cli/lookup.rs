@@ -1,0 +1,280 @@
+//! `weir route`: one request through the gateway's own look-up, in words.
+
+use std::{fmt::Write as _, net::Ipv4Addr, path::Path, process::ExitCode};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts};
+use weir_config::{
+    Loaded,
+    model::{self, Action, HeaderEdit, Rewrite, UpstreamProtocol},
+    units::show_duration,
+};
+
+use super::{compiled, file::counted, output::print, wrong};
+use crate::{
+    error::{Error, Reason},
+    http::{
+        guard,
+        headers::{self, Peer},
+        host::without_port,
+    },
+    route::{Failed, Found, Matched, Origin, PassedOver, Why, canonical_host, stack},
+    snapshot::{self, Snapshot},
+};
+
+/// `weir route`.
+pub(super) fn run(file: &Path, method: &str, url: &str, headers: &[String]) -> ExitCode {
+    let (loaded, compiled) = match compiled(file) {
+        Ok(compiled) => compiled,
+        Err(diagnostics) => {
+            eprint!("{}", diagnostics.render());
+            return wrong();
+        }
+    };
+    let (scheme, request) = match read(method, url, headers) {
+        Ok(read) => read,
+        Err(what) => {
+            eprintln!("error: {what}");
+            return wrong();
+        }
+    };
+    let mut out = String::new();
+    let taken = Lookup { loaded: &loaded, snapshot: &compiled.snapshot, out: &mut out }
+        .run(scheme, request);
+    match taken {
+        Ok(true) => print(&out, ExitCode::SUCCESS),
+        Ok(false) => print(&out, ExitCode::FAILURE),
+        Err(error) => {
+            let text = format!("{out}no route is asked: {}\n", error.problem().trim_end());
+            print(&text, ExitCode::FAILURE)
+        }
+    }
+}
+
+/// The scheme, and the request as a client would send it.
+fn read(
+    method: &str,
+    url: &str,
+    headers: &[String],
+) -> Result<(&'static str, Request<()>), String> {
+    let method = Method::from_bytes(method.as_bytes())
+        .map_err(|_| format!("{method:?} is not a method, such as GET"))?;
+    let absolute = match url {
+        "*" => url.to_owned(),
+        _ if url.starts_with('/') || url.contains("://") => url.to_owned(),
+        _ => format!("http://{url}"),
+    };
+    let uri: Uri = absolute.parse().map_err(|error| format!("{url:?} is not a URL: {error}"))?;
+    let mut request = Request::new(());
+    for line in headers {
+        let field = line.split_once(':').and_then(|(name, value)| {
+            let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
+            Some((name, HeaderValue::from_str(value.trim()).ok()?))
+        });
+        let (name, value) =
+            field.ok_or_else(|| format!("{line:?} is not a header field, such as 'x-beta: 1'"))?;
+        request.headers_mut().append(name, value);
+    }
+    // As clients do: the host goes into its field, which -H may replace.
+    if !request.headers().contains_key(header::HOST) {
+        let host = uri.authority().map_or("localhost", |authority| authority.as_str());
+        let host = HeaderValue::from_str(host).map_err(|_| format!("{url:?} has no valid host"))?;
+        request.headers_mut().insert(header::HOST, host);
+    }
+    let scheme = match uri.scheme_str() {
+        None | Some("http" | "ws") => "http",
+        Some("https" | "wss") => "https",
+        Some(other) => return Err(format!("{url:?} has the scheme {other:?}, not http or https")),
+    };
+    let target = uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
+    *request.method_mut() = method;
+    *request.uri_mut() = target;
+    Ok((scheme, request))
+}
+
+struct Lookup<'a> {
+    loaded: &'a Loaded,
+    snapshot: &'a Snapshot,
+    out: &'a mut String,
+}
+
+impl Lookup<'_> {
+    /// Does what the gateway does up to the point where it would act; whether a route was found.
+    fn run(mut self, scheme: &'static str, request: Request<()>) -> Result<bool, Error> {
+        let (mut head, ()) = request.into_parts();
+        guard::check(&mut head, true, &self.snapshot.limits)?;
+        // As if it had come from this machine, to the first listener.
+        let hops = self.snapshot.listeners.first().map_or(0, |first| first.config.trusted_hops);
+        let peer = Peer::new(Some(Ipv4Addr::LOCALHOST.into()), scheme == "https", hops);
+        headers::receive(&mut head, &peer, &mut fastrand::Rng::with_seed(0));
+        let path = stack::routed_path(&head.uri)?.into_owned();
+        let authority = guard::host(&head.headers).unwrap_or_default().to_owned();
+        let host = canonical_host(&authority);
+        let query = head.uri.query();
+        self.line("request", &format!("{} {scheme}://{host}{path}", head.method));
+        let explained =
+            self.snapshot.matcher.explain(&host, &path, query, &head.method, &head.headers);
+        let matched = match &explained.found {
+            Found::Route(matched) => Some(matched),
+            Found::MethodNotAllowed(methods) => {
+                let allow = show(&methods.to_allow());
+                self.line("no route", &format!("405, for another method; Allow: {allow}"));
+                None
+            }
+            Found::NotFound => {
+                self.line("no route", "404");
+                None
+            }
+        };
+        if let (Some(matched), Some(why)) = (matched, &explained.why) {
+            let origin = Origin { scheme, host: without_port(&authority), path: &path, query };
+            self.route(matched, why, &head, &origin)?;
+        }
+        for passed in &explained.passed_over {
+            self.passed_over(passed);
+        }
+        Ok(matched.is_some())
+    }
+
+    fn line(&mut self, label: &str, text: &str) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.out, "{label:<17} {text}");
+    }
+
+    /// A route by name and place.
+    fn name(&self, index: usize) -> String {
+        let route = &self.loaded.config.routes[index];
+        format!("`{}` ({}:{})", route.name, self.loaded.name, route.at.line)
+    }
+
+    fn route(
+        &mut self,
+        matched: &Matched,
+        why: &Why,
+        head: &Parts,
+        origin: &Origin<'_>,
+    ) -> Result<(), Error> {
+        let name = self.name(matched.route);
+        self.line("route", &name);
+        let rules = [&why.host, &why.path].into_iter().chain(&why.conditions);
+        self.line("because of", &rules.map(String::as_str).collect::<Vec<_>>().join(", "));
+        for (name, value) in &why.params {
+            self.line("value", &format!("{{{name}}} = {value}"));
+        }
+        let snapshot = self.snapshot;
+        let compiled = &snapshot.routes[matched.route];
+        match &compiled.action {
+            snapshot::Action::Forward(forward) => {
+                let target = stack::rewrite(forward, head, origin.path, matched)?;
+                let target = target.as_ref().or_else(|| head.uri.path_and_query());
+                self.forward(matched.route, target.map_or("*", |target| target.as_str()));
+            }
+            snapshot::Action::Redirect(location, status) => {
+                let location = location
+                    .render(origin, &matched.spans)
+                    .map_err(|_| Error::BadRequest(Reason::Target))?;
+                self.line("redirect", &format!("{} to {}", status.as_u16(), show(&location)));
+            }
+            snapshot::Action::Respond(respond) => {
+                let (status, bytes) = (respond.status.as_u16(), respond.body.len());
+                self.line("respond", &format!("{status}, {}", counted(bytes, "byte")));
+                self.fields("respond with", &respond.headers);
+            }
+        }
+        self.edits(matched.route);
+        Ok(())
+    }
+
+    fn forward(&mut self, index: usize, target: &str) {
+        let config = &self.loaded.config;
+        let route = &config.routes[index];
+        let Action::Forward(forward) = &route.action else { return };
+        let total: u32 = forward.split.iter().map(|(_, weight)| weight).sum();
+        for (upstream, weight) in &forward.split {
+            let share = f64::from(*weight) * 100.0 / f64::from(total.max(1));
+            let share = match forward.split.len() {
+                1 => String::new(),
+                _ => format!(" for {share:.0}%"),
+            };
+            let upstream = &config.upstreams[*upstream];
+            self.line("forward to", &format!("`{}`{share}, {}", upstream.name, describe(upstream)));
+        }
+        let rewritten = if forward.rewrite == Rewrite::Keep { "" } else { " (rewritten)" };
+        self.line("path upstream", &format!("{target}{rewritten}"));
+        if let Some(host) = &forward.host {
+            self.line("host upstream", host);
+        }
+        let timeout = &route.timeout;
+        let total = timeout.total.map_or_else(|| "off".to_owned(), show_duration);
+        let (headers, idle) = (show_duration(timeout.headers), show_duration(timeout.idle));
+        self.line("timeout", &format!("headers {headers}, total {total}, idle {idle}"));
+    }
+
+    fn edits(&mut self, index: usize) {
+        let headers = &self.loaded.config.routes[index].headers;
+        for (label, edit) in
+            [("request headers", &headers.request), ("response headers", &headers.response)]
+        {
+            for text in edits(edit) {
+                self.line(label, &text);
+            }
+        }
+    }
+
+    fn fields(&mut self, label: &str, fields: &HeaderMap) {
+        for (name, value) in fields {
+            self.line(label, &format!("{name}: {}", show(value)));
+        }
+    }
+
+    fn passed_over(&mut self, passed: &PassedOver) {
+        let why = match &passed.failed {
+            Failed::Method(methods) => {
+                format!("takes {} only", show(&methods.to_allow()))
+            }
+            Failed::Header(name) => format!("wants another `{name}` header"),
+            Failed::Query(name) => format!("wants another `{name}` in the query"),
+        };
+        let text = format!("{}: {why}", self.name(passed.route));
+        self.line("passed over", &text);
+    }
+}
+
+/// Such as `p2c over 127.0.0.1:9001, 127.0.0.1:9002 (weight 2); h1`.
+fn describe(upstream: &model::Upstream) -> String {
+    let endpoints = upstream.endpoints.iter().map(|endpoint| match endpoint.weight {
+        1 => endpoint.address.to_string(),
+        weight => format!("{} (weight {weight})", endpoint.address),
+    });
+    let endpoints = endpoints.collect::<Vec<_>>().join(", ");
+    let protocol = match upstream.protocol {
+        UpstreamProtocol::H1 => "h1",
+        UpstreamProtocol::H2 => "h2",
+        UpstreamProtocol::Auto => "h1 or h2",
+    };
+    let tls = if upstream.tls.is_some() { " over TLS" } else { "" };
+    format!("{} over {endpoints}; {protocol}{tls}", balance(upstream.balance))
+}
+
+const fn balance(balance: model::Balance) -> &'static str {
+    match balance {
+        model::Balance::P2c => "p2c",
+        model::Balance::PeakEwma => "peak_ewma",
+        model::Balance::LeastRequest => "least_request",
+        model::Balance::RoundRobin => "round_robin",
+        model::Balance::Random => "random",
+    }
+}
+
+fn edits(edit: &HeaderEdit) -> Vec<String> {
+    let pairs = |verb: &'static str, list: &[(HeaderName, HeaderValue)]| -> Vec<String> {
+        list.iter().map(|(name, value)| format!("{verb} {name}: {}", show(value))).collect()
+    };
+    let mut lines: Vec<String> = edit.remove.iter().map(|name| format!("remove {name}")).collect();
+    lines.extend(pairs("set", &edit.set));
+    lines.extend(pairs("add", &edit.add));
+    lines
+}
+
+fn show(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}

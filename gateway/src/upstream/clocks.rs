@@ -1,0 +1,88 @@
+//! The time-outs of one request, on one coarse deadline that moves with what is waited for.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::Poll,
+};
+
+use weir_config::model::RouteTimeout;
+
+use crate::{
+    clock::{self, Tick},
+    error::Error,
+    http::{exchange::Exchange, upload::Progress},
+    timers::Deadline,
+};
+
+/// Clocks of one request, on one coarse deadline.
+#[derive(Debug)]
+pub(super) struct Clocks {
+    deadline: Deadline,
+    pub(super) timeout: RouteTimeout,
+    progress: Option<Rc<Progress>>,
+    /// Whether the upstream's time to answer has begun: it does once the request is sent.
+    answering: bool,
+}
+
+impl Clocks {
+    /// Starts them with the request.
+    pub(super) fn start(exchange: &Exchange, timeout: RouteTimeout) -> Self {
+        let deadline = exchange.connection.worker.timers.deadline();
+        let progress = exchange.upload.clone();
+        let mut this = Self { deadline, timeout, progress, answering: false };
+        this.expect_answer(exchange);
+        if !this.answering {
+            this.deadline.set(this.end(exchange));
+        }
+        this
+    }
+
+    fn end(&self, exchange: &Exchange) -> Tick {
+        self.timeout.total.map_or(Tick::NEVER, |total| exchange.began + total)
+    }
+
+    /// Starts the upstream's time to answer, once nothing of the request is left to send.
+    fn expect_answer(&mut self, exchange: &Exchange) {
+        if self.answering || self.progress.as_ref().is_some_and(|upload| !upload.over.get()) {
+            return;
+        }
+        self.answering = true;
+        let from = if self.progress.is_some() { clock::now() } else { exchange.began };
+        self.deadline.set((from + self.timeout.headers).min(self.end(exchange)));
+    }
+
+    /// Runs `work` inside of the time that is left.
+    ///
+    /// It takes the work where it lies: a future handed over by value is copied whole.
+    pub(super) async fn limit<T>(
+        &mut self,
+        exchange: &Exchange,
+        mut work: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, Error> {
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            self.expect_answer(exchange);
+            self.deadline.poll_expired(cx).map(|()| Err(self.expired(exchange)))
+        })
+        .await
+    }
+
+    fn expired(&self, exchange: &Exchange) -> Error {
+        if clock::now() >= self.end(exchange) {
+            Error::DeadlinePassed
+        } else {
+            Error::HeadersTimeout
+        }
+    }
+
+    /// What is left of the clocks once the response's head is there; streams know no end.
+    pub(super) fn into_body_limit(self, exchange: &Exchange, stream: bool) -> Option<Deadline> {
+        self.timeout.total.filter(|_| !stream)?;
+        self.deadline.set(self.end(exchange));
+        Some(self.deadline)
+    }
+}
