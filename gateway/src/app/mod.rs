@@ -90,10 +90,6 @@ pub fn run_with(source: Source, ready: impl FnOnce(&[String])) -> ExitCode {
         }
     };
     runtime.block_on(async {
-        // Before anything listens: whoever is served may signal, and SIGHUP by itself kills.
-        let Ok(signals) = Signals::new() else {
-            eprintln!("error: cannot listen for signals");
-            return ExitCode::FAILURE;
         // First of all: a signal that comes while the gateway starts must not kill it.
         let signals = match Signals::register() {
             Ok(signals) => signals,
@@ -119,7 +115,6 @@ pub fn run_with(source: Source, ready: impl FnOnce(&[String])) -> ExitCode {
     })
 }
 
-/// The signals that mean something here.
 /// What the system tells the process.
 struct Signals {
     hangup: Signal,
@@ -128,7 +123,6 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
     fn register() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
