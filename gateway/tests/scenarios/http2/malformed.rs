@@ -60,6 +60,10 @@ fn rows() -> Vec<(&'static str, Lines)> {
         ("space in method", but(":method", Some("GET /smuggled"))),
         ("line in method", but(":method", Some("GET / HTTP/1.1\r\nA: "))),
         ("connect", but(":method", Some("CONNECT"))),
+        (
+            "extended connect",
+            [&but(":method", Some("CONNECT"))[..], &[(":protocol", "websocket")]].concat(),
+        ),
         ("trace", but(":method", Some("TRACE"))),
         ("empty authority", but(":authority", Some(""))),
         ("userinfo", but(":authority", Some("u@h"))),
