@@ -46,23 +46,24 @@ pub(crate) async fn serve(transport: Transport, connection: Rc<Connection>) {
     let (mut transport, mut early) = (transport, Bytes::new());
     loop {
         let activity = Rc::new(Activity::default());
-        match active(transport, early, &connection, &activity, &mut deadline).await {
+        let left = Box::pin(active(transport, early, &connection, &activity, &mut deadline)).await;
+        match left {
             Exit::Parked(quiet, begun) => {
                 (transport, early) = (quiet, begun);
                 if early.is_empty() && !parked(&transport, &connection, &mut deadline).await {
-                    return closing::close(transport).await;
+                    return Box::pin(closing::close(transport)).await;
                 }
             }
             Exit::Refused(socket, error) => {
-                return closing::refuse(socket, &connection, error).await;
+                return Box::pin(closing::refuse(socket, &connection, error)).await;
             }
             Exit::Switched(socket, early) => {
                 if let Some(tunnel) = activity.tunnel.take() {
-                    tunnel.run(socket, early).await;
+                    Box::pin(tunnel.run(socket, early)).await;
                 }
                 return;
             }
-            Exit::Done(socket) => return closing::close(socket).await,
+            Exit::Done(socket) => return Box::pin(closing::close(socket)).await,
             Exit::Dead => return,
         }
     }
@@ -151,7 +152,11 @@ async fn active(
     let parts = machine.into_parts();
     let socket = parts.io.into_inner().transport;
     match end {
-        None if matches!(wait, Wait::Quiet(_)) => Exit::Parked(socket, parts.read_buf),
+        None if matches!(wait, Wait::Quiet(_)) => {
+            // Empty as it is, it would hold on to hyper's whole buffer.
+            let begun = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
+            Exit::Parked(socket, begun)
+        }
         None if wait == Wait::Head => Exit::Refused(socket, Error::RequestTimeout),
         None => Exit::Dead,
         Some(_) if activity.refused.get().is_some() => {
