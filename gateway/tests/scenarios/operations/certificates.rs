@@ -28,7 +28,8 @@ fn alpn_decides_the_version() {
         .listener("tls: { cert: $DIR/edge.pem, key: $DIR/edge.key }")
         .within(dir)
         .start();
-    let rows: [(&[&[u8]], Option<&[u8]>); 4] = [
+    type Offered = &'static [&'static [u8]];
+    let rows: [(Offered, Option<&[u8]>); 4] = [
         (&[b"h2", b"http/1.1"], Some(b"h2")),
         (&[b"http/1.1"], Some(b"http/1.1")),
         (&[b"h2"], Some(b"h2")),

@@ -285,7 +285,7 @@ impl Exchange {
                 let hex = line.bytes().all(|b| b.is_ascii_hexdigit());
                 let size = usize::from_str_radix(&line, 16);
                 let (true, Ok(size)) = (hex, size) else {
-                    self.fault(format!("chunk line {line:?}"));
+                    self.fault(&format!("chunk line {line:?}"));
                     return Err(io::Error::other("chunk line"));
                 };
                 if size == 0 {
@@ -295,7 +295,7 @@ impl Exchange {
                 } else if !self.input.take(size, &mut self.seen.body)? {
                     return Err(cut());
                 } else if self.input.line()? != Some(Vec::new()) {
-                    self.fault("chunk longer than its size".to_owned());
+                    self.fault("chunk longer than its size");
                     return Err(io::Error::other("chunk end"));
                 }
                 self.record(self.done);
@@ -314,12 +314,12 @@ impl Exchange {
         for (name, _) in &self.seen.trailers {
             let name = name.to_ascii_lowercase();
             if !is_token(&name) || framing.contains(&name.as_str()) {
-                self.fault(format!("trailer {name:?}"));
+                self.fault(&format!("trailer {name:?}"));
             }
         }
     }
 
-    fn fault(&self, what: String) {
+    fn fault(&self, what: &str) {
         let line = format!("{} {}: {what}", self.seen.method, self.seen.target);
         self.ledger.faults.lock().unwrap().push(line);
     }

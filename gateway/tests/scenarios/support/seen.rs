@@ -63,7 +63,7 @@ impl Seen {
         if version != "HTTP/1.1" {
             faults.push(format!("version {version}"));
         }
-        if !target.starts_with('/') && !(target == "*" && method == "OPTIONS") {
+        if !(target.starts_with('/') || target == "*" && method == "OPTIONS") {
             faults.push(format!("target {target:?}"));
         }
         if target.contains('#') {
