@@ -32,7 +32,7 @@ pub(crate) fn free_port() -> u16 {
     panic!("no free port");
 }
 
-/// What a gateway is started with: pieces of YAML around one route to one upstream, or a whole file.
+/// What a gateway is started with: pieces of YAML around one route, or a whole file.
 #[derive(Default)]
 pub(crate) struct Setup {
     endpoints: Vec<String>,

@@ -1,4 +1,4 @@
-//! What an origin received, judged strictly: anything two parsers could read in two ways is a fault.
+//! What an origin received, judged strictly: what two parsers could read in two ways is a fault.
 
 /// Framing of a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -82,6 +82,23 @@ fn no_more_connections_than_allowed_are_opened() {
 }
 
 #[test]
+fn waiting_too_long_for_a_connection_is_503_as_well() {
+    let origin = slow();
+    let gateway = Setup::to(&[origin.address])
+        .upstream("limits: { connections: 1, queue: 10, queue_timeout: 300ms }")
+        .start();
+    let mut first = gateway.client();
+    first.send(get("/slow/1").as_bytes());
+    assert!(eventually(|| origin.seen_at("/slow/1").len() == 1));
+    let start = Instant::now();
+    let answer = gateway.client().get("/second").unwrap();
+    let took = start.elapsed();
+    assert!((Duration::from_millis(250)..Duration::from_millis(1400)).contains(&took), "{took:?}");
+    assert_failure(&gateway, &answer, 503, "connection_limit_reached", "UO");
+    assert_eq!(first.answer("GET").unwrap().status, 200);
+}
+
+#[test]
 fn downstream_connections_are_bounded_too() {
     let origin = Origin::echo();
     let gateway = Setup::to(&[origin.address]).limits("connections: 10").start();
