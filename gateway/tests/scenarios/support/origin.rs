@@ -44,8 +44,6 @@ struct Ledger {
     seen: Mutex<Vec<Seen>>,
     faults: Mutex<Vec<String>>,
     connections: AtomicUsize,
-    open: AtomicUsize,
-    most: AtomicUsize,
 }
 
 impl Origin {
@@ -107,11 +105,6 @@ impl Origin {
         self.ledger.connections.load(Ordering::Acquire)
     }
 
-    /// The most connections that were open at once.
-    pub(crate) fn most(&self) -> usize {
-        self.ledger.most.load(Ordering::Acquire)
-    }
-
     /// What it was sent that no strict peer would send.
     pub(crate) fn faults(&self) -> Vec<String> {
         self.ledger.faults.lock().unwrap().clone()
@@ -129,13 +122,6 @@ impl Drop for Origin {
 }
 
 fn serve(stream: TcpStream, ledger: &Arc<Ledger>, script: &Arc<Script>) {
-    let open = ledger.open.fetch_add(1, Ordering::AcqRel) + 1;
-    ledger.most.fetch_max(open, Ordering::AcqRel);
-    converse(stream, ledger, script);
-    ledger.open.fetch_sub(1, Ordering::AcqRel);
-}
-
-fn converse(stream: TcpStream, ledger: &Arc<Ledger>, script: &Arc<Script>) {
     let connection = ledger.connections.fetch_add(1, Ordering::AcqRel);
     let _ = stream.set_nodelay(true);
     let _ = stream.set_read_timeout(Some(Duration::from_secs(60)));
