@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use socket2::{Domain, Socket, Type};
+
 use super::{
     answer::Input,
     eventually,
@@ -56,14 +58,11 @@ impl Origin {
     pub(crate) fn start(
         script: impl Fn(&mut Exchange) -> io::Result<Next> + Send + Sync + 'static,
     ) -> Self {
-        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), script)
-    }
-
-    /// Answers by script on this listener.
-    pub(crate) fn on(
-        listener: TcpListener,
-        script: impl Fn(&mut Exchange) -> io::Result<Next> + Send + Sync + 'static,
-    ) -> Self {
+        // The standard library's queue is short, and a full one is a connection a second late.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(4096).unwrap();
+        let listener = TcpListener::from(socket);
         let address = listener.local_addr().unwrap();
         let ledger = Arc::new(Ledger::default());
         let stopped = Arc::new(AtomicBool::new(false));

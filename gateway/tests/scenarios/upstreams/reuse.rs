@@ -20,7 +20,7 @@ fn requests_reuse_connections() {
 }
 
 #[test]
-fn a_connection_the_origin_closed_in_the_pool_costs_no_request() {
+fn a_connection_the_origin_closed_in_the_pool_costs_no_get_and_doubles_no_post() {
     let origin = Origin::start(|x| {
         x.echo()?;
         Ok(Next::Close)
@@ -28,17 +28,19 @@ fn a_connection_the_origin_closed_in_the_pool_costs_no_request() {
     let gateway = Setup::to(&[origin.address]).start();
     let mut client = gateway.client();
     for n in 0..40 {
-        let answer = if n % 2 == 0 {
-            client.get(&format!("/{n}"))
+        let target = format!("/{n}/");
+        if n % 2 == 0 {
+            assert_eq!(client.get(&target).unwrap().status, 200, "request {n}");
         } else {
-            client.send(post(&format!("/{n}"), "hello").as_bytes());
-            client.answer("POST")
-        };
-        assert_eq!(answer.unwrap().status, 200, "request {n}");
+            client.send(post(&target, "hello").as_bytes());
+            let status = client.answer("POST").unwrap().status;
+            // Sent just as the connection closed, it may have been seen: then nobody asks twice.
+            assert!(matches!(status, 200 | 502), "request {n}: {status}");
+            assert!(origin.seen_at(&target).len() <= 1, "request {n} came twice");
+        }
         // Sometimes the close is noticed in the pool, sometimes only by the next request.
         thread::sleep(Duration::from_millis(n % 4));
     }
-    assert_eq!(origin.seen().len(), 40);
 }
 
 /// An origin that closes each connection when its second request came, without an answer.
