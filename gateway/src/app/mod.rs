@@ -158,9 +158,16 @@ struct App {
 
 impl App {
     async fn start(source: Source) -> Result<Self, Failed> {
+        let watcher = watch(&source);
         let loaded = source.load()?;
+        if let Ok(watcher) = &watcher {
+            watcher.replace(files(&source, &loaded));
+        }
         let compiled = compile(&loaded, None, clock::now(), clock::unix_time())?;
         log::start(loaded.config.log.level);
+        if let Err(error) = &watcher {
+            tracing::warn!(%error, "files are not watched; reload with SIGHUP");
+        }
         warn(&compiled.warnings);
         let count = workers::count(&loaded.config);
         let mut listening = Listening::default();
@@ -181,7 +188,7 @@ impl App {
         let status = Arc::new(status);
         let admin = admin::Server::new(live.clone(), status.clone(), asks);
         let app = Self {
-            watcher: watch(&source, &loaded),
+            watcher: watcher.ok(),
             source,
             live,
             status,
@@ -254,6 +261,10 @@ impl App {
 
     async fn replace(&mut self) -> Result<Vec<Change>, Diagnostics> {
         let loaded = self.source.load()?;
+        if let Some(watcher) = &self.watcher {
+            // Also when it is refused below: a certificate that was missing may come.
+            watcher.replace(files(&self.source, &loaded));
+        }
         let running = self.live.snapshot();
         let compiled = compile(&loaded, Some(&running), clock::now(), clock::unix_time())?;
         self.listening.bind_missing(&loaded, self.workers.count())?;
@@ -277,9 +288,6 @@ impl App {
         }
         if let Err(error) = self.admin.configure(loaded.config.admin.as_ref()).await {
             tracing::error!(%error, "the admin API did not move");
-        }
-        if let Some(watcher) = &self.watcher {
-            watcher.replace(files(&self.source, &loaded));
         }
         self.status.loaded(&loaded, self.listening.pairs(), clock::unix_time());
         Ok(changes)
@@ -346,14 +354,13 @@ fn files(source: &Source, loaded: &Loaded) -> Vec<PathBuf> {
     files
 }
 
-fn watch(source: &Source, loaded: &Loaded) -> Option<Watcher> {
-    match Watcher::start(files(source, loaded)) {
-        Ok(watcher) => Some(watcher),
-        Err(error) => {
-            tracing::warn!(%error, "files are not watched; reload with SIGHUP");
-            None
-        }
-    }
+/// Begins to watch before the first read, so that no change falls in between.
+fn watch(source: &Source) -> io::Result<Watcher> {
+    let file = match source {
+        Source::File(path) => Some(path.clone()),
+        Source::Text { .. } => None,
+    };
+    Watcher::start(file)
 }
 
 async fn changed(watcher: Option<&Watcher>) {

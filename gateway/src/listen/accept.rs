@@ -12,7 +12,6 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt as _;
 use tokio::{
     io::{AsyncRead as _, ReadBuf},
     sync::watch,
@@ -65,8 +64,7 @@ pub(crate) async fn run(
             }
         }
     }
-    // Connections that the kernel has taken already would be reset with the socket.
-    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+    for (stream, peer) in listener.into_waiting() {
         admit(&worker, &bind, stream, peer.map(|peer| peer.ip()));
     }
 }

@@ -16,19 +16,12 @@ const FLOW_CONTROL_ERROR: u32 = 3;
 const FRAME_SIZE_ERROR: u32 = 6;
 const COMPRESSION_ERROR: u32 = 9;
 
-/// Frames that end the connection, with the codes RFC 9113 names for them.
+/// Frames in the wrong place, which end the connection, with the codes RFC 9113 names for them.
 fn fatal() -> Vec<(&'static str, Vec<u8>, &'static [u32])> {
     let block = encode(&request("GET", "/x"));
     let open = frame(HEADERS, END_HEADERS, 1, &encode(&request("POST", "/x")));
-    let settings = |id: u16, value: u32| {
-        let payload = [&id.to_be_bytes()[..], &value.to_be_bytes()].concat();
-        frame(SETTINGS, 0, 0, &payload)
-    };
     let then = |first: &[u8], second: Vec<u8>| [first, &second].concat();
-    let max = 0x7fff_ffffu32.to_be_bytes();
     let protocol: &[u32] = &[PROTOCOL_ERROR];
-    let size: &[u32] = &[FRAME_SIZE_ERROR];
-    let either: &[u32] = &[PROTOCOL_ERROR, FRAME_SIZE_ERROR];
     let closed: &[u32] = &[PROTOCOL_ERROR, 5];
     vec![
         ("data on 0", frame(DATA, 0, 0, b"a"), protocol),
@@ -71,6 +64,22 @@ fn fatal() -> Vec<(&'static str, Vec<u8>, &'static [u32])> {
             frame(HEADERS, ALL | 8, 1, &[&[250], &block[..]].concat()),
             protocol,
         ),
+    ]
+}
+
+/// The same for sizes, settings, windows and field compression.
+fn fatal_values() -> Vec<(&'static str, Vec<u8>, &'static [u32])> {
+    let open = frame(HEADERS, END_HEADERS, 1, &encode(&request("POST", "/x")));
+    let settings = |id: u16, value: u32| {
+        let payload = [&id.to_be_bytes()[..], &value.to_be_bytes()].concat();
+        frame(SETTINGS, 0, 0, &payload)
+    };
+    let then = |first: &[u8], second: Vec<u8>| [first, &second].concat();
+    let max = 0x7fff_ffffu32.to_be_bytes();
+    let protocol: &[u32] = &[PROTOCOL_ERROR];
+    let size: &[u32] = &[FRAME_SIZE_ERROR];
+    let either: &[u32] = &[PROTOCOL_ERROR, FRAME_SIZE_ERROR];
+    vec![
         ("settings of 5", frame(SETTINGS, 0, 0, &[0; 5]), size),
         ("settings ack with payload", frame(SETTINGS, ACK, 0, &[0; 6]), size),
         ("ping of 7", frame(PING, 0, 0, &[0; 7]), size),
@@ -105,7 +114,7 @@ fn fatal() -> Vec<(&'static str, Vec<u8>, &'static [u32])> {
 fn illegal_frames_end_the_connection_with_their_code() {
     let mut bench = Bench::new();
     let mut failures = Vec::new();
-    for (name, bytes, codes) in fatal() {
+    for (name, bytes, codes) in fatal().into_iter().chain(fatal_values()) {
         let mut frames = Frames::connect(bench.gateway.listen);
         let _ = frames.raw(&bytes);
         match frames.farewell() {

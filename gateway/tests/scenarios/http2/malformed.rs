@@ -60,6 +60,10 @@ fn rows() -> Vec<(&'static str, Lines)> {
         ("space in method", but(":method", Some("GET /smuggled"))),
         ("line in method", but(":method", Some("GET / HTTP/1.1\r\nA: "))),
         ("connect", but(":method", Some("CONNECT"))),
+        (
+            "extended connect",
+            [&but(":method", Some("CONNECT"))[..], &[(":protocol", "websocket")]].concat(),
+        ),
         ("trace", but(":method", Some("TRACE"))),
         ("empty authority", but(":authority", Some(""))),
         ("userinfo", but(":authority", Some("u@h"))),
@@ -137,7 +141,7 @@ fn a_body_that_does_not_fit_its_length_is_refused() {
         ("zero", "0", &[b"hello"]),
     ];
     let mut bench = Bench::new();
-    let mut failures = Vec::new();
+    let (mut failures, mut allowed) = (Vec::new(), 0);
     for (name, length, pieces) in rows {
         let mut frames = Frames::connect(bench.gateway.listen);
         let fields = [&request("POST", "/x")[..], &[("content-length", *length)]].concat();
@@ -147,14 +151,20 @@ fn a_body_that_does_not_fit_its_length_is_refused() {
             let _ = frames.send(DATA, end, 1, piece);
         }
         let outcome = frames.outcome(1);
-        if !is_refusal(&outcome) {
+        // The declared bytes may be answered before the surplus comes; the surplus goes nowhere.
+        let early = *name == "long by a frame" && outcome.text() == "POST /x 5";
+        if !is_refusal(&outcome) && !early {
             failures.push(format!("{name}: {outcome:?}"));
         }
         failures.extend(bench.after(name).err());
+        allowed += usize::from(early);
+        if bench.arrived() > allowed {
+            failures.push(format!("{name}: arrived whole"));
+        }
     }
     // A declared length is forwarded, so an origin that got fewer bytes knows.
-    if bench.arrived() != 0 || !bench.origin.seen_at("/smuggled").is_empty() {
-        failures.push(format!("arrived: {:?}", bench.origin.seen_at("/")));
+    if !bench.origin.seen_at("/smuggled").is_empty() {
+        failures.push("the surplus became a request".to_owned());
     }
     assert_none(&failures);
 }

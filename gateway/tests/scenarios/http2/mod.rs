@@ -1,4 +1,4 @@
-//! HTTP/2 from clients: what is malformed, what is downgraded, and floods that must hurt nobody else.
+//! HTTP/2 from clients: what is malformed, what is downgraded, and floods that may hurt nobody.
 
 mod attacks;
 mod bombs;

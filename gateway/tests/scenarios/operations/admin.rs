@@ -47,6 +47,7 @@ fn metrics_count_what_happened() {
 fn a_token_guards_every_page() {
     let yaml = answering("x").replace("bind: \"$ADMIN\"", "bind: \"$ADMIN\", token: s3cret");
     let gateway = Setup::yaml(&yaml).start();
+    assert_eq!(gateway.admin("GET", "/status").status, 401);
     let ask = |method: &str, path: &str, lines: &str| {
         let mut client = Client::connect(gateway.admin);
         client.send(format!("{method} {path} HTTP/1.1\r\nHost: h\r\n{lines}\r\n").as_bytes());
@@ -70,6 +71,7 @@ fn a_token_guards_every_page() {
 #[test]
 fn the_admin_listener_takes_malformed_requests_calmly() {
     let gateway = Setup::yaml(&answering("x")).start();
+    assert_eq!(gateway.admin("GET", "/ready").status, 200);
     for bytes in [
         &b"GARBAGE\r\n\r\n"[..],
         b"GET /status HTTP/1.1\r\n\r\n",

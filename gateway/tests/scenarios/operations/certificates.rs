@@ -1,6 +1,6 @@
 //! Certificates: picked by name, asked of clients, swapped while running.
 
-use std::{io, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use rustls::ClientConfig;
 use tempfile::TempDir;
@@ -9,7 +9,7 @@ use crate::support::{
     certificates::Authority,
     client::{Client, dial, handshake},
     eventually,
-    gateway::{Gateway, Setup},
+    gateway::{Gateway, Setup, free_port},
     h2_client,
     origin::Origin,
 };
@@ -28,7 +28,8 @@ fn alpn_decides_the_version() {
         .listener("tls: { cert: $DIR/edge.pem, key: $DIR/edge.key }")
         .within(dir)
         .start();
-    let rows: [(&[&[u8]], Option<&[u8]>); 4] = [
+    type Offered = &'static [&'static [u8]];
+    let rows: [(Offered, Option<&[u8]>); 4] = [
         (&[b"h2", b"http/1.1"], Some(b"h2")),
         (&[b"http/1.1"], Some(b"http/1.1")),
         (&[b"h2"], Some(b"h2")),
@@ -122,4 +123,31 @@ fn a_client_without_the_right_certificate_is_refused() {
     assert!(!served(authority.client_with(&strangers.issue(&["user"]))));
     assert!(!served(authority.client(&[])));
     assert_eq!(origin.seen().len(), 1);
+}
+
+#[test]
+fn a_session_of_one_listener_opens_no_other() {
+    let (dir, authority, origin) = (TempDir::new().unwrap(), Authority::new(), Origin::echo());
+    authority.issue(&["edge.test"]).write(dir.path(), "edge");
+    Authority::new().write(&dir.path().join("clients.pem"));
+    let second = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let pair = "cert: $DIR/edge.pem, key: $DIR/edge.key";
+    let yaml = format!(
+        "admin: {{ bind: \"$ADMIN\" }}\nlisteners:\n  - {{ bind: \"$LISTEN\", tls: {{ {pair} }} }}\n  \
+         - {{ bind: \"{second}\", tls: {{ {pair}, client_ca: $DIR/clients.pem }} }}\n\
+         timeouts: {{ drain: 2s }}\nupstreams:\n  a: {{ endpoints: [\"{}\"] }}\nroutes:\n  \
+         - {{ match: {{ path: \"/**\" }}, to: a }}\n",
+        origin.address
+    );
+    let gateway = Setup::yaml(&yaml).within(dir).start();
+    // One configuration is one store of session tickets, by server name.
+    let config = authority.client(&[]);
+    for n in 0..4 {
+        let mut open = Client::tls(gateway.listen, Arc::clone(&config), "edge.test").unwrap();
+        assert_eq!(open.get(&format!("/open/{n}")).unwrap().status, 200);
+        let guarded = Client::tls(second, Arc::clone(&config), "edge.test")
+            .and_then(|mut client| client.get("/guarded"));
+        assert!(guarded.is_err(), "{guarded:?}");
+    }
+    assert!(origin.seen_at("/guarded").is_empty());
 }

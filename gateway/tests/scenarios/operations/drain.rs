@@ -51,7 +51,8 @@ fn requests_under_way_are_answered() {
     let answer = client.answer("GET").unwrap();
     assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
     assert_eq!(frames.outcome(1).status(), 200);
-    assert_eq!(frames.farewell(), Ok(Some(0)), "GOAWAY without an error");
+    // GOAWAY may have come before the response's end.
+    assert!(matches!(frames.farewell(), Ok(None | Some(0))));
     assert_eq!(gateway.wait(Duration::from_secs(5)).unwrap().code(), Some(0));
 }
 

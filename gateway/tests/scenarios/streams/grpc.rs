@@ -124,8 +124,8 @@ impl Service<grpc_http::Request<Body>> for Echo {
         Box::pin(async move {
             let mut grpc = Grpc::new(Plain).max_decoding_message_size(64 << 20);
             Ok(match request.uri().path() {
-                "/t.Echo/Unary" => grpc.unary(Echo, request).await,
-                "/t.Echo/Stream" => grpc.streaming(Echo, request).await,
+                "/t.Echo/Unary" => grpc.unary(Self, request).await,
+                "/t.Echo/Stream" => grpc.streaming(Self, request).await,
                 _ => Status::unimplemented("no such method").into_http(),
             })
         })

@@ -3,6 +3,7 @@
 mod duplex;
 mod events;
 mod grpc;
+mod integrity;
 mod large;
 mod semantics;
 mod trailers;

@@ -46,12 +46,12 @@ fn open<S: Duplex>(stream: S) -> WebSocket<S> {
     tungstenite::client("ws://weir.test/chat", stream).map(|(socket, _)| socket).unwrap()
 }
 
-fn echo<S: Duplex>(socket: &mut WebSocket<S>, message: Message) {
+fn echo<S: Duplex>(socket: &mut WebSocket<S>, message: &Message) {
     socket.send(message.clone()).unwrap();
     loop {
         let back = socket.read().unwrap();
         if !back.is_ping() && !back.is_pong() {
-            assert!(back == message, "another message came back");
+            assert!(back == *message, "another message came back");
             return;
         }
     }
@@ -63,8 +63,8 @@ fn messages_of_every_kind_and_size_come_back() {
     let gateway = Setup::to(&[address]).start();
     let mut socket = open(dial(gateway.listen).unwrap());
     for size in [0, 1, 125, 126, 65_535, 65_536, 1 << 20] {
-        echo(&mut socket, Message::text("t".repeat(size)));
-        echo(&mut socket, Message::binary(vec![0xb1; size]));
+        echo(&mut socket, &Message::text("t".repeat(size)));
+        echo(&mut socket, &Message::binary(vec![0xb1; size]));
     }
     socket.send(Message::Ping("p".into())).unwrap();
     assert_eq!(socket.read().unwrap(), Message::Pong("p".into()));
@@ -87,8 +87,8 @@ fn it_works_over_tls() {
     let tcp = dial(gateway.listen).unwrap();
     let tls = handshake(tcp, authority.client(&[b"http/1.1"]), "weir.test").unwrap();
     let mut socket = open(tls);
-    echo(&mut socket, Message::text("over tls"));
-    echo(&mut socket, Message::binary(vec![7; 300_000]));
+    echo(&mut socket, &Message::text("over tls"));
+    echo(&mut socket, &Message::binary(vec![7; 300_000]));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_client_that_vanishes_ends_the_servers_side() {
     let gateway = Setup::to(&[address]).start();
     for n in 1..=5 {
         let mut socket = open(dial(gateway.listen).unwrap());
-        echo(&mut socket, Message::text("hello"));
+        echo(&mut socket, &Message::text("hello"));
         drop(socket);
         assert!(eventually(|| ended.load(Ordering::Acquire) == n), "tunnel {n} is still open");
     }
@@ -111,7 +111,7 @@ fn a_tunnel_outlives_the_total_time_but_not_the_idle_time() {
     let mut socket = open(dial(gateway.listen).unwrap());
     let start = Instant::now();
     while start.elapsed() < Duration::from_millis(2500) {
-        echo(&mut socket, Message::text("tick"));
+        echo(&mut socket, &Message::text("tick"));
         thread::sleep(Duration::from_millis(200));
     }
     let silent = Instant::now();
@@ -125,7 +125,7 @@ fn a_tunnel_is_one_access_line_with_101() {
     let (address, _) = server();
     let gateway = Setup::to(&[address]).start();
     let mut socket = open(dial(gateway.listen).unwrap());
-    echo(&mut socket, Message::text("hello"));
+    echo(&mut socket, &Message::text("hello"));
     drop(socket);
     assert_eq!(gateway.access_line("/chat")["status"], 101);
     assert_eq!(gateway.access_lines("/chat").len(), 1);
@@ -141,7 +141,7 @@ fn many_tunnels_at_once_keep_their_messages_apart() {
             thread::spawn(move || {
                 let mut socket = open(dial(listen).unwrap());
                 for m in 0..50 {
-                    echo(&mut socket, Message::text(format!("{n}/{m}")));
+                    echo(&mut socket, &Message::text(format!("{n}/{m}")));
                 }
             })
         })
@@ -156,7 +156,7 @@ fn a_drain_ends_open_tunnels_in_time() {
     let (address, ended) = server();
     let mut gateway: Gateway = Setup::to(&[address]).start();
     let mut socket = open(dial(gateway.listen).unwrap());
-    echo(&mut socket, Message::text("hello"));
+    echo(&mut socket, &Message::text("hello"));
     gateway.signal(rustix::process::Signal::TERM);
     let status = gateway.wait(Duration::from_secs(8)).expect("the drain ends");
     assert_eq!(status.code(), Some(0));

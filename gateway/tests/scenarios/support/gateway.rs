@@ -32,7 +32,7 @@ pub(crate) fn free_port() -> u16 {
     panic!("no free port");
 }
 
-/// What a gateway is started with: pieces of YAML around one route to one upstream, or a whole file.
+/// What a gateway is started with: pieces of YAML around one route, or a whole file.
 #[derive(Default)]
 pub(crate) struct Setup {
     endpoints: Vec<String>,
@@ -167,7 +167,11 @@ impl Gateway {
     fn await_ready(&mut self) {
         let end = Instant::now() + PATIENCE;
         let wanted = self.text.contains(&self.listen.to_string());
-        while wanted && TcpStream::connect(self.listen).is_err() {
+        let ready = || {
+            self.stderr.text().contains("weir is listening")
+                && (!wanted || TcpStream::connect(self.listen).is_ok())
+        };
+        while !ready() {
             if let Some(status) = self.child.try_wait().unwrap() {
                 self.ended = Some(status);
                 panic!("gateway ended at once, {status}\n{}\n{}", self.text, self.stderr.text());
@@ -208,6 +212,15 @@ impl Gateway {
         );
         client.send(head.as_bytes());
         client.answer(method).expect("admin answers")
+    }
+
+    /// The counter of states that the gateway holds to be impossible, where it can be read.
+    fn bugs(&self) -> Option<f64> {
+        let mut client = Client::try_connect(self.admin).ok()?;
+        client.send(b"GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        let text = client.answer("GET").ok()?.text();
+        let line = text.lines().find(|l| l.starts_with("weir_bugs_total"))?;
+        line.rsplit(' ').next()?.parse().ok()
     }
 
     /// Sends a signal.
@@ -267,6 +280,8 @@ impl Drop for Gateway {
             return;
         }
         if self.ended.is_none() {
+            let bugs = self.bugs();
+            assert!(bugs.is_none_or(|n| n == 0.0), "weir_bugs_total is {bugs:?}\n{}", self.log());
             self.signal(Signal::TERM);
             self.wait(PATIENCE);
         }

@@ -44,8 +44,6 @@ struct Ledger {
     seen: Mutex<Vec<Seen>>,
     faults: Mutex<Vec<String>>,
     connections: AtomicUsize,
-    open: AtomicUsize,
-    most: AtomicUsize,
 }
 
 impl Origin {
@@ -107,11 +105,6 @@ impl Origin {
         self.ledger.connections.load(Ordering::Acquire)
     }
 
-    /// The most connections that were open at once.
-    pub(crate) fn most(&self) -> usize {
-        self.ledger.most.load(Ordering::Acquire)
-    }
-
     /// What it was sent that no strict peer would send.
     pub(crate) fn faults(&self) -> Vec<String> {
         self.ledger.faults.lock().unwrap().clone()
@@ -129,13 +122,6 @@ impl Drop for Origin {
 }
 
 fn serve(stream: TcpStream, ledger: &Arc<Ledger>, script: &Arc<Script>) {
-    let open = ledger.open.fetch_add(1, Ordering::AcqRel) + 1;
-    ledger.most.fetch_max(open, Ordering::AcqRel);
-    converse(stream, ledger, script);
-    ledger.open.fetch_sub(1, Ordering::AcqRel);
-}
-
-fn converse(stream: TcpStream, ledger: &Arc<Ledger>, script: &Arc<Script>) {
     let connection = ledger.connections.fetch_add(1, Ordering::AcqRel);
     let _ = stream.set_nodelay(true);
     let _ = stream.set_read_timeout(Some(Duration::from_secs(60)));
@@ -285,7 +271,7 @@ impl Exchange {
                 let hex = line.bytes().all(|b| b.is_ascii_hexdigit());
                 let size = usize::from_str_radix(&line, 16);
                 let (true, Ok(size)) = (hex, size) else {
-                    self.fault(format!("chunk line {line:?}"));
+                    self.fault(&format!("chunk line {line:?}"));
                     return Err(io::Error::other("chunk line"));
                 };
                 if size == 0 {
@@ -295,7 +281,7 @@ impl Exchange {
                 } else if !self.input.take(size, &mut self.seen.body)? {
                     return Err(cut());
                 } else if self.input.line()? != Some(Vec::new()) {
-                    self.fault("chunk longer than its size".to_owned());
+                    self.fault("chunk longer than its size");
                     return Err(io::Error::other("chunk end"));
                 }
                 self.record(self.done);
@@ -314,12 +300,12 @@ impl Exchange {
         for (name, _) in &self.seen.trailers {
             let name = name.to_ascii_lowercase();
             if !is_token(&name) || framing.contains(&name.as_str()) {
-                self.fault(format!("trailer {name:?}"));
+                self.fault(&format!("trailer {name:?}"));
             }
         }
     }
 
-    fn fault(&self, what: String) {
+    fn fault(&self, what: &str) {
         let line = format!("{} {}: {what}", self.seen.method, self.seen.target);
         self.ledger.faults.lock().unwrap().push(line);
     }

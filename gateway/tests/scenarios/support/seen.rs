@@ -1,4 +1,4 @@
-//! What an origin received, judged strictly: anything two parsers could read in two ways is a fault.
+//! What an origin received, judged strictly: what two parsers could read in two ways is a fault.
 
 /// Framing of a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Seen {
         if version != "HTTP/1.1" {
             faults.push(format!("version {version}"));
         }
-        if !target.starts_with('/') && !(target == "*" && method == "OPTIONS") {
+        if !(target.starts_with('/') || target == "*" && method == "OPTIONS") {
             faults.push(format!("target {target:?}"));
         }
         if target.contains('#') {

@@ -1,6 +1,10 @@
 //! Bounds of an upstream: a short queue, then 503 with its reason.
 
 use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -57,9 +61,13 @@ fn waiting_too_long_in_the_queue_is_503() {
 }
 
 #[test]
-fn no_more_connections_than_allowed_are_opened() {
-    let origin = Origin::start(|x| {
+fn no_more_connections_than_allowed_are_used_at_once() {
+    let (busy, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let peak = Arc::clone(&most);
+    let origin = Origin::start(move |x| {
+        peak.fetch_max(busy.fetch_add(1, Ordering::AcqRel) + 1, Ordering::AcqRel);
         thread::sleep(Duration::from_millis(50));
+        busy.fetch_sub(1, Ordering::AcqRel);
         x.echo()
     });
     let gateway = Setup::to(&[origin.address])
@@ -77,8 +85,25 @@ fn no_more_connections_than_allowed_are_opened() {
     for client in clients {
         assert_eq!(client.join().unwrap(), 200);
     }
-    // A connection closed to make room for another worker's may be seen closing a little later.
-    assert!(origin.most() <= 5, "{} connections at once", origin.most());
+    let most = most.load(Ordering::Acquire);
+    assert!((2..=4).contains(&most), "{most} connections at once");
+}
+
+#[test]
+fn waiting_too_long_for_a_connection_is_503_as_well() {
+    let origin = slow();
+    let gateway = Setup::to(&[origin.address])
+        .upstream("limits: { connections: 1, queue: 10, queue_timeout: 300ms }")
+        .start();
+    let mut first = gateway.client();
+    first.send(get("/slow/1").as_bytes());
+    assert!(eventually(|| origin.seen_at("/slow/1").len() == 1));
+    let start = Instant::now();
+    let answer = gateway.client().get("/second").unwrap();
+    let took = start.elapsed();
+    assert!((Duration::from_millis(250)..Duration::from_millis(1400)).contains(&took), "{took:?}");
+    assert_failure(&gateway, &answer, 503, "connection_limit_reached", "UO");
+    assert_eq!(first.answer("GET").unwrap().status, 200);
 }
 
 #[test]
