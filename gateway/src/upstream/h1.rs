@@ -226,12 +226,17 @@ impl H1Response {
             self.connection = None;
             return Poll::Ready(Some(Err(Error::DeadlinePassed)));
         }
-        if let Some(connection) = &mut self.connection
-            && connection.driver.poll_without_shutdown(cx).is_ready()
+        // What the connection has read already comes first; driving it again may read more.
+        let mut polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if polled.is_pending()
+            && let Some(connection) = &mut self.connection
         {
-            self.connection = None;
+            if connection.driver.poll_without_shutdown(cx).is_ready() {
+                self.connection = None;
+            }
+            polled = Pin::new(&mut self.incoming).poll_frame(cx);
         }
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(clocks) = &mut self.clocks {
                     clocks.progress();

@@ -166,9 +166,10 @@ impl EndpointPool {
         self.shared_connections.borrow().iter().find(|connection| connection.has_room()).cloned()
     }
 
-    /// Takes a connection back after its response was read to the end.
+    /// Takes a connection back after its response was read to the end. Whether it is still good is
+    /// looked at when it is taken, or swept.
     pub(crate) fn put_back(&self, mut connection: H1Connection) {
-        if self.closed.get() || self.connections.waiting() > 0 || !connection.is_usable() {
+        if self.closed.get() || self.connections.waiting() > 0 {
             return;
         }
         connection.idle_since = None;
