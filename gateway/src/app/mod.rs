@@ -37,6 +37,8 @@ use workers::Workers;
 
 /// Version in metrics, `/status` and `--version`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How often counted latencies lose half their weight: quantiles tell of the last minute or so.
+const AGING: Duration = Duration::from_secs(10);
 /// Access-log buffers of 64 KiB that may wait for stdout before lines are dropped.
 const LOG_DEPTH: usize = 64;
 
@@ -223,8 +225,10 @@ impl App {
 
     /// Waits for signals, changed files and the admin API until the end.
     async fn control(mut self, mut signals: Signals) -> ExitCode {
+        let mut aging = tokio::time::interval(AGING);
         let lame_duck = loop {
             tokio::select! {
+                _ = aging.tick() => age_latencies(&self.live),
                 _ = signals.hangup.recv() => drop(self.reload("SIGHUP").await),
                 () = changed(self.watcher.as_ref()) => drop(self.reload("a changed file").await),
                 _ = signals.terminate.recv() => break true,
@@ -332,6 +336,14 @@ fn watch_metrics(live: &Live) {
         registry.watch_gate(&upstream.name, "connections", &upstream.gates.connections);
         for endpoint in &upstream.endpoints {
             registry.watch_load(&upstream.name, &endpoint.name, &endpoint.load);
+        }
+    }
+}
+
+fn age_latencies(live: &Live) {
+    for upstream in &live.snapshot().upstreams {
+        for endpoint in &upstream.endpoints {
+            endpoint.load.latency().age();
         }
     }
 }

@@ -30,14 +30,15 @@ use crate::{
 mod tests;
 
 /// What the check found out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     /// How long the body is.
     pub framing: Framing,
-    /// Whether the client asks for a WebSocket on this connection: HTTP/1.1 GET without a body,
-    /// `Connection: upgrade`, `Upgrade: websocket`. Other upgrades are ignored, h2c among them
-    /// (RFC 9110, 7.8 lets a server do so).
-    pub websocket: bool,
+    /// Protocol the client wants to switch to on this connection: HTTP/1.1, GET without a body,
+    /// `Connection: upgrade`, one protocol in Upgrade. Other upgrades are ignored (RFC 9110, 7.8
+    /// lets a server do so), and so are those to another HTTP or to TLS: what would run in such a
+    /// tunnel are requests that no check has seen.
+    pub upgrade: Option<HeaderValue>,
     /// Whether the client waits for a 100 before it sends the body.
     pub expect_continue: bool,
 }
@@ -81,13 +82,14 @@ pub fn check(parts: &mut Parts, ended: bool, limits: &Limits) -> Result<Checked,
         join_cookies(&mut parts.headers)?;
     }
     let empty = matches!(framing, Framing::None | Framing::Length(0));
+    let upgrades = fields.upgrade
+        && fields.connection_upgrade
+        && empty
+        && parts.version == Version::HTTP_11
+        && parts.method == Method::GET;
     Ok(Checked {
         framing,
-        websocket: fields.websocket
-            && fields.connection_upgrade
-            && empty
-            && parts.version == Version::HTTP_11
-            && parts.method == Method::GET,
+        upgrade: if upgrades { wanted_protocol(&parts.headers) } else { None },
         expect_continue: fields.expects && !empty && parts.version != Version::HTTP_10,
     })
 }
@@ -113,7 +115,7 @@ struct Fields {
     underscored: bool,
     expects: bool,
     expectation_failed: bool,
-    websocket: bool,
+    upgrade: bool,
     connection_upgrade: bool,
 }
 
@@ -144,7 +146,7 @@ fn scan(headers: &HeaderMap, version: Version) -> Result<Fields, Error> {
             "connection" if h1 => {
                 fields.connection_upgrade |= has_token(bytes, b"upgrade");
             }
-            "upgrade" if h1 => fields.websocket |= has_token(bytes, b"websocket"),
+            "upgrade" if h1 => fields.upgrade = true,
             "transfer-encoding" | "connection" | "upgrade" | "keep-alive" | "proxy-connection"
             | "http2-settings"
                 if !h1 =>
@@ -167,6 +169,19 @@ fn scan(headers: &HeaderMap, version: Version) -> Result<Fields, Error> {
         }
     }
     Ok(fields)
+}
+
+/// The one protocol in Upgrade, if a tunnel for it is allowed.
+fn wanted_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut values = headers.get_all(header::UPGRADE).iter();
+    let (Some(protocol), None) = (values.next(), values.next()) else { return None };
+    let name = protocol.as_bytes().split(|b| *b == b'/').next().unwrap_or_default();
+    let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(b);
+    let refused = [&b"h2c"[..], b"h2", b"h3", b"http", b"tls"];
+    let allowed = !name.is_empty()
+        && protocol.as_bytes().iter().all(token)
+        && !refused.iter().any(|refused| name.eq_ignore_ascii_case(refused));
+    allowed.then(|| protocol.clone())
 }
 
 fn check_size(parts: &Parts, field_bytes: usize, limits: &Limits) -> Result<(), Error> {

@@ -66,10 +66,11 @@ pub struct Received {
 pub fn receive(parts: &mut request::Parts, peer: &Peer, rng: &mut fastrand::Rng) -> Received {
     let headers = &mut parts.headers;
     let mut doomed = Doomed::new();
-    let (mut wishes, mut traced) = (false, false);
+    let (mut wishes, mut traced, mut nominates) = (false, false, false);
     for name in headers.keys() {
         let text = name.as_str();
         wishes |= text == "te";
+        nominates |= text == "connection";
         traced |= matches!(text, "traceparent" | "tracestate");
         let dropped = is_hop_by_hop(text)
             || matches!(text, "expect" | "proxy-authorization" | "proxy" | "forwarded")
@@ -79,8 +80,11 @@ pub fn receive(parts: &mut request::Parts, peer: &Peer, rng: &mut fastrand::Rng)
         }
     }
     let trailers = wishes && reads_trailers(headers);
-    nominate(headers, &mut doomed);
+    if nominates {
+        nominate(headers, &mut doomed);
+    }
     remove_all(headers, &doomed);
+    headers.reserve(ADDED);
     let client = forwarded::stamp(headers, peer);
     let request_id = identity::stamp(headers, peer.trusts(), rng);
     if traced {
@@ -102,6 +106,9 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     nominate(headers, &mut doomed);
     remove_all(headers, &doomed);
 }
+
+/// Fields that [`receive`] adds at the most.
+const ADDED: usize = 5;
 
 type Doomed = SmallVec<[HeaderName; 8]>;
 

@@ -22,7 +22,7 @@ use super::transport::Transport;
 /// Bytes gathered before a writer must wait for the socket.
 const HIGH_WATER: usize = 128 * 1024;
 /// A buffer that has grown past this is given back once it is empty.
-const KEEP: usize = 32 * 1024;
+const KEEP: usize = 64 * 1024;
 
 /// The socket and what is gathered for it, shared by the protocol machine and its driver.
 #[derive(Debug)]

@@ -32,6 +32,7 @@ use crate::{
     error::{Error, Reason},
     http::{body::Body, exchange::Exchange, tunnel::Tunnel},
     route::stack,
+    telemetry::record,
     timers::Deadline,
 };
 
@@ -159,6 +160,11 @@ async fn active(
         }
         None if wait == Wait::Head => Exit::Refused(socket, Error::RequestTimeout),
         None => Exit::Dead,
+        // A client that speaks something else entirely would not understand a 400 either.
+        Some(_) if is_foreign(&parts.read_buf) => {
+            record::refusal(connection, Error::BadRequest(Reason::Syntax), 0);
+            Exit::Done(socket)
+        }
         Some(_) if activity.refused.get().is_some() => {
             Exit::Refused(socket, refusal(activity.refused.get()))
         }
@@ -240,6 +246,19 @@ fn service(
             Ok(response)
         }
     })
+}
+
+/// Whether these bytes, which hyper refused, begin with a line of three words of which the last is
+/// no HTTP version: no request of any HTTP/1 (RFC 9112 section 3), but perhaps a broken HTTP/2
+/// preface, on which RFC 9113 section 3.4 has the connection closed.
+fn is_foreign(bytes: &[u8]) -> bool {
+    let line = bytes.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+    let mut words = line.split(|b| *b == b' ');
+    let (method, target, version) = (words.next(), words.next(), words.next());
+    method.is_some()
+        && target.is_some()
+        && words.next().is_none()
+        && version.is_some_and(|version| !version.starts_with(b"HTTP"))
 }
 
 /// The error behind a status that hyper chose for bytes it could not take as a request.

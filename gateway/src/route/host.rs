@@ -9,9 +9,12 @@ use super::Map;
 /// Brings an authority (`Host` or `:authority`, without user information) into the form that routes
 /// are compared with: no port, no final dot, lower case.
 pub fn canonical_host(authority: &str) -> Cow<'_, str> {
-    let end = match authority.find(']') {
-        Some(bracket) if authority.starts_with('[') => bracket + 1,
-        _ => authority.find(':').unwrap_or(authority.len()),
+    let bytes = authority.as_bytes();
+    let bracket =
+        if bytes.first() == Some(&b'[') { bytes.iter().position(|b| *b == b']') } else { None };
+    let end = match bracket {
+        Some(bracket) => bracket + 1,
+        None => bytes.iter().position(|b| *b == b':').unwrap_or(bytes.len()),
     };
     let host = &authority[..end];
     let host = host.strip_suffix('.').unwrap_or(host);

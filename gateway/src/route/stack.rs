@@ -245,7 +245,8 @@ fn draft(
     head.extensions.clear();
     let shape = Shape {
         framing: checked.framing,
-        websocket: checked.websocket,
+        upgrade: checked.upgrade.clone(),
+        again: false,
         trailers,
         host: to.host.clone(),
     };
@@ -260,11 +261,11 @@ async fn carry_out(exchange: &mut Exchange, draft: Box<Draft>) -> Result<Forward
         return Err(Error::Bug);
     };
     let route = &world.snapshot.routes[route];
-    let (method, websocket) = (draft.head.method.clone(), draft.shape.websocket);
+    let (method, upgrade) = (draft.head.method.clone(), draft.shape.upgrade.clone());
     let forwarded = forward(exchange, &world.upstreams[upstream], route.timeout, draft).await?;
     let own = |head: &mut response::Parts| {
         let id = exchange.request_id.as_ref().ok_or(Error::Bug)?;
-        headers::relay(head, &method, websocket, id)?;
+        headers::relay(head, &method, upgrade.as_ref(), id)?;
         route.response_edits.apply(&mut head.headers);
         Ok::<_, Error>(())
     };

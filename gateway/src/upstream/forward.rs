@@ -52,8 +52,10 @@ pub(crate) struct Draft {
 pub(crate) struct Shape {
     /// How long the body is.
     pub(crate) framing: Framing,
-    /// Whether the client wants to switch protocols.
-    pub(crate) websocket: bool,
+    /// Protocol the client wants to switch to.
+    pub(crate) upgrade: Option<HeaderValue>,
+    /// Whether an attempt was made with it.
+    pub(crate) again: bool,
     /// Whether the client reads trailers.
     pub(crate) trailers: bool,
     /// Host that the route sets.
@@ -65,7 +67,7 @@ impl Draft {
     /// section 9.2.2), so that an endpoint which did see the first does no harm with the second.
     fn duplicate(&self) -> Option<Box<Self>> {
         let repeatable = self.shape.framing == Framing::None
-            && !self.shape.websocket
+            && self.shape.upgrade.is_none()
             && (self.head.method.is_idempotent() || self.head.method.as_str() == "QUERY");
         repeatable.then(|| {
             let (head, shape) = (self.head.clone(), self.shape.clone());
@@ -86,11 +88,13 @@ impl Draft {
             host: shape.host.as_ref(),
             fallback_host: &pool.0.shared.host,
             framing: shape.framing,
-            websocket: shape.websocket,
+            upgrade: shape.upgrade.as_ref(),
+            again: shape.again,
             trailers: shape.trailers,
         };
         prepare_upstream(&mut self.head, &outbound)?;
-        let Self { head, upload, shape } = *self;
+        let Self { head, upload, mut shape } = *self;
+        shape.again = true;
         Ok((Request::from_parts(head, upload), shape))
     }
 }

@@ -200,9 +200,11 @@ fn the_target_beats_the_host_field() {
 }
 
 #[test]
-fn websockets_are_asked_for_properly() {
+fn upgrades_are_asked_for_properly() {
     let proper = "GET /\nhost: a\nconnection: keep-alive, Upgrade\nupgrade: WebSocket";
-    assert!(accepted(Version::HTTP_11, proper).1.websocket);
+    assert_eq!(accepted(Version::HTTP_11, proper).1.upgrade.unwrap(), "WebSocket");
+    let other = "GET /\nhost: a\nconnection: upgrade\nupgrade: foo/2";
+    assert_eq!(accepted(Version::HTTP_11, other).1.upgrade.unwrap(), "foo/2");
     for text in [
         "GET /\nhost: a\nupgrade: websocket",
         "GET /\nhost: a\nkeep-alive: 5\nproxy-connection: close\nte: gzip",
@@ -210,14 +212,18 @@ fn websockets_are_asked_for_properly() {
         "GET /\nhost: a\nconnection: keep-alive\nupgrade: websocket",
         "GET /\nhost: a\nconnection: upgrade\nupgrade: h2c",
         "GET /\nhost: a\nconnection: upgrade, http2-settings\nupgrade: h2c\nhttp2-settings: AA",
+        "GET /\nhost: a\nconnection: upgrade\nupgrade: HTTP/2.0",
+        "GET /\nhost: a\nconnection: upgrade\nupgrade: TLS/1.0",
+        "GET /\nhost: a\nconnection: upgrade\nupgrade: h2c, websocket",
+        "GET /\nhost: a\nconnection: upgrade\nupgrade: a\nupgrade: b",
         "POST /\nhost: a\nconnection: upgrade\nupgrade: websocket",
         "GET /\nhost: a\nconnection: upgrade\nupgrade: websocket\ncontent-length: 3",
         "GET /\nhost: a\nconnection: upgrade\nupgrade: websocket\ntransfer-encoding: chunked",
     ] {
-        assert!(!accepted(Version::HTTP_11, text).1.websocket, "{text}");
+        assert!(!accepted(Version::HTTP_11, text).1.upgrade.is_some(), "{text}");
     }
     let old = "GET /\nhost: a\nconnection: upgrade\nupgrade: websocket";
-    assert!(!accepted(Version::HTTP_10, old).1.websocket);
+    assert!(accepted(Version::HTTP_10, old).1.upgrade.is_none());
 }
 
 #[test]

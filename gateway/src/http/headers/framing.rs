@@ -22,10 +22,12 @@ pub struct Outbound<'a> {
     pub host: Option<&'a HeaderValue>,
     /// Host for a client that sent none (HTTP/1.0): the endpoint's own.
     pub fallback_host: &'a HeaderValue,
+    /// Whether the request was in another attempt's form before: what that added must go.
+    pub again: bool,
     /// The body that will be sent.
     pub framing: Framing,
-    /// Whether to ask for a WebSocket (HTTP/1.1 only).
-    pub websocket: bool,
+    /// Protocol to ask for with Upgrade (HTTP/1.1 only).
+    pub upgrade: Option<&'a HeaderValue>,
     /// Whether the client reads trailers; goes out as `TE: trailers` in HTTP/2, where gRPC needs
     /// it. In HTTP/1.1 TE would have to be nominated by Connection, which few backends expect.
     pub trailers: bool,
@@ -51,7 +53,9 @@ pub fn prepare_upstream(parts: &mut Parts, outbound: &Outbound<'_>) -> Result<()
 
 fn frame(parts: &mut Parts, outbound: &Outbound<'_>) {
     let (headers, h1) = (&mut parts.headers, outbound.version < Version::HTTP_2);
-    headers.remove(header::TRANSFER_ENCODING);
+    if outbound.again {
+        headers.remove(header::TRANSFER_ENCODING);
+    }
     match outbound.framing {
         Framing::Length(length) => {
             let mut digits = itoa::Buffer::new();
@@ -62,23 +66,28 @@ fn frame(parts: &mut Parts, outbound: &Outbound<'_>) {
                 headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
             }
         }
-        Framing::Unknown | Framing::None => {
+        Framing::Unknown => {
             headers.remove(header::CONTENT_LENGTH);
         }
+        Framing::None if outbound.again => {
+            headers.remove(header::CONTENT_LENGTH);
+        }
+        // The guard calls a request so only when there is none.
+        Framing::None => debug_assert!(!headers.contains_key(header::CONTENT_LENGTH)),
     }
     if h1 && outbound.framing == Framing::Unknown {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    if h1 && outbound.websocket {
+    if let (Some(protocol), true) = (outbound.upgrade, h1) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    } else {
+        headers.insert(header::UPGRADE, protocol.clone());
+    } else if outbound.again {
         headers.remove(header::CONNECTION);
         headers.remove(header::UPGRADE);
     }
     if !h1 && outbound.trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    } else {
+    } else if outbound.again {
         headers.remove(header::TE);
     }
 }

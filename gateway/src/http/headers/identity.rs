@@ -23,7 +23,9 @@ pub(super) fn stamp(
             return id.clone();
         }
     }
-    let id = fresh(rng);
+    let mut id = fresh(rng);
+    // No two are alike: in HPACK's table they would only push out what repeats.
+    id.set_sensitive(true);
     headers.insert(&name::X_REQUEST_ID, id.clone());
     id
 }

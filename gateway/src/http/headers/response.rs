@@ -8,7 +8,7 @@ use crate::error::Error;
 /// Makes an upstream's response head the gateway's own.
 ///
 /// Refuses what would frame differently for the client than it did for the gateway, and a 101 that
-/// was not asked for (`websocket`). Drops hop-by-hop fields, those that Connection nominates,
+/// was not asked for, or is to another protocol than `upgrade`. Drops hop-by-hop fields, those that Connection nominates,
 /// Proxy-Authenticate, and Alt-Svc, which speaks of the upstream's own ports. Keeps Proxy-Status
 /// of proxies behind the gateway (RFC 9209, 2: those nearer to the client only append). Adds Via
 /// and the request's id. Trailer stays, for it tells what comes.
@@ -18,29 +18,35 @@ use crate::error::Error;
 pub fn relay(
     parts: &mut Parts,
     method: &Method,
-    websocket: bool,
+    upgrade: Option<&HeaderValue>,
     request_id: &HeaderValue,
 ) -> Result<(), Error> {
-    check_framing(parts, method)?;
-    let switching = parts.status == StatusCode::SWITCHING_PROTOCOLS;
-    if switching && !(websocket && accepts_websocket(&parts.headers)) {
-        return Err(Error::UpgradeFailed);
-    }
-    let headers = &mut parts.headers;
+    let (mut coded, mut connection) = (false, false);
     let mut doomed = Doomed::new();
-    for name in headers.keys() {
+    for name in parts.headers.keys() {
         let text = name.as_str();
+        coded |= text == "transfer-encoding";
+        connection |= text == "connection";
         if is_hop_by_hop(text)
             || matches!(text, "proxy-authenticate" | "proxy-authentication-info" | "alt-svc")
         {
             doomed.push(name.clone());
         }
     }
-    nominate(headers, &mut doomed);
+    check_framing(parts, method, coded)?;
+    let switching = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+    let upgrade = upgrade.filter(|_| switching);
+    if switching && !upgrade.is_some_and(|wanted| accepts(&parts.headers, wanted)) {
+        return Err(Error::UpgradeFailed);
+    }
+    let headers = &mut parts.headers;
+    if connection {
+        nominate(headers, &mut doomed);
+    }
     remove_all(headers, &doomed);
-    if switching {
+    if let Some(protocol) = upgrade {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::UPGRADE, protocol.clone());
     }
     headers.append(header::VIA, via(parts.version));
     headers.insert(&name::X_REQUEST_ID, request_id.clone());
@@ -51,14 +57,17 @@ pub fn relay(
 
 /// hyper reads codings that do not end in `chunked` up to the connection's end and keeps
 /// Content-Lengths as they came; h2 keeps them too.
-fn check_framing(parts: &mut Parts, method: &Method) -> Result<(), Error> {
+fn check_framing(parts: &mut Parts, method: &Method, coded: bool) -> Result<(), Error> {
     let headers = &mut parts.headers;
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let coded = match (codings.next(), codings.next()) {
-        (None, _) => false,
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
-        _ => return Err(Error::UpstreamGarbage),
-    };
+    if coded {
+        let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+        let (Some(coding), None) = (codings.next(), codings.next()) else {
+            return Err(Error::UpstreamGarbage);
+        };
+        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(Error::UpstreamGarbage);
+        }
+    }
     let bodiless = parts.status.is_informational() || parts.status == StatusCode::NO_CONTENT;
     if coded || bodiless {
         // RFC 9112, 6.3: chunked wins and the length must not go on; RFC 9110, 8.6: none in 204.
@@ -90,11 +99,12 @@ fn check_framing(parts: &mut Parts, method: &Method) -> Result<(), Error> {
     Ok(())
 }
 
-fn accepts_websocket(headers: &HeaderMap) -> bool {
+/// Whether a 101 switches to the protocol that was asked for.
+fn accepts(headers: &HeaderMap, wanted: &HeaderValue) -> bool {
     let holds = |name, token: &[u8]| {
         headers.get_all(name).iter().any(|value| {
             value.as_bytes().split(|b| *b == b',').any(|item| super::is_word(item, token))
         })
     };
-    holds(header::CONNECTION, b"upgrade") && holds(header::UPGRADE, b"websocket")
+    holds(header::CONNECTION, b"upgrade") && holds(header::UPGRADE, wanted.as_bytes())
 }

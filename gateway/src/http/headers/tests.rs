@@ -239,7 +239,8 @@ fn outbound(version: Version, framing: Framing) -> Outbound<'static> {
         host: None,
         fallback_host: &FALLBACK,
         framing,
-        websocket: false,
+        upgrade: None,
+        again: true,
         trailers: true,
     }
 }
@@ -269,8 +270,9 @@ fn framing_towards_the_upstream_is_unambiguous() {
 #[test]
 fn websockets_are_asked_for_upstream() {
     let mut parts = request("/", "host: h");
-    let websocket = Outbound { websocket: true, ..outbound(V1, Framing::None) };
-    prepare_upstream(&mut parts, &websocket).unwrap();
+    let protocol = HeaderValue::from_static("websocket");
+    let upgrade = Outbound { upgrade: Some(&protocol), ..outbound(V1, Framing::None) };
+    prepare_upstream(&mut parts, &upgrade).unwrap();
     assert_eq!(text(&parts.headers), "connection: upgrade\nhost: h\nupgrade: websocket");
     prepare_upstream(&mut parts, &outbound(V1, Framing::None)).unwrap();
     assert_eq!(text(&parts.headers), "host: h");
@@ -316,7 +318,9 @@ fn options_of_the_whole_server_survive_both_versions() {
 fn relayed(status: u16, method: Method, websocket: bool, headers: &str) -> Result<String, Error> {
     let (mut parts, ()) = Response::builder().status(status).body(()).unwrap().into_parts();
     parts.headers = fields(headers);
-    relay(&mut parts, &method, websocket, &HeaderValue::from_static("id"))?;
+    let protocol = HeaderValue::from_static("websocket");
+    let upgrade = websocket.then_some(&protocol);
+    relay(&mut parts, &method, upgrade, &HeaderValue::from_static("id"))?;
     assert_eq!(parts.headers.remove("via").unwrap(), "1.1 weir");
     assert_eq!(parts.headers.remove("x-request-id").unwrap(), "id");
     Ok(text(&parts.headers))
@@ -442,7 +446,10 @@ proptest! {
         let (mut response, ()) = Response::new(()).into_parts();
         response.status = StatusCode::from_u16(status).unwrap();
         response.headers = headers.clone();
-        if relay(&mut response, &Method::GET, websocket, &HeaderValue::from_static("id")).is_ok() {
+        let protocol = HeaderValue::from_static("websocket");
+        let upgrade = websocket.then_some(&protocol);
+        let id = HeaderValue::from_static("id");
+        if relay(&mut response, &Method::GET, upgrade, &id).is_ok() {
             prop_assert!(!response.headers.contains_key("transfer-encoding"));
             prop_assert!(response.headers.get_all("content-length").iter().count() <= 1);
         }

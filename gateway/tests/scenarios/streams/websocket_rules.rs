@@ -59,7 +59,7 @@ fn without_a_whole_upgrade_request_nothing_is_upgraded() {
         ("POST", whole.replace("GET", "POST").replace("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n")),
         ("1.0", whole.replace("HTTP/1.1", "HTTP/1.0")),
         ("no upgrade", whole.replace("Upgrade: websocket\r\n", "")),
-        ("other protocol", whole.replace("Upgrade: websocket", "Upgrade: raw")),
+        ("other protocol", whole.replace("Upgrade: websocket", "Upgrade: h2c")),
     ];
     let mut failures = Vec::new();
     for (name, request) in rows {
