@@ -181,6 +181,10 @@ fn wanted_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
     let allowed = !name.is_empty()
         && protocol.as_bytes().iter().all(token)
         && !refused.iter().any(|refused| name.eq_ignore_ascii_case(refused));
+    if protocol.as_bytes().eq_ignore_ascii_case(b"websocket") {
+        // Servers compare it as it is written in RFC 6455.
+        return Some(HeaderValue::from_static("websocket"));
+    }
     allowed.then(|| protocol.clone())
 }
 

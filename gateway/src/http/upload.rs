@@ -29,6 +29,7 @@ pub(crate) struct Progress {
 pub(crate) struct Upload {
     body: Body,
     watch: Option<Watch>,
+    touched: bool,
 }
 
 #[derive(Debug)]
@@ -41,12 +42,29 @@ struct Watch {
 impl Upload {
     /// An upload without a body.
     pub(crate) const fn empty() -> Self {
-        Self { body: Body::empty(), watch: None }
+        Self { body: Body::empty(), watch: None, touched: false }
+    }
+
+    /// What is left when somebody else has the upload.
+    pub(crate) const fn taken() -> Self {
+        Self { body: Body::empty(), watch: None, touched: true }
     }
 
     /// An upload of at most `limit` bytes, with pauses as `pause` allows.
     pub(crate) const fn new(body: Body, progress: Rc<Progress>, limit: u64, pause: Pause) -> Self {
-        Self { body, watch: Some(Watch { progress, remaining: limit, pause }) }
+        Self { body, watch: Some(Watch { progress, remaining: limit, pause }), touched: false }
+    }
+
+    /// Whether all of it is still there.
+    pub(crate) const fn is_untouched(&self) -> bool {
+        !self.touched
+    }
+
+    /// The endpoint's connection holds the last of it.
+    pub(crate) fn finish(&self) {
+        if let Some(watch) = &self.watch {
+            watch.progress.over.set(true);
+        }
     }
 }
 
@@ -83,6 +101,7 @@ impl http_body::Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
         let frame = Pin::new(&mut this.body).poll_frame(cx);
+        this.touched |= frame.is_ready();
         let Some(watch) = &mut this.watch else { return frame };
         match frame {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(watch.pass(frame)),
@@ -106,8 +125,6 @@ impl http_body::Body for Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if let Some(watch) = &self.watch {
-            watch.progress.over.set(true);
-        }
+        self.finish();
     }
 }

@@ -8,13 +8,13 @@ use std::{
     task::Poll,
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, Version, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Response, Version, header, request::Parts};
 use smallvec::SmallVec;
 use weir_config::model::RouteTimeout;
 
 use super::{
     clocks::Clocks,
-    h1::{Answer, Failed, H1Connection},
+    h1::{Answer, Failed},
     h2::{H2Connection, H2Response},
     load::{EndpointLoad, Outcome},
     pool::{Pooled, Ready, UpstreamPool},
@@ -63,24 +63,25 @@ pub(crate) struct Shape {
 }
 
 impl Draft {
-    /// A second copy of a request that may be sent twice: without a body, and idempotent (RFC 9110
-    /// section 9.2.2), so that an endpoint which did see the first does no harm with the second.
-    fn duplicate(&self) -> Option<Box<Self>> {
-        let repeatable = self.shape.framing == Framing::None
+    /// Whether the request may be sent once more: when nothing of it was sent, or when an endpoint
+    /// that did see it does no harm by seeing it again (RFC 9110 section 9.2.2) and most likely did
+    /// not, its connection having been closed between two requests.
+    fn may_repeat(&self, failed: Failed) -> bool {
+        if !failed.sent {
+            return self.upload.is_untouched();
+        }
+        let method = &self.head.method;
+        self.shape.framing == Framing::None
             && self.shape.upgrade.is_none()
-            && (self.head.method.is_idempotent() || self.head.method.as_str() == "QUERY");
-        repeatable.then(|| {
-            let (head, shape) = (self.head.clone(), self.shape.clone());
-            Box::new(Self { head, upload: Upload::empty(), shape })
-        })
+            && (method.is_idempotent() || method.as_str() == "QUERY")
+            && matches!(
+                failed.error,
+                Error::UpstreamReset { reused: true } | Error::UpstreamRefused
+            )
     }
 
-    /// The request in the form of one connection.
-    fn prepare(
-        mut self: Box<Self>,
-        pool: &Pooled,
-        version: Version,
-    ) -> Result<(Request<Upload>, Shape), Error> {
+    /// Brings the head into the form of one connection.
+    fn prepare(&mut self, pool: &Pooled, version: Version) -> Result<(), Failed> {
         let shape = &self.shape;
         let outbound = Outbound {
             version,
@@ -92,10 +93,9 @@ impl Draft {
             again: shape.again,
             trailers: shape.trailers,
         };
-        prepare_upstream(&mut self.head, &outbound)?;
-        let Self { head, upload, mut shape } = *self;
-        shape.again = true;
-        Ok((Request::from_parts(head, upload), shape))
+        prepare_upstream(&mut self.head, &outbound).map_err(Failed::unsent)?;
+        self.shape.again = true;
+        Ok(())
     }
 }
 
@@ -129,7 +129,7 @@ pub(crate) async fn forward(
         let pool = &upstream.endpoints[index];
         exchange.attempts += 1;
         exchange.in_flight = Some(EndpointLoad::begin(pool.clone(), now));
-        let failed = match attempt(exchange, pool, &mut clocks, draft).await {
+        let failed = match attempt(exchange, pool, &mut clocks, &mut draft).await {
             Ok(received) => return Ok(finish(exchange, pool, clocks, received)),
             Err(failed) => failed,
         };
@@ -137,21 +137,19 @@ pub(crate) async fn forward(
             in_flight.record(Outcome::Failure, clock::now());
         }
         exchange.error = Some(failed.error);
-        let fresh = matches!(failed.error, Error::UpstreamReset { reused: true });
-        match failed.draft {
-            // Nothing was sent on a kept connection that had died: the endpoint is not to blame.
-            Some(rest) if fresh && !replayed => {
-                replayed = true;
-                draft = rest;
-            }
-            Some(rest)
-                if failed.error.disposition().retry == Retry::Safe
-                    && exchange.attempts < MOST_ATTEMPTS =>
-            {
-                tried.push(index);
-                draft = rest;
-            }
-            _ => return Err(failed.error),
+        if !draft.may_repeat(failed) {
+            return Err(failed.error);
+        }
+        // A kept connection that had died says nothing of its endpoint; a second one does.
+        let stale = matches!(failed.error, Error::UpstreamReset { reused: true });
+        if stale && !replayed {
+            replayed = true;
+        } else if failed.error.disposition().retry == Retry::Safe
+            && exchange.attempts < MOST_ATTEMPTS
+        {
+            tried.push(index);
+        } else {
+            return Err(failed.error);
         }
     }
 }
@@ -176,18 +174,6 @@ async fn enter(exchange: &mut Exchange, upstream: &UpstreamPool) -> Result<(), E
     Ok(())
 }
 
-/// An attempt without a response; the draft is there when it may be sent again.
-struct Lost {
-    error: Error,
-    draft: Option<Box<Draft>>,
-}
-
-impl From<Error> for Lost {
-    fn from(error: Error) -> Self {
-        Self { error, draft: None }
-    }
-}
-
 /// An attempt with one.
 enum Received {
     H1(Answer),
@@ -198,8 +184,8 @@ async fn attempt(
     exchange: &Exchange,
     pool: &Pooled,
     clocks: &mut Clocks,
-    draft: Box<Draft>,
-) -> Result<Received, Lost> {
+    draft: &mut Draft,
+) -> Result<Received, Failed> {
     let ready = match pool.0.take() {
         Some(ready) => Ok(ready),
         None => {
@@ -208,84 +194,45 @@ async fn attempt(
             clocks.limit(exchange, open.as_mut()).await.and_then(|opened| opened)
         }
     };
-    match ready {
-        Ok(Ready::H1(connection)) => over_h1(exchange, pool, clocks, draft, connection).await,
-        Ok(Ready::H2(connection)) => over_h2(exchange, pool, clocks, draft, &connection).await,
-        Err(error) => Err(Lost { error, draft: Some(draft) }),
-    }
-}
-
-/// Sends over HTTP/1.1. Not an `async fn`, for the size of its state.
-fn over_h1<'a>(
-    exchange: &'a Exchange,
-    pool: &'a Pooled,
-    clocks: &'a mut Clocks,
-    draft: Box<Draft>,
-    connection: H1Connection,
-) -> impl Future<Output = Result<Received, Lost>> + 'a {
-    let spare = if connection.reused { draft.duplicate() } else { None };
-    let sending = draft.prepare(pool, Version::HTTP_11).map(|(mut request, shape)| {
-        if let Some(hints) = exchange.hints().cloned() {
-            hyper::ext::on_informational(&mut request, move |response| {
-                hints.push(response.status(), response.headers());
-            });
-        }
-        (Box::pin(connection.exchange(request, exchange.upload.clone())), shape)
-    });
-    async move {
-        let (mut sending, shape) = sending?;
-        match clocks.limit(exchange, sending.as_mut()).await? {
-            Ok((answer, rest)) => {
-                if let Some(connection) = rest {
-                    pool.0.put_back(connection);
-                }
-                Ok(Received::H1(answer))
+    match ready.map_err(Failed::unsent)? {
+        Ready::H1(connection) => {
+            draft.prepare(pool, Version::HTTP_11)?;
+            let mut sending = pin!(connection.exchange(draft, exchange.hints()));
+            match clocks.limit(exchange, sending.as_mut()).await {
+                Ok(answered) => answered.map(Received::H1),
+                Err(error) => Err(Failed { error, sent: true }),
             }
-            Err(failed) => Err(lost(failed, shape, spare)),
+        }
+        Ready::H2(connection) => {
+            draft.prepare(pool, Version::HTTP_2)?;
+            let mut sending = Box::pin(over_h2(exchange, draft, &connection));
+            let heard = connection.bytes_read();
+            match clocks.limit(exchange, sending.as_mut()).await {
+                Ok(answered) => answered.map(Received::H2),
+                Err(error) => {
+                    // Not a byte in all that time: the connection is dead, not just slow.
+                    if connection.bytes_read() == heard {
+                        connection.retire();
+                    }
+                    Err(Failed { error, sent: true })
+                }
+            }
         }
     }
 }
 
 async fn over_h2(
     exchange: &Exchange,
-    pool: &Pooled,
-    clocks: &mut Clocks,
-    draft: Box<Draft>,
+    draft: &mut Draft,
     connection: &Rc<H2Connection>,
-) -> Result<Received, Lost> {
-    let spare = draft.duplicate();
-    let (request, shape) = draft.prepare(pool, Version::HTTP_2)?;
-    let heard = connection.bytes_read();
+) -> Result<Response<Box<H2Response>>, Failed> {
     let hints = exchange.hints();
-    let mut sent = Box::pin(connection.exchange(request, exchange.upload.as_deref(), |response| {
+    let early = |response: Response<()>| {
         if let Some(hints) = hints {
             hints.push(response.status(), response.headers());
         }
-    }));
-    match clocks.limit(exchange, sent.as_mut()).await {
-        Ok(Ok(response)) => Ok(Received::H2(response)),
-        Ok(Err(failed)) => Err(lost(failed, shape, spare)),
-        Err(error) => {
-            // Not a byte in all that time: the connection is dead, not just this request slow.
-            if connection.bytes_read() == heard {
-                connection.retire();
-            }
-            Err(error.into())
-        }
-    }
-}
-
-fn lost(failed: Failed, shape: Shape, spare: Option<Box<Draft>>) -> Lost {
-    let draft = match failed.unsent {
-        Some(request) => {
-            let (head, upload) = (*request).into_parts();
-            Some(Box::new(Draft { head, upload, shape }))
-        }
-        None => spare.filter(|_| {
-            matches!(failed.error, Error::UpstreamReset { reused: true } | Error::UpstreamRefused)
-        }),
     };
-    Lost { error: failed.error, draft }
+    connection.exchange(draft, exchange.upload.as_deref(), early).await
 }
 
 /// The head is there: takes the latency sample and sets the clocks of the body.
@@ -295,7 +242,9 @@ fn finish(exchange: &mut Exchange, pool: &Pooled, clocks: Clocks, received: Rece
     exchange.upstream_time = Some(now.since(exchange.began));
     let (status, headers) = match &received {
         Received::H1(Answer::Response(response)) => (response.status(), response.headers()),
-        Received::H1(Answer::Switched(head, ..)) => (head.status, &head.headers),
+        Received::H1(Answer::Bodiless(head, _) | Answer::Switched(head, ..)) => {
+            (head.status, &head.headers)
+        }
         Received::H2(response) => (response.status(), response.headers()),
     };
     let outcome = if status.is_server_error() { Outcome::Failure } else { Outcome::Success };
@@ -311,10 +260,13 @@ fn finish(exchange: &mut Exchange, pool: &Pooled, clocks: Clocks, received: Rece
         Received::H1(Answer::Switched(head, stream, early)) => {
             return Forwarded::Switched(head, stream, early);
         }
-        Received::H1(Answer::Response(response)) => response.map(|mut body| {
-            if body.is_end_stream() {
-                return Body::empty();
+        Received::H1(Answer::Bodiless(head, connection)) => {
+            if let Some(connection) = connection {
+                pool.0.put_back(connection);
             }
+            Response::from_parts(head, Body::empty())
+        }
+        Received::H1(Answer::Response(response)) => response.map(|mut body| {
             body.keep(pool.0.clone(), clocks(exchange));
             Body::h1(body)
         }),

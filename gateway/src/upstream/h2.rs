@@ -7,6 +7,7 @@
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
+    mem,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -19,7 +20,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::sync::oneshot;
 
-use super::{h1::Failed, pool::OpenConnection};
+use super::{forward::Draft, h1::Failed, pool::OpenConnection};
 use crate::{
     clock::{self, Tick},
     error::Error,
@@ -121,7 +122,7 @@ impl H2Connection {
     /// Sends a request and waits for the response's head. `early` is called for each 1xx.
     pub(crate) async fn exchange(
         self: &Rc<Self>,
-        request: Request<Upload>,
+        draft: &mut Draft,
         progress: Option<&Progress>,
         mut early: impl FnMut(Response<()>),
     ) -> Result<Response<Box<H2Response>>, Failed> {
@@ -129,15 +130,19 @@ impl H2Connection {
         let mut sender = self.sender.clone();
         if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
             self.retire();
-            return Err(Failed { error: classify(&error), unsent: Some(Box::new(request)) });
+            return Err(Failed::unsent(classify(&error)));
         }
-        let (parts, upload) = request.into_parts();
-        let bare = upload.is_end_stream();
-        let (mut response, send) = match sender.send_request(Request::from_parts(parts, ()), bare) {
+        // The head stays with the draft, for another attempt.
+        let head = Request::from_parts(draft.head.clone(), ());
+        let bare = draft.upload.is_end_stream();
+        let (mut response, send) = match sender.send_request(head, bare) {
             Ok(sent) => sent,
             Err(error) => return Err(self.fail(&error, progress)),
         };
-        let mut pipe = (!bare).then(|| Box::pin(Pipe::new(upload, send)));
+        let mut pipe = (!bare).then(|| {
+            let upload = mem::replace(&mut draft.upload, Upload::taken());
+            Box::pin(Pipe::new(upload, send))
+        });
         let head = poll_fn(|cx| {
             if let Some(sending) = &mut pipe
                 && let Poll::Ready(_) = sending.as_mut().poll(cx)
@@ -146,7 +151,7 @@ impl H2Connection {
                 pipe = None;
             }
             if let Some(error) = progress.and_then(|progress| progress.failed.get()) {
-                return Poll::Ready(Err(Failed { error, unsent: None }));
+                return Poll::Ready(Err(Failed { error, sent: true }));
             }
             while let Poll::Ready(Some(Ok(head))) = response.poll_informational(cx) {
                 early(head);
@@ -172,7 +177,7 @@ impl H2Connection {
             self.retire();
         }
         let client = progress.and_then(|progress| progress.failed.get());
-        Failed { error: client.unwrap_or_else(|| classify(error)), unsent: None }
+        Failed { error: client.unwrap_or_else(|| classify(error)), sent: true }
     }
 }
 

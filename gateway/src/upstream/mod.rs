@@ -4,7 +4,7 @@ mod clocks;
 pub mod connect;
 pub mod endpoint;
 pub(crate) mod forward;
-pub(crate) mod h1;
+pub mod h1;
 pub(crate) mod h2;
 pub mod limit;
 pub mod load;

@@ -55,7 +55,7 @@ impl Drop for OpenConnection {
 #[derive(Debug)]
 pub(crate) enum Ready {
     /// For this request alone.
-    H1(H1Connection),
+    H1(Box<H1Connection>),
     /// Shared with others.
     H2(Rc<H2Connection>),
 }
@@ -68,7 +68,8 @@ pub(crate) struct EndpointPool {
     counters: Arc<EndpointCounters>,
     connector: Arc<Connector>,
     connections: Arc<Gate>,
-    idle: RefCell<Vec<H1Connection>>,
+    #[expect(clippy::vec_box, reason = "a connection moves in and out with each request")]
+    idle: RefCell<Vec<Box<H1Connection>>>,
     shared_connections: RefCell<Vec<Rc<H2Connection>>>,
     /// Held while an HTTP/2 connection is being opened: those who come meanwhile will share it.
     opening: tokio::sync::Mutex<()>,
@@ -158,7 +159,7 @@ impl EndpointPool {
             self.shared_connections.borrow_mut().push(connection.clone());
             Ok(Ready::H2(connection))
         } else {
-            H1Connection::handshake(opened.transport, open).await.map(Ready::H1)
+            Ok(Ready::H1(H1Connection::new(opened.transport, open)))
         }
     }
 
@@ -168,7 +169,7 @@ impl EndpointPool {
 
     /// Takes a connection back after its response was read to the end. Whether it is still good is
     /// looked at when it is taken, or swept.
-    pub(crate) fn put_back(&self, mut connection: H1Connection) {
+    pub(crate) fn put_back(&self, mut connection: Box<H1Connection>) {
         if self.closed.get() || self.connections.waiting() > 0 {
             return;
         }
@@ -184,6 +185,9 @@ impl EndpointPool {
         let before = idle.len();
         let mut wanted = self.connections.waiting();
         idle.retain_mut(|connection| {
+            if connection.idle_since.is_none() {
+                connection.shrink();
+            }
             let keep = !self.closed.get()
                 && wanted == 0
                 && now.since(*connection.idle_since.get_or_insert(now)) < IDLE_TIMEOUT

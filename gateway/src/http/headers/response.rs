@@ -8,10 +8,10 @@ use crate::error::Error;
 /// Makes an upstream's response head the gateway's own.
 ///
 /// Refuses what would frame differently for the client than it did for the gateway, and a 101 that
-/// was not asked for, or is to another protocol than `upgrade`. Drops hop-by-hop fields, those that Connection nominates,
-/// Proxy-Authenticate, and Alt-Svc, which speaks of the upstream's own ports. Keeps Proxy-Status
-/// of proxies behind the gateway (RFC 9209, 2: those nearer to the client only append). Adds Via
-/// and the request's id. Trailer stays, for it tells what comes.
+/// was not asked for, or is to another protocol than `upgrade`. Drops hop-by-hop fields, those that
+/// Connection nominates, Proxy-Authenticate, and Alt-Svc, which speaks of the upstream's own ports.
+/// Keeps Proxy-Status of proxies behind the gateway (RFC 9209, 2: those nearer to the client only
+/// append). Adds Via and the request's id. Trailer stays, for it tells what comes.
 ///
 /// # Errors
 /// [`Error::UpstreamGarbage`], [`Error::UpgradeFailed`].

@@ -1,0 +1,160 @@
+//! The body of an HTTP/1.1 response; reading it drives the connection.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use super::{
+    H1Connection, Sending,
+    decode::{self, Step},
+};
+use crate::{
+    error::Error, http::upload::Upload, pause::BodyClocks, task, upstream::pool::EndpointPool,
+};
+
+/// See the module's page.
+#[derive(Debug)]
+pub(crate) struct H1Response {
+    connection: Source,
+    body: decode::Body,
+    /// Whether the connection can be used again.
+    keep: bool,
+    pool: Option<Rc<EndpointPool>>,
+    clocks: Option<BodyClocks>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Own(Box<H1Connection>),
+    /// An upload is still using it.
+    Shared(Rc<RefCell<H1Connection>>),
+    Gone,
+}
+
+impl H1Response {
+    pub(super) const fn new(connection: Box<H1Connection>, body: decode::Body, keep: bool) -> Self {
+        Self { connection: Source::Own(connection), body, keep, pool: None, clocks: None }
+    }
+
+    /// A response to a request that is not sent to its end: a task goes on sending. It ends with
+    /// the upload, with the endpoint's patience, or with the client's pauses.
+    pub(super) fn duplex(
+        connection: H1Connection,
+        body: decode::Body,
+        mut part: Sending,
+        mut upload: Upload,
+    ) -> Self {
+        let shared = Rc::new(RefCell::new(connection));
+        let sender = shared.clone();
+        task::spawn(async move {
+            let mut sent = true;
+            let _ =
+                poll_fn(|cx| sender.borrow_mut().poll_send(&mut part, &mut upload, &mut sent, cx))
+                    .await;
+        });
+        let connection = Source::Shared(shared);
+        Self { connection, body, keep: false, pool: None, clocks: None }
+    }
+
+    /// Gives the connection back to `pool` once the body is read, and fails the body when
+    /// `clocks` say so.
+    pub(crate) fn keep(&mut self, pool: Rc<EndpointPool>, clocks: BodyClocks) {
+        self.pool = Some(pool);
+        self.clocks = Some(clocks);
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.clocks.as_ref().is_some_and(BodyClocks::is_over) {
+            return self.fail(Error::DeadlinePassed);
+        }
+        let step = match &mut self.connection {
+            Source::Own(connection) => poll_step(connection, &mut self.body, cx),
+            Source::Shared(connection) => {
+                poll_step(&mut connection.borrow_mut(), &mut self.body, cx)
+            }
+            Source::Gone => Poll::Ready(Ok(Step::End)),
+        };
+        let frame = match step {
+            Poll::Ready(Ok(Step::Data(data))) => Frame::data(data),
+            Poll::Ready(Ok(Step::Trailers(trailers))) => {
+                self.release();
+                Frame::trailers(trailers)
+            }
+            Poll::Ready(Ok(Step::End | Step::More)) => {
+                self.release();
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Err(error)) => return self.fail(error),
+            Poll::Pending => {
+                let Some(clocks) = &mut self.clocks else { return Poll::Pending };
+                let error = ready!(clocks.poll_over(cx));
+                return self.fail(error);
+            }
+        };
+        if let Some(clocks) = &mut self.clocks {
+            clocks.progress();
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn fail(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.connection = Source::Gone;
+        Poll::Ready(Some(Err(error)))
+    }
+
+    pub(crate) const fn is_end_stream(&self) -> bool {
+        self.body.is_done()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.body.remaining().map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+
+    /// The body is over: what is left of the connection goes back to its pool.
+    fn release(&mut self) {
+        let source = std::mem::replace(&mut self.connection, Source::Gone);
+        if let (Source::Own(connection), true, Some(pool)) = (source, self.keep, &self.pool) {
+            pool.put_back(connection);
+        }
+    }
+}
+
+/// The next piece of the body, reading as far as need be.
+fn poll_step(
+    connection: &mut H1Connection,
+    body: &mut decode::Body,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Step, Error>> {
+    loop {
+        match body.step(&mut connection.read)? {
+            Step::More => {}
+            step => return Poll::Ready(Ok(step)),
+        }
+        match ready!(connection.poll_fill(cx)) {
+            Ok(0) => {
+                body.close()?;
+                return Poll::Ready(Ok(Step::End));
+            }
+            Ok(_) => {}
+            Err(_) => return Poll::Ready(Err(Error::UpstreamBodyBroken)),
+        }
+    }
+}
+
+impl Drop for H1Response {
+    fn drop(&mut self) {
+        // Who knows the length stops reading where it is reached, without asking for the end.
+        if self.body.is_done() {
+            self.release();
+        }
+    }
+}
