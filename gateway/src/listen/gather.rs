@@ -29,6 +29,8 @@ const KEEP: usize = 64 * 1024;
 pub(crate) struct Shared {
     transport: RefCell<Transport>,
     buffer: RefCell<BytesMut>,
+    /// Whether TLS may hold records that the socket has not taken.
+    unflushed: Cell<bool>,
     /// Bytes read since the last look; the driver uses it to see that the peer is alive.
     pub(crate) read: Cell<u64>,
     /// Bytes that reached the socket.
@@ -38,10 +40,10 @@ pub(crate) struct Shared {
 impl Shared {
     /// Writes all that is gathered; pends while the socket is full.
     pub(crate) fn poll_write_out(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut buffer = self.buffer.borrow_mut();
-        if buffer.is_empty() {
+        if !self.is_blocked() {
             return Poll::Ready(Ok(()));
         }
+        let mut buffer = self.buffer.borrow_mut();
         let mut transport = self.transport.borrow_mut();
         while !buffer.is_empty() {
             let n = ready!(Pin::new(&mut *transport).poll_write(cx, &buffer))?;
@@ -49,12 +51,14 @@ impl Shared {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             buffer.advance(n);
+            self.unflushed.set(true);
             self.written.set(self.written.get() + n as u64);
         }
         if buffer.capacity() > KEEP {
             *buffer = BytesMut::new();
         }
         ready!(Pin::new(&mut *transport).poll_flush(cx))?;
+        self.unflushed.set(false);
         Poll::Ready(Ok(()))
     }
 
@@ -63,9 +67,9 @@ impl Shared {
         self.transport.into_inner()
     }
 
-    /// Whether gathered bytes wait for the socket.
+    /// Whether bytes wait for the socket, gathered or within TLS.
     pub(crate) fn is_blocked(&self) -> bool {
-        !self.buffer.borrow().is_empty()
+        self.unflushed.get() || !self.buffer.borrow().is_empty()
     }
 }
 
@@ -79,6 +83,7 @@ impl Gather {
         let shared = Rc::new(Shared {
             transport: RefCell::new(transport),
             buffer: RefCell::new(BytesMut::new()),
+            unflushed: Cell::new(false),
             read: Cell::new(0),
             written: Cell::new(0),
         });

@@ -354,7 +354,10 @@ impl AsyncWrite for Watched {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(Pin::new(&mut this.transport).poll_flush(cx))?;
+        let flushed = Pin::new(&mut this.transport).poll_flush(cx);
+        // TLS takes more than the socket does: its rest waits for the client to read as well.
+        this.activity.blocked.set(flushed.is_pending());
+        ready!(flushed)?;
         if this.connection.busy.get() == 0 {
             this.connection.unflushed.set(false);
         }
