@@ -148,6 +148,9 @@ impl Exchange {
         record::exchange(self, now);
         self.in_flight = None;
         self.permit = None;
+        if let Some(upload) = self.upload.take_if(|upload| !upload.over.get()) {
+            self.connection.upload_goes_on(upload);
+        }
         self.connection.finish(now);
     }
 }

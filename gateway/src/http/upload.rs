@@ -1,10 +1,10 @@
 //! A request's body on its way upstream: bounded, counted, and never waited for without end.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -22,6 +22,27 @@ pub(crate) struct Progress {
     pub(crate) over: Cell<bool>,
     /// Why the client's side failed, if it did.
     pub(crate) failed: Cell<Option<Error>>,
+    /// Who waits for `over`.
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Progress {
+    /// Ready when the upload is over; else the task of the latest call is woken when it is.
+    pub(crate) fn poll_over(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.over.get() {
+            return Poll::Ready(());
+        }
+        *self.waiting.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn end(&self) {
+        self.over.set(true);
+        let waiting = self.waiting.take();
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
 }
 
 /// The body given to the upstream connection.
@@ -63,7 +84,7 @@ impl Upload {
     /// The endpoint's connection holds the last of it.
     pub(crate) fn finish(&self) {
         if let Some(watch) = &self.watch {
-            watch.progress.over.set(true);
+            watch.progress.end();
         }
     }
 }
@@ -71,7 +92,7 @@ impl Upload {
 impl Watch {
     fn fail(&self, error: Error) -> Option<Result<Frame<Bytes>, Error>> {
         self.progress.failed.set(Some(error));
-        self.progress.over.set(true);
+        self.progress.end();
         Some(Err(error))
     }
 
@@ -107,7 +128,7 @@ impl http_body::Body for Upload {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(watch.pass(frame)),
             Poll::Ready(Some(Err(error))) => Poll::Ready(watch.fail(error)),
             Poll::Ready(None) => {
-                watch.progress.over.set(true);
+                watch.progress.end();
                 Poll::Ready(None)
             }
             Poll::Pending => watch.pause.poll_over(cx).map(|()| watch.fail(Error::RequestTimeout)),

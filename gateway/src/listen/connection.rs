@@ -6,7 +6,12 @@ use std::{
     task::{Context, Waker},
 };
 
-use crate::{clock::Tick, http::headers::Peer, snapshot::live::ListenerState, worker::Worker};
+use crate::{
+    clock::Tick,
+    http::{headers::Peer, upload::Progress},
+    snapshot::live::ListenerState,
+    worker::Worker,
+};
 
 /// One accepted connection, of any protocol. Lives as long as its task and its requests.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub(crate) struct Connection {
     pub(crate) idle_since: Cell<Tick>,
     /// Whether bytes of a response may not have reached the socket yet.
     pub(crate) unflushed: Cell<bool>,
+    /// The upload that goes on after its response has ended, if one does.
+    upload: RefCell<Option<Rc<Progress>>>,
     draining: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -44,6 +51,7 @@ impl Connection {
             busy: Cell::new(0),
             idle_since: Cell::new(now),
             unflushed: Cell::new(false),
+            upload: RefCell::new(None),
             draining: Cell::new(false),
             waker: RefCell::new(None),
         })
@@ -64,6 +72,21 @@ impl Connection {
         self.busy.set(self.busy.get() - 1);
         self.idle_since.set(now);
         self.unflushed.set(true);
+    }
+
+    /// The request that ends has a body of which the upstream still takes more.
+    pub(crate) fn upload_goes_on(&self, upload: Rc<Progress>) {
+        *self.upload.borrow_mut() = Some(upload);
+    }
+
+    /// Whether what the client sends is still the body of a request whose response has ended. The
+    /// task is woken when that changes.
+    pub(crate) fn is_uploading(&self, cx: &Context<'_>) -> bool {
+        let mut upload = self.upload.borrow_mut();
+        if upload.as_ref().is_some_and(|upload| upload.poll_over(cx).is_ready()) {
+            *upload = None;
+        }
+        upload.is_some()
     }
 
     /// Asks the connection to end once its requests are answered.

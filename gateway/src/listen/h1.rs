@@ -145,7 +145,7 @@ async fn active(
         if let Poll::Ready(end) = Pin::new(&mut *machine).poll(cx) {
             return Poll::Ready(Some(end));
         }
-        wait_for(&mut wait, connection, activity, deadline);
+        wait_for(&mut wait, connection, activity, deadline, cx);
         deadline.poll_expired(cx).map(|()| None)
     })
     .await;
@@ -184,9 +184,16 @@ fn wait_for(
     connection: &Connection,
     activity: &Activity,
     deadline: &mut Deadline,
+    cx: &Context<'_>,
 ) {
+    // The response may end before the request does: until then, what comes is no next head, and
+    // hyper's machine must stay, for only it knows where the body ends.
+    let uploading = connection.is_uploading(cx);
     let next = if activity.blocked.get() {
         Wait::Reader(activity.written.get())
+    } else if uploading {
+        activity.head_begun.set(false);
+        Wait::Nothing
     } else if connection.busy.get() > 0 || connection.unflushed.get() {
         Wait::Nothing
     } else if activity.head_begun.get() {
