@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     clock,
-    error::{Error, Retry},
+    error::{Error, Retry, Side},
     http::{
         body::Body,
         exchange::Exchange,
@@ -133,16 +133,21 @@ pub(crate) async fn forward(
             Ok(received) => return Ok(finish(exchange, pool, clocks, received)),
             Err(failed) => failed,
         };
-        if let Some(in_flight) = &mut exchange.in_flight {
+        let stale = matches!(failed.error, Error::UpstreamReset { reused: true })
+            && draft.may_repeat(failed)
+            && !replayed;
+        // Neither for a kept connection that had died nor for its client is an endpoint to blame.
+        if let Some(in_flight) = &mut exchange.in_flight
+            && !stale
+            && failed.error.disposition().side == Side::Upstream
+        {
             in_flight.record(Outcome::Failure, clock::now());
         }
         exchange.error = Some(failed.error);
         if !draft.may_repeat(failed) {
             return Err(failed.error);
         }
-        // A kept connection that had died says nothing of its endpoint; a second one does.
-        let stale = matches!(failed.error, Error::UpstreamReset { reused: true });
-        if stale && !replayed {
+        if stale {
             replayed = true;
         } else if failed.error.disposition().retry == Retry::Safe
             && exchange.attempts < MOST_ATTEMPTS
