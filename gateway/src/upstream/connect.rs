@@ -22,7 +22,7 @@ pub struct Connector {
     pub protocol: UpstreamProtocol,
     /// TLS, where the endpoints speak it.
     pub tls: Option<UpstreamTls>,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     written: Option<ClientTls>,
     files: FileStamps,
 }

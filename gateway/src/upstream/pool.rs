@@ -155,7 +155,12 @@ impl EndpointPool {
         let opened = opened?;
         self.multiplexed.set(opened.h2);
         if opened.h2 {
-            let connection = H2Connection::handshake(opened.transport, open).await?;
+            // An endpoint that accepts and then says nothing is not connected.
+            let handshake = H2Connection::handshake(opened.transport, open);
+            let connection = tokio::time::timeout(self.connector.timeout, handshake)
+                .await
+                .unwrap_or(Err(Error::ConnectTimeout))
+                .inspect_err(|_| self.counters.connect_failures.add(1))?;
             self.shared_connections.borrow_mut().push(connection.clone());
             Ok(Ready::H2(connection))
         } else {
