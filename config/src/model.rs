@@ -245,7 +245,7 @@ pub struct Upstream {
     pub tls: Option<ClientTls>,
     /// Bounds over all workers.
     pub limits: UpstreamLimits,
-    /// TCP and TLS handshake of a new connection, name look-up included.
+    /// From the name look-up to the end of the TLS handshake, or to the first HTTP/2 SETTINGS.
     pub connect_timeout: Duration,
 }
 

@@ -109,7 +109,7 @@ pub(super) const KEYS: &[Key] = &[
         "upstreams.*.connect_timeout",
         TIMEOUT,
         Is("1s"),
-        "TCP and TLS handshake of a new connection, name look-up included.",
+        "From the name look-up to the end of the TLS handshake, or to the first HTTP/2 SETTINGS.",
     ),
     Key::new(
         "routes",

@@ -148,24 +148,26 @@ impl EndpointPool {
             None => self.connections.acquire().await.map_err(|_| Error::UpstreamBusy)?,
         };
         let open = OpenConnection::new(self.counters.clone(), permit);
-        let opened = self.connector.connect(&self.shared.address).await;
+        let ready = self.establish(open).await;
         let counters = &self.counters;
-        let counter = if opened.is_ok() { &counters.connects } else { &counters.connect_failures };
+        let counter = if ready.is_ok() { &counters.connects } else { &counters.connect_failures };
         counter.add(1);
-        let opened = opened?;
+        ready
+    }
+
+    async fn establish(&self, open: OpenConnection) -> Result<Ready, Error> {
+        let opened = self.connector.connect(&self.shared.address).await?;
         self.multiplexed.set(opened.h2);
-        if opened.h2 {
-            // An endpoint that accepts and then says nothing is not connected.
-            let handshake = H2Connection::handshake(opened.transport, open);
-            let connection = tokio::time::timeout(self.connector.timeout, handshake)
-                .await
-                .unwrap_or(Err(Error::ConnectTimeout))
-                .inspect_err(|_| self.counters.connect_failures.add(1))?;
-            self.shared_connections.borrow_mut().push(connection.clone());
-            Ok(Ready::H2(connection))
-        } else {
-            Ok(Ready::H1(H1Connection::new(opened.transport, open)))
+        if !opened.h2 {
+            return Ok(Ready::H1(H1Connection::new(opened.transport, open)));
         }
+        // An endpoint that accepts and then says nothing is not connected.
+        let handshake = H2Connection::handshake(opened.transport, open);
+        let connection = tokio::time::timeout(self.connector.timeout, handshake)
+            .await
+            .unwrap_or(Err(Error::ConnectTimeout))?;
+        self.shared_connections.borrow_mut().push(connection.clone());
+        Ok(Ready::H2(connection))
     }
 
     fn with_room(&self) -> Option<Rc<H2Connection>> {
