@@ -111,6 +111,8 @@ enum Wait {
     Head,
     /// For the client to read, after it took so many bytes.
     Reader(u64),
+    /// For the rest of an upload whose response has ended; no progress prolongs it.
+    Upload,
     /// For ourselves and the upstream, who keep clocks of their own.
     Nothing,
 }
@@ -193,7 +195,7 @@ fn wait_for(
         Wait::Reader(activity.written.get())
     } else if uploading {
         activity.head_begun.set(false);
-        Wait::Nothing
+        Wait::Upload
     } else if connection.busy.get() > 0 || connection.unflushed.get() {
         Wait::Nothing
     } else if activity.head_begun.get() {
@@ -210,7 +212,7 @@ fn wait_for(
         Wait::Nothing => deadline.clear(),
         Wait::Quiet(since) => deadline.set(since + PARK_AFTER),
         Wait::Head => deadline.set(clock::now() + timeouts.header_read),
-        Wait::Reader(_) => deadline.set(clock::now() + timeouts.body_idle),
+        Wait::Reader(_) | Wait::Upload => deadline.set(clock::now() + timeouts.body_idle),
     }
 }
 

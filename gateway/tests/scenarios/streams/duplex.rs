@@ -96,6 +96,35 @@ fn an_answer_before_the_bodys_end_arrives_and_spoils_nothing() {
 }
 
 #[test]
+fn an_upload_that_outlives_its_answer_stays_an_upload() {
+    let origin = Origin::start(|x| {
+        if x.target() != "/early" {
+            return x.echo();
+        }
+        x.reply(200, "", "early")?;
+        x.read_body()?;
+        Ok(Next::Keep)
+    });
+    let gateway = Setup::to(&[origin.address]).timeouts("header_read: 1s").start();
+    let mut client = gateway.client();
+    let rest = get("/smuggled");
+    let length = 4 + rest.len();
+    client.send(
+        format!("POST /early HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n").as_bytes(),
+    );
+    client.send(b"body");
+    assert_eq!(client.answer("POST").unwrap().text(), "early");
+    // Longer than a quiet connection keeps its buffers, and than a head may take.
+    let (first, second) = rest.as_bytes().split_at(9);
+    thread::sleep(Duration::from_millis(1500));
+    client.send(first);
+    thread::sleep(Duration::from_millis(1500));
+    client.send(second);
+    assert_eq!(client.get("/after").unwrap().text(), "GET /after 0");
+    assert!(origin.seen_at("/smuggled").is_empty());
+}
+
+#[test]
 fn an_early_answer_over_h2_lets_the_connection_live() {
     let origin = Origin::start(|x| {
         if x.target() != "/early" {
