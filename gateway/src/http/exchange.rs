@@ -79,7 +79,7 @@ pub(crate) struct Exchange {
     pub(crate) status: u16,
     /// The upload, when there is one.
     pub(crate) upload: Option<Rc<Progress>>,
-    /// From the beginning to the upstream's response head.
+    /// From the last attempt's start to the upstream's response head.
     pub(crate) upstream_time: Option<Duration>,
     /// Bytes of the response's body so far.
     pub(crate) sent: u64,

@@ -116,11 +116,14 @@ pub(crate) async fn forward(
     mut draft: Box<Draft>,
 ) -> Result<Forwarded, Error> {
     let mut clocks = Clocks::start(exchange, timeout);
-    enter(exchange, upstream).await?;
+    // Time in the queue is none of an endpoint's.
+    let mut now = if enter(exchange, upstream).await? { clock::now() } else { exchange.began };
     let mut tried: SmallVec<[usize; 4]> = SmallVec::new();
     let mut replayed = false;
     loop {
-        let now = if exchange.attempts == 0 { exchange.began } else { clock::now() };
+        if exchange.attempts > 0 {
+            now = clock::now();
+        }
         let picked = {
             let mut rng = exchange.connection.worker.rng.borrow_mut();
             upstream.pick(|index| tried.contains(&index), now, &mut rng)
@@ -159,11 +162,12 @@ pub(crate) async fn forward(
     }
 }
 
-/// Waits for a place among the upstream's requests.
-async fn enter(exchange: &mut Exchange, upstream: &UpstreamPool) -> Result<(), Error> {
+/// Takes a place among the upstream's requests; whether that took a wait.
+async fn enter(exchange: &mut Exchange, upstream: &UpstreamPool) -> Result<bool, Error> {
     let gate = &upstream.shared.gates.requests;
     exchange.permit = gate.try_acquire();
-    if exchange.permit.is_none() {
+    let waits = exchange.permit.is_none();
+    if waits {
         let patience = exchange.connection.worker.timers.deadline();
         patience.set(clock::now() + upstream.shared.config.limits.queue_timeout);
         let mut turn = pin!(gate.acquire());
@@ -176,7 +180,7 @@ async fn enter(exchange: &mut Exchange, upstream: &UpstreamPool) -> Result<(), E
         .await?;
         exchange.permit = Some(permit);
     }
-    Ok(())
+    Ok(waits)
 }
 
 /// An attempt with one.
@@ -244,7 +248,8 @@ async fn over_h2(
 fn finish(exchange: &mut Exchange, pool: &Pooled, clocks: Clocks, received: Received) -> Forwarded {
     let now = clock::now();
     exchange.error = None;
-    exchange.upstream_time = Some(now.since(exchange.began));
+    exchange.upstream_time =
+        exchange.in_flight.as_ref().map(|in_flight| now.since(in_flight.began()));
     let (status, headers) = match &received {
         Received::H1(Answer::Response(response)) => (response.status(), response.headers()),
         Received::H1(Answer::Bodiless(head, _) | Answer::Switched(head, ..)) => {
