@@ -33,7 +33,7 @@ use crate::{
     timers::Deadline,
 };
 
-/// Unsent response bytes held for one connection beyond what its streams hold.
+/// Unsent response bytes held for one stream.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Resets that our side had to send before the client is cut off (MadeYouReset, CVE-2025-8671).
 const LOCAL_RESETS: usize = 100;
