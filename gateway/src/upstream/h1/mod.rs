@@ -17,7 +17,7 @@ use std::{
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{Response, StatusCode, response::Parts};
 use http_body::Body as _;
-use tokio::io::AsyncWrite as _;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
 use super::{forward::Draft, pool::OpenConnection};
@@ -123,9 +123,11 @@ impl H1Connection {
     /// what nobody asked for. Costs no system call while the socket is quiet.
     pub(crate) fn is_usable(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
+        // Not the bare socket is asked: TLS may hold what nobody asked for already decrypted.
+        let mut byte = [0];
+        let mut surplus = ReadBuf::new(&mut byte);
         self.read.is_empty()
-            && (self.transport.stream().poll_readable(&mut cx).is_pending()
-                || self.poll_fill(&mut cx).is_pending())
+            && Pin::new(&mut self.transport).poll_read(&mut cx, &mut surplus).is_pending()
     }
 
     /// Gives buffers back that an idle connection does not need.
