@@ -81,6 +81,11 @@ impl Upload {
         !self.touched
     }
 
+    /// To be called while the endpoint takes nothing of it; ready once that was for too long.
+    pub(crate) fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.watch.as_mut().map_or(Poll::Pending, |watch| watch.pause.poll_over(cx))
+    }
+
     /// The endpoint's connection holds the last of it.
     pub(crate) fn finish(&self) {
         if let Some(watch) = &self.watch {

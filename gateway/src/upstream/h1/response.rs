@@ -43,7 +43,7 @@ impl H1Response {
     }
 
     /// A response to a request that is not sent to its end: a task goes on sending. It ends with
-    /// the upload, with the endpoint's patience, or with the client's pauses.
+    /// the upload, or when either side pauses for longer than `body_idle`.
     pub(super) fn duplex(
         connection: H1Connection,
         body: decode::Body,
@@ -54,9 +54,12 @@ impl H1Response {
         let sender = shared.clone();
         task::spawn(async move {
             let mut sent = true;
-            let _ =
-                poll_fn(|cx| sender.borrow_mut().poll_send(&mut part, &mut upload, &mut sent, cx))
-                    .await;
+            poll_fn(|cx| {
+                let sending = sender.borrow_mut().poll_send(&mut part, &mut upload, &mut sent, cx);
+                // The response's clocks may be gone: an endpoint that takes no more ends it here.
+                if sending.is_ready() { Poll::Ready(()) } else { upload.poll_stalled(cx) }
+            })
+            .await;
         });
         let connection = Source::Shared(shared);
         Self { connection, body, keep: false, pool: None, clocks: None }
