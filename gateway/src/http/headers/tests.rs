@@ -7,8 +7,6 @@ use weir_config::model::HeaderEdit;
 use super::*;
 use crate::{error::Error, http::guard::Framing};
 
-mod wire;
-
 const V1: Version = Version::HTTP_11;
 const V2: Version = Version::HTTP_2;
 
