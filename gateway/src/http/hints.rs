@@ -1,9 +1,6 @@
 //! Interim responses (1xx) on their way from an upstream to the client.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
 use http::{HeaderMap, Response, StatusCode};
 
@@ -12,10 +9,9 @@ use super::headers;
 /// More than this many that the client has not taken yet are dropped: hints are optional.
 const MOST: usize = 8;
 
-/// A queue that the upstream side fills and the client's side empties. hyper calls back from
-/// behind a `Send` bound, hence the lock; nobody ever waits for it.
+/// A queue that the upstream side fills and the client's side empties.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Hints(Arc<Mutex<VecDeque<Response<()>>>>);
+pub(crate) struct Hints(Rc<RefCell<VecDeque<Response<()>>>>);
 
 impl Hints {
     /// Passes on what is meant for the client: not 100, which concerns this hop alone, nor 101,
@@ -24,7 +20,7 @@ impl Hints {
         if !status.is_informational() || status.as_u16() <= 101 {
             return;
         }
-        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.0.borrow_mut();
         if queue.len() < MOST {
             let mut response = Response::new(());
             *response.status_mut() = status;
@@ -36,6 +32,6 @@ impl Hints {
 
     /// The oldest that waits.
     pub(crate) fn pop(&self) -> Option<Response<()>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        self.0.borrow_mut().pop_front()
     }
 }

@@ -11,5 +11,3 @@ pub(crate) mod pipe;
 pub(crate) mod reply;
 pub(crate) mod tunnel;
 pub(crate) mod upload;
-#[cfg(test)]
-mod wire;

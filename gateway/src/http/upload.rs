@@ -13,7 +13,8 @@ use http_body::{Frame, SizeHint};
 use super::{body::Body, headers};
 use crate::{error::Error, pause::Pause};
 
-/// What became of an upload so far; shared by the body, which hyper or h2 owns, and the request.
+/// What became of an upload so far; shared by the body, which goes where the
+/// endpoint's connection is driven, and the request.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// Bytes taken from the client.

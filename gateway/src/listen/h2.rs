@@ -33,7 +33,9 @@ use crate::{
     timers::Deadline,
 };
 
-/// Unsent response bytes held for one stream.
+/// Unsent response bytes at which a stream's source is asked for no more; its last piece may go past
+/// them. A stream has this bound, a connection as many of it as it has streams
+/// (`limits.h2_streams`).
 const SEND_BUFFER: usize = 64 * 1024;
 /// Resets that our side had to send before the client is cut off (MadeYouReset, CVE-2025-8671).
 const LOCAL_RESETS: usize = 100;

@@ -6,6 +6,12 @@ use rcgen::{
 };
 
 use super::*;
+use crate::clock;
+
+/// The present, at which what [`Authority`] issues is valid.
+pub(crate) fn today() -> SystemTime {
+    SystemTime::UNIX_EPOCH + clock::unix_time()
+}
 
 /// A certificate authority that writes PEM files into a directory of its own.
 pub(crate) struct Authority {
@@ -36,25 +42,25 @@ impl Authority {
 
     /// Writes `NAME.pem` and `NAME.key` with a certificate for `names`, over what was there.
     pub(crate) fn issue(&self, name: &str, names: &[&str]) -> Certificate {
-        self.issue_with(name, names, KeyPair::generate().unwrap(), |_| {})
+        self.issue_with(name, names, &KeyPair::generate().unwrap(), |_| {})
     }
 
     pub(crate) fn issue_ed25519(&self, name: &str, names: &[&str]) -> Certificate {
-        self.issue_with(name, names, KeyPair::generate_for(&PKCS_ED25519).unwrap(), |_| {})
+        self.issue_with(name, names, &KeyPair::generate_for(&PKCS_ED25519).unwrap(), |_| {})
     }
 
     pub(crate) fn issue_with(
         &self,
         name: &str,
         names: &[&str],
-        key: KeyPair,
+        key: &KeyPair,
         edit: impl FnOnce(&mut CertificateParams),
     ) -> Certificate {
         let names: Vec<String> = names.iter().copied().map(String::from).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         edit(&mut params);
-        let leaf = params.signed_by(&key, &self.issuer).unwrap();
+        let leaf = params.signed_by(key, &self.issuer).unwrap();
         let written = Certificate {
             at: At { line: 3, column: 5 },
             cert: self.path(&format!("{name}.pem")),
@@ -71,14 +77,14 @@ fn load_one(written: &Certificate, now: SystemTime) -> Result<Identity, TlsProbl
 }
 
 fn failure(written: &Certificate) -> TlsProblem {
-    load_one(written, SystemTime::now()).unwrap_err()
+    load_one(written, today()).unwrap_err()
 }
 
 #[test]
 fn an_identity_has_its_names_in_lower_case() {
     let authority = Authority::new();
     let written = authority.issue("edge", &["A.Example", "*.b.example", "127.0.0.1"]);
-    let identity = load_one(&written, SystemTime::now()).unwrap();
+    let identity = load_one(&written, today()).unwrap();
     assert_eq!(identity.names, ["a.example", "*.b.example"]);
     assert_eq!(identity.certified.cert.len(), 2);
     assert_eq!(identity.warning, None);
@@ -90,10 +96,10 @@ fn an_identity_has_its_names_in_lower_case() {
 fn a_subject_cannot_break_a_line() {
     let authority = Authority::new();
     let key = KeyPair::generate().unwrap();
-    let written = authority.issue_with("client", &["a.example"], key, |params| {
+    let written = authority.issue_with("client", &["a.example"], &key, |params| {
         params.distinguished_name.push(DnType::OrganizationName, "evil\r\nx-admin: 1\0");
     });
-    let identity = load_one(&written, SystemTime::now()).unwrap();
+    let identity = load_one(&written, today()).unwrap();
     let text = subject(&identity.certified.cert[0]).unwrap();
     assert!(text.contains("evil") && !text.contains(char::is_control), "{text:?}");
 }
@@ -102,7 +108,7 @@ fn a_subject_cannot_break_a_line() {
 fn a_certificate_out_of_its_time_is_a_warning_with_the_date() {
     let authority = Authority::new();
     let key = KeyPair::generate().unwrap();
-    let written = authority.issue_with("old", &["a.example"], key, |params| {
+    let written = authority.issue_with("old", &["a.example"], &key, |params| {
         params.not_before = date_time_ymd(2019, 1, 1);
         params.not_after = date_time_ymd(2020, 5, 17);
     });

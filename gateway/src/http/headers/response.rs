@@ -55,8 +55,8 @@ pub fn relay(
     Ok(())
 }
 
-/// hyper reads codings that do not end in `chunked` up to the connection's end and keeps
-/// Content-Lengths as they came; h2 keeps them too.
+/// Both upstream protocols leave Content-Lengths as they came, the same one twice for instance, and
+/// a response without a body may bear any: what is passed on says one thing.
 fn check_framing(parts: &mut Parts, method: &Method, coded: bool) -> Result<(), Error> {
     let headers = &mut parts.headers;
     if coded {

@@ -7,8 +7,6 @@ use weir_config::model::HeaderEdit;
 use super::*;
 use crate::{error::Error, http::guard::Framing};
 
-mod wire;
-
 const V1: Version = Version::HTTP_11;
 const V2: Version = Version::HTTP_2;
 
@@ -172,7 +170,7 @@ fn request_ids() {
         let before = parts.headers.get("x-request-id").cloned();
         let id = receive(&mut parts, &peer(hops), &mut rng()).request_id;
         let all: Vec<_> = parts.headers.get_all("x-request-id").iter().collect();
-        assert_eq!(all, [id.clone()], "{sent}");
+        assert_eq!(all, [&id], "{sent}");
         if kept {
             assert_eq!(Some(id), before, "{sent}");
         } else {
@@ -315,12 +313,12 @@ fn options_of_the_whole_server_survive_both_versions() {
     assert_eq!(parts.uri.to_string(), "*");
 }
 
-fn relayed(status: u16, method: Method, websocket: bool, headers: &str) -> Result<String, Error> {
+fn relayed(status: u16, method: &Method, websocket: bool, headers: &str) -> Result<String, Error> {
     let (mut parts, ()) = Response::builder().status(status).body(()).unwrap().into_parts();
     parts.headers = fields(headers);
     let protocol = HeaderValue::from_static("websocket");
     let upgrade = websocket.then_some(&protocol);
-    relay(&mut parts, &method, upgrade, &HeaderValue::from_static("id"))?;
+    relay(&mut parts, method, upgrade, &HeaderValue::from_static("id"))?;
     assert_eq!(parts.headers.remove("via").unwrap(), "1.1 weir");
     assert_eq!(parts.headers.remove("x-request-id").unwrap(), "id");
     Ok(text(&parts.headers))
@@ -343,7 +341,7 @@ fn responses_lose_what_is_not_for_the_client() {
         x-request-id: theirs";
     let kept = "content-length: 5\nproxy-status: inner; error=dns_error\nserver: s
         set-cookie: a\ntrailer: t";
-    assert_eq!(relayed(200, Method::GET, false, headers).unwrap(), text(&fields(kept)));
+    assert_eq!(relayed(200, &Method::GET, false, headers).unwrap(), text(&fields(kept)));
 }
 
 #[test]
@@ -366,7 +364,7 @@ fn response_framing() {
         (200, Method::HEAD, "content-length: 5", is("content-length: 5")),
         (200, Method::HEAD, "content-length: 5\ncontent-length: 6", is("")),
     ] {
-        assert_eq!(relayed(status, method, false, headers), expected, "{status} {headers}");
+        assert_eq!(relayed(status, &method, false, headers), expected, "{status} {headers}");
     }
 }
 
@@ -374,17 +372,17 @@ fn response_framing() {
 fn protocols_are_switched_only_when_asked() {
     let proper = "connection: Upgrade\nupgrade: WebSocket\nsec-websocket-accept: x";
     let passed = "connection: upgrade\nsec-websocket-accept: x\nupgrade: websocket";
-    assert_eq!(relayed(101, Method::GET, true, proper).unwrap(), passed);
+    assert_eq!(relayed(101, &Method::GET, true, proper).unwrap(), passed);
     for (websocket, headers) in [
         (false, proper),
         (true, "connection: upgrade\nupgrade: h2c"),
         (true, "upgrade: websocket"),
         (true, "connection: upgrade"),
     ] {
-        let result = relayed(101, Method::GET, websocket, headers);
+        let result = relayed(101, &Method::GET, websocket, headers);
         assert_eq!(result, Err(Error::UpgradeFailed), "{headers}");
     }
-    assert_eq!(relayed(200, Method::GET, true, proper).unwrap(), "sec-websocket-accept: x");
+    assert_eq!(relayed(200, &Method::GET, true, proper).unwrap(), "sec-websocket-accept: x");
 }
 
 #[test]

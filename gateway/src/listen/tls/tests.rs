@@ -1,4 +1,4 @@
-use std::{fs, time::SystemTime};
+use std::fs;
 
 use rustls::{
     AlertDescription, ClientConfig, HandshakeKind, SignatureScheme, SupportedProtocolVersion,
@@ -11,7 +11,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use weir_config::model::Certificate;
 
 use super::*;
-use crate::pem::tests::Authority;
+use crate::pem::tests::{Authority, today};
 
 const BOTH: Protocols = Protocols { h1: true, h2: true };
 
@@ -20,7 +20,7 @@ fn state(certificates: &[&Certificate], client_ca: Option<&Authority>) -> Server
         certificates: certificates.iter().copied().cloned().collect(),
         client_ca: client_ca.map(Authority::ca),
     };
-    ServerTlsState::load(&written, BOTH, None, SystemTime::now()).unwrap().0
+    ServerTlsState::load(&written, BOTH, None, today()).unwrap().0
 }
 
 fn client(
@@ -36,7 +36,7 @@ fn client(
     match identity {
         None => builder.with_no_client_auth(),
         Some(written) => {
-            let identity = pem::load_identity(written, &pem::provider(), SystemTime::now());
+            let identity = pem::load_identity(written, &pem::provider(), today());
             let key: Arc<CertifiedKey> = identity.unwrap().certified;
             builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
         }
@@ -96,7 +96,7 @@ async fn kind(server: &ServerTlsState, client: &Arc<ClientConfig>) -> HandshakeK
 }
 
 fn leaf(written: &Certificate) -> CertificateDer<'static> {
-    let identity = pem::load_identity(written, &pem::provider(), SystemTime::now());
+    let identity = pem::load_identity(written, &pem::provider(), today());
     identity.unwrap().certified.cert[0].clone()
 }
 
@@ -149,7 +149,7 @@ fn two_kinds_of_key_may_serve_one_name() {
         authority.issue_ed25519("ed25519", &["a.example"]),
     ]
     .iter()
-    .map(|written| pem::load_identity(written, &provider, SystemTime::now()).unwrap())
+    .map(|written| pem::load_identity(written, &provider, today()).unwrap())
     .collect();
     let table = CertificatesByName::new(&identities);
     let pick = |name, scheme| table.pick(name, &[scheme]).unwrap().cert[0].clone();
@@ -179,7 +179,7 @@ async fn the_http_version_is_agreed_on() {
         (h2_only, &[h1], Err(rustls::Error::NoApplicationProtocol)),
     ];
     for (protocols, offered, expected) in cases {
-        let now = SystemTime::now();
+        let now = today();
         let (server, _) = ServerTlsState::load(&written, protocols, None, now).unwrap();
         let mut client = client(&authority, None, &[&TLS13, &TLS12]);
         client.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
@@ -225,7 +225,7 @@ async fn sessions_resume_on_every_worker_and_over_a_reload() {
         assert!(subject.contains("CN=known"), "the subject comes with the ticket: {subject}");
 
         authority.issue("edge", &["a.example"]);
-        server.reload(SystemTime::now()).unwrap();
+        server.reload(today()).unwrap();
         assert_eq!(kind(&server, &client).await, HandshakeKind::Resumed);
         let fresh = Arc::new(self::client(&authority, Some(&known), &[version]));
         let shaken = shake(server.config(), &fresh, "a.example").await.unwrap();
@@ -329,7 +329,7 @@ async fn other_authorities_end_the_sessions_of_the_old() {
     let client = Arc::new(client(&authority, Some(&known), &[&TLS13]));
     assert_eq!(kind(&server, &client).await, HandshakeKind::Full);
     fs::copy(others.ca(), authority.ca()).unwrap();
-    server.reload(SystemTime::now()).unwrap();
+    server.reload(today()).unwrap();
     let error = shake(server.config(), &client, "a.example").await.unwrap_err();
     assert!(matches!(error, rustls::Error::InvalidCertificate(_)), "{error}");
 }
@@ -343,7 +343,7 @@ async fn a_changed_listener_keeps_its_sessions() {
     assert_eq!(kind(&server, &client).await, HandshakeKind::Full);
     let more = authority.issue("more", &["more.example"]);
     let written = ServerTls { certificates: vec![more, edge], client_ca: None };
-    let now = SystemTime::now();
+    let now = today();
     let (next, _) = ServerTlsState::load(&written, BOTH, Some(&server), now).unwrap();
     assert_eq!(kind(&next, &client).await, HandshakeKind::Resumed);
     assert_eq!(next.files().count(), 4);
@@ -364,13 +364,13 @@ async fn a_broken_file_keeps_the_old_certificate() {
             authority.issue("edge", &["a.example"]);
         }
         fs::write(path, content).unwrap();
-        let problems = server.reload(SystemTime::now()).unwrap_err();
+        let problems = server.reload(today()).unwrap_err();
         assert_eq!(problems.len(), 1, "{problems:?}");
         let shaken = shake(server.config(), &client, "a.example").await.unwrap();
         assert_eq!(shaken.leaf, old);
     }
     authority.issue("edge", &["a.example"]);
-    assert_eq!(server.reload(SystemTime::now()).unwrap(), []);
+    assert_eq!(server.reload(today()).unwrap(), []);
     let fresh = Arc::new(modern(&authority));
     let shaken = shake(server.config(), &fresh, "a.example").await.unwrap();
     assert_ne!(shaken.leaf, old);
@@ -385,7 +385,7 @@ fn all_problems_come_at_once() {
     two.key = authority.path("absent.key");
     let client_ca = Some(authority.path("absent-ca.pem"));
     let written = ServerTls { certificates: vec![one, two], client_ca };
-    let problems = ServerTlsState::load(&written, BOTH, None, SystemTime::now()).unwrap_err();
+    let problems = ServerTlsState::load(&written, BOTH, None, today()).unwrap_err();
     let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(texts.len(), 3);
     assert!(texts[2].ends_with("absent-ca.pem: no such file"), "{texts:?}");

@@ -259,7 +259,8 @@ impl Body {
     /// `size [; extension]`, ended by CR LF and by nothing less.
     fn take_size(&mut self, buffer: &mut BytesMut) -> Result<Option<u64>, Error> {
         let Some(end) = buffer.iter().position(|b| *b == b'\n') else {
-            let fits = buffer.len() < CHUNK_LINE_BYTES;
+            // The carriage return may be there already.
+            let fits = buffer.len() <= CHUNK_LINE_BYTES;
             return if fits { Ok(None) } else { Err(Error::UpstreamBodyBroken) };
         };
         let line = buffer.split_to(end + 1);

@@ -8,6 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 
 use crate::{error::Error, http::guard::Framing};
 
+#[cfg(test)]
+mod tests;
+
 /// Appends a head.
 pub(super) fn put_head(out: &mut BytesMut, head: &Parts) {
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());

@@ -1,4 +1,4 @@
-use std::{path::PathBuf, time::SystemTime};
+use std::path::PathBuf;
 
 use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,7 +8,7 @@ use weir_config::model::{At, Protocols, ServerTls};
 use super::*;
 use crate::{
     listen::tls::{Alpn, ServerTlsState, TlsSession},
-    pem::tests::Authority,
+    pem::tests::{Authority, today},
 };
 
 fn written(ca: PathBuf) -> ClientTls {
@@ -16,7 +16,7 @@ fn written(ca: PathBuf) -> ClientTls {
 }
 
 fn load(written: &ClientTls, protocol: UpstreamProtocol) -> UpstreamTls {
-    UpstreamTls::load(written, protocol, SystemTime::now()).unwrap().0
+    UpstreamTls::load(written, protocol, today()).unwrap().0
 }
 
 fn server(
@@ -27,7 +27,7 @@ fn server(
 ) -> ServerTlsState {
     let certificates = vec![authority.issue("upstream", names)];
     let written = ServerTls { certificates, client_ca: mutual.then(|| authority.ca()) };
-    ServerTlsState::load(&written, protocols, None, SystemTime::now()).unwrap().0
+    ServerTlsState::load(&written, protocols, None, today()).unwrap().0
 }
 
 /// Connects over loopback and tells what the server saw, or why the client would not.
@@ -154,7 +154,7 @@ fn all_problems_come_at_once() {
         client: Some(client),
         ..written(authority.path("absent.pem"))
     };
-    let problems = UpstreamTls::load(&broken, UpstreamProtocol::H1, SystemTime::now()).unwrap_err();
+    let problems = UpstreamTls::load(&broken, UpstreamProtocol::H1, today()).unwrap_err();
     let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
     assert!(texts[0].ends_with("absent.pem: no such file"), "{texts:?}");
     assert_eq!(texts[1], "`no name` is not a host name that a certificate can be for");

@@ -1,5 +1,5 @@
-//! Trailers in both directions between every pair of versions. HTTP/1.1 carries those that Trailer
-//! announces; HTTP/2 carries all.
+//! Trailers in both directions between every pair of versions. A client of HTTP/1.1 gets those
+//! that Trailer announces, if it asked by TE; everybody else gets all.
 
 use crate::support::{
     frames::{DATA, Frames, Outcome, request},

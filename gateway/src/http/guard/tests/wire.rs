@@ -7,9 +7,8 @@ use bytes::Bytes;
 use http::Response;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-use crate::http::wire::Io;
 
 use super::*;
 
@@ -45,7 +44,7 @@ fn exchange(raw: impl AsRef<[u8]>) -> Outcome {
         let mut builder = http1::Builder::new();
         let connection = builder.half_close(true).header_read_timeout(None);
         // An error is hyper's way to say that it answered 400 itself.
-        let _ = connection.serve_connection(Io(server), service).await;
+        let _ = connection.serve_connection(TokioIo::new(server), service).await;
         let mut answer = Vec::new();
         client.read_to_end(&mut answer).await.unwrap();
         String::from_utf8_lossy(&answer).into_owned()
