@@ -163,12 +163,12 @@ async fn active(
         None if wait == Wait::Head => Exit::Refused(socket, Error::RequestTimeout),
         None => Exit::Dead,
         // A client that speaks something else entirely would not understand a 400 either.
-        Some(_) if is_foreign(&parts.read_buf) => {
+        Some(_) if activity.refused.get().is_some() && is_foreign(&parts.read_buf) => {
             record::refusal(connection, Error::BadRequest(Reason::Syntax), 0);
             Exit::Done(socket)
         }
         Some(_) if activity.refused.get().is_some() => {
-            Exit::Refused(socket, refusal(activity.refused.get()))
+            Exit::Refused(socket, refusal(activity.refused.get(), &parts.read_buf, head))
         }
         Some(Ok(())) => {
             let tunnel = activity.tunnel.take();
@@ -270,10 +270,12 @@ fn is_foreign(bytes: &[u8]) -> bool {
         && version.is_some_and(|version| !version.starts_with(b"HTTP"))
 }
 
-/// The error behind a status that hyper chose for bytes it could not take as a request.
-const fn refusal(status: Option<u16>) -> Error {
+/// The error behind a status that hyper chose for bytes it could not take as a request. To hyper a
+/// target that alone is longer than the head may be is a head too long.
+fn refusal(status: Option<u16>, bytes: &[u8], limit: usize) -> Error {
     match status {
         Some(414) => Error::UriTooLong,
+        Some(431) if bytes.iter().take(limit).all(|b| *b != b'\n') => Error::UriTooLong,
         Some(431) => Error::HeadersTooLarge,
         _ => Error::BadRequest(Reason::Syntax),
     }

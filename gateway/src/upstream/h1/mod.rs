@@ -51,6 +51,8 @@ pub(crate) struct H1Connection {
     write: BytesMut,
     /// Bytes to read at a time.
     window: usize,
+    /// Bytes of the buffer in which no head was found to end.
+    scanned: usize,
     /// Written and perhaps still in the TLS layer.
     unflushed: bool,
     /// Counts the connection as open until it is dropped.
@@ -112,6 +114,7 @@ impl H1Connection {
             read: BytesMut::new(),
             write: BytesMut::new(),
             window: READ,
+            scanned: 0,
             unflushed: false,
             _open: open,
             idle_since: None,
@@ -141,6 +144,7 @@ impl H1Connection {
         draft: &mut Draft,
         hints: Option<&Hints>,
     ) -> Result<Answer, Failed> {
+        self.scanned = 0;
         encode::put_head(&mut self.write, &draft.head);
         let mut sending =
             Some(Sending { encoder: BodyEncoder::new(draft.shape.framing), encoded: false });
@@ -271,9 +275,10 @@ impl H1Connection {
     ) -> Poll<Result<Response<()>, Error>> {
         let reset = Error::UpstreamReset { reused: self.reused };
         loop {
-            if !self.read.is_empty() {
+            if self.may_hold_head() {
                 match decode::take_head(&mut self.read)? {
                     Some(head) if is_interim(head.status()) => {
+                        self.scanned = 0;
                         if let Some(hints) = hints {
                             hints.push(head.status(), head.headers());
                         }
@@ -288,6 +293,20 @@ impl H1Connection {
                 _ => return Poll::Ready(Err(reset)),
             }
         }
+    }
+
+    /// Whether a look for a head is worth it: at its first bytes, which may be garbage, when it may
+    /// end here, and when it has grown too long. A head that comes byte by byte is else parsed as
+    /// often as it has bytes.
+    fn may_hold_head(&mut self) -> bool {
+        let seen = std::mem::replace(&mut self.scanned, self.read.len());
+        if seen == 0 || seen > self.read.len() {
+            return !self.read.is_empty();
+        }
+        let tail = &self.read[seen.saturating_sub(2)..];
+        self.read.len() >= decode::HEAD_BYTES
+            || tail.windows(2).any(|pair| pair == b"\n\n")
+            || tail.windows(3).any(|triple| triple == b"\n\r\n")
     }
 
     /// Reads once; 0 is the end of the stream.

@@ -27,6 +27,8 @@ pub(crate) struct H1Response {
     keep: bool,
     pool: Option<Rc<EndpointPool>>,
     clocks: Option<BodyClocks>,
+    /// Why the body is cut, to be told with the next poll.
+    cut: Option<Error>,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,8 @@ enum Source {
 
 impl H1Response {
     pub(super) const fn new(connection: Box<H1Connection>, body: decode::Body, keep: bool) -> Self {
-        Self { connection: Source::Own(connection), body, keep, pool: None, clocks: None }
+        let connection = Source::Own(connection);
+        Self { connection, body, keep, pool: None, clocks: None, cut: None }
     }
 
     /// A response to a request that is not sent to its end: a task goes on sending. It ends with
@@ -62,7 +65,7 @@ impl H1Response {
             .await;
         });
         let connection = Source::Shared(shared);
-        Self { connection, body, keep: false, pool: None, clocks: None }
+        Self { connection, body, keep: false, pool: None, clocks: None, cut: None }
     }
 
     /// Gives the connection back to `pool` once the body is read, and fails the body when
@@ -76,6 +79,9 @@ impl H1Response {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(error) = self.cut {
+            return self.fail(error);
+        }
         if self.clocks.as_ref().is_some_and(BodyClocks::is_over) {
             return self.fail(Error::DeadlinePassed);
         }
@@ -96,7 +102,13 @@ impl H1Response {
                 self.release();
                 return Poll::Ready(None);
             }
-            Poll::Ready(Err(error)) => return self.fail(error),
+            // What came before the cut may still be on its way to the client, who is to see it.
+            Poll::Ready(Err(error)) => {
+                self.connection = Source::Gone;
+                self.cut = Some(error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Poll::Pending => {
                 let Some(clocks) = &mut self.clocks else { return Poll::Pending };
                 let error = ready!(clocks.poll_over(cx));
