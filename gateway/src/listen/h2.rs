@@ -33,8 +33,8 @@ use crate::{
     timers::Deadline,
 };
 
-/// Unsent response bytes at which a stream's source is asked for no more; its last piece may go past
-/// them. A stream has this bound, a connection as many of it as it has streams
+/// Unsent response bytes at which a stream's source is asked for no more; its last piece may go
+/// past them. Each stream has this bound; a connection has as many as it may have streams
 /// (`limits.h2_streams`).
 const SEND_BUFFER: usize = 64 * 1024;
 /// Resets that our side had to send before the client is cut off (MadeYouReset, CVE-2025-8671).

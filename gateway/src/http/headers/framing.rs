@@ -36,8 +36,8 @@ pub struct Outbound<'a> {
 /// Gives a request its final form; may be called again for another attempt, by another version.
 ///
 /// The framing is unambiguous afterwards: `Length` is one Content-Length, `Unknown` is
-/// `Transfer-Encoding: chunked` in HTTP/1.1 and nothing in HTTP/2, `None` is neither. A body of a known length must be sent
-/// with exactly that length.
+/// `Transfer-Encoding: chunked` in HTTP/1.1 and nothing in HTTP/2, `None` is neither. A body of a
+/// known length must be sent with exactly that length.
 ///
 /// # Errors
 /// [`Error::BadRequest`] where the host or the target has no form in this version.
