@@ -216,7 +216,7 @@ fn admin(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Option<Admin>> {
         if token.is_none() && !bind.is_local() {
             let span = inner.node("bind").map_or(node.span, |bind| bind.span);
             let what = format!(
-                "anyone who reaches `{bind}` can read the configuration and the state of all upstreams"
+                "anyone who reaches `{bind}` can read the configuration and all upstreams' state"
             );
             d.report.warn(span, what).hint =
                 Some("bind it to 127.0.0.1, or set `admin.token`".to_owned());

@@ -8,6 +8,9 @@ use crate::{clock, snapshot::live::Live, worker::Command};
 /// How long connections are still accepted, so that balancers in front see `/ready` fail before
 /// connections are refused. Newcomers get one answer each.
 const LAME_DUCK: Duration = Duration::from_secs(5);
+/// No connection for this long means that nobody is left: between two requests of clients that
+/// connect anew for each there are moments without one.
+const QUIET: Duration = Duration::from_millis(500);
 /// How often to look whether all connections are gone.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -23,8 +26,13 @@ pub(super) async fn run(
     workers.tell_all(|| Command::Drain).await;
     if lame_duck {
         let close_at = clock::now() + LAME_DUCK.min(patience / 3);
-        while !quiet() && clock::now() < close_at {
+        let accepted = || live.accepted.load(Ordering::Relaxed);
+        let (mut seen, mut busy_at) = (accepted(), clock::now());
+        while clock::now() < close_at && clock::now() < busy_at + QUIET {
             tokio::time::sleep(LOOK).await;
+            if !quiet() || accepted() != seen {
+                (seen, busy_at) = (accepted(), clock::now());
+            }
         }
     }
     workers.tell_all(|| Command::Close).await;

@@ -119,6 +119,7 @@ struct Slot {
 impl Slot {
     fn take(worker: &Rc<Worker>, listener: &Rc<ListenerState>, most: u32) -> Option<Self> {
         let live: &Live = &worker.live;
+        live.accepted.fetch_add(1, Ordering::Relaxed);
         if live.connections.fetch_add(1, Ordering::Relaxed) >= most {
             live.connections.fetch_sub(1, Ordering::Relaxed);
             return None;

@@ -19,6 +19,8 @@ pub struct Live {
     pub registry: Registry,
     /// Open downstream connections.
     pub connections: AtomicU32,
+    /// Downstream connections accepted so far.
+    pub accepted: AtomicU64,
     draining: AtomicBool,
 }
 
@@ -30,6 +32,7 @@ impl Live {
             current: ArcSwap::from_pointee(first),
             registry,
             connections: AtomicU32::new(0),
+            accepted: AtomicU64::new(0),
             draining: AtomicBool::new(false),
         }
     }
