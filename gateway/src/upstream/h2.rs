@@ -161,14 +161,17 @@ impl H2Connection {
                 .map(|head| head.map_err(|error| self.fail(&error, progress)))
         })
         .await?;
-        if let Some(pipe) = pipe {
-            task::spawn(async move {
-                let _ = pipe.await;
-            });
-        }
+        let unfinished = pipe.map(pour);
         let length = content_length(head.headers());
         Ok(head.map(|body| {
-            Box::new(H2Response { body, length, data_done: false, clocks: None, _stream: stream })
+            Box::new(H2Response {
+                body,
+                length,
+                data_done: false,
+                clocks: None,
+                _unfinished: unfinished,
+                _stream: stream,
+            })
         }))
     }
 
@@ -179,6 +182,21 @@ impl H2Connection {
         let client = progress.and_then(|progress| progress.failed.get());
         Failed { error: client.unwrap_or_else(|| classify(error)), sent: true }
     }
+}
+
+/// Goes on sending a request whose response is there already, until either is over.
+fn pour(mut pipe: Pin<Box<Pipe<Upload>>>) -> oneshot::Sender<()> {
+    let (unfinished, mut over) = oneshot::channel();
+    task::spawn(async move {
+        poll_fn(|cx| {
+            if Pin::new(&mut over).poll(cx).is_ready() || pipe.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            Poll::Pending
+        })
+        .await;
+    });
+    unfinished
 }
 
 /// Runs a connection to its end: first what came in, then one write of all that is to go out.
@@ -249,6 +267,8 @@ pub(crate) struct H2Response {
     length: Option<u64>,
     data_done: bool,
     clocks: Option<BodyClocks>,
+    /// Dropped when the response is over, which ends an upload that is not.
+    _unfinished: Option<oneshot::Sender<()>>,
     _stream: StreamCount,
 }
 
