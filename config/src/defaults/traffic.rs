@@ -39,7 +39,7 @@ pub(super) const KEYS: &[Key] = &[
         "upstreams.*.endpoints[].zone",
         Text("the name of a failure zone"),
         Absent("no zone"),
-        "Failure zone.",
+        "Failure zone: shown in `/upstreams`; it does not steer traffic.",
     ),
     Key::new(
         "upstreams.*.balance",

@@ -38,6 +38,8 @@ use crate::{
 
 /// Quiet for this long, a connection is parked.
 const PARK_AFTER: Duration = Duration::from_secs(1);
+/// Fields of a head that hyper takes unless told otherwise.
+const HYPER_FIELDS: usize = 100;
 /// The most hyper reads ahead.
 const READ_BUFFER: usize = 64 * 1024;
 
@@ -126,13 +128,18 @@ async fn active(
 ) -> Exit {
     let io =
         Watched { transport, early, connection: connection.clone(), activity: activity.clone() };
-    let head = connection.worker.world().snapshot.limits.header_bytes as usize;
-    let mut machine = Box::new(
-        http1::Builder::new()
-            .max_buf_size(READ_BUFFER.max(head + 8 * 1024))
-            .max_header_size(head)
-            .serve_connection(TokioIo::new(io), service(connection, activity)),
-    );
+    let world = connection.worker.world();
+    let limits = &world.snapshot.limits;
+    let head = limits.header_bytes as usize;
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(READ_BUFFER.max(head + 8 * 1024)).max_header_size(head);
+    // Up to its own bound hyper parses without an allocation, and the guard counts.
+    if limits.header_count as usize > HYPER_FIELDS {
+        builder.max_headers(limits.header_count as usize);
+    }
+    drop(world);
+    let mut machine =
+        Box::new(builder.serve_connection(TokioIo::new(io), service(connection, activity)));
     let mut asked_to_end = false;
     let mut wait = Wait::Nothing;
     let end = poll_fn(|cx| {
@@ -210,7 +217,7 @@ fn wait_for(
     let timeouts = &connection.worker.world().snapshot.timeouts;
     match next {
         Wait::Nothing => deadline.clear(),
-        Wait::Quiet(since) => deadline.set(since + PARK_AFTER),
+        Wait::Quiet(since) => deadline.set(since + PARK_AFTER.min(timeouts.keep_alive)),
         Wait::Head => deadline.set(clock::now() + timeouts.header_read),
         Wait::Reader(_) | Wait::Upload => deadline.set(clock::now() + timeouts.body_idle),
     }

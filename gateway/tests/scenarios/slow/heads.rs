@@ -9,7 +9,9 @@ use super::{ends_after, short};
 use crate::support::{
     client::get,
     frames::{Frames, HEADERS, PREFACE, SETTINGS, frame, request},
+    gateway::Setup,
     hpack::encode,
+    origin::Origin,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -72,6 +74,15 @@ fn an_idle_connection_ends_after_keep_alive() {
     let start = Instant::now();
     let said = ends_after(&mut client, 2 * SECOND, start);
     assert_eq!(said, "", "an idle connection is closed without a word");
+}
+
+#[test]
+fn a_keep_alive_below_a_second_is_kept() {
+    let origin = Origin::echo();
+    let gateway = Setup::to(&[origin.address]).timeouts("keep_alive: 200ms").start();
+    let mut client = gateway.client();
+    assert_eq!(client.get("/x").unwrap().status, 200);
+    assert!(client.closes_within(Duration::from_millis(800)));
 }
 
 #[test]

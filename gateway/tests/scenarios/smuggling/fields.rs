@@ -56,3 +56,13 @@ fn repeated_fields_arrive_in_order() {
     bench.exchange("GET /x HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nX-B: 2\r\nx-a: 3\r\n\r\n");
     assert_eq!(bench.origin.completed("/x").all("x-a"), ["1", "3"]);
 }
+
+#[test]
+fn a_raised_field_count_is_honoured_and_still_a_bound() {
+    let bench = Bench::with(|to| to.limits("headers: { count: 200 }"));
+    for (count, status) in [(150, 200), (200, 200), (201, 431)] {
+        let fields = "a: 1\r\n".repeat(count - 1);
+        let request = format!("GET /x HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+        assert_eq!(bench.exchange(&request).status, status, "{count} fields");
+    }
+}
