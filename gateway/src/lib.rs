@@ -5,6 +5,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod error;
+pub mod h3;
 pub mod http;
 pub mod listen;
 mod pause;
