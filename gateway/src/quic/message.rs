@@ -16,9 +16,9 @@ use super::{RecvStream, SendStream, Stopped};
 use crate::{
     error::Error,
     h3::{
-        Item, MessageFrames, Role,
         code::Code,
         fields::{encode_data_header, encode_trailers},
+        frame::{Item, MessageFrames, Role},
     },
     http::headers,
 };
