@@ -10,6 +10,7 @@ pub mod http;
 pub mod listen;
 mod pause;
 pub mod pem;
+mod quic;
 pub mod route;
 pub mod snapshot;
 mod task;
