@@ -68,7 +68,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// What it may name all the same, since it is data.
-const DATA: &[&str] = &["hyper::ext::ReasonPhrase"];
+const DATA: &[&str] = &["hyper::ext::ReasonPhrase", "h2::ext::Protocol"];
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
