@@ -16,6 +16,7 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::bridge::Bridge;
 use crate::{
     error::{Error, Reason},
     h3::{
@@ -45,6 +46,18 @@ pub(crate) trait End {
     fn end(&mut self, ending: Ending);
 }
 
+/// What an adapter pours into a stream.
+pub(crate) trait Pour: http_body::Body<Data = Bytes, Error = Error> + Unpin {
+    /// To be called instead of `poll_frame` while the stream has no room: drives what must go on all
+    /// the same, and registers the task for it. Whether anything moved.
+    ///
+    /// # Errors
+    /// The body has failed, as if `poll_frame` had said so.
+    fn poll_aside(&mut self, _: &mut Context<'_>) -> Result<bool, Error> {
+        Ok(false)
+    }
+}
+
 /// Where the bytes come from.
 enum Source {
     Empty,
@@ -59,6 +72,8 @@ enum Source {
     H1(Box<H1Response>),
     /// A response of an HTTP/2 stream.
     H2(Box<H2Response>),
+    /// A tunnel.
+    Bridge(Box<Bridge>),
 }
 
 /// A body, streaming or not. See the module's page.
@@ -77,6 +92,7 @@ impl fmt::Debug for Body {
             Source::H3Request(_) => "Body::H3Request",
             Source::H1(_) => "Body::H1",
             Source::H2(_) => "Body::H2",
+            Source::Bridge(_) => "Body::Bridge",
         })
     }
 }
@@ -122,6 +138,11 @@ impl Body {
         Self::of(Source::H2(response))
     }
 
+    /// The response that is a tunnel.
+    pub(crate) fn bridge(bridge: Bridge) -> Self {
+        Self::of(Source::Bridge(Box::new(bridge)))
+    }
+
     const fn of(source: Source) -> Self {
         Self { source, end: None }
     }
@@ -153,6 +174,7 @@ impl Body {
             Source::H3Request(request) => request.poll_frame(cx),
             Source::H1(response) => response.poll_frame(cx),
             Source::H2(response) => response.poll_frame(cx),
+            Source::Bridge(bridge) => bridge.poll_frame(cx),
         }
     }
 }
@@ -188,6 +210,7 @@ impl http_body::Body for Body {
             Source::H3Request(request) => request.reader.is_end_stream(),
             Source::H1(response) => response.is_end_stream(),
             Source::H2(response) => response.is_end_stream(),
+            Source::Bridge(bridge) => bridge.is_end_stream(),
         }
     }
 
@@ -204,7 +227,15 @@ impl http_body::Body for Body {
             }
             Source::H1(response) => response.size_hint(),
             Source::H2(response) => response.size_hint(),
+            Source::Bridge(_) => SizeHint::new(),
         }
+    }
+}
+
+impl Pour for Body {
+    fn poll_aside(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
+        let Source::Bridge(bridge) = &mut self.source else { return Ok(false) };
+        bridge.poll_aside(cx).inspect_err(|error| self.finish(Ending::Failed(*error)))
     }
 }
 
