@@ -379,8 +379,7 @@ impl<B: Pourable> Future for Pour<B> {
 pub(crate) const fn reset_code(error: Error) -> Code {
     match error {
         // RFC 9220, 3: what a reset is to TCP.
-        Error::TunnelBroken | Error::TunnelIdle => Code::ConnectError,
-        Error::ClientGone => Code::RequestCancelled,
+        Error::ClientGone | Error::TunnelBroken | Error::TunnelIdle => Code::RequestCancelled,
         Error::BodyTooLarge | Error::BadRequest(_) => Code::MessageError,
         _ => Code::InternalError,
     }
