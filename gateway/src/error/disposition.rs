@@ -84,6 +84,7 @@ impl Error {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::TooEarly => StatusCode::TOO_EARLY,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -126,7 +127,7 @@ impl Error {
             | Self::Misdirected
             | Self::NotImplemented => "http_request_error",
             Self::NoRoute => "destination_not_found",
-            Self::MethodNotAllowed | Self::Denied => "http_request_denied",
+            Self::TooEarly | Self::MethodNotAllowed | Self::Denied => "http_request_denied",
             Self::Overloaded | Self::Draining => "proxy_internal_response",
             Self::NoEndpoint | Self::ConnectFailed => "destination_unavailable",
             Self::UpstreamBusy | Self::QueueTimeout => "connection_limit_reached",
@@ -159,6 +160,7 @@ impl Error {
             | Self::ExpectationFailed
             | Self::Misdirected
             | Self::NotImplemented => ("DPE", Side::Downstream, Retry::Never),
+            Self::TooEarly => ("DN", Side::Downstream, Retry::Never),
             Self::NoRoute => ("NR", Side::Gateway, Retry::Never),
             Self::MethodNotAllowed | Self::Denied => ("DN", Side::Gateway, Retry::Never),
             Self::Overloaded | Self::Draining => ("OM", Side::Gateway, Retry::Never),

@@ -27,6 +27,10 @@ use crate::{
     worker::World,
 };
 
+/// In a request's extensions: it came before the handshake was done, and could be a replay.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EarlyData;
+
 /// What the access log says of a request's head.
 #[derive(Debug)]
 pub(crate) struct Asked {
