@@ -324,7 +324,8 @@ fn drop_underscored(headers: &mut HeaderMap) {
     }
 }
 
-/// RFC 9113, 8.2.3, and RFC 9114, 4.2.1: crumbs become one field before HTTP/1 or an application sees them.
+/// RFC 9113, 8.2.3, and RFC 9114, 4.2.1: crumbs become one field before HTTP/1 or an application
+/// sees them.
 fn join_cookies(headers: &mut HeaderMap) -> Result<(), Error> {
     let mut joined = Vec::new();
     for crumb in headers.get_all(header::COOKIE) {

@@ -19,7 +19,8 @@ use tempfile::TempDir;
 
 use super::{PATIENCE, answer::Answer, client::Client, eventually};
 
-/// A port nobody listens on, over TCP or UDP, below the range the kernel takes for outgoing connections.
+/// A port nobody listens on, over TCP or UDP, below the range the kernel takes for outgoing
+/// connections.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let base = u16::try_from(std::process::id() * 64 % 21_000).unwrap();
