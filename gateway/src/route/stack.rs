@@ -178,7 +178,7 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
 fn receive(exchange: &mut Exchange, head: &mut request::Parts) -> bool {
     let connection = exchange.connection.clone();
     let mut rng = connection.worker.rng.borrow_mut();
-    let received = headers::receive(head, &connection.peer, &mut rng);
+    let received = headers::receive(head, &connection.peer(), &mut rng);
     exchange.client = received.client;
     exchange.request_id = Some(received.request_id);
     received.trailers
