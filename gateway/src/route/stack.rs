@@ -13,7 +13,9 @@
 
 use std::{borrow::Cow, future::Future, rc::Rc};
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, request, response};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request, response,
+};
 
 use super::{Found, Matched, Origin, canonical_host, join};
 use crate::{
@@ -47,7 +49,10 @@ pub(crate) fn serve(
     request: Request<Body>,
 ) -> impl Future<Output = (Response<Body>, Option<Tunnel>)> {
     let version = request.version();
-    let grpc = version == Version::HTTP_2 && reply::is_grpc(request.headers());
+    // A gRPC error is a 200, which to extended CONNECT would be a tunnel.
+    let grpc = version >= Version::HTTP_2
+        && *request.method() != Method::CONNECT
+        && reply::is_grpc(request.headers());
     let planned = plan(&mut exchange, request);
     async move {
         let response = match planned {
@@ -75,7 +80,7 @@ fn account(
     version: Version,
 ) -> Response<Body> {
     exchange.status = response.status().as_u16();
-    if version == Version::HTTP_2 && !response.headers().contains_key(header::DATE) {
+    if version >= Version::HTTP_2 && !response.headers().contains_key(header::DATE) {
         let date = exchange.connection.worker.date().clone();
         response.headers_mut().insert(header::DATE, date);
     }
@@ -113,7 +118,7 @@ fn rescue(
         false => reply::of_error(refusal.error),
     };
     let headers = response.headers_mut();
-    if version == Version::HTTP_2 {
+    if version >= Version::HTTP_2 {
         headers.remove(header::CONNECTION);
     }
     if let Some(allow) = refusal.allow {
@@ -164,6 +169,10 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
             Ok(fixed(exchange, route, *status, Body::empty(), |headers| {
                 headers.insert(header::LOCATION, location);
             }))
+        }
+        // No tunnel is here, and a client that asked for one takes a 2xx for it.
+        Action::Respond(respond) if checked.bridged && respond.status.is_success() => {
+            Err(Error::MethodNotAllowed.into())
         }
         Action::Respond(respond) => {
             let body = Body::full(respond.body.clone());

@@ -142,7 +142,8 @@ fn tunnels_and_requests_share_a_connection() {
         "workers: 1\nadmin: {{ bind: \"$ADMIN\" }}\nlisteners:\n  - {{ bind: \"$LISTEN\" }}\n\
          upstreams:\n  chat: {{ endpoints: [\"{address}\"] }}\nroutes:\n  \
          - {{ match: {{ path: /chat, methods: [GET] }}, to: chat }}\n  \
-         - {{ match: {{ path: /plain }}, respond: {{ status: 200, body: plain }} }}\n"
+         - {{ match: {{ path: /plain }}, respond: {{ status: 200, body: plain }} }}\n  \
+         - {{ match: {{ path: /gone }}, respond: {{ status: 410, body: gone }} }}\n"
     ))
     .start();
     let session = Session::connect(gateway.listen);
@@ -152,10 +153,13 @@ fn tunnels_and_requests_share_a_connection() {
         assert_eq!(session.get("/plain"), (200, "plain".to_owned()));
         echo(&mut two, &Message::binary(vec![n; 50_000]));
     }
-    one.get_ref();
     drop(one);
     echo(&mut two, &Message::text("still there"));
     assert_eq!(session.get("/plain").0, 200);
+    // To the client a 200 would be a tunnel.
+    for (path, status) in [("/plain", 405), ("/gone", 410), ("/nowhere", 404)] {
+        assert_eq!(session.open(connect(path)).unwrap().0.status(), status, "{path}");
+    }
 }
 
 #[test]

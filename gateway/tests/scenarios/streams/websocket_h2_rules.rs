@@ -105,6 +105,11 @@ fn other_protocols_are_not_implemented() {
     }
     assert!(origin.seen().is_empty());
     let mut request = connect("/x");
+    let kind = "application/grpc".parse().unwrap();
+    request.headers_mut().insert("content-type", kind);
+    request.extensions_mut().insert(Protocol::from_static("grpc"));
+    assert_eq!(session.open(request).unwrap().0.status(), 501);
+    let mut request = connect("/x");
     request.headers_mut().insert("content-length", "0".parse().unwrap());
     assert!(session.open(request).map_or(true, |(head, _)| head.status() == 400));
     assert!(origin.seen().is_empty());
