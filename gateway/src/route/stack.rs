@@ -50,7 +50,10 @@ pub(crate) fn serve(
     request: Request<Body>,
 ) -> impl Future<Output = (Response<Body>, Option<Tunnel>)> {
     let version = request.version();
-    let grpc = version >= Version::HTTP_2 && reply::is_grpc(request.headers());
+    // A gRPC error is a 200, which to extended CONNECT would be a tunnel.
+    let grpc = version >= Version::HTTP_2
+        && *request.method() != Method::CONNECT
+        && reply::is_grpc(request.headers());
     let planned = plan(&mut exchange, request);
     async move {
         let response = match planned {
@@ -183,6 +186,10 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
             Ok(fixed(exchange, route, *status, Body::empty(), |headers| {
                 headers.insert(header::LOCATION, location);
             }))
+        }
+        // No tunnel is here, and a client that asked for one takes a 2xx for it.
+        Action::Respond(respond) if checked.bridged && respond.status.is_success() => {
+            Err(Error::MethodNotAllowed.into())
         }
         Action::Respond(respond) => {
             let body = Body::full(respond.body.clone());
