@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 
 use crate::{
     error::{Error, Reason},
-    upstream::{h1::H1Response, h2::H2Response},
+    upstream::{h1::H1Response, h2::H2Response, h3::H3Response},
 };
 
 /// How a body ended.
@@ -52,6 +52,8 @@ enum Source {
     H1(Box<H1Response>),
     /// A response of an HTTP/2 stream.
     H2(Box<H2Response>),
+    /// A response of an HTTP/3 stream.
+    H3(Box<H3Response>),
 }
 
 /// A body, streaming or not. See the module's page.
@@ -69,6 +71,7 @@ impl fmt::Debug for Body {
             Source::Stream(_) => "Body::Stream",
             Source::H1(_) => "Body::H1",
             Source::H2(_) => "Body::H2",
+            Source::H3(_) => "Body::H3",
         })
     }
 }
@@ -106,6 +109,10 @@ impl Body {
         Self::of(Source::H2(response))
     }
 
+    pub(crate) fn h3(response: Box<H3Response>) -> Self {
+        Self::of(Source::H3(response))
+    }
+
     const fn of(source: Source) -> Self {
         Self { source, end: None }
     }
@@ -136,6 +143,7 @@ impl Body {
             Source::Stream(stream) => stream.poll_frame(cx),
             Source::H1(response) => response.poll_frame(cx),
             Source::H2(response) => response.poll_frame(cx),
+            Source::H3(response) => response.poll_frame(cx),
         }
     }
 }
@@ -170,6 +178,7 @@ impl http_body::Body for Body {
             Source::Stream(stream) => stream.stream.is_end_stream(),
             Source::H1(response) => response.is_end_stream(),
             Source::H2(response) => response.is_end_stream(),
+            Source::H3(response) => response.is_end_stream(),
         }
     }
 
@@ -183,6 +192,7 @@ impl http_body::Body for Body {
             }
             Source::H1(response) => response.size_hint(),
             Source::H2(response) => response.size_hint(),
+            Source::H3(response) => response.size_hint(),
         }
     }
 }
@@ -190,7 +200,11 @@ impl http_body::Body for Body {
 impl Drop for Body {
     fn drop(&mut self) {
         if self.end.is_some() {
-            let done = http_body::Body::is_end_stream(self);
+            // Whoever knows the length stops reading where it is reached.
+            let done = match &self.source {
+                Source::H3(response) => response.is_complete(),
+                _ => http_body::Body::is_end_stream(self),
+            };
             self.finish(if done { Ending::Completed } else { Ending::Aborted });
         }
     }

@@ -265,9 +265,9 @@ where
         self.pieces
     }
 
-    /// The body, for what can be asked of it while it waits.
-    pub(crate) const fn body_mut(&mut self) -> &mut B {
-        &mut self.body
+    /// Gives the message up, for this reason.
+    pub(crate) fn reset(&mut self, code: Code) {
+        self.stream.reset(code.value());
     }
 
     /// Writes out what is there.

@@ -176,29 +176,47 @@ pub struct EndpointCounters {
     pub connects: Count,
     /// Connections that failed or timed out.
     pub connect_failures: Count,
+    /// Connections over HTTP/3 that Alt-Svc led to.
+    pub h3_reached: Count,
+    /// Attempts at it that failed or timed out.
+    pub h3_missed: Count,
 }
 
-/// Sums of a block with four counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Four(pub(super) [u64; 4]);
+/// Sums of a block with so many counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sums<const N: usize>(pub(super) [u64; N]);
 
-impl AddAssign for Four {
+impl<const N: usize> Default for Sums<N> {
+    fn default() -> Self {
+        Self([0; N])
+    }
+}
+
+impl<const N: usize> AddAssign for Sums<N> {
     fn add_assign(&mut self, other: Self) {
         add_all(&mut self.0, &other.0);
     }
 }
 
 impl ListenerCounters {
-    pub(super) fn totals(&self) -> Four {
-        Four(
+    pub(super) fn totals(&self) -> Sums<4> {
+        Sums(
             [&self.accepted, &self.open, &self.refused, &self.handshake_failures].map(Count::value),
         )
     }
 }
 
 impl EndpointCounters {
-    pub(super) fn totals(&self) -> Four {
-        Four([&self.open, &self.idle, &self.connects, &self.connect_failures].map(Count::value))
+    pub(super) fn totals(&self) -> Sums<6> {
+        let counts = [
+            &self.open,
+            &self.idle,
+            &self.connects,
+            &self.connect_failures,
+            &self.h3_reached,
+            &self.h3_missed,
+        ];
+        Sums(counts.map(Count::value))
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     clocks::Clocks,
     h1::{Answer, Failed},
     h2::{H2Connection, H2Response},
+    h3::{H3Connection, H3Response},
     load::{EndpointLoad, Outcome},
     pool::{Pooled, Ready, UpstreamPool},
 };
@@ -187,6 +188,7 @@ async fn enter(exchange: &mut Exchange, upstream: &UpstreamPool) -> Result<bool,
 enum Received {
     H1(Answer),
     H2(Response<Box<H2Response>>),
+    H3(Response<Box<H3Response>>),
 }
 
 async fn attempt(
@@ -227,6 +229,14 @@ async fn attempt(
                 }
             }
         }
+        Ready::H3(connection) => {
+            draft.prepare(pool, Version::HTTP_3)?;
+            let mut sending = Box::pin(over_h3(exchange, draft, &connection));
+            match clocks.limit(exchange, sending.as_mut()).await {
+                Ok(answered) => answered.map(Received::H3),
+                Err(error) => Err(Failed { error, sent: true }),
+            }
+        }
     }
 }
 
@@ -235,13 +245,25 @@ async fn over_h2(
     draft: &mut Draft,
     connection: &Rc<H2Connection>,
 ) -> Result<Response<Box<H2Response>>, Failed> {
+    connection.exchange(draft, exchange.upload.as_deref(), early(exchange)).await
+}
+
+async fn over_h3(
+    exchange: &Exchange,
+    draft: &mut Draft,
+    connection: &Rc<H3Connection>,
+) -> Result<Response<Box<H3Response>>, Failed> {
+    connection.exchange(draft, exchange.upload.as_deref(), early(exchange)).await
+}
+
+/// Passes interim responses on.
+fn early(exchange: &Exchange) -> impl FnMut(Response<()>) {
     let hints = exchange.hints();
-    let early = |response: Response<()>| {
+    move |response| {
         if let Some(hints) = hints {
             hints.push(response.status(), response.headers());
         }
-    };
-    connection.exchange(draft, exchange.upload.as_deref(), early).await
+    }
 }
 
 /// The head is there: takes the latency sample and sets the clocks of the body.
@@ -256,12 +278,14 @@ fn finish(exchange: &mut Exchange, pool: &Pooled, clocks: Clocks, received: Rece
             (head.status, &head.headers)
         }
         Received::H2(response) => (response.status(), response.headers()),
+        Received::H3(response) => (response.status(), response.headers()),
     };
     let outcome = if status.is_server_error() { Outcome::Failure } else { Outcome::Success };
     if let Some(in_flight) = &mut exchange.in_flight {
         in_flight.record(outcome, now);
     }
     let stream = is_stream(headers);
+    pool.0.hear(headers, now);
     let timers = exchange.connection.worker.timers.clone();
     let pause = Pause::new(timers, clocks.timeout.idle);
     let clocks =
@@ -286,6 +310,13 @@ fn finish(exchange: &mut Exchange, pool: &Pooled, clocks: Clocks, received: Rece
             }
             body.keep(clocks(exchange));
             Body::h2(body)
+        }),
+        Received::H3(response) => response.map(|mut body| {
+            if body.is_end_stream() {
+                return Body::empty();
+            }
+            body.keep(clocks(exchange));
+            Body::h3(body)
         }),
     })
 }
