@@ -162,6 +162,12 @@ pub struct ListenerCounters {
     pub refused: Count,
     /// TLS handshakes that failed or timed out.
     pub handshake_failures: Count,
+    /// QUIC clients that were asked to prove their address first.
+    pub quic_retries: Count,
+    /// QUIC datagrams handed to the worker whose connection they are for.
+    pub quic_steered: Count,
+    /// The same, dropped because that worker was behind.
+    pub quic_steered_dropped: Count,
 }
 
 /// One worker's counters of the connections to one endpoint.
@@ -199,10 +205,17 @@ impl<const N: usize> AddAssign for Sums<N> {
 }
 
 impl ListenerCounters {
-    pub(super) fn totals(&self) -> Sums<4> {
-        Sums(
-            [&self.accepted, &self.open, &self.refused, &self.handshake_failures].map(Count::value),
-        )
+    pub(super) fn totals(&self) -> Sums<7> {
+        let counts = [
+            &self.accepted,
+            &self.open,
+            &self.refused,
+            &self.handshake_failures,
+            &self.quic_retries,
+            &self.quic_steered,
+            &self.quic_steered_dropped,
+        ];
+        Sums(counts.map(Count::value))
     }
 }
 

@@ -15,3 +15,4 @@ pub(crate) mod pool;
 mod shared;
 pub mod tls;
 mod trial;
+pub(crate) mod wire;

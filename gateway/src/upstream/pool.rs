@@ -138,9 +138,9 @@ impl EndpointPool {
         self.connector.tls.is_some()
     }
 
-    /// A connection that is open already.
-    pub(crate) fn take(&self) -> Option<Ready> {
-        if let Some(ready) = self.with_room() {
+    /// A connection that is open already, for a request that asks for a tunnel or not.
+    pub(crate) fn take(&self, tunnel: bool) -> Option<Ready> {
+        if let Some(ready) = self.with_room(tunnel) {
             return Some(ready);
         }
         loop {
@@ -153,12 +153,12 @@ impl EndpointPool {
     }
 
     /// Opens a connection, or waits for one that can be shared.
-    pub(crate) async fn open(&self) -> Result<Ready, Error> {
+    pub(crate) async fn open(&self, tunnel: bool) -> Result<Ready, Error> {
         if !self.multiplexed.get() {
             return self.connect().await;
         }
         let _opening = self.opening.lock().await;
-        match self.with_room() {
+        match self.with_room(tunnel) {
             Some(ready) => Ok(ready),
             None => self.connect().await,
         }
@@ -207,9 +207,13 @@ impl EndpointPool {
         }
     }
 
-    fn with_room(&self) -> Option<Ready> {
+    fn with_room(&self, tunnel: bool) -> Option<Ready> {
         let shared = self.shared_connections.borrow();
-        shared.iter().find(|connection| connection.has_room()).map(Shared::ready)
+        // Where HTTP/3 is an addition, what it cannot do goes as it went before.
+        let choosy = tunnel && self.trial.is_some();
+        let fits =
+            |connection: &&Shared| connection.has_room() && (!choosy || connection.takes_tunnels());
+        shared.iter().find(fits).map(Shared::ready)
     }
 
     /// Takes in what a response says of other ways to the endpoint, and sets about them.

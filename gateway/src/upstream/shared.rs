@@ -21,6 +21,14 @@ impl Shared {
         }
     }
 
+    /// Whether a request that asks for a tunnel has a chance.
+    pub(crate) fn takes_tunnels(&self) -> bool {
+        match self {
+            Self::H2(_) => true,
+            Self::H3(connection) => connection.takes_tunnels(),
+        }
+    }
+
     /// Takes no more requests; those under way go on.
     pub(crate) fn retire(&self) {
         match self {

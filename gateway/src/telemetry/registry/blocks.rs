@@ -22,9 +22,9 @@ impl Block for RouteCounters {
 }
 
 impl Block for ListenerCounters {
-    type Totals = Sums<4>;
+    type Totals = Sums<7>;
 
-    fn totals(&self) -> Sums<4> {
+    fn totals(&self) -> Sums<7> {
         self.totals()
     }
 }

@@ -56,7 +56,6 @@ impl Driving {
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
         self.quic.begin_turn(cx);
         if let Poll::Ready(Ok(())) = self.quic.poll_connected() {
-            self.settle(Ok(()));
             if let Err(code) = self.poll_streams(cx) {
                 self.condemn(code);
             }
@@ -80,6 +79,7 @@ impl Driving {
             // Only clients open such streams (RFC 9114 section 6.1).
             return Err(Code::StreamCreationError);
         }
+        let mut settled = false;
         let connection = &self.connection;
         self.control.poll(&self.quic, cx, |item| match item {
             ControlItem::GoAway(id) => {
@@ -87,9 +87,19 @@ impl Driving {
                     connection.refuse_from(id);
                 }
             }
-            // Nothing that the endpoint may allow beyond the least is used.
-            ControlItem::Settings(_) | ControlItem::MaxPushId(_) => {}
-        })
+            ControlItem::Settings(settings) => {
+                if let Some(connection) = connection.upgrade() {
+                    connection.connects.set(settings.connect_protocol);
+                }
+                settled = true;
+            }
+            // Only servers hear it.
+            ControlItem::MaxPushId(_) => {}
+        })?;
+        if settled {
+            self.settle(Ok(()));
+        }
+        Ok(())
     }
 
     /// Ready when the peer is dead.

@@ -15,12 +15,12 @@ use std::{
 };
 
 use bytes::BytesMut;
-use http::{Method, Response};
+use http::{Method, Response, response::Parts};
 use http_body::Body as _;
 use slab::Slab;
 use tokio::sync::oneshot;
 
-use super::{forward::Draft, h1::Failed, pool::OpenConnection};
+use super::{forward::Draft, h1::Failed, pool::OpenConnection, wire::Wire};
 use crate::{
     clock::{self, Tick},
     error::Error,
@@ -37,9 +37,11 @@ use crate::{
 mod drive;
 mod request;
 mod response;
+mod wire;
 
-use request::Request;
+use request::{Request, Sending};
 pub(crate) use response::H3Response;
+pub(crate) use wire::H3Wire;
 
 /// The longest field section taken from an endpoint, encoded and decoded.
 const SECTION_BYTES: usize = 64 * 1024;
@@ -56,6 +58,8 @@ pub(crate) struct H3Connection {
     streams: Cell<usize>,
     idle_since: Cell<Tick>,
     retired: Cell<bool>,
+    /// Whether the endpoint takes extended CONNECT.
+    connects: Cell<bool>,
     /// Whether a response came over it.
     served: Cell<bool>,
     /// Whether it broke, other than by the will of either side.
@@ -66,8 +70,18 @@ pub(crate) struct H3Connection {
     unanswered: RefCell<Slab<Waker>>,
 }
 
+/// A response, or the tunnel that its stream turned into.
+#[derive(Debug)]
+pub(crate) enum H3Answer {
+    /// A head and its body.
+    Response(Response<Box<H3Response>>),
+    /// 2xx to extended CONNECT: the head and the stream.
+    Switched(Parts, Wire),
+}
+
 impl H3Connection {
-    /// Waits for the handshake of a fresh connection and starts the task that drives it. A peer
+    /// Waits for the handshake of a fresh connection and the endpoint's SETTINGS, and starts the
+    /// task that drives it. A peer
     /// that is silent for twice as long as `patience` while requests are under way is dead.
     pub(crate) async fn handshake(
         quic: Rc<quic::Connection>,
@@ -79,6 +93,7 @@ impl H3Connection {
             streams: Cell::new(0),
             idle_since: Cell::new(clock::now()),
             retired: Cell::new(false),
+            connects: Cell::new(false),
             served: Cell::new(false),
             died: Cell::new(false),
             refused_from: Cell::new(u64::MAX),
@@ -101,6 +116,11 @@ impl H3Connection {
     /// Whether another request fits.
     pub(crate) fn has_room(&self) -> bool {
         !self.retired.get() && self.quic.room_for_bi()
+    }
+
+    /// Whether a stream may become a tunnel.
+    pub(crate) fn takes_tunnels(&self) -> bool {
+        self.connects.get()
     }
 
     /// Takes no more requests; those under way go on.
@@ -129,7 +149,11 @@ impl H3Connection {
         draft: &mut Draft,
         progress: Option<&Progress>,
         mut early: impl FnMut(Response<()>),
-    ) -> Result<Response<Box<H3Response>>, Failed> {
+    ) -> Result<H3Answer, Failed> {
+        let connect = draft.head.method == Method::CONNECT;
+        if connect && !self.connects.get() {
+            return Err(Failed::unsent(Error::UpgradeUnsupported));
+        }
         let count = StreamCount::new(self.clone());
         let opened = poll_fn(|cx| self.quic.poll_open_bi(cx)).await;
         let Ok((send, receive)) = opened else {
@@ -139,14 +163,19 @@ impl H3Connection {
         // The head stays with the draft, for another attempt.
         let mut head = BytesMut::with_capacity(HEAD);
         fields::encode_request(&draft.head, &mut head);
-        let upload = match draft.upload.is_end_stream() {
-            true => Upload::empty(),
-            false => mem::replace(&mut draft.upload, Upload::taken()),
+        let id = send.id();
+        let sending = match (connect, draft.upload.is_end_stream()) {
+            (true, _) => Sending::Tunnel(send, head.freeze()),
+            (false, true) => Sending::Message(Pour::new(head, Upload::empty(), send)),
+            (false, false) => {
+                let upload = mem::replace(&mut draft.upload, Upload::taken());
+                Sending::Message(Pour::new(head, upload, send))
+            }
         };
         let mut request = Request {
             connection: self,
-            id: send.id(),
-            sending: Some(Pour::new(head, upload, send)),
+            id,
+            sending,
             sent: false,
             reader: MessageReader::new(receive, Role::Client, SECTION_BYTES),
             head: None,
@@ -155,8 +184,21 @@ impl H3Connection {
         let bodiless = draft.head.method == Method::HEAD;
         let head = poll_fn(|cx| request.poll_head(bodiless, progress, &mut early, cx)).await?;
         let Request { reader, sending, .. } = request;
-        let unfinished = sending.map(pour);
-        Ok(head.map(|()| Box::new(H3Response::new(reader, unfinished, count))))
+        let unfinished = match sending {
+            Sending::Message(rest) => Some(pour(rest)),
+            Sending::Tunnel(send, _) if head.status().is_success() => {
+                let (head, ()) = head.into_parts();
+                let wire = H3Wire::new(send, reader, count);
+                return Ok(H3Answer::Switched(head, Wire::H3(Box::new(wire))));
+            }
+            // Refused: nothing will follow.
+            Sending::Tunnel(mut send, _) => {
+                send.finish();
+                None
+            }
+            Sending::Over => None,
+        };
+        Ok(H3Answer::Response(head.map(|()| Box::new(H3Response::new(reader, unfinished, count)))))
     }
 
     /// Ends the connection because the endpoint broke its rules.

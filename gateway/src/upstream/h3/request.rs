@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 
 use super::{BOUNDS, H3Connection};
@@ -17,7 +18,7 @@ use crate::{
         fields::{self, Malformed},
     },
     http::upload::{Progress, Upload},
-    quic::{MessageReader, Piece, Pour, ReadError, Stopped},
+    quic::{MessageReader, Piece, Pour, ReadError, SendStream, Stopped},
     upstream::h1::Failed,
 };
 
@@ -27,13 +28,23 @@ pub(super) struct Request<'a> {
     /// Number of its stream.
     pub(super) id: u64,
     /// What is left of it to send.
-    pub(super) sending: Option<Pour<Upload>>,
-    /// Whether all of it was sent, or what was taken of it.
+    pub(super) sending: Sending,
+    /// Whether any of it was sent.
     pub(super) sent: bool,
     pub(super) reader: MessageReader,
     pub(super) head: Option<Response<()>>,
     /// Its place among those to be told of a GOAWAY.
     pub(super) waiting: Option<Waiting>,
+}
+
+/// How a request is sent.
+pub(super) enum Sending {
+    /// A head and a body.
+    Message(Pour<Upload>),
+    /// The head of an extended CONNECT; the stream stays open.
+    Tunnel(SendStream, Bytes),
+    /// There is nothing left of it.
+    Over,
 }
 
 /// A place among the requests without a response.
@@ -52,13 +63,7 @@ impl Request<'_> {
         early: &mut impl FnMut(Response<()>),
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<()>, Failed>> {
-        if let Some(sending) = &mut self.sending
-            && Pin::new(sending).poll(cx).is_ready()
-        {
-            // A refused upload still gets its response; a failed one shows in `progress`.
-            self.sent = true;
-            self.sending = None;
-        }
+        self.send(cx);
         if let Some(error) = progress.and_then(|progress| progress.failed.get()) {
             return Poll::Ready(Err(Failed { error, sent: true }));
         }
@@ -70,6 +75,25 @@ impl Request<'_> {
             self.wait(cx);
         }
         read.map_err(|error| self.fail(error))
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) {
+        match &mut self.sending {
+            Sending::Message(pour) => {
+                let over = Pin::new(&mut *pour).poll(cx).is_ready();
+                self.sent |= pour.pieces() > 0;
+                if over {
+                    // A refused upload still gets its response; a failed one shows in `progress`.
+                    self.sending = Sending::Over;
+                }
+            }
+            Sending::Tunnel(stream, head) => {
+                // That it is refused shows in the response, or instead of it.
+                let _ = stream.poll_write(cx, head);
+                self.sent = true;
+            }
+            Sending::Over => {}
+        }
     }
 
     fn poll_response(
@@ -90,15 +114,13 @@ impl Request<'_> {
                         early(head);
                     }
                     _ => {
-                        let length = content_length(head.headers())?;
-                        let empty = to_head || is_bodiless(head.status());
-                        self.reader.expect(if empty { Some(0) } else { length });
+                        self.reader.expect(self.length(to_head, &head)?);
                         self.head = Some(head);
                     }
                 }
                 continue;
             };
-            if to_head || is_bodiless(head.status()) {
+            if to_head || is_bodiless(head.status()) && !self.is_tunnel(head.status()) {
                 // The end belongs to the head: nobody is going to read on.
                 self.head = Some(head);
                 match ready!(self.reader.poll_body(cx)) {
@@ -113,6 +135,21 @@ impl Request<'_> {
             self.connection.served.set(true);
             return Poll::Ready(Ok(head));
         }
+    }
+
+    /// What the body must come to.
+    fn length(&self, to_head: bool, head: &Response<()>) -> Result<Option<u64>, Broken> {
+        let length = content_length(head.headers())?;
+        Ok(match head.status() {
+            // What it says of a body is without meaning (RFC 9110 section 9.3.6).
+            status if self.is_tunnel(status) => None,
+            status if to_head || is_bodiless(status) => Some(0),
+            _ => length,
+        })
+    }
+
+    fn is_tunnel(&self, status: StatusCode) -> bool {
+        status.is_success() && matches!(self.sending, Sending::Tunnel(..))
     }
 
     fn is_refused(&self) -> bool {
@@ -166,15 +203,16 @@ impl Request<'_> {
                 Error::UpstreamHeadersTooLarge
             }
         };
-        let sent = self.sending.as_ref().map_or(self.sent, |sending| sending.pieces() > 0);
-        Failed { error, sent }
+        Failed { error, sent: self.sent }
     }
 
     /// The response is malformed (RFC 9114 section 4.1.2).
     fn refuse(&mut self) {
         self.reader.stop(Code::MessageError);
-        if let Some(sending) = &mut self.sending {
-            sending.reset(Code::MessageError);
+        match &mut self.sending {
+            Sending::Message(pour) => pour.reset(Code::MessageError),
+            Sending::Tunnel(stream, _) => stream.reset(Code::MessageError.value()),
+            Sending::Over => {}
         }
     }
 }
