@@ -79,7 +79,7 @@ pub enum Error {
     /// The endpoint switched protocols unasked or wrongly, or agreed without switching where that
     /// would tell the client of a success.
     UpgradeFailed,
-    /// The endpoint's HTTP/2 connection takes no extended CONNECT (RFC 8441, 3).
+    /// The connection to the endpoint takes no extended CONNECT (RFC 8441, 3; RFC 9220, 3).
     UpgradeUnsupported,
     /// No response head within the route's `timeout.headers`.
     HeadersTimeout,
@@ -281,7 +281,7 @@ impl fmt::Display for Error {
             Self::UpstreamGarbage => "the upstream's response is invalid",
             Self::UpstreamHeadersTooLarge => "the upstream's response header is too large",
             Self::UpgradeFailed => "the upstream did not switch protocols as asked",
-            Self::UpgradeUnsupported => "the upstream's HTTP/2 takes no extended CONNECT",
+            Self::UpgradeUnsupported => "the upstream takes no extended CONNECT",
             Self::HeadersTimeout => "the upstream did not answer in time",
             Self::DeadlinePassed => "the time for this request is over",
             Self::UpstreamBodyBroken => "the upstream's response is incomplete",
