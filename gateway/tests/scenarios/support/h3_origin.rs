@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     thread,
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
@@ -161,6 +162,14 @@ impl Exchange for H3Exchange {
             self.quic.close(VarInt::from_u32(0x102), b"");
         }
         self.stream.stop_stream(Code::H3_INTERNAL_ERROR);
+    }
+
+    async fn gone(&mut self) {
+        // What the peer stopped shows when something is sent.
+        let interim = || Response::builder().status(102).body(()).unwrap();
+        while self.stream.send_response(interim()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn refuse(&mut self) {
