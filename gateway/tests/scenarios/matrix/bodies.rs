@@ -24,7 +24,8 @@ pub(super) async fn known_requests<C: Client>(stage: &Stage<C>) -> Result<(), St
     for size in SIZES {
         let head = sized(head(Method::POST, &format!("/take/known/{size}")), size);
         let reply = stage.send(head, Some(size), HeaderMap::new()).await?;
-        ensure(reply.text == format!("{size} true known"), || format!("{size}: {reply:?}"))?;
+        let right = reply.text == format!("{size} true known") && reply.upload.is_ok();
+        ensure(right, || format!("{size}: {reply:?}"))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ mod bodies;
 mod breaks;
 mod clients;
 mod heads;
-mod origins;
+pub(crate) mod origins;
 mod stage;
 mod wire;
 

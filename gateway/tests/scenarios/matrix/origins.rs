@@ -24,14 +24,17 @@ use crate::support::{
 };
 
 /// A listening origin.
-pub(super) struct TcpOrigin {
-    pub(super) address: SocketAddr,
-    pub(super) ledger: Arc<Ledger>,
+pub(crate) struct TcpOrigin {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// What it was sent.
+    pub(crate) ledger: Arc<Ledger>,
     stop: Option<oneshot::Sender<()>>,
 }
 
 impl TcpOrigin {
-    pub(super) fn start(h2: bool) -> Self {
+    /// Starts it, with HTTP/2 by prior knowledge or with HTTP/1.1.
+    pub(crate) fn start(h2: bool) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();

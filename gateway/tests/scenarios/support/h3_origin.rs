@@ -19,7 +19,7 @@ use rustls::ServerConfig;
 use tokio::{sync::oneshot, task};
 
 use super::{
-    exchange::{Exchange, Ledger, Record},
+    exchange::{Exchange, Ledger},
     script,
 };
 
@@ -71,11 +71,6 @@ impl H3Origin {
             });
         });
         Self { address: told.recv().unwrap(), ledger, stop: Some(stop) }
-    }
-
-    /// Requests whose path starts with `path`, in order of their heads.
-    pub(crate) fn seen(&self, path: &str) -> Vec<Record> {
-        self.ledger.seen(path)
     }
 
     /// Connections so far.
