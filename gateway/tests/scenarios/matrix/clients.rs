@@ -12,7 +12,7 @@ use super::{
     origins::{read_h2, send_h2},
     wire::{Framing, Reader, Wire, Writer, add_line, framing_of, write_fields},
 };
-use crate::support::{h2_client, h3_client};
+use crate::support::{h2_client, h3_client, said};
 
 /// A final head, and the status codes of those before it.
 pub(super) type Heads = (Response<()>, Vec<u16>);
@@ -39,10 +39,6 @@ pub(super) trait Download {
     async fn head(&mut self) -> Result<Heads, String>;
     async fn piece(&mut self) -> Result<Option<Bytes>, String>;
     async fn trailers(&mut self) -> Result<HeaderMap, String>;
-}
-
-fn said(error: impl ToString) -> String {
-    error.to_string()
 }
 
 // === HTTP/1.1 ===

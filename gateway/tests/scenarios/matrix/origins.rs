@@ -19,7 +19,7 @@ use tokio::{
 use super::wire::{Framing, Reader, Wire, Writer, add_line, framing_of, write_fields};
 use crate::support::{
     exchange::{Exchange, Ledger},
-    script,
+    said, script,
     seen::Seen,
 };
 
@@ -194,10 +194,6 @@ struct H2Exchange {
     respond: SendResponse<Bytes>,
     send: Option<SendStream<Bytes>>,
     crash: Rc<Notify>,
-}
-
-fn said(error: impl ToString) -> String {
-    error.to_string()
 }
 
 /// Sends a piece as the window allows.

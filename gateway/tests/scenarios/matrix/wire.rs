@@ -44,15 +44,13 @@ impl Wire {
 
     /// Reads once more; an error at the end too, since nobody asks but for what must come.
     pub(super) async fn fill(&self) -> Result<(), String> {
-        let mut chunk = [0; 16 * 1024];
         loop {
             self.stream.readable().await.map_err(|e| e.to_string())?;
-            match self.stream.try_read(&mut chunk) {
+            let mut buffer = self.buffer.borrow_mut();
+            buffer.reserve(16 * 1024);
+            match self.stream.try_read_buf(&mut *buffer) {
                 Ok(0) => return Err("closed".to_owned()),
-                Ok(count) => {
-                    self.buffer.borrow_mut().extend_from_slice(&chunk[..count]);
-                    return Ok(());
-                }
+                Ok(_) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error.to_string()),
             }

@@ -20,7 +20,7 @@ use tokio::{sync::oneshot, task};
 
 use super::{
     exchange::{Exchange, Ledger},
-    script,
+    said, script,
 };
 
 /// A listening origin.
@@ -116,10 +116,6 @@ struct H3Exchange {
     head: Request<()>,
     stream: RequestStream<BidiStream<Bytes>, Bytes>,
     quic: quinn::Connection,
-}
-
-fn said(error: impl ToString) -> String {
-    error.to_string()
 }
 
 impl Exchange for H3Exchange {

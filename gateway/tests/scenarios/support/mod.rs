@@ -40,6 +40,12 @@ pub(crate) fn assert_none(failures: &[String]) {
     assert!(failures.is_empty(), "{} failed:\n  {}", failures.len(), failures.join("\n  "));
 }
 
+/// What an error says; for `map_err`.
+#[expect(clippy::needless_pass_by_value, reason = "map_err passes by value")]
+pub(crate) fn said(error: impl ToString) -> String {
+    error.to_string()
+}
+
 /// A size or duration of a test that the environment can raise: `WEIR_TEST_<NAME>`.
 pub(crate) fn scaled(name: &str, short: u64) -> u64 {
     std::env::var(format!("WEIR_TEST_{name}")).ok().and_then(|v| v.parse().ok()).unwrap_or(short)
