@@ -105,7 +105,7 @@ async fn serve(quic: quinn::Connection, ledger: Arc<Ledger>) {
             match resolver.resolve_request().await {
                 Ok((head, stream)) => script::play(H3Exchange { head, stream, quic }, ledger).await,
                 // A request that was taken back before its head came is no fault.
-                Err(error) if matches!(error, h3::error::StreamError::RemoteTerminate { .. }) => {}
+                Err(h3::error::StreamError::RemoteTerminate { .. }) => {}
                 Err(error) => ledger.fault(format!("h3 request: {error}")),
             }
         });
