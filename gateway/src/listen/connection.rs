@@ -13,6 +13,17 @@ use crate::{
     worker::Worker,
 };
 
+/// What is below a connection's HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// TCP or a Unix socket.
+    Clear,
+    /// TLS over one of them.
+    Tls,
+    /// QUIC, which is never without TLS.
+    Quic,
+}
+
 /// One accepted connection, of any protocol. Lives as long as its task and its requests.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -22,7 +33,8 @@ pub(crate) struct Connection {
     pub(crate) listener: Rc<ListenerState>,
     /// Who is on the other side, ready for the headers of its requests.
     pub(crate) peer: Peer,
-    tls: bool,
+    /// What carries its bytes.
+    pub(crate) carrier: Carrier,
     /// Requests under way.
     pub(crate) busy: Cell<u32>,
     /// When the last request ended, or the connection began.
@@ -40,14 +52,14 @@ impl Connection {
         worker: Rc<Worker>,
         listener: Rc<ListenerState>,
         peer: Peer,
-        tls: bool,
+        carrier: Carrier,
         now: Tick,
     ) -> Rc<Self> {
         Rc::new(Self {
             worker,
             listener,
             peer,
-            tls,
+            carrier,
             busy: Cell::new(0),
             idle_since: Cell::new(now),
             unflushed: Cell::new(false),
@@ -59,7 +71,10 @@ impl Connection {
 
     /// The scheme of its requests.
     pub(crate) const fn scheme(&self) -> &'static str {
-        if self.tls { "https" } else { "http" }
+        match self.carrier {
+            Carrier::Clear => "http",
+            Carrier::Tls | Carrier::Quic => "https",
+        }
     }
 
     /// A request begins.

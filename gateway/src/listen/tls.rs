@@ -29,6 +29,8 @@ use crate::pem::{self, Identity, TlsProblem};
 pub(crate) const ALPN_H1: &[u8] = b"http/1.1";
 /// ALPN name of HTTP/2 (RFC 9113 section 3.1).
 pub(crate) const ALPN_H2: &[u8] = b"h2";
+/// ALPN name of HTTP/3 (RFC 9114 section 3.1).
+pub(crate) const ALPN_H3: &[u8] = b"h3";
 
 /// What a listener needs for its handshakes, replaced as one by [`ServerTlsState::reload`].
 #[derive(Debug)]

@@ -14,6 +14,10 @@ fn limits() -> Limits {
         h2_streams: 1,
         h2_stream_window: 1,
         h2_connection_window: 1,
+        h3_streams: 1,
+        h3_stream_window: 1,
+        h3_connection_window: 1,
+        h3_half_open: 1,
     }
 }
 

@@ -13,7 +13,7 @@ use weir_config::model::Certificate;
 use super::*;
 use crate::pem::tests::{Authority, today};
 
-const BOTH: Protocols = Protocols { h1: true, h2: true };
+const BOTH: Protocols = Protocols { h1: true, h2: true, h3: false };
 
 fn state(certificates: &[&Certificate], client_ca: Option<&Authority>) -> ServerTlsState {
     let written = ServerTls {
@@ -166,8 +166,8 @@ async fn the_http_version_is_agreed_on() {
     let authority = Authority::new();
     let edge = authority.issue("edge", &["a.example"]);
     let written = ServerTls { certificates: vec![edge], client_ca: None };
-    let h1_only = Protocols { h1: true, h2: false };
-    let h2_only = Protocols { h1: false, h2: true };
+    let h1_only = Protocols { h1: true, h2: false, h3: false };
+    let h2_only = Protocols { h1: false, h2: true, h3: false };
     let (h1, h2) = (ALPN_H1, ALPN_H2);
     let cases: [(_, &[&[u8]], _); 7] = [
         (BOTH, &[h1, h2], Ok(Some(Alpn::H2))),

@@ -1,0 +1,3 @@
+//! QPACK without its dynamic table (RFC 9204).
+
+pub mod instructions;
