@@ -76,7 +76,7 @@ fn a_client_proves_who_it_is() {
 }
 
 #[test]
-fn a_name_without_a_certificate_is_not_served() {
+fn a_client_that_distrusts_the_certificate_harms_nobody() {
     let origin = Origin::echo();
     let gateway = edge(origin.address);
     let Some(mut client) = Aioquic::start() else { return };
