@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod app;
+mod base64;
 pub mod cli;
 pub mod clock;
 pub mod error;

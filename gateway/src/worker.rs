@@ -18,8 +18,9 @@ use crate::{
         accept,
         bind::ListenSocket,
         connection::{Carrier, Connection},
+        udp,
     },
-    quic::{self, QuicSocket},
+    quic::QuicSocket,
     snapshot::{
         Action, Snapshot,
         live::{ListenerState, Live},
@@ -307,7 +308,7 @@ impl Worker {
     fn listen_quic(self: &Rc<Self>, bind: Bind, socket: QuicSocket) {
         let (stop, stopped) = watch::channel(false);
         self.listening_quic.borrow_mut().push((bind.clone(), stop));
-        task::spawn(quic::serve(self.clone(), bind, socket, stopped));
+        task::spawn(udp::serve(self.clone(), bind, socket, stopped));
     }
 
     fn unlisten_quic(&self, bind: &Bind) {

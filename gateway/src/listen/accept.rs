@@ -112,13 +112,17 @@ fn admit(worker: &Rc<Worker>, bind: &Bind, stream: Stream, peer: Option<IpAddr>)
 }
 
 /// A place among the gateway's connections.
-struct Slot {
+pub(super) struct Slot {
     worker: Rc<Worker>,
     listener: Rc<ListenerState>,
 }
 
 impl Slot {
-    fn take(worker: &Rc<Worker>, listener: &Rc<ListenerState>, most: u32) -> Option<Self> {
+    pub(super) fn take(
+        worker: &Rc<Worker>,
+        listener: &Rc<ListenerState>,
+        most: u32,
+    ) -> Option<Self> {
         let live: &Live = &worker.live;
         live.accepted.fetch_add(1, Ordering::Relaxed);
         if live.connections.fetch_add(1, Ordering::Relaxed) >= most {

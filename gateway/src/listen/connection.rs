@@ -1,7 +1,8 @@
 //! What a downstream connection and its requests know of each other.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
+    net::IpAddr,
     rc::Rc,
     task::{Context, Waker},
 };
@@ -32,7 +33,7 @@ pub(crate) struct Connection {
     /// The listener that accepted it.
     pub(crate) listener: Rc<ListenerState>,
     /// Who is on the other side, ready for the headers of its requests.
-    pub(crate) peer: Peer,
+    peer: RefCell<Peer>,
     /// What carries its bytes.
     pub(crate) carrier: Carrier,
     /// Requests under way.
@@ -58,7 +59,7 @@ impl Connection {
         Rc::new(Self {
             worker,
             listener,
-            peer,
+            peer: RefCell::new(peer),
             carrier,
             busy: Cell::new(0),
             idle_since: Cell::new(now),
@@ -67,6 +68,21 @@ impl Connection {
             draining: Cell::new(false),
             waker: RefCell::new(None),
         })
+    }
+
+    /// Who is on the other side.
+    pub(crate) fn peer(&self) -> Ref<'_, Peer> {
+        self.peer.borrow()
+    }
+
+    /// The client goes on from another address (RFC 9000 section 9).
+    pub(crate) fn move_to(&self, address: IpAddr) {
+        let canonical = Some(address.to_canonical());
+        if self.peer.borrow().address() != canonical {
+            let secure = self.scheme() == "https";
+            let peer = Peer::new(canonical, secure, self.listener.shared.config.trusted_hops);
+            *self.peer.borrow_mut() = peer;
+        }
     }
 
     /// The scheme of its requests.

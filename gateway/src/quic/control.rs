@@ -1,5 +1,6 @@
 //! The unidirectional streams of an HTTP/3 connection (RFC 9114 section 6.2), for both sides of the
-//! gateway: one control stream and two of QPACK in each direction, and what else the peer opens.
+//! gateway: our control stream, and what the peer opens. Those of QPACK we need not open (RFC 9204
+//! section 4.2): there is no dynamic table to speak of.
 
 use std::{
     fmt, mem,
@@ -16,12 +17,9 @@ use crate::h3::{
     frame::{self, ControlFrames, ControlItem, Role, UniKind, UniType},
     qpack::instructions::{DecoderStream, EncoderStream},
     settings::{self, Settings},
+    varint,
 };
 
-/// Types of the streams that this side opens, the control stream first (RFC 9114 section 6.2.1,
-/// RFC 9204 section 4.2).
-const OURS: [u8; 3] =
-    [UniKind::CONTROL as u8, UniKind::QPACK_ENCODER as u8, UniKind::QPACK_DECODER as u8];
 /// Streams of unknown types that a peer may open in a connection's life. They are there to keep
 /// receivers tolerant, which takes a few.
 const STRANGERS: u32 = 1000;
@@ -29,7 +27,10 @@ const STRANGERS: u32 = 1000;
 /// See the module's page. To be polled by the task that drives the connection.
 pub(crate) struct ControlStreams {
     role: Role,
-    ours: SmallVec<[Ours; 3]>,
+    /// Our control stream, once the peer allows one.
+    ours: Option<SendStream>,
+    /// What goes out on it next.
+    unsent: Bytes,
     peers: Vec<Peer>,
     frames: ControlFrames,
     encoder: EncoderStream,
@@ -37,13 +38,6 @@ pub(crate) struct ControlStreams {
     /// Streams that the peer may open once and has opened.
     seen: SmallVec<[UniKind; 3]>,
     strangers: u32,
-    /// What opens the control stream.
-    settings: Bytes,
-}
-
-struct Ours {
-    stream: SendStream,
-    unsent: Bytes,
 }
 
 struct Peer {
@@ -65,18 +59,19 @@ impl fmt::Debug for ControlStreams {
 impl ControlStreams {
     /// Streams of an endpoint in this role that announces these settings.
     pub(crate) fn new(role: Role, settings: &Settings) -> Self {
-        let mut preface = BytesMut::from(&OURS[..1]);
+        let mut preface = BytesMut::new();
+        varint::encode(UniKind::CONTROL, &mut preface);
         settings::encode(settings, &mut preface);
         Self {
             role,
-            ours: SmallVec::new(),
+            ours: None,
+            unsent: preface.freeze(),
             peers: Vec::new(),
             frames: ControlFrames::new(role),
             encoder: EncoderStream::new(),
             decoder: DecoderStream::new(),
             seen: SmallVec::new(),
             strangers: 0,
-            settings: preface.freeze(),
         }
     }
 
@@ -109,35 +104,24 @@ impl ControlStreams {
     /// Says on the control stream that requests (to a server) or pushes (to a client) from this
     /// number on are not looked at.
     pub(crate) fn go_away(&mut self, id: u64) {
-        if let Some(control) = self.ours.first_mut() {
-            let mut frames = BytesMut::from(&*control.unsent);
-            frame::encode_goaway(id, &mut frames);
-            control.unsent = frames.freeze();
-        }
+        let mut frames = BytesMut::from(&*self.unsent);
+        frame::encode_goaway(id, &mut frames);
+        self.unsent = frames.freeze();
     }
 
     fn write(&mut self, connection: &Rc<Connection>, cx: &mut Context<'_>) -> Result<(), Code> {
-        while let Some(kind) = OURS.get(self.ours.len()..).filter(|left| !left.is_empty()) {
-            let Some(stream) = connection.open_uni() else { break };
-            let preface = mem::take(&mut self.settings);
-            let unsent =
-                if preface.is_empty() { Bytes::copy_from_slice(&kind[..1]) } else { preface };
-            self.ours.push(Ours { stream, unsent });
+        if self.ours.is_none() {
+            self.ours = connection.open_uni();
         }
-        for ours in &mut self.ours {
-            let written = ours.stream.poll_write(cx, &mut ours.unsent);
-            let stopped = match ours.stream.poll_stopped(cx) {
-                Poll::Ready(stopped) => Err(stopped),
-                Poll::Pending => match written {
-                    Poll::Ready(written) => written,
-                    Poll::Pending => Ok(()),
-                },
-            };
-            if let Err(Stopped::Code(_)) = stopped {
-                return Err(Code::ClosedCriticalStream);
+        let Some(stream) = &mut self.ours else { return Ok(()) };
+        let written = stream.poll_write(cx, &mut self.unsent);
+        // Its end is the connection's (section 6.2.1).
+        match (written, stream.poll_stopped(cx)) {
+            (Poll::Ready(Err(Stopped::Code(_))), _) | (_, Poll::Ready(Stopped::Code(_))) => {
+                Err(Code::ClosedCriticalStream)
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Reads what is there of a stream of the peer's; whether to come again.

@@ -6,13 +6,14 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 
-use super::{RecvStream, SendStream, Stopped};
+use super::{Connection, RecvStream, SendStream, Stopped};
 use crate::{
     error::Error,
     h3::{
@@ -143,6 +144,11 @@ impl MessageReader {
             _ => 0,
         };
         self.remaining.map(|remaining| remaining + ahead)
+    }
+
+    /// The connection that carries it.
+    pub(crate) const fn connection(&self) -> &Rc<Connection> {
+        self.stream.connection()
     }
 
     /// Asks the peer to stop sending, for this reason.
