@@ -8,7 +8,7 @@ use crate::h3::varint;
 /// off or has more than 62 bits, which is as many as must be understood.
 pub(crate) fn take(bytes: &mut &[u8], prefix: u32) -> Option<u64> {
     let (&first, mut rest) = bytes.split_first()?;
-    let mask = (1 << prefix) - 1;
+    let mask = u8::MAX >> (8 - prefix);
     let mut value = u64::from(first & mask);
     if value == u64::from(mask) {
         let mut shift = 0;

@@ -121,6 +121,7 @@ pub(crate) fn text(index: usize) -> (&'static str, &'static str) {
 /// The entries that are fields, as they go into a header map without any allocation.
 static FIELDS: [Option<(HeaderName, HeaderValue)>; LENGTH] = fields();
 
+#[expect(clippy::mem_replace_option_with_some, reason = "what it proposes may drop in a constant")]
 const fn fields() -> [Option<(HeaderName, HeaderValue)>; LENGTH] {
     let mut fields = [const { None }; LENGTH];
     let mut i = 0;
@@ -129,7 +130,7 @@ const fn fields() -> [Option<(HeaderName, HeaderValue)>; LENGTH] {
         if name.as_bytes()[0] != b':' {
             let field = (HeaderName::from_static(name), HeaderValue::from_static(value));
             // A plain assignment would drop the old entry, which a constant cannot.
-            mem::forget(fields[i].replace(field));
+            mem::forget(mem::replace(&mut fields[i], Some(field)));
         }
         i += 1;
     }
