@@ -77,7 +77,7 @@ fn one(d: &mut Decoder<'_>, node: &Node) -> Option<Listener> {
     };
     let early_data = fields.flag(d, "early_data");
     let alt_svc = alt_svc(d, &fields);
-    suit(d, &fields, protocols, alt_svc, Unfit { clear, unix, proxy_protocol });
+    suit(d, &fields, protocols, alt_svc, &Unfit { clear, unix, proxy_protocol });
     fields.finish();
     let at = fields.node("bind").map_or(node.span, |bind| bind.span).at();
     let bind = bind?;
@@ -106,9 +106,10 @@ fn suit(
     fields: &Fields<'_>,
     protocols: Protocols,
     alt_svc: AltSvc,
-    unfit: Unfit,
+    unfit: &Unfit,
 ) {
-    let Some(span) = fields.node("protocols").or(fields.node("bind")).map(|node| node.span) else {
+    let Some(span) = fields.node("protocols").or_else(|| fields.node("bind")).map(|node| node.span)
+    else {
         return;
     };
     if protocols.h3 {

@@ -47,7 +47,7 @@ pub(crate) trait End {
 }
 
 /// What an adapter pours into a stream.
-pub(crate) trait Pour: http_body::Body<Data = Bytes, Error = Error> + Unpin {
+pub(crate) trait Pourable: http_body::Body<Data = Bytes, Error = Error> + Unpin {
     /// To be called instead of `poll_frame` while the stream has no room: drives what must go on all
     /// the same, and registers the task for it. Whether anything moved.
     ///
@@ -232,7 +232,7 @@ impl http_body::Body for Body {
     }
 }
 
-impl Pour for Body {
+impl Pourable for Body {
     fn poll_aside(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
         let Source::Bridge(bridge) = &mut self.source else { return Ok(false) };
         bridge.poll_aside(cx).inspect_err(|error| self.finish(Ending::Failed(*error)))

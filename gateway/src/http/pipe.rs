@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 
-use super::{body::Pour, headers};
+use super::{body::Pourable, headers};
 use crate::error::Error;
 
 /// Why a pipe ended before its body did.
@@ -35,7 +35,7 @@ pub(crate) struct Pipe<B> {
     pieces: u64,
 }
 
-impl<B: Pour> Pipe<B> {
+impl<B: Pourable> Pipe<B> {
     pub(crate) const fn new(body: B, stream: SendStream<Bytes>) -> Self {
         Self { body, stream, done: false, waits_for_room: false, pieces: 0 }
     }
@@ -71,7 +71,7 @@ impl<B: Pour> Pipe<B> {
     }
 }
 
-impl<B: Pour> Future for Pipe<B> {
+impl<B: Pourable> Future for Pipe<B> {
     type Output = Result<(), Broken>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::{
-    body::{Body, Pour},
+    body::{Body, Pourable},
     headers,
 };
 use crate::{error::Error, pause::Pause};
@@ -154,7 +154,7 @@ impl http_body::Body for Upload {
     }
 }
 
-impl Pour for Upload {}
+impl Pourable for Upload {}
 
 impl Drop for Upload {
     fn drop(&mut self) {

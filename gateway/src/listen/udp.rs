@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     clock,
+    h3::code::Code,
     http::headers::Peer,
     quic::{self, Bounds, Endpoint, QuicSocket, Seat},
     snapshot::live::ListenerState,
@@ -147,7 +148,9 @@ impl Acceptor {
         let hops = listener.shared.config.trusted_hops;
         let peer = Peer::new(Some(quic.remote().ip()), true, hops);
         let worker = self.worker.clone();
+        let farewell = Farewell(quic.clone());
         task::spawn(async move {
+            let _farewell = farewell;
             let counters = listener.counters.clone();
             let connection =
                 Connection::new(worker.clone(), listener, peer, Carrier::Quic, clock::now());
@@ -157,7 +160,6 @@ impl Acceptor {
                 counters.handshake_failures.add(1);
             }
             drop((enrolled, slot));
-            quic.linger().await;
         });
     }
 
@@ -169,6 +171,18 @@ impl Acceptor {
             listener.counters.quic_steered.add(handed_over);
             listener.counters.quic_steered_dropped.add(dropped);
         }
+    }
+}
+
+/// Sees a connection off once its task has ended, however that came: somebody has to tell the client.
+struct Farewell(Rc<quic::Connection>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let quic = self.0.clone();
+        // Counts only when the task has panicked.
+        quic.close(Code::InternalError.value(), "");
+        task::spawn(async move { quic.linger().await });
     }
 }
 

@@ -11,7 +11,6 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body;
 
 use super::{Connection, RecvStream, SendStream, Stopped};
 use crate::{
@@ -21,7 +20,7 @@ use crate::{
         fields::{encode_data_header, encode_trailers},
         frame::{Item, MessageFrames, Role},
     },
-    http::headers,
+    http::{body::Pourable, headers},
 };
 
 /// Pieces of a body up to this length are copied behind their frame's header, so that a small
@@ -242,10 +241,7 @@ impl<B> fmt::Debug for Pour<B> {
     }
 }
 
-impl<B> Pour<B>
-where
-    B: Body<Data = Bytes, Error = Error> + Unpin,
-{
+impl<B: Pourable> Pour<B> {
     /// Sends `head`, whole frames that may be empty, and `body` behind them.
     pub(crate) fn new(head: BytesMut, body: B, stream: SendStream) -> Self {
         let last = body.is_end_stream();
@@ -269,11 +265,6 @@ where
     /// How often the stream took some of the message: it moves while the receiver reads.
     pub(crate) const fn pieces(&self) -> u64 {
         self.pieces
-    }
-
-    /// The body, for what can be asked of it while it waits.
-    pub(crate) const fn body_mut(&mut self) -> &mut B {
-        &mut self.body
     }
 
     /// Writes out what is there.
@@ -324,6 +315,22 @@ where
         }
     }
 
+    /// Waits for room, while what must go on all the same does.
+    fn poll_aside(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        match self.body.poll_aside(cx) {
+            Ok(moved) => {
+                self.pieces += u64::from(moved);
+                Poll::Pending
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn fail(&mut self, error: Error) -> Poll<Result<(), Broken>> {
+        self.stream.reset(reset_code(error).value());
+        Poll::Ready(Err(Broken::Source(error)))
+    }
+
     fn is_full(&self) -> bool {
         self.last
             || !self.leaving.is_empty()
@@ -332,10 +339,7 @@ where
     }
 }
 
-impl<B> Future for Pour<B>
-where
-    B: Body<Data = Bytes, Error = Error> + Unpin,
-{
+impl<B: Pourable> Future for Pour<B> {
     type Output = Result<(), Broken>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -345,7 +349,10 @@ where
         }
         loop {
             if this.is_full() {
-                ready!(this.poll_write_out(cx)).map_err(Broken::Receiver)?;
+                match this.poll_write_out(cx) {
+                    Poll::Ready(written) => written.map_err(Broken::Receiver)?,
+                    Poll::Pending => return this.poll_aside(cx),
+                }
                 if this.last {
                     this.stream.finish();
                     return Poll::Ready(Ok(()));
@@ -353,16 +360,14 @@ where
             }
             match Pin::new(&mut this.body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => this.take(frame),
-                Poll::Ready(Some(Err(error))) => {
-                    this.stream.reset(reset_code(error).value());
-                    return Poll::Ready(Err(Broken::Source(error)));
-                }
+                Poll::Ready(Some(Err(error))) => return this.fail(error),
                 Poll::Ready(None) => this.last = true,
                 // The source pauses: what there is must not wait for the rest.
                 Poll::Pending => {
-                    return match ready!(this.poll_write_out(cx)) {
-                        Ok(()) => Poll::Pending,
-                        Err(stopped) => Poll::Ready(Err(Broken::Receiver(stopped))),
+                    return match this.poll_write_out(cx) {
+                        Poll::Ready(Ok(())) => Poll::Pending,
+                        Poll::Ready(Err(stopped)) => Poll::Ready(Err(Broken::Receiver(stopped))),
+                        Poll::Pending => this.poll_aside(cx),
                     };
                 }
             }
@@ -373,7 +378,8 @@ where
 /// The code with which a stream is reset when its body cannot be completed (RFC 9114 section 8.1).
 pub(crate) const fn reset_code(error: Error) -> Code {
     match error {
-        Error::ClientGone => Code::RequestCancelled,
+        // RFC 9220, 3: what a reset is to TCP.
+        Error::ClientGone | Error::TunnelBroken | Error::TunnelIdle => Code::RequestCancelled,
         Error::BodyTooLarge | Error::BadRequest(_) => Code::MessageError,
         _ => Code::InternalError,
     }

@@ -71,3 +71,6 @@ pub(super) fn new_token_key(
     random.map_err(|_| "the system has no randomness to give".to_owned())?;
     Ok(Arc::new(hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&secret)))
 }
+
+#[cfg(test)]
+mod tests;

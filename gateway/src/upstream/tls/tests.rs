@@ -27,7 +27,7 @@ fn server(
 ) -> ServerTlsState {
     let certificates = vec![authority.issue("upstream", names)];
     let written = ServerTls { certificates, client_ca: mutual.then(|| authority.ca()) };
-    ServerTlsState::load(&written, protocols, None, today()).unwrap().0
+    ServerTlsState::load(&written, protocols, None, None, today()).unwrap().0
 }
 
 /// Connects over loopback and tells what the server saw, or why the client would not.
