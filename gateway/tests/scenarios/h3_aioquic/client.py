@@ -13,18 +13,17 @@ import ssl
 import sys
 
 from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.buffer import Buffer, BufferReadError
 from aioquic.h3.connection import FrameType, H3Connection
 from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
-from aioquic.buffer import Buffer
 from wsproto.connection import Connection as WebSocket, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 
 PATIENCE = 10
 KEPT = 4096
-ENABLE_CONNECT_PROTOCOL = 0x8
 
 
 def pattern(size):
@@ -34,21 +33,42 @@ def pattern(size):
 
 
 class Http(H3Connection):
-    """Also notes GOAWAY, and knows that what answers HEAD has a length and no body."""
+    """Knows that what answers HEAD has a length and no body."""
 
     def __init__(self, quic):
-        self.goaways = []
         self.bodiless = set()
         super().__init__(quic)
-
-    def _handle_control_frame(self, frame_type, frame_data):
-        if frame_type == FrameType.GOAWAY:
-            self.goaways.append(Buffer(data=frame_data).pull_uint_var())
-        super()._handle_control_frame(frame_type, frame_data)
 
     def _check_content_length(self, stream):
         if stream.stream_id not in self.bodiless:
             super()._check_content_length(stream)
+
+
+class Control:
+    """The gateway's own streams, of which aioquic keeps the GOAWAY frames to itself."""
+
+    def __init__(self):
+        self.streams = {}
+        self.goaways = []
+
+    def take(self, event):
+        if event.stream_id % 4 != 3:
+            return
+        data = self.streams.get(event.stream_id, b"") + event.data
+        self.streams[event.stream_id] = data
+        buffer = Buffer(data=data)
+        goaways = []
+        try:
+            if buffer.pull_uint_var() != 0:
+                return
+            while not buffer.eof():
+                kind, length = buffer.pull_uint_var(), buffer.pull_uint_var()
+                payload = buffer.pull_bytes(length)
+                if kind == FrameType.GOAWAY:
+                    goaways.append(Buffer(data=payload).pull_uint_var())
+        except BufferReadError:
+            pass  # The rest of a frame is still to come.
+        self.goaways = goaways
 
 
 class Exchange:
@@ -99,6 +119,7 @@ class Client(QuicConnectionProtocol):
         super().__init__(quic)
         self.address = address
         self.http = Http(quic)
+        self.control = Control()
         self.exchanges = {}
         self.handshake = None
         self.end = None
@@ -118,6 +139,8 @@ class Client(QuicConnectionProtocol):
         elif isinstance(event, events.ConnectionTerminated):
             self.end = {"code": event.error_code, "frame": event.frame_type,
                         "reason": event.reason_phrase}
+        elif isinstance(event, events.StreamDataReceived):
+            self.control.take(event)
         elif isinstance(event, events.StreamReset) and event.stream_id in self.exchanges:
             self.exchanges[event.stream_id].reset = event.error_code
         elif isinstance(event, events.StopSendingReceived) and event.stream_id in self.exchanges:
@@ -175,7 +198,7 @@ class Client(QuicConnectionProtocol):
             "negotiated": self._quic._version_negotiated_incompatible,
             "retries": self._quic._retry_count,
             "port": self._transport.get_extra_info("sockname")[1],
-            "goaways": self.http.goaways,
+            "goaways": self.control.goaways,
             "end": self.end,
         }
 
@@ -278,6 +301,13 @@ class Client(QuicConnectionProtocol):
         self.transmit()
         return {}
 
+    async def cancel(self, command):
+        """Both at once, as a browser does."""
+        self._quic.reset_stream(command["stream"], command["code"])
+        self._quic.stop_stream(command["stream"], command["code"])
+        self.transmit()
+        return {}
+
     async def rebind(self, command):
         """Goes on from another local port; `cid`: with another connection ID as well."""
         await self.bind()
@@ -301,7 +331,7 @@ class Client(QuicConnectionProtocol):
     async def goaway(self, command):
         """Waits for as many GOAWAY frames."""
         count = command.get("count", 1)
-        await self.until("GOAWAY", lambda: len(self.http.goaways) >= count or self.end)
+        await self.until("GOAWAY", lambda: len(self.control.goaways) >= count or self.end)
         return self.state()
 
     async def ended(self, _):

@@ -168,6 +168,8 @@ fn a_response_cut_by_its_origin_is_a_reset_stream() {
     let origin = Origin::start(|x| match x.target() {
         "/cut" => {
             x.send("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\npart")?;
+            // A reset takes back what has not arrived.
+            std::thread::sleep(Duration::from_millis(200));
             Ok(Next::Close)
         }
         _ => x.echo(),

@@ -41,7 +41,7 @@ fn an_idle_connection_moves() {
 
 #[test]
 fn a_download_moves() {
-    const SIZE: usize = 12 << 20;
+    const SIZE: usize = 6 << 20;
     let origin = Origin::start(|x| {
         x.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"))?;
         x.send(pattern(SIZE))?;

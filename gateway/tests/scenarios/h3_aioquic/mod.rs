@@ -136,9 +136,7 @@ impl Aioquic {
 
     /// Takes back what was sent and refuses what is to come, as a browser does.
     fn cancel(&mut self, stream: u64) {
-        let code = json!({ "stream": stream, "code": REQUEST_CANCELLED });
-        self.run("reset", code.clone());
-        self.run("stop", code);
+        self.run("cancel", json!({ "stream": stream, "code": REQUEST_CANCELLED }));
     }
 }
 
