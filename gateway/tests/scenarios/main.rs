@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod h3;
+mod h3_aioquic;
 mod http2;
 mod matrix;
 mod operations;
