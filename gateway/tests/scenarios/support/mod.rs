@@ -7,8 +7,12 @@ pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod h2_client;
 pub(crate) mod h2_origin;
+pub(crate) mod h3_outcome;
+pub(crate) mod h3_raw;
+pub(crate) mod h3_wire;
 pub(crate) mod hpack;
 pub(crate) mod origin;
+pub(crate) mod qpack_raw;
 pub(crate) mod seen;
 
 use std::time::{Duration, Instant};
