@@ -107,10 +107,10 @@ fn sections_held_open_cost_little_memory() {
             for client in &clients {
                 for _ in 0..100 {
                     let Ok(mut stream) = client.try_bi() else { break };
-                    let _ = run(tokio::time::timeout(
-                        Duration::from_millis(200),
-                        stream.send.write_all(&head),
-                    ));
+                    let _ = run(async {
+                        let write = stream.send.write_all(&head);
+                        tokio::time::timeout(Duration::from_millis(200), write).await
+                    });
                     held.push(stream);
                 }
             }

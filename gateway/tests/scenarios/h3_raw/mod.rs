@@ -7,6 +7,7 @@
 
 mod bodies;
 mod cancellation;
+mod client_itself;
 mod control;
 mod datagrams;
 mod field_limits;

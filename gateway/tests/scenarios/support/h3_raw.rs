@@ -117,7 +117,7 @@ impl Raw {
 
     /// Opens a unidirectional stream with these bytes; its place among them.
     pub(crate) fn uni(&mut self, bytes: &[u8]) -> usize {
-        let opened = run(timeout(PATIENCE, self.connection.open_uni()));
+        let opened = run(async { timeout(PATIENCE, self.connection.open_uni()).await });
         if let Ok(Ok(mut stream)) = opened {
             let _ = run(stream.write_all(bytes));
             self.held.push(stream);
@@ -137,7 +137,7 @@ impl Raw {
 
     /// Opens a request stream, if the connection still stands.
     pub(crate) fn try_bi(&self) -> Result<Stream, Outcome> {
-        match run(timeout(PATIENCE, self.connection.open_bi())) {
+        match run(async { timeout(PATIENCE, self.connection.open_bi()).await }) {
             Ok(Ok((send, recv))) => Ok(Stream::of(send, recv)),
             Ok(Err(error)) => Err(Outcome::lost(&error)),
             Err(_) => Err(Outcome::Silence(Received::default())),
@@ -217,7 +217,7 @@ impl Stream {
 
     /// Sends bytes; an error is left for the outcome to show.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> &mut Self {
-        let _ = run(timeout(PATIENCE, self.send.write_all(bytes)));
+        let _ = run(async { timeout(PATIENCE, self.send.write_all(bytes)).await });
         self
     }
 
