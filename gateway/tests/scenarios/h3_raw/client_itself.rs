@@ -67,6 +67,7 @@ fn another_server_understands_the_raw_client() {
         let outcome = client.exchange(&[head, frame(DATA, b"hello")].concat());
         assert_eq!(outcome.text(), format!("POST /y 5 {}", &text[1..]), "{outcome:?}");
     }
+    drop(client);
     let mut client = Raw::try_connect(address, &tuning).unwrap();
     client.uni(&[varint(CONTROL), frame(SETTINGS, b"").repeat(2)].concat());
     assert_eq!(super::ending(&client), Outcome::Closed(code::FRAME_UNEXPECTED));
