@@ -267,6 +267,11 @@ impl<B: Pourable> Pour<B> {
         self.pieces
     }
 
+    /// Gives the message up, for this reason.
+    pub(crate) fn reset(&mut self, code: Code) {
+        self.stream.reset(code.value());
+    }
+
     /// Writes out what is there.
     fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
         self.waits_for_room = true;

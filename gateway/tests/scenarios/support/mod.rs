@@ -7,6 +7,7 @@ pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod h2_client;
 pub(crate) mod h2_origin;
+pub(crate) mod h2_tunnel;
 pub(crate) mod h3_outcome;
 pub(crate) mod h3_raw;
 pub(crate) mod h3_wire;
