@@ -9,6 +9,7 @@
 
 mod h3;
 mod h3_aioquic;
+mod h3_raw;
 mod http2;
 mod matrix;
 mod operations;
