@@ -80,11 +80,22 @@ pub(crate) fn tee(command: &Command) -> Result<(bool, Vec<String>), String> {
     Ok((status.success(), lines))
 }
 
-/// Where `program` stands on the search path.
+/// Where programs are installed that only the verbs use.
+pub(crate) fn folder() -> PathBuf {
+    root().join("target/tools")
+}
+
+/// Where `program` stands: in [`folder`] or on the search path.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     let also = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    env::split_paths(&path).chain(also).map(|dir| dir.join(program)).find(|file| file.is_file())
+    let own = folder().join("bin");
+    [own]
+        .into_iter()
+        .chain(env::split_paths(&path))
+        .chain(also)
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
 }
 
 fn shown(command: &Command) -> String {

@@ -15,6 +15,7 @@ use self::{
     peers::{KNOWN, Peer},
     report::Table,
     rounds::Bench,
+    scenario::Port,
 };
 use crate::{
     process::{announce, cargo, find, root, run as run_command},
@@ -22,8 +23,10 @@ use crate::{
 };
 
 mod backend;
+mod calls;
 mod client;
 mod configs;
+mod h3_load;
 mod load;
 mod measure;
 mod options;
@@ -54,8 +57,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     if thread::available_parallelism().map_or(1, usize::from) < 2 {
         return Err("this needs two cores: one is measured, the other makes the load".into());
     }
-    let needed = ["taskset", "wrk", "h2load"].into_iter().filter(|tool| find(tool).is_none());
-    let missing: Vec<&str> = needed.collect();
+    let h3 = options.only.iter().any(|scenario| scenario.port() == Port::H3);
+    let mut missing = vec!["taskset", "wrk", "h2load"];
+    missing.extend(h3.then_some("oha"));
+    missing.retain(|tool| find(tool).is_none());
     if !missing.is_empty() {
         return Err(format!("not installed: {} (see --install)", missing.join(" ")));
     }
