@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests live in real time")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod h3;
 mod http2;
 mod operations;
 mod slow;

@@ -3,12 +3,17 @@
 pub(crate) mod answer;
 pub(crate) mod certificates;
 pub(crate) mod client;
+pub(crate) mod exchange;
 pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod h2_client;
 pub(crate) mod h2_origin;
+pub(crate) mod h3_client;
+pub(crate) mod h3_origin;
 pub(crate) mod hpack;
 pub(crate) mod origin;
+pub(crate) mod pattern;
+pub(crate) mod script;
 pub(crate) mod seen;
 
 use std::time::{Duration, Instant};
