@@ -9,6 +9,7 @@
 
 mod h3;
 mod http2;
+mod lossy;
 mod operations;
 mod slow;
 mod smuggling;

@@ -19,9 +19,11 @@ const BUFFER: usize = 4 << 20;
 pub(crate) struct Path {
     /// From one end to the other.
     pub(crate) delay: Duration,
-    /// Datagrams of a hundred that do not arrive.
-    pub(crate) loss: f64,
-    /// What decides which.
+    /// Of so many datagrams one does not arrive; 0 loses none. Drawn from each so many rather than
+    /// one by one: how long a transfer takes depends on when it first loses something, and it would
+    /// take a hundred of them to tell anything.
+    pub(crate) one_lost_in: u64,
+    /// What decides which one.
     pub(crate) seed: u64,
 }
 
@@ -43,7 +45,8 @@ impl Relay {
         let mut directions = JoinSet::new();
         directions.spawn(async move {
             // The way back leads to whoever came first.
-            let _ = front.peek_sender().await.map(|client| front.connect(client)).unwrap().await;
+            let Ok(client) = front.peek_sender().await else { return };
+            front.connect(client).await.unwrap();
             let there = carry(&front, &back, path, up);
             let again = carry(&back, &front, path, down);
             tokio::join!(there, again);
@@ -63,6 +66,7 @@ fn socket() -> UdpSocket {
 async fn carry(from: &UdpSocket, to: &UdpSocket, path: Path, mut draw: fastrand::Rng) {
     let mut under_way: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
     let mut buffer = vec![0; 1 << 16];
+    let (mut nth, mut unlucky) = (0, 0);
     loop {
         let due = under_way.front().map(|(due, _)| *due);
         tokio::select! {
@@ -75,7 +79,11 @@ async fn carry(from: &UdpSocket, to: &UdpSocket, path: Path, mut draw: fastrand:
             }
             got = from.recv(&mut buffer) => {
                 let Ok(length) = got else { continue };
-                let lost = draw.f64() * 100.0 < path.loss;
+                if nth % path.one_lost_in.max(1) == 0 {
+                    unlucky = nth + draw.u64(..path.one_lost_in.max(1));
+                }
+                nth += 1;
+                let lost = path.one_lost_in > 0 && nth == unlucky + 1;
                 if !lost && under_way.len() < QUEUE {
                     let due = Instant::now() + path.delay;
                     under_way.push_back((due, buffer[..length].to_vec()));
