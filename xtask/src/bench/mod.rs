@@ -15,10 +15,9 @@ use self::{
     peers::{KNOWN, Peer},
     report::Table,
     rounds::Bench,
-    scenario::Port,
 };
 use crate::{
-    process::{announce, cargo, find, root, run as run_command},
+    process::{announce, built, find, root},
     tools,
 };
 
@@ -26,7 +25,6 @@ mod backend;
 mod calls;
 mod client;
 mod configs;
-mod h3_load;
 mod load;
 mod measure;
 mod options;
@@ -36,10 +34,12 @@ mod rounds;
 mod scenario;
 mod server;
 mod steady;
+mod streams;
 
 pub(crate) use self::{
     backend::{RESPONDER, run as responder},
     steady::{STEADY, run as steady},
+    streams::{STREAMS, run as streams},
 };
 
 const PAGE: &str = "docs/benchmarks.md";
@@ -57,10 +57,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     if thread::available_parallelism().map_or(1, usize::from) < 2 {
         return Err("this needs two cores: one is measured, the other makes the load".into());
     }
-    let h3 = options.only.iter().any(|scenario| scenario.port() == Port::H3);
-    let mut missing = vec!["taskset", "wrk", "h2load"];
-    missing.extend(h3.then_some("oha"));
-    missing.retain(|tool| find(tool).is_none());
+    let needed = ["taskset", "wrk", "h2load"].into_iter().filter(|tool| find(tool).is_none());
+    let missing: Vec<&str> = needed.collect();
     if !missing.is_empty() {
         return Err(format!("not installed: {} (see --install)", missing.join(" ")));
     }
@@ -95,7 +93,9 @@ fn peers(options: &Options) -> Result<Vec<Peer>, String> {
     let names = chosen.unwrap_or_else(|| KNOWN.iter().map(ToString::to_string).collect());
     let weir = match &options.weir {
         Some(path) => fs::canonicalize(path).map_err(|e| format!("{}: {e}", path.display()))?,
-        None if names.iter().any(|name| name == "weir") => build()?,
+        None if names.iter().any(|name| name == "weir") => {
+            built("weir-gateway", "weir", "release")?
+        }
         None => PathBuf::new(),
     };
     let mut peers = Vec::new();
@@ -107,12 +107,6 @@ fn peers(options: &Options) -> Result<Vec<Peer>, String> {
     }
     peers.extend(options.extras.iter().map(Peer::extra));
     if peers.is_empty() { Err("no peer to measure".into()) } else { Ok(peers) }
-}
-
-fn build() -> Result<PathBuf, String> {
-    run_command(cargo(["build", "--release", "--package", "weir-gateway", "--bin", "weir"]))?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
-    Ok(target.join("release/weir"))
 }
 
 /// A folder of our own for configurations and logs, removed at the end.

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -15,7 +15,6 @@ use super::{
     calls::Counter,
     certify,
     client::{self, Client},
-    h3_load,
     load::{self, Load},
     measure::{self, Cpu},
     options::Options,
@@ -23,7 +22,7 @@ use super::{
     report::{Round, Row, Table},
     scenario::{Port, Scenario},
     server::CORE_MEASURED,
-    steady,
+    steady, streams,
 };
 use crate::process::{find, output};
 
@@ -42,6 +41,8 @@ pub(super) struct Bench {
     task: Task,
     backends: Backends,
     tls: Arc<ClientConfig>,
+    /// The client of HTTP/3, if any scenario needs it.
+    streams: Option<PathBuf>,
 }
 
 impl Bench {
@@ -50,9 +51,11 @@ impl Bench {
         options.idle = options.idle.min(measure::files_max().saturating_sub(FILES_RESERVED));
         let [cert, key] = certify(folder)?;
         let tls = client::tls(&cert)?;
+        let h3 = options.only.iter().any(|scenario| scenario.port() == Port::H3);
+        let streams = h3.then(streams::build).transpose()?;
         let backends = Backends::start(folder)?;
         let task = Task { folder: folder.to_path_buf(), backends: backends.addresses(), cert, key };
-        Ok(Self { options, task, backends, tls })
+        Ok(Self { options, task, backends, tls, streams })
     }
 
     /// Runs one scenario with those of `peers` that can.
@@ -148,7 +151,8 @@ impl Bench {
             Scenario::Rate => steady::load(port, rate, length, None),
             Scenario::RateTls => steady::load(port, rate, length, Some(&self.task.cert)),
             Scenario::H3 | Scenario::H3Large | Scenario::H3Single => {
-                h3_load::saturate(scenario, port, length)
+                let client = self.streams.as_deref().ok_or("no client of HTTP/3 was built")?;
+                streams::load(client, scenario, port, length, &self.task.cert)
             }
             _ => load::saturate(scenario, port, length, &self.task.folder),
         }
@@ -224,7 +228,7 @@ impl Bench {
         for peer in peers {
             writeln!(text, "- {}: {}", peer.name, peer.version()).ok();
         }
-        for (tool, flag) in [("wrk", "-v"), ("h2load", "--version"), ("oha", "--version")] {
+        for (tool, flag) in [("wrk", "-v"), ("h2load", "--version")] {
             // wrk ends with 1 after it has told its version.
             let said = find(tool)
                 .and_then(|tool| std::process::Command::new(tool).arg(flag).output().ok());
