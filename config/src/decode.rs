@@ -241,6 +241,7 @@ fn limits(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Limits {
     let limits = fields.section(d, "limits", "limits");
     let headers = limits.section(d, "headers", "limits.headers");
     let h2 = limits.section(d, "h2", "limits.h2");
+    let h3 = limits.section(d, "h3", "limits.h3");
     let read = Limits {
         connections: limits.count(d, "connections"),
         header_bytes: headers.size32(d, "bytes"),
@@ -249,16 +250,26 @@ fn limits(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Limits {
         h2_streams: h2.count(d, "streams"),
         h2_stream_window: h2.size32(d, "stream_window"),
         h2_connection_window: h2.size32(d, "connection_window"),
+        h3_streams: h3.count(d, "streams"),
+        h3_stream_window: h3.size32(d, "stream_window"),
+        h3_connection_window: h3.size32(d, "connection_window"),
+        h3_half_open: h3.count(d, "half_open"),
     };
-    if read.h2_stream_window > read.h2_connection_window {
-        let node = h2.node("stream_window").or_else(|| h2.node("connection_window"));
-        let span = node.map(|node| node.span).unwrap_or_default();
-        let what = "`stream_window` is above `connection_window`, which no stream can fill";
-        d.report.warn(span, what);
+    for (section, stream, connection) in [
+        (&h2, read.h2_stream_window, read.h2_connection_window),
+        (&h3, read.h3_stream_window, read.h3_connection_window),
+    ] {
+        if stream > connection {
+            let node = section.node("stream_window").or_else(|| section.node("connection_window"));
+            let span = node.map(|node| node.span).unwrap_or_default();
+            let what = "`stream_window` is above `connection_window`, which no stream can fill";
+            d.report.warn(span, what);
+        }
     }
     limits.finish();
     headers.finish();
     h2.finish();
+    h3.finish();
     read
 }
 

@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::{
     fields::REDACTED,
     model::{
-        AccessLog, Action, Admin, Balance, Certificate, ClientTls, Config, Forward, HeaderEdit,
-        HeaderEdits, Level, Listener, Redirect, Respond, Rewrite, Route, RouteMatch, ServerTls,
-        Upstream, UpstreamProtocol, ValueMatch,
+        AccessLog, Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, Forward,
+        HeaderEdit, HeaderEdits, Level, Listener, Protocols, Redirect, Respond, Rewrite, Route,
+        RouteMatch, ServerTls, Upstream, UpstreamProtocol, ValueMatch,
     },
     pattern,
     units::{show_duration, show_size},
@@ -49,6 +49,12 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
                 "streams": limits.h2_streams,
                 "stream_window": show_size(limits.h2_stream_window.into()),
                 "connection_window": show_size(limits.h2_connection_window.into()),
+            },
+            "h3": {
+                "streams": limits.h3_streams,
+                "stream_window": show_size(limits.h3_stream_window.into()),
+                "connection_window": show_size(limits.h3_connection_window.into()),
+                "half_open": limits.h3_half_open,
             },
         },
         "timeouts": {
@@ -91,13 +97,19 @@ fn level(level: Level) -> &'static str {
 }
 
 fn listener(listener: &Listener) -> Value {
-    let offered = [(listener.protocols.h1, "h1"), (listener.protocols.h2, "h2")];
+    let Protocols { h1, h2, h3 } = listener.protocols;
+    let offered = [(h1, "h1"), (h2, "h2"), (h3, "h3")];
     let protocols: Vec<_> = offered.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
     json!({
         "bind": listener.bind.to_string(),
         "tls": listener.tls.as_ref().map(server_tls),
         "protocols": protocols,
-        "early_data": false,
+        "early_data": listener.early_data,
+        "alt_svc": match listener.alt_svc {
+            AltSvc::Auto => json!("auto"),
+            AltSvc::Off => Value::Null,
+            AltSvc::Port(port) => json!(port),
+        },
         "proxy_protocol": listener.proxy_protocol,
         "trusted_hops": listener.trusted_hops,
     })
@@ -130,6 +142,7 @@ fn upstream(upstream: &Upstream) -> Value {
     let protocol = match upstream.protocol {
         UpstreamProtocol::H1 => "h1",
         UpstreamProtocol::H2 => "h2",
+        UpstreamProtocol::H3 => "h3",
         UpstreamProtocol::Auto => "auto",
     };
     let limits = &upstream.limits;

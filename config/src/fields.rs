@@ -16,7 +16,7 @@ pub(crate) mod asked;
 mod value;
 
 pub(crate) use value::duration;
-use value::{amount, bounded, choice, legal, number, secret, unbuilt};
+use value::{amount, bounded, choice, legal, number, secret};
 
 /// What stands for a secret where it must not show.
 pub(crate) const REDACTED: &str = "<redacted>";
@@ -140,10 +140,6 @@ impl<'n> Fields<'n> {
     pub(crate) fn flag(&self, d: &mut Decoder<'_>, name: &str) -> bool {
         let key = self.key(name);
         let read = |d: &mut Decoder<'_>, node: &Node| match () {
-            () if node.is_on() && defaults::is_unbuilt(key.path, "true") => {
-                unbuilt(d, node, &format!("{name}: true"), None);
-                None
-            }
             () if node.is_on() => Some(true),
             () if node.is_off() => Some(false),
             () => {
@@ -215,10 +211,9 @@ impl<'n> Fields<'n> {
             .unwrap_or_else(|| key.default_text())
     }
 
-    /// Some of the words that the table lists.
-    pub(crate) fn choices(&self, d: &mut Decoder<'_>, name: &str) -> Vec<&'static str> {
+    /// Some of the words that the table lists; `None` when it is not written.
+    pub(crate) fn choices(&self, d: &mut Decoder<'_>, name: &str) -> Option<Vec<&'static str>> {
         let key = self.key(name);
-        let default = || key.default_text().split(", ").collect();
         let read = |d: &mut Decoder<'_>, node: &'n Node| {
             let words = d.each(node, 16, |d, node| choice(d, node, key));
             if node.is_empty_list() {
@@ -226,7 +221,7 @@ impl<'n> Fields<'n> {
             }
             words
         };
-        self.at(d, name, read).unwrap_or_else(default)
+        self.at(d, name, read)
     }
 
     /// A text, or the table's default, read by `parse`; `None` when it is absent or wrong.

@@ -92,13 +92,29 @@ impl Bind {
         }
     }
 
+    /// The port; `None` for a Unix socket.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        match self {
+            Self::Any(port) => Some(*port),
+            Self::Tcp(address) => Some(address.port()),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Port 0: the system picks another one each time.
     #[must_use]
     pub fn is_chosen_by_system(&self) -> bool {
+        self.port() == Some(0)
+    }
+
+    /// The same address with another port; a Unix socket stays what it is.
+    #[must_use]
+    pub fn with_port(&self, port: u16) -> Self {
         match self {
-            Self::Any(port) => *port == 0,
-            Self::Tcp(address) => address.port() == 0,
-            Self::Unix(_) => false,
+            Self::Any(_) => Self::Any(port),
+            Self::Tcp(address) => Self::Tcp(SocketAddr::new(address.ip(), port)),
+            Self::Unix(path) => Self::Unix(path.clone()),
         }
     }
 }
@@ -124,7 +140,11 @@ pub struct Listener {
     pub tls: Option<ServerTls>,
     /// HTTP versions offered; never empty.
     pub protocols: Protocols,
-    /// Whether each connection begins with a PROXY protocol header (v1 or v2).
+    /// Whether HTTP/3 takes requests in TLS 1.3 early data.
+    pub early_data: bool,
+    /// What responses of HTTP/1.1 and HTTP/2 say of HTTP/3.
+    pub alt_svc: AltSvc,
+    /// Whether each TCP connection begins with a PROXY protocol header (v1 or v2).
     pub proxy_protocol: bool,
     /// How many entries of X-Forwarded-For, from the right, were written by proxies of ours.
     pub trusted_hops: u32,
@@ -137,6 +157,27 @@ pub struct Protocols {
     pub h1: bool,
     /// HTTP/2: by ALPN with TLS, by prior knowledge without.
     pub h2: bool,
+    /// HTTP/3: on the UDP port of the same number, only with TLS. Alone, no TCP port is bound.
+    pub h3: bool,
+}
+
+impl Protocols {
+    /// Whether one of those is offered that run over TCP or a Unix socket.
+    #[must_use]
+    pub const fn over_streams(self) -> bool {
+        self.h1 || self.h2
+    }
+}
+
+/// What Alt-Svc (RFC 7838) tells clients of HTTP/1.1 and HTTP/2 about HTTP/3 on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AltSvc {
+    /// The port that is bound.
+    Auto,
+    /// Nothing.
+    Off,
+    /// This port: what clients see in front of a port mapping.
+    Port(u16),
 }
 
 /// TLS of a listener.
@@ -176,12 +217,21 @@ pub struct Limits {
     pub h2_stream_window: u32,
     /// HTTP/2 flow-control window of one connection, in bytes.
     pub h2_connection_window: u32,
+    /// Concurrent HTTP/3 requests of one connection.
+    pub h3_streams: u32,
+    /// HTTP/3 flow-control window of one stream, in bytes.
+    pub h3_stream_window: u32,
+    /// HTTP/3 flow-control window of one connection, in bytes.
+    pub h3_connection_window: u32,
+    /// QUIC handshakes under way per worker above which a client must prove its address (Retry);
+    /// 0 is always.
+    pub h3_half_open: u32,
 }
 
 /// Time-outs of the downstream side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
-    /// TLS handshake, PROXY header and protocol detection together.
+    /// TLS or QUIC handshake, PROXY header and protocol detection together.
     pub handshake: Duration,
     /// From the first byte of a request's head to its last.
     pub header_read: Duration,
@@ -305,6 +355,8 @@ pub enum UpstreamProtocol {
     H1,
     /// HTTP/2; without TLS by prior knowledge.
     H2,
+    /// HTTP/3; needs TLS, and endpoints that are no Unix sockets.
+    H3,
     /// HTTP/2 where ALPN agrees on it, else HTTP/1.1; needs TLS.
     Auto,
 }

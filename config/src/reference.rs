@@ -102,7 +102,6 @@ fn fallback(key: &Key) -> String {
         Fallback::Required => "required".to_owned(),
         Fallback::Absent(meaning) => cell(meaning),
         Fallback::Is("") => "empty".to_owned(),
-        Fallback::Is(text) if matches!(key.kind, Kind::Choices(_)) => format!("`[{text}]`"),
         Fallback::Is(text) => format!("`{text}`"),
         Fallback::Below => "as its keys say".to_owned(),
     }

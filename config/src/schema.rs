@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    defaults::{self, Fallback, Key, Kind, Short, section, unbuilt_at},
+    defaults::{Fallback, Key, Kind, Short, section, unbuilt_at},
     units,
 };
 
@@ -86,7 +86,6 @@ fn property(key: &'static Key) -> Value {
 fn default(key: &Key, text: &str) -> Value {
     match key.kind {
         Kind::Flag => json!(text == "true"),
-        Kind::Choices(_) => text.split(", ").collect(),
         Kind::Count(..) | Kind::CountOr(..) => {
             text.parse::<u64>().map_or_else(|_| json!(text), |number| json!(number))
         }
@@ -105,9 +104,6 @@ fn forms(key: &'static Key) -> Vec<Value> {
         json!({ "enum": words })
     };
     match key.kind {
-        Kind::Flag if defaults::is_unbuilt(key.path, "true") => {
-            vec![json!({ "$ref": "#/$defs/off" })]
-        }
         Kind::Flag => {
             vec![json!({ "$ref": "#/$defs/on" }), json!({ "$ref": "#/$defs/off" }), variable()]
         }

@@ -33,6 +33,8 @@ pub enum Error {
     Misdirected,
     /// The request needs a transfer coding that the gateway does not know (RFC 9112, 6.1).
     NotImplemented,
+    /// Extended CONNECT for another protocol than WebSocket (RFC 8441, 5; RFC 9220, 3).
+    UnknownProtocol,
     /// No route takes the request.
     NoRoute,
     /// TRACE, CONNECT, or a method that no route takes at this path.
@@ -72,8 +74,11 @@ pub enum Error {
     UpstreamGarbage,
     /// The response's head is longer than the gateway takes.
     UpstreamHeadersTooLarge,
-    /// The endpoint switched protocols unasked, or to another one than was asked for.
+    /// The endpoint switched protocols unasked or wrongly, or agreed without switching where that
+    /// would tell the client of a success.
     UpgradeFailed,
+    /// The endpoint's HTTP/2 connection takes no extended CONNECT (RFC 8441, 3).
+    UpgradeUnsupported,
     /// No response head within the route's `timeout.headers`.
     HeadersTimeout,
     /// The route's `timeout.total` is over.
@@ -82,6 +87,10 @@ pub enum Error {
     UpstreamBodyBroken,
     /// No piece of the response's body within the route's `timeout.idle`.
     UpstreamBodyTimeout,
+    /// The endpoint broke a tunnel off.
+    TunnelBroken,
+    /// Nothing moved in a tunnel within the route's `timeout.idle`.
+    TunnelIdle,
     /// The client went away before the response was complete.
     ClientGone,
     /// A state that the gateway's code holds to be impossible.
@@ -131,6 +140,7 @@ impl Error {
             Self::ExpectationFailed => "expectation_failed",
             Self::Misdirected => "misdirected",
             Self::NotImplemented => "not_implemented",
+            Self::UnknownProtocol => "unknown_protocol",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Denied => "denied",
@@ -150,10 +160,13 @@ impl Error {
             Self::UpstreamGarbage => "upstream_garbage",
             Self::UpstreamHeadersTooLarge => "upstream_headers_too_large",
             Self::UpgradeFailed => "upgrade_failed",
+            Self::UpgradeUnsupported => "upgrade_unsupported",
             Self::HeadersTimeout => "headers_timeout",
             Self::DeadlinePassed => "deadline_passed",
             Self::UpstreamBodyBroken => "upstream_body_broken",
             Self::UpstreamBodyTimeout => "upstream_body_timeout",
+            Self::TunnelBroken => "tunnel_broken",
+            Self::TunnelIdle => "tunnel_idle",
             Self::ClientGone => "client_gone",
             Self::Bug => "bug",
         }
@@ -169,6 +182,7 @@ impl Error {
         "expectation_failed",
         "misdirected",
         "not_implemented",
+        "unknown_protocol",
         "no_route",
         "method_not_allowed",
         "denied",
@@ -188,10 +202,13 @@ impl Error {
         "upstream_garbage",
         "upstream_headers_too_large",
         "upgrade_failed",
+        "upgrade_unsupported",
         "headers_timeout",
         "deadline_passed",
         "upstream_body_broken",
         "upstream_body_timeout",
+        "tunnel_broken",
+        "tunnel_idle",
         "client_gone",
         "bug",
     ];
@@ -236,6 +253,7 @@ impl fmt::Display for Error {
             Self::ExpectationFailed => "the request expects something other than 100-continue",
             Self::Misdirected => "this connection does not serve the requested host",
             Self::NotImplemented => "the request's transfer coding is not implemented",
+            Self::UnknownProtocol => "tunnels of the requested protocol are not implemented",
             Self::NoRoute => "no route takes this request",
             Self::MethodNotAllowed => "this method is not allowed here",
             Self::Denied => "the request is denied",
@@ -257,11 +275,14 @@ impl fmt::Display for Error {
             }
             Self::UpstreamGarbage => "the upstream's response is invalid",
             Self::UpstreamHeadersTooLarge => "the upstream's response header is too large",
-            Self::UpgradeFailed => "the upstream switched protocols unasked",
+            Self::UpgradeFailed => "the upstream did not switch protocols as asked",
+            Self::UpgradeUnsupported => "the upstream's HTTP/2 takes no extended CONNECT",
             Self::HeadersTimeout => "the upstream did not answer in time",
             Self::DeadlinePassed => "the time for this request is over",
             Self::UpstreamBodyBroken => "the upstream's response is incomplete",
             Self::UpstreamBodyTimeout => "the upstream's response stalled",
+            Self::TunnelBroken => "the upstream broke the tunnel off",
+            Self::TunnelIdle => "nothing moved in the tunnel for too long",
             Self::ClientGone => "the client went away",
             Self::Bug => "internal error of the gateway",
         })

@@ -2,13 +2,16 @@
 
 pub mod admin;
 pub mod app;
+mod base64;
 pub mod cli;
 pub mod clock;
 pub mod error;
+pub mod h3;
 pub mod http;
 pub mod listen;
 mod pause;
 pub mod pem;
+mod quic;
 pub mod route;
 pub mod snapshot;
 mod task;

@@ -14,7 +14,13 @@ use weir_config::model::{AccessLog, Bind};
 
 use crate::{
     clock::{self, Calendar, Tick},
-    listen::{accept, bind::ListenSocket, connection::Connection},
+    listen::{
+        accept,
+        bind::ListenSocket,
+        connection::{Carrier, Connection},
+        udp,
+    },
+    quic::QuicSocket,
     snapshot::{
         Action, Snapshot,
         live::{ListenerState, Live},
@@ -37,8 +43,12 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 pub(crate) enum Command {
     /// Accept on this socket, as the current configuration says for its address.
     Listen(Bind, ListenSocket),
-    /// Stop accepting there, and ask its connections to end.
+    /// Stop accepting there, and ask its connections to end; those over QUIC are not meant.
     Unlisten(Bind),
+    /// Serve HTTP/3 on this socket, as the current configuration says for its address.
+    ListenQuic(Bind, QuicSocket),
+    /// Take no new connection there, and ask those over QUIC to end.
+    UnlistenQuic(Bind),
     /// A new configuration is in place.
     Refresh,
     /// Ask all connections to end, going on to accept: newcomers get one answer each.
@@ -131,6 +141,7 @@ pub(crate) struct Worker {
     date: RefCell<date::Cache>,
     connections: RefCell<Slab<Weak<Connection>>>,
     listening: RefCell<Vec<(Bind, watch::Sender<bool>)>>,
+    listening_quic: RefCell<Vec<(Bind, watch::Sender<bool>)>>,
     draining: Cell<bool>,
     logging: Cell<bool>,
 }
@@ -166,6 +177,7 @@ impl Worker {
             date: RefCell::default(),
             connections: RefCell::default(),
             listening: RefCell::default(),
+            listening_quic: RefCell::default(),
             draining: Cell::new(false),
             logging: Cell::new(false),
         });
@@ -258,12 +270,17 @@ impl Worker {
             match command {
                 Command::Listen(bind, socket) => self.listen(bind, socket),
                 Command::Unlisten(bind) => self.unlisten(&bind),
+                Command::ListenQuic(bind, socket) => self.listen_quic(bind, socket),
+                Command::UnlistenQuic(bind) => self.unlisten_quic(&bind),
                 Command::Refresh => drop(self.world()),
                 Command::Drain => {
                     self.draining.set(true);
                     self.drain(|_| true);
                 }
-                Command::Close => self.listening.borrow_mut().clear(),
+                Command::Close => {
+                    self.listening.borrow_mut().clear();
+                    self.listening_quic.borrow_mut().clear();
+                }
                 Command::Stop => break,
             }
         }
@@ -283,6 +300,21 @@ impl Worker {
 
     fn unlisten(&self, bind: &Bind) {
         self.listening.borrow_mut().retain(|(other, _)| other != bind);
-        self.drain(|connection| connection.listener.shared.config.bind == *bind);
+        self.drain(|connection| {
+            connection.carrier != Carrier::Quic && connection.listener.shared.config.bind == *bind
+        });
+    }
+
+    fn listen_quic(self: &Rc<Self>, bind: Bind, socket: QuicSocket) {
+        let (stop, stopped) = watch::channel(false);
+        self.listening_quic.borrow_mut().push((bind.clone(), stop));
+        task::spawn(udp::serve(self.clone(), bind, socket, stopped));
+    }
+
+    fn unlisten_quic(&self, bind: &Bind) {
+        self.listening_quic.borrow_mut().retain(|(other, _)| other != bind);
+        self.drain(|connection| {
+            connection.carrier == Carrier::Quic && connection.listener.shared.config.bind == *bind
+        });
     }
 }

@@ -40,6 +40,7 @@ const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helper", "helpers", "
 const PURE: &[&str] = &[
     "config/src/",
     "gateway/src/error",
+    "gateway/src/h3/",
     "gateway/src/http/guard",
     "gateway/src/http/headers",
     "gateway/src/http/path",
@@ -68,7 +69,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// What it may name all the same, since it is data.
-const DATA: &[&str] = &["hyper::ext::ReasonPhrase"];
+const DATA: &[&str] = &["h2::ext::Protocol", "hyper::ext::ReasonPhrase"];
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()

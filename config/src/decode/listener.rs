@@ -6,7 +6,7 @@ use super::{Decoder, absolute};
 use crate::{
     address,
     fields::Fields,
-    model::{Bind, Certificate, Listener, Protocols, ServerTls},
+    model::{AltSvc, Bind, Certificate, Listener, Protocols, ServerTls},
     yaml::{Node, Value},
 };
 
@@ -45,13 +45,18 @@ pub(super) fn all(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<Listener> {
 }
 
 fn one(d: &mut Decoder<'_>, node: &Node) -> Option<Listener> {
-    let protocols = Protocols { h1: true, h2: true };
     if let Value::Text(_) = &node.value {
         let bind = d.parsed(node, crate::defaults::BIND, address::bind)?;
-        let bind = absolute(d, bind);
-        let at = node.span.at();
-        let (proxy_protocol, trusted_hops) = (false, 0);
-        return Some(Listener { at, bind, tls: None, protocols, proxy_protocol, trusted_hops });
+        return Some(Listener {
+            at: node.span.at(),
+            bind: absolute(d, bind),
+            tls: None,
+            protocols: Protocols { h1: true, h2: true, h3: false },
+            early_data: false,
+            alt_svc: AltSvc::Auto,
+            proxy_protocol: false,
+            trusted_hops: 0,
+        });
     }
     let fields = Fields::open(d, node, "listeners[]");
     let bind = fields.parsed(d, "bind", address::bind).map(|bind| absolute(d, bind));
@@ -59,15 +64,94 @@ fn one(d: &mut Decoder<'_>, node: &Node) -> Option<Listener> {
         fields.missing(d, "bind", "such as `bind: \":8080\"`");
     }
     let tls = fields.at(d, "tls", tls).flatten();
-    let offered = fields.choices(d, "protocols");
-    let protocols = Protocols { h1: offered.contains(&"h1"), h2: offered.contains(&"h2") };
-    // The one legal value is the default; anything else is refused there.
-    fields.flag(d, "early_data");
     let proxy_protocol = fields.flag(d, "proxy_protocol");
     let trusted_hops = fields.count(d, "trusted_hops");
+    let unix = matches!(bind, Some(Bind::Unix(_)));
+    let clear = tls.is_none() && fields.node("tls").is_none_or(Node::is_off);
+    let protocols = match fields.choices(d, "protocols") {
+        None => Protocols { h1: true, h2: true, h3: !(clear || unix || proxy_protocol) },
+        Some(words) => {
+            let [h1, h2, h3] = ["h1", "h2", "h3"].map(|word| words.contains(&word));
+            Protocols { h1, h2, h3 }
+        }
+    };
+    let early_data = fields.flag(d, "early_data");
+    let alt_svc = alt_svc(d, &fields);
+    suit(d, &fields, protocols, alt_svc, &Unfit { clear, unix, proxy_protocol });
     fields.finish();
     let at = fields.node("bind").map_or(node.span, |bind| bind.span).at();
-    Some(Listener { at, bind: bind?, tls, protocols, proxy_protocol, trusted_hops })
+    let bind = bind?;
+    Some(Listener { at, bind, tls, protocols, early_data, alt_svc, proxy_protocol, trusted_hops })
+}
+
+fn alt_svc(d: &mut Decoder<'_>, fields: &Fields<'_>) -> AltSvc {
+    if fields.node("alt_svc").is_some_and(Node::is_off) {
+        fields.at(d, "alt_svc", |_, _| ());
+        return AltSvc::Off;
+    }
+    let port = fields.count_or(d, "alt_svc").and_then(|port| u16::try_from(port).ok());
+    port.map_or(AltSvc::Auto, AltSvc::Port)
+}
+
+/// What makes HTTP/3 impossible on a listener.
+struct Unfit {
+    clear: bool,
+    unix: bool,
+    proxy_protocol: bool,
+}
+
+/// Refuses HTTP/3 where it cannot be spoken, and early data without it.
+fn suit(
+    d: &mut Decoder<'_>,
+    fields: &Fields<'_>,
+    protocols: Protocols,
+    alt_svc: AltSvc,
+    unfit: &Unfit,
+) {
+    let Some(span) = fields.node("protocols").or_else(|| fields.node("bind")).map(|node| node.span)
+    else {
+        return;
+    };
+    if protocols.h3 {
+        for (unfit, what, hint) in [
+            (
+                unfit.clear,
+                "`h3` is never without TLS and so needs `tls`",
+                "write `tls: { cert: edge.pem, key: edge.key }`, or take `h3` off the list",
+            ),
+            (
+                unfit.unix,
+                "`h3` runs over UDP, which a Unix socket does not carry",
+                "take `h3` off the list",
+            ),
+            (
+                unfit.proxy_protocol,
+                "`h3` has no PROXY header: only TCP connections carry it",
+                "take `h3` off the list, or give it a listener without `proxy_protocol`",
+            ),
+        ] {
+            if unfit {
+                d.report.error(span, what).hint = Some(hint.to_owned());
+            }
+        }
+    }
+    let written = |name| fields.entry(name).filter(|entry| !entry.value.is_off());
+    if let Some(early_data) = written("early_data") {
+        if unfit.clear {
+            d.report
+                .error(early_data.value.span, "`early_data` is of TLS and so needs `tls`")
+                .hint = Some("write `tls: { cert: edge.pem, key: edge.key }`".to_owned());
+        } else if !protocols.h3 {
+            let what = "only HTTP/3 takes early data, and this listener does not offer it";
+            d.report.warn(early_data.key.span, what).hint =
+                Some("add `h3` to `protocols`".to_owned());
+        }
+    }
+    let port = matches!(alt_svc, AltSvc::Port(_));
+    if let Some(alt_svc) = written("alt_svc").filter(|_| port && !protocols.h3) {
+        let what = "`alt_svc` tells of HTTP/3, which this listener does not offer";
+        d.report.warn(alt_svc.key.span, what).hint = Some("remove it".to_owned());
+    }
 }
 
 fn tls(d: &mut Decoder<'_>, node: &Node) -> Option<ServerTls> {

@@ -8,6 +8,7 @@ use crate::{
     defaults::{ADDRESS, NAME},
     fields::Fields,
     model::{Address, Balance, ClientTls, Endpoint, Upstream, UpstreamLimits, UpstreamProtocol},
+    source::Span,
     yaml::{Node, Value, Word, shorten},
 };
 
@@ -60,19 +61,14 @@ fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
     };
     let protocol = match fields.choice(d, "protocol") {
         "h2" => UpstreamProtocol::H2,
+        "h3" => UpstreamProtocol::H3,
         "auto" => UpstreamProtocol::Auto,
         _ => UpstreamProtocol::H1,
     };
     let tls = fields.at(d, "tls", tls).flatten();
-    if protocol == UpstreamProtocol::Auto
-        && tls.is_none()
-        && fields.node("tls").is_none_or(Node::is_off)
-    {
-        let span = fields.node("protocol").map_or(word.span, |node| node.span);
-        let hint = "write `tls: on`, or `protocol: h2` for HTTP/2 by prior knowledge";
-        d.report.error(span, "`protocol: auto` asks by ALPN and so needs `tls`").hint =
-            Some(hint.to_owned());
-    }
+    let span = fields.node("protocol").map_or(word.span, |node| node.span);
+    let clear = tls.is_none() && fields.node("tls").is_none_or(Node::is_off);
+    suit(d, protocol, span, clear, endpoints.as_deref().unwrap_or_default());
     let bounds = fields.section(d, "limits", "upstreams.*.limits");
     let limits = UpstreamLimits {
         connections: bounds.count(d, "connections"),
@@ -87,6 +83,38 @@ fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
     let name = word.text.clone();
     let endpoints = endpoints?;
     Some(Upstream { at, name, endpoints, balance, protocol, tls, limits, connect_timeout })
+}
+
+/// Refuses a protocol that the rest of the upstream leaves no way to speak.
+fn suit(
+    d: &mut Decoder<'_>,
+    protocol: UpstreamProtocol,
+    span: Span,
+    clear: bool,
+    endpoints: &[Endpoint],
+) {
+    let needs_tls = match protocol {
+        UpstreamProtocol::H1 | UpstreamProtocol::H2 => None,
+        UpstreamProtocol::H3 => {
+            let unix = |endpoint: &&Endpoint| matches!(endpoint.address, Address::Unix(_));
+            for endpoint in endpoints.iter().filter(unix) {
+                let what = format!("`{}` takes no UDP, over which HTTP/3 runs", endpoint.address);
+                d.report.error_at(endpoint.at, what).hint =
+                    Some("write `protocol: h2` or `protocol: h1`".to_owned());
+            }
+            Some((
+                "`protocol: h3` is never without TLS and so needs `tls`",
+                "write `tls: on`, or name the authority with `tls: { ca: ca.pem }`",
+            ))
+        }
+        UpstreamProtocol::Auto => Some((
+            "`protocol: auto` asks by ALPN and so needs `tls`",
+            "write `tls: on`, or `protocol: h2` for HTTP/2 by prior knowledge",
+        )),
+    };
+    if let Some((what, hint)) = needs_tls.filter(|_| clear) {
+        d.report.error(span, what).hint = Some(hint.to_owned());
+    }
 }
 
 fn endpoints(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Vec<Endpoint>> {

@@ -8,7 +8,7 @@ use super::{
     PEM, Short, TIMEOUT,
 };
 
-/// RFC 9113, section 6.9.1: windows hold at most 2^31 - 1 bytes.
+/// RFC 9113, section 6.9.1: windows hold at most 2^31 - 1 bytes. QUIC's could hold more.
 const WINDOW_MAX: u64 = (1 << 31) - 1;
 
 pub(super) const KEYS: &[Key] = &[
@@ -70,11 +70,28 @@ pub(super) const KEYS: &[Key] = &[
     ),
     Key::new(
         "listeners[].protocols",
-        Choices(&["h1", "h2"]),
-        Is("h1, h2"),
-        "HTTP versions offered: with TLS by ALPN, without by prior knowledge.",
+        Choices(&["h1", "h2", "h3"]),
+        Absent(
+            "`[h1, h2, h3]` with `tls` and without `proxy_protocol`, not on a Unix socket; else `[h1, h2]`",
+        ),
+        "HTTP versions offered: with TLS by ALPN, without by prior knowledge; `h3` is on the UDP \
+         port of the same number and needs `tls`.",
     ),
-    Key::new("listeners[].early_data", Flag, Is("false"), "TLS 1.3 early data (0-RTT)."),
+    Key::new(
+        "listeners[].early_data",
+        Flag,
+        Is("false"),
+        "Whether HTTP/3 takes requests in TLS 1.3 early data (0-RTT): safe methods only, others \
+         are answered 425; needs `tls`. TLS over TCP never takes any.",
+    ),
+    Key::new(
+        "listeners[].alt_svc",
+        CountOr(1, 65_535, "auto"),
+        Is("auto"),
+        "UDP port at which Alt-Svc tells clients of HTTP/1.1 and HTTP/2 to find HTTP/3; `auto` is \
+         the port that is bound.",
+    )
+    .or(&[Short::Off]),
     Key::new(
         "listeners[].proxy_protocol",
         Flag,
@@ -127,12 +144,38 @@ pub(super) const KEYS: &[Key] = &[
         Is("1MiB"),
         "Flow-control window of one connection.",
     ),
+    Key::new("limits.h3", Section, Below, "Bounds of HTTP/3."),
+    Key::new(
+        "limits.h3.streams",
+        Count(1, 100_000),
+        Is("100"),
+        "Concurrent requests of one connection.",
+    ),
+    Key::new(
+        "limits.h3.stream_window",
+        Size(1 << 10, WINDOW_MAX),
+        Is("256KiB"),
+        "Flow-control window of one stream.",
+    ),
+    Key::new(
+        "limits.h3.connection_window",
+        Size(1 << 10, WINDOW_MAX),
+        Is("1MiB"),
+        "Flow-control window of one connection.",
+    ),
+    Key::new(
+        "limits.h3.half_open",
+        Count(0, 1_000_000),
+        Is("256"),
+        "Handshakes under way per worker above which a client must prove its address (Retry); 0 \
+         is always.",
+    ),
     Key::new("timeouts", Section, Below, "Time-outs of the downstream side."),
     Key::new(
         "timeouts.handshake",
         TIMEOUT,
         Is("10s"),
-        "TLS handshake, PROXY header and protocol detection together.",
+        "TLS or QUIC handshake, PROXY header and protocol detection together.",
     ),
     Key::new(
         "timeouts.header_read",

@@ -49,9 +49,10 @@ pub(super) const KEYS: &[Key] = &[
     ),
     Key::new(
         "upstreams.*.protocol",
-        Choice(&["h1", "h2", "auto"]),
+        Choice(&["h1", "h2", "h3", "auto"]),
         Is("h1"),
-        "HTTP version towards the endpoints; `auto` asks by ALPN and needs `tls`.",
+        "HTTP version towards the endpoints; `auto` asks for `h2` or `h1` by ALPN and needs `tls`, \
+         as `h3` does.",
     ),
     Key::new("upstreams.*.tls", Section, Absent("clear text"), "TLS towards the endpoints.")
         .or(&[Short::Off, Short::On]),

@@ -12,9 +12,9 @@ use crate::{
 };
 
 /// Reports a value that this build cannot do yet.
-pub(super) fn unbuilt(d: &mut Decoder<'_>, node: &Node, word: &str, key: Option<&Key>) {
+fn unbuilt(d: &mut Decoder<'_>, node: &Node, word: &str, key: &Key) {
     let what = format!("`{word}` is not built into this version of Weir yet");
-    d.report.error(node.span, what).legal = key.map(legal).unwrap_or_default();
+    d.report.error(node.span, what).legal = legal(key);
 }
 
 pub(super) fn legal(key: &Key) -> Vec<String> {
@@ -34,7 +34,7 @@ pub(super) fn choice(d: &mut Decoder<'_>, node: &Node, key: &'static Key) -> Opt
         _ => None,
     };
     if let Some(word) = unbuilt_word.filter(|word| defaults::is_unbuilt(key.path, word)) {
-        unbuilt(d, node, word, Some(key));
+        unbuilt(d, node, word, key);
         return None;
     }
     if let Value::Text(text) = &node.value {
@@ -72,7 +72,8 @@ pub(crate) fn number(d: &mut Decoder<'_>, node: &Node, key: &Key) -> Option<u32>
     let (expects, min, max) = match key.kind {
         Kind::Count(min, max) => (format!("a whole number from {min} to {max}"), min, max),
         Kind::CountOr(min, max, word) => {
-            (format!("`{word}` or a whole number from {min} to {max}"), min, max)
+            let off = if key.short.contains(&Short::Off) { ", `off`" } else { "" };
+            (format!("`{word}`{off} or a whole number from {min} to {max}"), min, max)
         }
         _ => return None,
     };

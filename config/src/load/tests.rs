@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    AccessLog, Action, Balance, Bind, Forward, HostMatch, PathMatch, Rewrite, UpstreamProtocol,
+    AccessLog, Action, AltSvc, Balance, Bind, Forward, HostMatch, PathMatch, Rewrite,
+    UpstreamProtocol,
 };
 
 const FULL: &str = include_str!("../../tests/full.yaml");
@@ -113,7 +114,7 @@ fn a_timeout_bounds_the_one_for_headers() {
 fn whatever_is_not_built_may_be_off() {
     good(
         r#"
-listeners: [{ bind: ":8080", early_data: off }]
+listeners: [":8080"]
 tracing: off
 redis: off
 cache: false
@@ -153,7 +154,6 @@ fn the_whole_vocabulary_is_known() {
         })
         .collect();
     let expected = [
-        "h3",
         "tracing",
         "redis",
         "cache",
@@ -180,9 +180,7 @@ fn the_whole_vocabulary_is_known() {
 
 /// Drops the lines that an error points at, with what is nested below them.
 fn without_what_is_not_built(text: &str, wrong: &Diagnostics) -> String {
-    let text = text
-        .replace("[h1, h2, h3]", "[h1, h2]")
-        .replace("discovery: { members: users }", "endpoints: [\"127.0.0.1:9003\"]");
+    let text = text.replace("discovery: { members: users }", "endpoints: [\"127.0.0.1:9003\"]");
     let indent = |line: &str| line.len() - line.trim_start().len();
     let mut out = String::new();
     let mut dropped = None;
@@ -346,4 +344,39 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn http3_is_offered_where_it_can_be() {
+    let offered = |listener: &str| {
+        let protocols = good(&format!("listeners: [{listener}]")).listeners[0].protocols;
+        (protocols.h1, protocols.h2, protocols.h3)
+    };
+    let tls = "tls: { cert: a.pem, key: a.key }";
+    assert_eq!(offered("\":8080\""), (true, true, false));
+    assert_eq!(offered("{ bind: \":8080\", tls: off }"), (true, true, false));
+    assert_eq!(offered(&format!("{{ bind: \":8443\", {tls} }}")), (true, true, true));
+    let prefixed = format!("{{ bind: \":8443\", {tls}, proxy_protocol: true }}");
+    assert_eq!(offered(&prefixed), (true, true, false));
+    let unix = format!("{{ bind: \"unix:/run/weir.sock\", {tls} }}");
+    assert_eq!(offered(&unix), (true, true, false));
+    assert_eq!(
+        offered(&format!("{{ bind: \":8443\", {tls}, protocols: [h1, h2] }}")),
+        (true, true, false)
+    );
+    let alone = format!("{{ bind: \":8443\", {tls}, protocols: h3 }}");
+    assert_eq!(offered(&alone), (false, false, true));
+}
+
+#[test]
+fn alt_svc_is_a_port_or_a_word() {
+    let read = |value: &str| {
+        let tls = "tls: { cert: a.pem, key: a.key }";
+        let text = format!("listeners: [{{ bind: \":8443\", {tls}, alt_svc: {value} }}]");
+        good(&text).listeners[0].alt_svc
+    };
+    assert_eq!(read("auto"), AltSvc::Auto);
+    assert_eq!(read("off"), AltSvc::Off);
+    assert_eq!(read("false"), AltSvc::Off);
+    assert_eq!(read("443"), AltSvc::Port(443));
 }

@@ -54,7 +54,7 @@ fn listeners(snapshot: &Snapshot, report: &Report) -> Value {
 }
 
 fn protocols(protocols: Protocols) -> Vec<&'static str> {
-    let offered = [(protocols.h1, "h1"), (protocols.h2, "h2")];
+    let offered = [(protocols.h1, "h1"), (protocols.h2, "h2"), (protocols.h3, "h3")];
     offered.into_iter().filter_map(|(on, name)| on.then_some(name)).collect()
 }
 
@@ -162,6 +162,7 @@ const fn protocol(protocol: UpstreamProtocol) -> &'static str {
     match protocol {
         UpstreamProtocol::H1 => "h1",
         UpstreamProtocol::H2 => "h2",
+        UpstreamProtocol::H3 => "h3",
         UpstreamProtocol::Auto => "auto",
     }
 }

@@ -3,15 +3,43 @@
 
 use weir_config::{
     Diagnostics, Loaded,
-    model::{Bind, Config, Listener},
+    model::{Bind, Config, Listener, Protocols},
 };
 
-use crate::listen::bind::{Bound, ListenSocket, bind};
+use crate::{
+    listen::bind::{BindError, Bound, ListenSocket, bind, bind_udp},
+    quic::{QuicSocket, Steering},
+};
+
+/// How often another port is tried where the system picks one that only TCP has free.
+const TRIES: usize = 16;
 
 /// Addresses bound, by what the file calls them.
 #[derive(Debug, Default)]
 pub(super) struct Listening {
-    bound: Vec<(Bind, Bound)>,
+    bound: Vec<Place>,
+}
+
+/// One address, over TCP or a Unix socket, over UDP, or both.
+#[derive(Debug)]
+struct Place {
+    /// As the file has it.
+    name: Bind,
+    /// As it was bound.
+    address: Bind,
+    streams: Option<Bound>,
+    quic: Option<Quic>,
+}
+
+/// Sockets that no worker has yet.
+#[derive(Debug)]
+struct Quic(Vec<QuicSocket>);
+
+/// Addresses that nobody names any more, by what was let go there.
+#[derive(Debug, Default)]
+pub(super) struct Released {
+    pub(super) streams: Vec<Bind>,
+    pub(super) quic: Vec<Bind>,
 }
 
 impl Listening {
@@ -26,62 +54,140 @@ impl Listening {
     ) -> Result<(), Diagnostics> {
         let (mut fresh, mut errors) = (Vec::new(), Vec::new());
         for listener in &loaded.config.listeners {
-            if self.find(&listener.bind).is_some() {
-                continue;
-            }
-            match bind(&listener.bind, workers) {
-                Ok(bound) => fresh.push((listener.bind.clone(), bound)),
+            match self.missing(listener, workers) {
+                Ok(place) => fresh.push(place),
                 Err(error) => errors.push(loaded.error(listener.at, error.to_string())),
             }
         }
         if !errors.is_empty() {
             return Err(Diagnostics::new(errors));
         }
-        self.bound.extend(fresh);
+        for place in fresh {
+            match self.bound.iter_mut().find(|old| old.name == place.name) {
+                Some(old) => {
+                    old.streams = old.streams.take().or(place.streams);
+                    old.quic = old.quic.take().or(place.quic);
+                }
+                None => self.bound.push(place),
+            }
+        }
         Ok(())
     }
 
-    fn find(&self, bind: &Bind) -> Option<&Bound> {
-        self.bound.iter().find(|(name, _)| name == bind).map(|(_, bound)| bound)
+    /// What a listener needs and does not have yet.
+    fn missing(&self, listener: &Listener, workers: usize) -> Result<Place, BindError> {
+        let before = self.find(&listener.bind);
+        let offers = listener.protocols;
+        let streams = offers.over_streams() && before.is_none_or(|place| place.streams.is_none());
+        let quic = offers.h3 && before.is_none_or(|place| place.quic.is_none());
+        let address = before.map_or(&listener.bind, |place| &place.address);
+        let (address, streams, quic) = match (streams, quic) {
+            (false, false) => (address.clone(), None, None),
+            (true, false) => {
+                let bound = bind(address, workers)?;
+                (bound.address().clone(), Some(bound), None)
+            }
+            (false, true) => {
+                let (address, sockets) = bind_quic(address, workers)?;
+                (address, None, Some(sockets))
+            }
+            (true, true) => {
+                let (bound, sockets) = bind_both(address, workers)?;
+                (bound.address().clone(), Some(bound), Some(sockets))
+            }
+        };
+        Ok(Place { name: listener.bind.clone(), address, streams, quic })
     }
 
-    /// The sockets that no worker has yet.
+    fn find(&self, bind: &Bind) -> Option<&Place> {
+        self.bound.iter().find(|place| place.name == *bind)
+    }
+
+    /// The sockets over TCP or a path that no worker has yet.
     pub(super) fn take_new(&mut self) -> Vec<(Bind, Vec<ListenSocket>)> {
-        let sockets =
-            self.bound.iter_mut().map(|(name, bound)| (name.clone(), bound.take_sockets()));
+        let sockets = self
+            .bound
+            .iter_mut()
+            .filter_map(|place| Some((place.name.clone(), place.streams.as_mut()?.take_sockets())));
+        sockets.filter(|(_, sockets)| !sockets.is_empty()).collect()
+    }
+
+    /// The sockets over UDP that no worker has yet.
+    pub(super) fn take_new_quic(&mut self) -> Vec<(Bind, Vec<QuicSocket>)> {
+        let sockets = self.bound.iter_mut().filter_map(|place| {
+            Some((place.name.clone(), std::mem::take(&mut place.quic.as_mut()?.0)))
+        });
         sockets.filter(|(_, sockets)| !sockets.is_empty()).collect()
     }
 
     /// Lets go of what the configuration names no more.
-    pub(super) fn release_unused(&mut self, config: &Config) -> Vec<Bind> {
-        let used = |bind: &Bind| config.listeners.iter().any(|listener| listener.bind == *bind);
-        let gone = self.bound.extract_if(.., |(name, _)| !used(name));
-        gone.map(|(name, _)| name).collect()
+    pub(super) fn release_unused(&mut self, config: &Config) -> Released {
+        let mut released = Released::default();
+        for place in &mut self.bound {
+            let listener = config.listeners.iter().find(|listener| listener.bind == place.name);
+            let offers = listener.map(|listener| listener.protocols);
+            if !offers.is_some_and(Protocols::over_streams) && place.streams.take().is_some() {
+                released.streams.push(place.name.clone());
+            }
+            if !offers.is_some_and(|offers| offers.h3) && place.quic.take().is_some() {
+                released.quic.push(place.name.clone());
+            }
+        }
+        self.bound.retain(|place| place.streams.is_some() || place.quic.is_some());
+        released
     }
 
     /// The addresses as they were bound.
     pub(super) fn addresses(&self) -> Vec<String> {
-        self.bound.iter().map(|(_, bound)| bound.address().to_string()).collect()
+        self.bound.iter().map(|place| place.address.to_string()).collect()
     }
 
     /// Each address as the file has it, and as it was bound.
     pub(super) fn pairs(&self) -> Vec<(Bind, Bind)> {
-        self.bound.iter().map(|(name, bound)| (name.clone(), bound.address().clone())).collect()
+        self.bound.iter().map(|place| (place.name.clone(), place.address.clone())).collect()
     }
 
     /// The addresses with what is spoken there, for the log.
     pub(super) fn describe(&self, config: &Config) -> String {
         let line = |listener: &Listener| {
-            let bound = self.find(&listener.bind);
-            let address = bound.map_or_else(|| &listener.bind, |bound| bound.address());
-            let tls = if listener.tls.is_some() { "tls " } else { "" };
-            let protocols = match (listener.protocols.h1, listener.protocols.h2) {
-                (true, true) => "h1 h2",
-                (true, false) => "h1",
-                (false, _) => "h2",
-            };
-            format!("{address} ({tls}{protocols})")
+            let place = self.find(&listener.bind);
+            let address = place.map_or(&listener.bind, |place| &place.address);
+            let Protocols { h1, h2, h3 } = listener.protocols;
+            let words =
+                [(listener.tls.is_some(), "tls"), (h1, "h1"), (h2, "h2"), (h3, "h3")].into_iter();
+            let words: Vec<_> = words.filter(|(on, _)| *on).map(|(_, word)| word).collect();
+            format!("{address} ({})", words.join(" "))
         };
         config.listeners.iter().map(line).collect::<Vec<_>>().join(", ")
     }
 }
+
+/// UDP alone, at the port that is written.
+fn bind_quic(address: &Bind, workers: usize) -> Result<(Bind, Quic), BindError> {
+    let written = address.port().unwrap_or_default();
+    let sockets = bind_udp(address, written, workers)?;
+    let port = sockets.first().and_then(|socket| socket.local_addr().ok());
+    let address = address.with_port(port.map_or(written, |port| port.port()));
+    Ok((address, Quic(Steering::share(sockets))))
+}
+
+/// TCP and UDP at the same port.
+fn bind_both(address: &Bind, workers: usize) -> Result<(Bound, Quic), BindError> {
+    // Kept until the end, so that the system does not offer the same port again.
+    let mut useless = Vec::new();
+    loop {
+        let bound = bind(address, workers)?;
+        match bind_udp(address, bound.port().unwrap_or_default(), workers) {
+            Ok(sockets) => return Ok((bound, Quic(Steering::share(sockets)))),
+            Err(error)
+                if error.is_in_use() && address.is_chosen_by_system() && useless.len() < TRIES =>
+            {
+                useless.push(bound);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

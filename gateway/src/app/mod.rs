@@ -204,9 +204,7 @@ impl App {
     }
 
     async fn begin(mut self, loaded: Loaded) -> Result<Self, Failed> {
-        for (bind, sockets) in self.listening.take_new() {
-            self.workers.listen(&bind, sockets).await;
-        }
+        self.listen_to_new().await;
         if let Err(error) = self.admin.configure(loaded.config.admin.as_ref()).await {
             if loaded.config.admin.as_ref().is_some_and(|admin| admin.written) {
                 return Err(Failed::Start(format!("admin: {error}")));
@@ -284,17 +282,29 @@ impl App {
         self.live.store(compiled.snapshot);
         watch_metrics(&self.live);
         self.workers.tell_all(|| Command::Refresh).await;
-        for (bind, sockets) in self.listening.take_new() {
-            self.workers.listen(&bind, sockets).await;
-        }
-        for bind in self.listening.release_unused(&loaded.config) {
+        self.listen_to_new().await;
+        let released = self.listening.release_unused(&loaded.config);
+        for bind in released.streams {
             self.workers.tell_all(|| Command::Unlisten(bind.clone())).await;
+        }
+        for bind in released.quic {
+            self.workers.tell_all(|| Command::UnlistenQuic(bind.clone())).await;
         }
         if let Err(error) = self.admin.configure(loaded.config.admin.as_ref()).await {
             tracing::error!(%error, "the admin API did not move");
         }
         self.status.loaded(&loaded, self.listening.pairs(), clock::unix_time());
         Ok(changes)
+    }
+
+    /// Gives the workers the sockets that they do not have yet.
+    async fn listen_to_new(&mut self) {
+        for (bind, sockets) in self.listening.take_new() {
+            self.workers.listen(&bind, sockets).await;
+        }
+        for (bind, sockets) in self.listening.take_new_quic() {
+            self.workers.listen_quic(&bind, sockets).await;
+        }
     }
 
     async fn drain(self, lame_duck: bool, mut signals: Signals) -> ExitCode {

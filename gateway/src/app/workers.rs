@@ -7,6 +7,7 @@ use weir_config::model::{Bind, Config};
 
 use crate::{
     listen::bind::ListenSocket,
+    quic::QuicSocket,
     snapshot::live::Live,
     telemetry::access_log::{Format, LogWriter},
     worker::{Command, Worker},
@@ -58,6 +59,13 @@ impl Workers {
         for (worker, socket) in self.commands.iter().zip(sockets) {
             // A worker that is gone has panicked, which was reported.
             let _ = worker.send(Command::Listen(bind.clone(), socket)).await;
+        }
+    }
+
+    /// Gives each worker its UDP socket for an address.
+    pub(super) async fn listen_quic(&self, bind: &Bind, sockets: Vec<QuicSocket>) {
+        for (worker, socket) in self.commands.iter().zip(sockets) {
+            let _ = worker.send(Command::ListenQuic(bind.clone(), socket)).await;
         }
     }
 

@@ -249,6 +249,7 @@ fn describe(upstream: &model::Upstream) -> String {
     let protocol = match upstream.protocol {
         UpstreamProtocol::H1 => "h1",
         UpstreamProtocol::H2 => "h2",
+        UpstreamProtocol::H3 => "h3",
         UpstreamProtocol::Auto => "h1 or h2",
     };
     let tls = if upstream.tls.is_some() { " over TLS" } else { "" };

@@ -84,7 +84,7 @@ impl Error {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::NotImplemented | Self::UnknownProtocol => StatusCode::NOT_IMPLEMENTED,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Denied => StatusCode::FORBIDDEN,
@@ -103,10 +103,13 @@ impl Error {
             | Self::UpstreamGarbage
             | Self::UpstreamHeadersTooLarge
             | Self::UpgradeFailed
+            | Self::UpgradeUnsupported
+            | Self::TunnelBroken
             | Self::UpstreamBodyBroken => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout
             | Self::HeadersTimeout
             | Self::DeadlinePassed
+            | Self::TunnelIdle
             | Self::UpstreamBodyTimeout => StatusCode::GATEWAY_TIMEOUT,
             // 499 is what nginx made customary; it is a valid code, so the fallback never shows.
             Self::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
@@ -124,7 +127,8 @@ impl Error {
             | Self::RequestTimeout
             | Self::ExpectationFailed
             | Self::Misdirected
-            | Self::NotImplemented => "http_request_error",
+            | Self::NotImplemented
+            | Self::UnknownProtocol => "http_request_error",
             Self::NoRoute => "destination_not_found",
             Self::MethodNotAllowed | Self::Denied => "http_request_denied",
             Self::Overloaded | Self::Draining => "proxy_internal_response",
@@ -135,10 +139,13 @@ impl Error {
             Self::ConnectTimeout => "connection_timeout",
             Self::UpstreamTls => "tls_protocol_error",
             Self::UpstreamCertificate => "tls_certificate_error",
-            Self::UpstreamRefused | Self::UpstreamReset { .. } => "connection_terminated",
+            Self::UpstreamRefused | Self::UpstreamReset { .. } | Self::TunnelBroken => {
+                "connection_terminated"
+            }
+            Self::TunnelIdle => "connection_read_timeout",
             Self::UpstreamGarbage => "http_protocol_error",
             Self::UpstreamHeadersTooLarge => "http_response_header_section_size",
-            Self::UpgradeFailed => "http_upgrade_failed",
+            Self::UpgradeFailed | Self::UpgradeUnsupported => "http_upgrade_failed",
             Self::HeadersTimeout | Self::DeadlinePassed | Self::UpstreamBodyTimeout => {
                 "http_response_timeout"
             }
@@ -158,7 +165,8 @@ impl Error {
             | Self::RequestTimeout
             | Self::ExpectationFailed
             | Self::Misdirected
-            | Self::NotImplemented => ("DPE", Side::Downstream, Retry::Never),
+            | Self::NotImplemented
+            | Self::UnknownProtocol => ("DPE", Side::Downstream, Retry::Never),
             Self::NoRoute => ("NR", Side::Gateway, Retry::Never),
             Self::MethodNotAllowed | Self::Denied => ("DN", Side::Gateway, Retry::Never),
             Self::Overloaded | Self::Draining => ("OM", Side::Gateway, Retry::Never),
@@ -178,13 +186,16 @@ impl Error {
             Self::UpstreamReset { reused: false } | Self::UpstreamGarbage => {
                 ("UC", Side::Upstream, Retry::Idempotent)
             }
-            Self::UpstreamHeadersTooLarge | Self::UpgradeFailed | Self::UpstreamBodyBroken => {
-                ("UC", Side::Upstream, Retry::Never)
-            }
+            Self::UpstreamHeadersTooLarge
+            | Self::UpgradeFailed
+            | Self::UpgradeUnsupported
+            | Self::TunnelBroken
+            | Self::UpstreamBodyBroken => ("UC", Side::Upstream, Retry::Never),
             Self::HeadersTimeout => ("UT", Side::Upstream, Retry::Idempotent),
             Self::DeadlinePassed | Self::UpstreamBodyTimeout => {
                 ("UT", Side::Upstream, Retry::Never)
             }
+            Self::TunnelIdle => ("UT", Side::Gateway, Retry::Never),
             Self::ClientGone => ("DC", Side::Downstream, Retry::Never),
             Self::Bug => ("-", Side::Gateway, Retry::Never),
         }
@@ -203,6 +214,8 @@ impl Error {
                 | Self::Draining
                 | Self::UpstreamBodyBroken
                 | Self::UpstreamBodyTimeout
+                | Self::TunnelBroken
+                | Self::TunnelIdle
                 | Self::ClientGone
                 | Self::Bug
         )

@@ -16,8 +16,14 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::bridge::Bridge;
 use crate::{
     error::{Error, Reason},
+    h3::{
+        code::Code,
+        fields::{self, Bounds, Malformed},
+    },
+    quic::{MessageReader, Piece, ReadError},
     upstream::{h1::H1Response, h2::H2Response},
 };
 
@@ -40,6 +46,18 @@ pub(crate) trait End {
     fn end(&mut self, ending: Ending);
 }
 
+/// What an adapter pours into a stream.
+pub(crate) trait Pourable: http_body::Body<Data = Bytes, Error = Error> + Unpin {
+    /// To be called instead of `poll_frame` while the stream has no room: drives what must go on all
+    /// the same, and registers the task for it. Whether anything moved.
+    ///
+    /// # Errors
+    /// The body has failed, as if `poll_frame` had said so.
+    fn poll_aside(&mut self, _: &mut Context<'_>) -> Result<bool, Error> {
+        Ok(false)
+    }
+}
+
 /// Where the bytes come from.
 enum Source {
     Empty,
@@ -48,10 +66,14 @@ enum Source {
     Hyper(Incoming),
     /// A request body of an HTTP/2 stream.
     Stream(RequestStream),
+    /// A request body of an HTTP/3 stream.
+    H3Request(H3Request),
     /// A response whose HTTP/1.1 connection is driven by reading it.
     H1(Box<H1Response>),
     /// A response of an HTTP/2 stream.
     H2(Box<H2Response>),
+    /// A tunnel.
+    Bridge(Box<Bridge>),
 }
 
 /// A body, streaming or not. See the module's page.
@@ -67,8 +89,10 @@ impl fmt::Debug for Body {
             Source::Full(_) => "Body::Full",
             Source::Hyper(_) => "Body::Hyper",
             Source::Stream(_) => "Body::Stream",
+            Source::H3Request(_) => "Body::H3Request",
             Source::H1(_) => "Body::H1",
             Source::H2(_) => "Body::H2",
+            Source::Bridge(_) => "Body::Bridge",
         })
     }
 }
@@ -98,12 +122,25 @@ impl Body {
         Self::of(Source::Stream(RequestStream { stream, length, data_done: false }))
     }
 
+    /// A request body of an HTTP/3 stream.
+    pub(crate) fn h3_request(request: H3Request) -> Self {
+        if request.reader.is_end_stream() {
+            return Self::empty();
+        }
+        Self::of(Source::H3Request(request))
+    }
+
     pub(crate) fn h1(response: Box<H1Response>) -> Self {
         Self::of(Source::H1(response))
     }
 
     pub(crate) fn h2(response: Box<H2Response>) -> Self {
         Self::of(Source::H2(response))
+    }
+
+    /// The response that is a tunnel.
+    pub(crate) fn bridge(bridge: Bridge) -> Self {
+        Self::of(Source::Bridge(Box::new(bridge)))
     }
 
     const fn of(source: Source) -> Self {
@@ -134,8 +171,10 @@ impl Body {
             Source::Hyper(incoming) => http_body::Body::poll_frame(Pin::new(incoming), cx)
                 .map(|frame| frame.map(|frame| frame.map_err(|error| upload_error(&error)))),
             Source::Stream(stream) => stream.poll_frame(cx),
+            Source::H3Request(request) => request.poll_frame(cx),
             Source::H1(response) => response.poll_frame(cx),
             Source::H2(response) => response.poll_frame(cx),
+            Source::Bridge(bridge) => bridge.poll_frame(cx),
         }
     }
 }
@@ -168,8 +207,10 @@ impl http_body::Body for Body {
             Source::Full(_) => false,
             Source::Hyper(incoming) => incoming.is_end_stream(),
             Source::Stream(stream) => stream.stream.is_end_stream(),
+            Source::H3Request(request) => request.reader.is_end_stream(),
             Source::H1(response) => response.is_end_stream(),
             Source::H2(response) => response.is_end_stream(),
+            Source::Bridge(bridge) => bridge.is_end_stream(),
         }
     }
 
@@ -181,9 +222,20 @@ impl http_body::Body for Body {
             Source::Stream(stream) => {
                 stream.length.map_or_else(SizeHint::new, SizeHint::with_exact)
             }
+            Source::H3Request(request) => {
+                request.reader.remaining().map_or_else(SizeHint::new, SizeHint::with_exact)
+            }
             Source::H1(response) => response.size_hint(),
             Source::H2(response) => response.size_hint(),
+            Source::Bridge(_) => SizeHint::new(),
         }
+    }
+}
+
+impl Pourable for Body {
+    fn poll_aside(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
+        let Source::Bridge(bridge) = &mut self.source else { return Ok(false) };
+        bridge.poll_aside(cx).inspect_err(|error| self.finish(Ending::Failed(*error)))
     }
 }
 
@@ -228,6 +280,53 @@ impl RequestStream {
         }
         poll_trailers(&mut self.stream, cx)
             .map(|trailers| trailers.map(|t| t.map(Frame::trailers).map_err(|_| Error::ClientGone)))
+    }
+}
+
+/// The receiving half of an HTTP/3 request stream behind its head. Dropped before its end it asks
+/// the client to stop, for no fault of its own.
+#[derive(Debug)]
+pub(crate) struct H3Request {
+    reader: Box<MessageReader>,
+    bounds: Bounds,
+}
+
+impl H3Request {
+    pub(crate) const fn new(reader: Box<MessageReader>, bounds: Bounds) -> Self {
+        Self { reader, bounds }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let piece = ready!(self.reader.poll_body(cx));
+        Poll::Ready(piece.map(|piece| match piece {
+            Ok(Piece::Data(data)) => Ok(Frame::data(data)),
+            Ok(Piece::Trailers(block)) => match fields::trailers(&block, self.bounds) {
+                Ok(trailers) => Ok(Frame::trailers(trailers)),
+                Err(Malformed::Connection(code)) => Err(self.close(code)),
+                Err(Malformed::Message | Malformed::TooLarge) => Err(self.malformed()),
+            },
+            Err(ReadError::Stopped(_)) => Err(Error::ClientGone),
+            Err(ReadError::Connection(code)) => Err(self.close(code)),
+            Err(ReadError::HeadersTooLong | ReadError::Incomplete | ReadError::Length) => {
+                Err(self.malformed())
+            }
+        }))
+    }
+
+    fn close(&self, code: Code) -> Error {
+        self.reader.connection().close(code.value(), "");
+        Error::ClientGone
+    }
+
+    fn malformed(&mut self) -> Error {
+        self.reader.stop(Code::MessageError);
+        Error::BadRequest(Reason::Body)
+    }
+}
+
+impl Drop for H3Request {
+    fn drop(&mut self) {
+        self.reader.stop(Code::NoError);
     }
 }
 

@@ -27,6 +27,11 @@ use crate::{
     worker::World,
 };
 
+/// Marks a request, among its extensions, that came before the handshake was done: whoever recorded
+/// it could send it again (RFC 8470).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EarlyData;
+
 /// What the access log says of a request's head.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -97,7 +102,7 @@ impl Exchange {
             began: clock::now(),
             asked: None,
             request_id: None,
-            client: connection.peer.address(),
+            client: connection.peer().address(),
             route: None,
             upstream: None,
             in_flight: None,

@@ -39,6 +39,9 @@ pub struct Checked {
     /// lets a server do so), and so are those to another HTTP or to TLS: what would run in such a
     /// tunnel are requests that no check has seen.
     pub upgrade: Option<HeaderValue>,
+    /// Whether that is extended CONNECT (RFC 8441, 4; RFC 9220, 3): not the connection but the
+    /// request's own stream becomes the tunnel.
+    pub bridged: bool,
     /// Whether the client waits for a 100 before it sends the body.
     pub expect_continue: bool,
 }
@@ -62,13 +65,15 @@ pub enum Framing {
 pub fn check(parts: &mut Parts, ended: bool, limits: &Limits) -> Result<Checked, Error> {
     let fields = scan(&parts.headers, parts.version)?;
     check_size(parts, fields.bytes, limits)?;
+    let bridged = parts.method == Method::CONNECT && take_protocol(parts, &fields)?;
     if parts.method == Method::CONNECT || parts.method == Method::TRACE {
         // Both known and never allowed: 405, as nginx answers.
         return Err(Error::MethodNotAllowed);
     }
     check_target(parts)?;
     check_host(parts, fields.hosts)?;
-    let framing = check_framing(parts, &fields, ended)?;
+    // What follows extended CONNECT is the tunnel's.
+    let framing = check_framing(parts, &fields, ended || bridged)?;
     if matches!(framing, Framing::Length(length) if length > limits.body) {
         return Err(Error::BodyTooLarge);
     }
@@ -87,9 +92,15 @@ pub fn check(parts: &mut Parts, ended: bool, limits: &Limits) -> Result<Checked,
         && empty
         && parts.version == Version::HTTP_11
         && parts.method == Method::GET;
+    let upgrade = match (bridged, upgrades) {
+        (true, _) => Some(WEBSOCKET.clone()),
+        (false, true) => wanted_protocol(&parts.headers),
+        (false, false) => None,
+    };
     Ok(Checked {
         framing,
-        upgrade: if upgrades { wanted_protocol(&parts.headers) } else { None },
+        upgrade,
+        bridged,
         expect_continue: fields.expects && !empty && parts.version != Version::HTTP_10,
     })
 }
@@ -183,9 +194,32 @@ fn wanted_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
         && !refused.iter().any(|refused| name.eq_ignore_ascii_case(refused));
     if protocol.as_bytes().eq_ignore_ascii_case(b"websocket") {
         // Servers compare it as it is written in RFC 6455.
-        return Some(HeaderValue::from_static("websocket"));
+        return Some(WEBSOCKET.clone());
     }
     allowed.then(|| protocol.clone())
+}
+
+static WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+
+/// Makes extended CONNECT for WebSocket the GET that asks for the same in HTTP/1.1 (RFC 6455, 4.1):
+/// so it is routed, and so it goes on. False for a CONNECT without a protocol.
+fn take_protocol(parts: &mut Parts, fields: &Fields) -> Result<bool, Error> {
+    if parts.version < Version::HTTP_2 {
+        return Ok(false);
+    }
+    let Some(protocol) = parts.extensions.remove::<h2::ext::Protocol>() else { return Ok(false) };
+    if !protocol.as_str().eq_ignore_ascii_case("websocket") {
+        return Err(Error::UnknownProtocol);
+    }
+    if fields.lengths > 0 {
+        return Err(bad(Reason::ContentLength));
+    }
+    // RFC 8441, 4: scheme and path are there; and without an authority there is no full target.
+    if parts.uri.scheme().is_none() || parts.uri.authority().is_none() {
+        return Err(bad(Reason::Target));
+    }
+    parts.method = Method::GET;
+    Ok(true)
 }
 
 fn check_size(parts: &Parts, field_bytes: usize, limits: &Limits) -> Result<(), Error> {

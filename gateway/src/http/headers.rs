@@ -15,6 +15,7 @@ mod framing;
 mod identity;
 mod response;
 mod trailers;
+mod upgrade;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use forwarded::Peer;
 pub use framing::{Outbound, prepare_upstream};
 pub use response::relay;
 pub use trailers::filter_trailers;
+pub use upgrade::Upgrade;
 
 /// Names that the `http` crate has no constants for.
 pub mod name {

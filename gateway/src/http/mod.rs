@@ -1,6 +1,7 @@
 //! What the gateway knows of HTTP messages, whatever their version.
 
 pub(crate) mod body;
+pub(crate) mod bridge;
 pub(crate) mod exchange;
 pub mod guard;
 pub mod headers;

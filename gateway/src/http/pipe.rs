@@ -11,9 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
-use http_body::Body;
 
-use super::headers;
+use super::{body::Pourable, headers};
 use crate::error::Error;
 
 /// Why a pipe ended before its body did.
@@ -36,10 +35,7 @@ pub(crate) struct Pipe<B> {
     pieces: u64,
 }
 
-impl<B> Pipe<B>
-where
-    B: Body<Data = Bytes, Error = Error> + Unpin,
-{
+impl<B: Pourable> Pipe<B> {
     pub(crate) const fn new(body: B, stream: SendStream<Bytes>) -> Self {
         Self { body, stream, done: false, waits_for_room: false, pieces: 0 }
     }
@@ -49,7 +45,7 @@ where
         self.waits_for_room
     }
 
-    /// How many pieces of the body went out.
+    /// How many pieces of the body went out, or how often else something moved.
     pub(crate) const fn pieces(&self) -> u64 {
         self.pieces
     }
@@ -75,10 +71,7 @@ where
     }
 }
 
-impl<B> Future for Pipe<B>
-where
-    B: Body<Data = Bytes, Error = Error> + Unpin,
-{
+impl<B: Pourable> Future for Pipe<B> {
     type Output = Result<(), Broken>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -88,8 +81,18 @@ where
                 return this.fail(Broken::Receiver(reason.ok()));
             }
             this.waits_for_room = true;
-            if let Err(broken) = ready!(this.poll_room(cx)) {
-                return this.fail(broken);
+            match this.poll_room(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(broken)) => return this.fail(broken),
+                Poll::Pending => {
+                    return match this.body.poll_aside(cx) {
+                        Ok(moved) => {
+                            this.pieces += u64::from(moved);
+                            Poll::Pending
+                        }
+                        Err(error) => this.fail(Broken::Source(error)),
+                    };
+                }
             }
             this.waits_for_room = false;
             let sent = match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
@@ -138,7 +141,8 @@ fn receiver(error: &h2::Error) -> Broken {
 /// The code with which a stream is reset when its body cannot be completed (RFC 9113 section 7).
 pub(crate) const fn reset_reason(error: Error) -> Reason {
     match error {
-        Error::ClientGone => Reason::CANCEL,
+        // RFC 8441, 5: what a reset is to TCP.
+        Error::ClientGone | Error::TunnelBroken | Error::TunnelIdle => Reason::CANCEL,
         Error::BodyTooLarge | Error::BadRequest(_) => Reason::PROTOCOL_ERROR,
         _ => Reason::INTERNAL_ERROR,
     }

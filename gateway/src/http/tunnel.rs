@@ -7,13 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     body::{End as _, Ending},
     exchange::Exchange,
 };
-use crate::{error::Error, listen::transport::Transport, pause::Pause};
+use crate::{error::Error, listen::transport::Transport, pause::Pause, upstream::wire::Wire};
 
 /// Bytes on their way in one direction; a full buffer holds back its reader.
 const BUFFER: usize = 16 * 1024;
@@ -21,10 +21,8 @@ const BUFFER: usize = 16 * 1024;
 /// The upstream's half of a tunnel, waiting for the client's.
 #[derive(Debug)]
 pub(crate) struct Tunnel {
-    /// The upstream's stream.
-    pub(crate) upstream: Transport,
-    /// What it sent behind its 101.
-    pub(crate) early: Bytes,
+    /// The upstream's end.
+    pub(crate) upstream: Wire,
     /// The request that became the tunnel; it ends with it.
     pub(crate) exchange: Box<Exchange>,
     /// Ends a tunnel on which nothing moves.
@@ -35,7 +33,7 @@ impl Tunnel {
     /// Carries bytes both ways until both sides have ended, one has failed, nothing has moved for
     /// too long, or the gateway's drain is over.
     pub(crate) async fn run(mut self, mut client: Transport, early: Bytes) {
-        let mut down = Flow::new(&self.early);
+        let mut down = Flow::new(&[]);
         let mut up = Flow::new(&early);
         let connection = self.exchange.connection.clone();
         let ending = poll_fn(|cx| {
@@ -47,12 +45,12 @@ impl Tunnel {
                 self.pause.progress();
             }
             match (down_end, up_end) {
-                (Poll::Ready(Err(())), _) => return Poll::Ready(Some(Error::UpstreamBodyBroken)),
+                (Poll::Ready(Err(())), _) => return Poll::Ready(Some(Error::TunnelBroken)),
                 (_, Poll::Ready(Err(()))) => return Poll::Ready(Some(Error::ClientGone)),
                 (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(None),
                 _ => {}
             }
-            self.pause.poll_over(cx).map(|()| Some(Error::UpstreamBodyTimeout))
+            self.pause.poll_over(cx).map(|()| Some(Error::TunnelIdle))
         })
         .await;
         self.exchange.data(usize::try_from(down.moved).unwrap_or(usize::MAX));
@@ -88,8 +86,8 @@ impl Flow {
 
     fn poll(
         &mut self,
-        from: &mut Transport,
-        to: &mut Transport,
+        from: &mut (impl AsyncRead + Unpin),
+        to: &mut (impl AsyncWrite + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ()>> {
         loop {
@@ -122,7 +120,11 @@ impl Flow {
         }
     }
 
-    fn poll_fill(&mut self, from: &mut Transport, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+    fn poll_fill(
+        &mut self,
+        from: &mut (impl AsyncRead + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ()>> {
         let mut buffer = ReadBuf::new(&mut self.buffer);
         match ready!(Pin::new(from).poll_read(cx, &mut buffer)) {
             Ok(()) => {

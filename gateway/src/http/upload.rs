@@ -10,7 +10,10 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::{body::Body, headers};
+use super::{
+    body::{Body, Pourable},
+    headers,
+};
 use crate::{error::Error, pause::Pause};
 
 /// What became of an upload so far; shared by the body, which goes where the
@@ -37,7 +40,8 @@ impl Progress {
         Poll::Pending
     }
 
-    fn end(&self) {
+    /// Nobody will take any more of it.
+    pub(crate) fn end(&self) {
         self.over.set(true);
         let waiting = self.waiting.take();
         if let Some(waiting) = waiting {
@@ -149,6 +153,8 @@ impl http_body::Body for Upload {
         self.body.size_hint()
     }
 }
+
+impl Pourable for Upload {}
 
 impl Drop for Upload {
     fn drop(&mut self) {

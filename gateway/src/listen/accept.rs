@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use weir_config::model::Bind;
 
 use super::{
-    connection::Connection,
+    connection::{Carrier, Connection},
     h1, h2,
     prefixed::Prefixed,
     proxy_protocol,
@@ -92,7 +92,8 @@ fn admit(worker: &Rc<Worker>, bind: &Bind, stream: Stream, peer: Option<IpAddr>)
         };
         let Greeted { transport, peer, tls, version } = greeted;
         let peer = Peer::new(peer, tls, listener.shared.config.trusted_hops);
-        let connection = Connection::new(worker.clone(), listener, peer, tls, clock::now());
+        let carrier = if tls { Carrier::Tls } else { Carrier::Clear };
+        let connection = Connection::new(worker.clone(), listener, peer, carrier, clock::now());
         let _enrolled = worker.enroll(&connection);
         let settled = match (transport, version) {
             (Transport::Clear(stream), Version::Unknown) => {
@@ -111,13 +112,17 @@ fn admit(worker: &Rc<Worker>, bind: &Bind, stream: Stream, peer: Option<IpAddr>)
 }
 
 /// A place among the gateway's connections.
-struct Slot {
+pub(super) struct Slot {
     worker: Rc<Worker>,
     listener: Rc<ListenerState>,
 }
 
 impl Slot {
-    fn take(worker: &Rc<Worker>, listener: &Rc<ListenerState>, most: u32) -> Option<Self> {
+    pub(super) fn take(
+        worker: &Rc<Worker>,
+        listener: &Rc<ListenerState>,
+        most: u32,
+    ) -> Option<Self> {
         let live: &Live = &worker.live;
         live.accepted.fetch_add(1, Ordering::Relaxed);
         if live.connections.fetch_add(1, Ordering::Relaxed) >= most {

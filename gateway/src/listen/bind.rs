@@ -3,11 +3,12 @@
 //! On TCP every worker gets a socket of its own (`SO_REUSEPORT`), so the kernel spreads connections
 //! and no worker wakes for another's. That option would also let a second gateway of the same user
 //! take half of the traffic in silence. So the first socket is bound and listening *without* it,
-//! which the kernel grants to one process only, and joins the group afterwards.
+//! which the kernel grants to one process only, and joins the group afterwards. UDP, for HTTP/3, is
+//! the same: the kernel spreads datagrams by the client's address.
 
 use std::{
     io, mem,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
 };
@@ -65,11 +66,7 @@ impl Bound {
 
     /// The port; `None` for a Unix socket.
     pub fn port(&self) -> Option<u16> {
-        match &self.address {
-            Bind::Any(port) => Some(*port),
-            Bind::Tcp(address) => Some(address.port()),
-            Bind::Unix(_) => None,
-        }
+        self.address.port()
     }
 
     /// Hands out the sockets, one per worker; a second call finds none.
@@ -101,6 +98,9 @@ pub enum BindError {
     /// The path is longer than the kernel takes.
     #[error("cannot listen on {0}: a socket's path may have {UNIX_PATH_BYTES} bytes at most")]
     PathTooLong(Bind),
+    /// Any of these, of the UDP port beside a TCP one.
+    #[error("{0} (UDP, for HTTP/3)")]
+    Udp(Box<BindError>),
     /// Anything else.
     #[error("cannot listen on {bind}: {source}")]
     Other {
@@ -131,6 +131,17 @@ impl BindError {
     }
 }
 
+impl BindError {
+    /// Whether somebody else has the address.
+    pub fn is_in_use(&self) -> bool {
+        match self {
+            Self::InUse(_) => true,
+            Self::Udp(inner) => inner.is_in_use(),
+            _ => false,
+        }
+    }
+}
+
 const LOW_PORT: &str = ": ports below 1024 need CAP_NET_BIND_SERVICE \
                         (or a lower net.ipv4.ip_unprivileged_port_start)";
 
@@ -153,6 +164,55 @@ pub fn bind(bind: &Bind, workers: usize) -> Result<Bound, BindError> {
         }
         Bind::Unix(path) => bind_unix(bind, path, workers),
     }
+}
+
+/// Binds UDP at the address of `bind` and `port`, which is what TCP got there or what is written,
+/// with one socket for each of `workers` (at least one).
+///
+/// # Errors
+/// [`BindError::Udp`]; nothing stays bound then.
+pub fn bind_udp(bind: &Bind, port: u16, workers: usize) -> Result<Vec<UdpSocket>, BindError> {
+    let workers = workers.max(1);
+    let bind = bind.with_port(port);
+    let bound = match &bind {
+        Bind::Any(port) => match open_udp((Ipv6Addr::UNSPECIFIED, *port).into(), workers, false) {
+            Err(error) if lacks_ipv6(&error) => {
+                open_udp((Ipv4Addr::UNSPECIFIED, *port).into(), workers, false)
+            }
+            bound => bound,
+        },
+        Bind::Tcp(address) => open_udp(*address, workers, true),
+        Bind::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+    };
+    bound.map_err(|error| BindError::Udp(Box::new(BindError::new(&bind, error))))
+}
+
+/// Bytes that may wait in a UDP socket, in either direction: some milliseconds of a fast link. The
+/// kernel lowers it to `rmem_max` and `wmem_max`.
+const UDP_BUFFER: usize = 2 << 20;
+
+fn open_udp(address: SocketAddr, workers: usize, only_v6: bool) -> io::Result<Vec<UdpSocket>> {
+    let open = |address: SocketAddr, shared| {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(only_v6)?;
+        }
+        socket.set_nonblocking(true)?;
+        // Less room is no reason to refuse service.
+        let _ = socket.set_recv_buffer_size(UDP_BUFFER);
+        let _ = socket.set_send_buffer_size(UDP_BUFFER);
+        socket.set_reuse_port(shared)?;
+        socket.bind(&address.into())?;
+        socket.set_reuse_port(true)?;
+        Ok::<_, io::Error>(UdpSocket::from(socket))
+    };
+    let first = open(address, false)?;
+    let address = first.local_addr()?;
+    let mut sockets = vec![first];
+    for _ in 1..workers {
+        sockets.push(open(address, true)?);
+    }
+    Ok(sockets)
 }
 
 /// Every address of the machine: one dual-stack socket, or IPv4 alone where IPv6 is compiled out

@@ -1,7 +1,8 @@
 //! What a downstream connection and its requests know of each other.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
+    net::IpAddr,
     rc::Rc,
     task::{Context, Waker},
 };
@@ -13,6 +14,17 @@ use crate::{
     worker::Worker,
 };
 
+/// What is below a connection's HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// TCP or a Unix socket.
+    Clear,
+    /// TLS over one of them.
+    Tls,
+    /// QUIC, which is never without TLS.
+    Quic,
+}
+
 /// One accepted connection, of any protocol. Lives as long as its task and its requests.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -21,8 +33,9 @@ pub(crate) struct Connection {
     /// The listener that accepted it.
     pub(crate) listener: Rc<ListenerState>,
     /// Who is on the other side, ready for the headers of its requests.
-    pub(crate) peer: Peer,
-    tls: bool,
+    peer: RefCell<Peer>,
+    /// What carries its bytes.
+    pub(crate) carrier: Carrier,
     /// Requests under way.
     pub(crate) busy: Cell<u32>,
     /// When the last request ended, or the connection began.
@@ -40,14 +53,14 @@ impl Connection {
         worker: Rc<Worker>,
         listener: Rc<ListenerState>,
         peer: Peer,
-        tls: bool,
+        carrier: Carrier,
         now: Tick,
     ) -> Rc<Self> {
         Rc::new(Self {
             worker,
             listener,
-            peer,
-            tls,
+            peer: RefCell::new(peer),
+            carrier,
             busy: Cell::new(0),
             idle_since: Cell::new(now),
             unflushed: Cell::new(false),
@@ -57,9 +70,27 @@ impl Connection {
         })
     }
 
+    /// Who is on the other side.
+    pub(crate) fn peer(&self) -> Ref<'_, Peer> {
+        self.peer.borrow()
+    }
+
+    /// The client goes on from another address (RFC 9000 section 9).
+    pub(crate) fn move_to(&self, address: IpAddr) {
+        let canonical = Some(address.to_canonical());
+        if self.peer.borrow().address() != canonical {
+            let secure = self.scheme() == "https";
+            let peer = Peer::new(canonical, secure, self.listener.shared.config.trusted_hops);
+            *self.peer.borrow_mut() = peer;
+        }
+    }
+
     /// The scheme of its requests.
     pub(crate) const fn scheme(&self) -> &'static str {
-        if self.tls { "https" } else { "http" }
+        match self.carrier {
+            Carrier::Clear => "http",
+            Carrier::Tls | Carrier::Quic => "https",
+        }
     }
 
     /// A request begins.

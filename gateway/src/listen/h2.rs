@@ -58,7 +58,8 @@ pub(crate) async fn serve(transport: Transport, connection: Rc<Connection>) {
         .max_header_list_size(limits.header_bytes)
         .max_send_buffer_size(SEND_BUFFER)
         .max_local_error_reset_streams(Some(LOCAL_RESETS))
-        .max_pending_accept_reset_streams(PENDING_RESETS);
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .enable_connect_protocol();
     deadline.set(clock::now() + world.snapshot.timeouts.handshake);
     let mut handshake = pin!(builder.handshake::<_, Bytes>(gather));
     let machine = poll_fn(|cx| {

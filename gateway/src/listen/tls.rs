@@ -5,50 +5,71 @@
 //! could carry a session past the client certificate that the other demands (CVE-2025-23419).
 //! The keys live as long as what a session vouches for, and go with it: they survive new
 //! certificates, not a change of `client_ca`.
+//!
+//! QUIC shares all of it but the ALPN name, and takes early data where the listener does: then its
+//! sessions are kept here and each is good for one handshake, so that nobody can replay what came
+//! with it.
 
 mod names;
+mod quic;
+mod sessions;
 
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::{fmt, path::Path, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
+use quinn_proto::crypto::{HandshakeTokenKey, rustls::QuicServerConfig};
 use rustls::{
-    ServerConfig, ServerConnection,
+    ServerConfig, ServerConnection, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs::Ticketer},
     pki_types::CertificateDer,
     server::{
-        NoClientAuth, NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier,
+        NoClientAuth, NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier,
+        danger::ClientCertVerifier,
     },
     version::{TLS12, TLS13},
 };
 use weir_config::model::{At, Protocols, ServerTls};
 
-use self::names::CertificatesByName;
+pub use self::quic::Remembered;
+use self::{names::CertificatesByName, sessions::Sessions};
 use crate::pem::{self, Identity, TlsProblem};
 
 /// ALPN name of HTTP/1.1 (RFC 7301 section 6).
 pub(crate) const ALPN_H1: &[u8] = b"http/1.1";
 /// ALPN name of HTTP/2 (RFC 9113 section 3.1).
 pub(crate) const ALPN_H2: &[u8] = b"h2";
+/// ALPN name of HTTP/3 (RFC 9114 section 3.1).
+pub(crate) const ALPN_H3: &[u8] = b"h3";
 
 /// What a listener needs for its handshakes, replaced as one by [`ServerTlsState::reload`].
-#[derive(Debug)]
 pub struct ServerTlsState {
     written: ServerTls,
     protocols: Protocols,
+    early_data: Option<Remembered>,
     provider: Arc<CryptoProvider>,
+    token_key: Arc<dyn HandshakeTokenKey>,
     current: ArcSwap<Loaded>,
 }
 
-#[derive(Debug)]
+impl fmt::Debug for ServerTlsState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTlsState").field("written", &self.written).finish_non_exhaustive()
+    }
+}
+
 struct Loaded {
     config: Arc<ServerConfig>,
+    quic: Option<Arc<QuicServerConfig>>,
+    /// Sessions that may bring early data, with what their clients remember.
+    sessions: Option<(Arc<Sessions>, Remembered)>,
     /// Authorities whose clients the tickets vouch for; empty when none are asked for.
     authorities: Vec<CertificateDer<'static>>,
 }
 
 impl ServerTlsState {
-    /// Loads every file that `written` names. `previous` is the state of the same listener before
-    /// a change of its configuration: its sessions stay resumable if they vouch for as much.
+    /// Loads every file that `written` names. HTTP/3 takes early data where `early_data` says what
+    /// its clients rely on. `previous` is the state of the same listener before a change of its
+    /// configuration: its sessions stay resumable if they vouch for as much.
     /// The second value is what an operator should look at.
     ///
     /// # Errors
@@ -56,20 +77,39 @@ impl ServerTlsState {
     pub fn load(
         written: &ServerTls,
         protocols: Protocols,
+        early_data: Option<Remembered>,
         previous: Option<&Self>,
         now: SystemTime,
     ) -> Result<(Self, Vec<TlsProblem>), Vec<TlsProblem>> {
         let provider =
             previous.map_or_else(pem::provider, |previous| Arc::clone(&previous.provider));
+        let token_key = previous.map(|previous| Arc::clone(&previous.token_key));
+        let token_key = match token_key.map_or_else(|| quic::new_token_key(&provider), Ok) {
+            Ok(key) => key,
+            Err(error) => return Err(vec![TlsProblem::general(place(written), error)]),
+        };
         let previous = previous.map(|previous| previous.current.load_full());
-        let (loaded, warnings) = load(written, protocols, &provider, previous.as_deref(), now)?;
+        let asked = (protocols, early_data);
+        let (loaded, warnings) = load(written, asked, &provider, previous.as_deref(), now)?;
         let current = ArcSwap::from_pointee(loaded);
-        Ok((Self { written: written.clone(), protocols, provider, current }, warnings))
+        let written = written.clone();
+        Ok((Self { written, protocols, early_data, provider, token_key, current }, warnings))
     }
 
     /// The settings for the next handshake. Connections keep those they began with.
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.load().config)
+    }
+
+    /// The same for QUIC, when HTTP/3 is offered.
+    pub fn quic(&self) -> Option<Arc<QuicServerConfig>> {
+        self.current.load().quic.clone()
+    }
+
+    /// Seals the tokens by which QUIC clients prove their address. Made once for a listener, so
+    /// that every worker takes what another gave.
+    pub fn token_key(&self) -> Arc<dyn HandshakeTokenKey> {
+        Arc::clone(&self.token_key)
     }
 
     /// Reads the files again; handshakes from now on use what they hold. Returns warnings.
@@ -78,8 +118,8 @@ impl ServerTlsState {
     /// Everything that is wrong with the files; what was loaded before stays in use then.
     pub fn reload(&self, now: SystemTime) -> Result<Vec<TlsProblem>, Vec<TlsProblem>> {
         let previous = self.current.load_full();
-        let (loaded, warnings) =
-            load(&self.written, self.protocols, &self.provider, Some(&previous), now)?;
+        let asked = (self.protocols, self.early_data);
+        let (loaded, warnings) = load(&self.written, asked, &self.provider, Some(&previous), now)?;
         self.current.store(Arc::new(loaded));
         Ok(warnings)
     }
@@ -93,9 +133,14 @@ impl ServerTlsState {
     }
 }
 
+/// Where to point at when no file is to blame.
+fn place(written: &ServerTls) -> At {
+    written.certificates.first().map_or_else(At::default, |first| first.at)
+}
+
 fn load(
     written: &ServerTls,
-    protocols: Protocols,
+    (protocols, early_data): (Protocols, Option<Remembered>),
     provider: &Arc<CryptoProvider>,
     previous: Option<&Loaded>,
     now: SystemTime,
@@ -108,7 +153,7 @@ fn load(
             Err(problem) => problems.push(problem),
         }
     }
-    let at = written.certificates.first().map_or_else(At::default, |first| first.at);
+    let at = place(written);
     let clients = match load_clients(at, written.client_ca.as_deref(), provider) {
         Ok(clients) => clients,
         Err(problem) => {
@@ -122,21 +167,67 @@ fn load(
     let warnings = identities.iter().filter_map(|identity| identity.warning.clone()).collect();
     let (verifier, authorities) = clients.unzip();
     let authorities = authorities.unwrap_or_default();
-    let config =
-        build(&identities, protocols, provider, verifier.unwrap_or_else(|| Arc::new(NoClientAuth)));
-    let ticketer = match previous {
-        Some(previous) if previous.authorities == authorities => {
-            Ok(Arc::clone(&previous.config.ticketer))
-        }
-        // A new key every six hours; a ticket is good for twelve at most.
-        _ => Ticketer::new(),
+    let before = previous.filter(|previous| previous.authorities == authorities);
+    let parts = Parts {
+        names: Arc::new(CertificatesByName::new(&identities)),
+        verifier: verifier.unwrap_or_else(|| Arc::new(NoClientAuth)),
+        provider,
     };
-    match (config, ticketer) {
-        (Ok(mut config), Ok(ticketer)) => {
-            config.ticketer = ticketer;
-            Ok((Loaded { config: Arc::new(config), authorities }, warnings))
-        }
-        (Err(error), _) | (_, Err(error)) => Err(vec![TlsProblem::general(at, error.to_string())]),
+    let loaded = parts.assemble(protocols, early_data, authorities, before);
+    loaded.map(|loaded| (loaded, warnings)).map_err(|error| vec![TlsProblem::general(at, error)])
+}
+
+/// What the settings of TCP and of QUIC have in common.
+struct Parts<'a> {
+    names: Arc<CertificatesByName>,
+    verifier: Arc<dyn ClientCertVerifier>,
+    provider: &'a Arc<CryptoProvider>,
+}
+
+impl Parts<'_> {
+    /// `before` is what was loaded before, if its sessions vouch for as much.
+    fn assemble(
+        &self,
+        protocols: Protocols,
+        early_data: Option<Remembered>,
+        authorities: Vec<CertificateDer<'static>>,
+        before: Option<&Loaded>,
+    ) -> Result<Loaded, String> {
+        let ticketer: Arc<dyn ProducesTickets> = match before {
+            Some(before) => Arc::clone(&before.config.ticketer),
+            // A new key every six hours; a ticket is good for twelve at most.
+            None => Ticketer::new().map_err(|error| error.to_string())?,
+        };
+        let mut config =
+            self.build(&[&TLS13, &TLS12], alpn(protocols)).map_err(|error| error.to_string())?;
+        config.ticketer = Arc::clone(&ticketer);
+        let early_data = early_data.filter(|_| protocols.h3);
+        let sessions = early_data.map(|remembered| {
+            let before = before.and_then(|before| before.sessions.as_ref());
+            let kept = before.filter(|(_, before)| remembered.covers(before));
+            (kept.map_or_else(Arc::default, |(sessions, _)| Arc::clone(sessions)), remembered)
+        });
+        let quic = match protocols.h3 {
+            false => None,
+            true => Some(self.quic(ticketer, sessions.as_ref().map(|(sessions, _)| sessions))?),
+        };
+        Ok(Loaded { config: Arc::new(config), quic, sessions, authorities })
+    }
+
+    fn build(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        alpn: Vec<Vec<u8>>,
+    ) -> Result<ServerConfig, rustls::Error> {
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(self.provider))
+            .with_protocol_versions(versions)?
+            .with_client_cert_verifier(Arc::clone(&self.verifier))
+            .with_cert_resolver(self.names.clone());
+        config.alpn_protocols = alpn;
+        config.max_early_data_size = 0;
+        // Sessions live in tickets alone: a store would be a lock that all workers share.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(config)
     }
 }
 
@@ -153,23 +244,6 @@ fn load_clients(
         .build()
         .map_err(|error| TlsProblem::new(at, path, error.to_string()))?;
     Ok(Some((verifier, authorities)))
-}
-
-fn build(
-    identities: &[Identity],
-    protocols: Protocols,
-    provider: &Arc<CryptoProvider>,
-    verifier: Arc<dyn ClientCertVerifier>,
-) -> Result<ServerConfig, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
-        .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_client_cert_verifier(verifier)
-        .with_cert_resolver(Arc::new(CertificatesByName::new(identities)));
-    config.alpn_protocols = alpn(protocols);
-    config.max_early_data_size = 0;
-    // Sessions live in tickets alone: a store would be a lock that all workers share.
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(config)
 }
 
 /// Names to offer, the preferred first.

@@ -13,7 +13,6 @@
 
 use std::{borrow::Cow, future::Future, rc::Rc};
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, request, response};
 
 use super::{Found, Matched, Origin, canonical_host, join};
@@ -21,19 +20,22 @@ use crate::{
     error::{Error, Reason},
     http::{
         body::Body,
+        bridge::Bridge,
         exchange::{Asked, Exchange},
         guard::{self, Checked, Framing},
-        headers::{self, name},
+        headers::{self, Upgrade, name},
         host::without_port,
         path::normalize,
         reply,
         tunnel::Tunnel,
         upload::{Progress, Upload},
     },
-    listen::transport::Transport,
     pause::Pause,
     snapshot::{Action, Forward, Route},
-    upstream::forward::{Draft, Forwarded, Shape, forward},
+    upstream::{
+        forward::{Draft, Forwarded, Shape, forward},
+        wire::Wire,
+    },
 };
 
 /// Takes a request to its response. With a tunnel, the response is its 101.
@@ -52,8 +54,11 @@ pub(crate) fn serve(
             Ok(Plan::Answer(response)) => response,
             Ok(Plan::Forward(draft)) => match carry_out(&mut exchange, draft).await {
                 Ok(Forwarded::Response(response)) => response,
-                Ok(Forwarded::Switched(head, upstream, early)) => {
-                    return switch(exchange, head, upstream, early);
+                Ok(Forwarded::Switched(head, upstream, Some(client))) => {
+                    bridge(&mut exchange, head, upstream, *client)
+                }
+                Ok(Forwarded::Switched(head, upstream, None)) => {
+                    return switch(exchange, head, upstream);
                 }
                 Err(error) => rescue(&mut exchange, error.into(), version, grpc),
             },
@@ -173,7 +178,7 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
 fn receive(exchange: &mut Exchange, head: &mut request::Parts) -> bool {
     let connection = exchange.connection.clone();
     let mut rng = connection.worker.rng.borrow_mut();
-    let received = headers::receive(head, &connection.peer, &mut rng);
+    let received = headers::receive(head, &connection.peer(), &mut rng);
     exchange.client = received.client;
     exchange.request_id = Some(received.request_id);
     received.trailers
@@ -243,15 +248,19 @@ fn draft(
     exchange.upstream = Some(index);
     route.request_edits.apply(&mut head.headers);
     head.extensions.clear();
-    let shape = Shape {
-        framing: checked.framing,
-        upgrade: checked.upgrade.clone(),
-        again: false,
-        trailers,
-        host: to.host.clone(),
+    let mut rng = exchange.connection.worker.rng.borrow_mut();
+    let upgrade = checked.upgrade.clone().map(|protocol| match checked.bridged {
+        true => Upgrade::of_stream(protocol, &mut rng),
+        false => Upgrade::of_connection(protocol, &head.headers),
+    });
+    drop(rng);
+    let shape =
+        Shape { framing: checked.framing, upgrade, again: false, trailers, host: to.host.clone() };
+    let (upload, client) = match checked.bridged {
+        true => (Upload::empty(), Some(Box::new(body))),
+        false => (upload(exchange, body, checked.framing), None),
     };
-    let upload = upload(exchange, body, checked.framing);
-    Ok(Plan::Forward(Box::new(Draft { head, upload, shape })))
+    Ok(Plan::Forward(Box::new(Draft { head, upload, client, shape })))
 }
 
 /// Forwards, and makes the answer the gateway's own.
@@ -275,9 +284,9 @@ async fn carry_out(exchange: &mut Exchange, draft: Box<Draft>) -> Result<Forward
             own(&mut head)?;
             Forwarded::Response(Response::from_parts(head, body))
         }
-        Forwarded::Switched(mut head, upstream, early) => {
+        Forwarded::Switched(mut head, upstream, client) => {
             own(&mut head)?;
-            Forwarded::Switched(head, upstream, early)
+            Forwarded::Switched(head, upstream, client)
         }
     })
 }
@@ -286,16 +295,33 @@ async fn carry_out(exchange: &mut Exchange, draft: Box<Draft>) -> Result<Forward
 fn switch(
     mut exchange: Box<Exchange>,
     head: response::Parts,
-    upstream: Transport,
-    early: Bytes,
+    upstream: Wire,
 ) -> (Response<Body>, Option<Tunnel>) {
     exchange.status = head.status.as_u16();
     exchange.upload = Some(Rc::default());
+    let pause = patience(&exchange);
+    let response = Response::from_parts(head, Body::empty());
+    (response, Some(Tunnel { upstream, exchange, pause }))
+}
+
+/// The request's stream becomes a tunnel to the upstream.
+fn bridge(
+    exchange: &mut Exchange,
+    head: response::Parts,
+    upstream: Wire,
+    client: Body,
+) -> Response<Body> {
+    let progress = Rc::<Progress>::default();
+    exchange.upload = Some(progress.clone());
+    let bridge = Bridge::new(client, progress, upstream, patience(exchange));
+    Response::from_parts(head, Body::bridge(bridge))
+}
+
+/// How long nothing may move in a tunnel.
+fn patience(exchange: &Exchange) -> Pause {
     let idle = exchange.route.map(|route| exchange.world.snapshot.routes[route].timeout.idle);
     let longest = idle.unwrap_or(exchange.world.snapshot.timeouts.body_idle);
-    let pause = Pause::new(exchange.connection.worker.timers.clone(), longest);
-    let response = Response::from_parts(head, Body::empty());
-    (response, Some(Tunnel { upstream, early, exchange, pause }))
+    Pause::new(exchange.connection.worker.timers.clone(), longest)
 }
 
 /// The request's body, bounded.

@@ -15,7 +15,7 @@ use super::{Action, Forward, Listener, Respond, Route, Snapshot};
 use crate::{
     clock::Tick,
     http::headers::Edits,
-    listen::tls::ServerTlsState,
+    listen::tls::{Remembered, ServerTlsState},
     pem::TlsProblem,
     route::{Location, Matcher, PathRewrite},
     upstream::{
@@ -115,7 +115,9 @@ impl Compiler<'_> {
             None => None,
             Some(tls) => {
                 let state = before.and_then(|before| before.tls.as_deref());
-                match ServerTlsState::load(tls, config.protocols, state, self.wall) {
+                let limits = &self.loaded.config.limits;
+                let early_data = config.early_data.then(|| Remembered::of(limits));
+                match ServerTlsState::load(tls, config.protocols, early_data, state, self.wall) {
                     Ok((state, warnings)) => {
                         self.warn(warnings);
                         Some(Arc::new(state))

@@ -162,6 +162,12 @@ pub struct ListenerCounters {
     pub refused: Count,
     /// TLS handshakes that failed or timed out.
     pub handshake_failures: Count,
+    /// QUIC clients that were asked to prove their address first.
+    pub quic_retries: Count,
+    /// QUIC datagrams handed to the worker whose connection they are for.
+    pub quic_steered: Count,
+    /// The same, dropped because that worker was behind.
+    pub quic_steered_dropped: Count,
 }
 
 /// One worker's counters of the connections to one endpoint.
@@ -178,27 +184,40 @@ pub struct EndpointCounters {
     pub connect_failures: Count,
 }
 
-/// Sums of a block with four counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Four(pub(super) [u64; 4]);
+/// Sums of a block with so many counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sums<const N: usize>(pub(super) [u64; N]);
 
-impl AddAssign for Four {
+impl<const N: usize> Default for Sums<N> {
+    fn default() -> Self {
+        Self([0; N])
+    }
+}
+
+impl<const N: usize> AddAssign for Sums<N> {
     fn add_assign(&mut self, other: Self) {
         add_all(&mut self.0, &other.0);
     }
 }
 
 impl ListenerCounters {
-    pub(super) fn totals(&self) -> Four {
-        Four(
-            [&self.accepted, &self.open, &self.refused, &self.handshake_failures].map(Count::value),
-        )
+    pub(super) fn totals(&self) -> Sums<7> {
+        let counts = [
+            &self.accepted,
+            &self.open,
+            &self.refused,
+            &self.handshake_failures,
+            &self.quic_retries,
+            &self.quic_steered,
+            &self.quic_steered_dropped,
+        ];
+        Sums(counts.map(Count::value))
     }
 }
 
 impl EndpointCounters {
-    pub(super) fn totals(&self) -> Four {
-        Four([&self.open, &self.idle, &self.connects, &self.connect_failures].map(Count::value))
+    pub(super) fn totals(&self) -> Sums<4> {
+        Sums([&self.open, &self.idle, &self.connects, &self.connect_failures].map(Count::value))
     }
 }
 

@@ -95,7 +95,28 @@ pub const HANDSHAKE_FAILURES: Metric = metric(
     "weir_tls_handshake_failures_total",
     Kind::Counter,
     LISTENER,
-    "Downstream TLS handshakes that failed or timed out",
+    "Downstream TLS handshakes that failed or timed out, those of QUIC among them",
+);
+/// QUIC clients asked to prove their address.
+pub const QUIC_RETRIES: Metric = metric(
+    "weir_quic_retries_total",
+    Kind::Counter,
+    LISTENER,
+    "QUIC clients asked to prove their address first because of limits.h3.half_open",
+);
+/// QUIC datagrams handed between workers.
+pub const QUIC_STEERED: Metric = metric(
+    "weir_quic_steered_datagrams_total",
+    Kind::Counter,
+    LISTENER,
+    "QUIC datagrams handed to the worker whose connection they are for",
+);
+/// QUIC datagrams dropped between workers.
+pub const QUIC_STEERED_DROPPED: Metric = metric(
+    "weir_quic_steered_datagrams_dropped_total",
+    Kind::Counter,
+    LISTENER,
+    "QUIC datagrams for another worker that it was too busy to take",
 );
 /// Requests under way at an endpoint.
 pub const ENDPOINT_IN_FLIGHT: Metric = metric(
@@ -224,6 +245,9 @@ pub const ALL: &[&Metric] = &[
     &CONNECTIONS_OPEN,
     &CONNECTIONS_REFUSED,
     &HANDSHAKE_FAILURES,
+    &QUIC_RETRIES,
+    &QUIC_STEERED,
+    &QUIC_STEERED_DROPPED,
     &ENDPOINT_IN_FLIGHT,
     &ENDPOINT_REQUESTS,
     &ENDPOINT_FAILURES,

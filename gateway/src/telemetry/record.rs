@@ -82,7 +82,7 @@ pub(crate) fn refusal(connection: &Rc<Connection>, error: Error, sent: u64) {
         &AccessRecord {
             unix_millis: connection.worker.calendar.borrow_mut().unix_millis(now),
             id: b"",
-            client: client_text(connection.peer.address(), &mut client),
+            client: client_text(connection.peer().address(), &mut client),
             method: "",
             host: b"",
             path: b"",

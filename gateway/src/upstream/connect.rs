@@ -72,6 +72,9 @@ impl Connector {
     }
 
     async fn open(&self, address: &Address) -> Result<Opened, Error> {
+        if self.protocol == UpstreamProtocol::H3 {
+            return Err(Error::ConnectFailed);
+        }
         let stream = dial(address).await?;
         let Some(tls) = &self.tls else {
             let h2 = self.protocol == UpstreamProtocol::H2;
@@ -81,7 +84,7 @@ impl Connector {
         let stream =
             tls.connector().connect(name, stream).await.map_err(|error| tls_error(&error))?;
         let h2 = match self.protocol {
-            UpstreamProtocol::H1 => false,
+            UpstreamProtocol::H1 | UpstreamProtocol::H3 => false,
             UpstreamProtocol::H2 => true,
             UpstreamProtocol::Auto => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         };

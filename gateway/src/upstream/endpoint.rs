@@ -77,7 +77,7 @@ fn request_bounds(upstream: &model::Upstream) -> (u32, u32) {
     let limits = &upstream.limits;
     let requests = match upstream.protocol {
         UpstreamProtocol::H1 => limits.requests.min(limits.connections),
-        UpstreamProtocol::H2 | UpstreamProtocol::Auto => limits.requests,
+        UpstreamProtocol::H2 | UpstreamProtocol::H3 | UpstreamProtocol::Auto => limits.requests,
     };
     (requests, limits.queue)
 }

@@ -15,9 +15,10 @@ use weir_config::model::RouteTimeout;
 use super::{
     clocks::Clocks,
     h1::{Answer, Failed},
-    h2::{H2Connection, H2Response},
+    h2::{H2Answer, H2Connection},
     load::{EndpointLoad, Outcome},
     pool::{Pooled, Ready, UpstreamPool},
+    wire::Wire,
 };
 use crate::{
     clock,
@@ -26,10 +27,9 @@ use crate::{
         body::Body,
         exchange::Exchange,
         guard::Framing,
-        headers::{Outbound, prepare_upstream},
+        headers::{Outbound, Upgrade, prepare_upstream},
         upload::Upload,
     },
-    listen::transport::Transport,
     pause::{BodyClocks, Pause},
 };
 
@@ -43,6 +43,8 @@ pub(crate) struct Draft {
     pub(crate) head: Parts,
     /// Its body.
     pub(crate) upload: Upload,
+    /// The client's half of the tunnel that it asks for on its own stream.
+    pub(crate) client: Option<Box<Body>>,
     /// How it is to be sent.
     pub(crate) shape: Shape,
 }
@@ -52,8 +54,8 @@ pub(crate) struct Draft {
 pub(crate) struct Shape {
     /// How long the body is.
     pub(crate) framing: Framing,
-    /// Protocol the client wants to switch to.
-    pub(crate) upgrade: Option<HeaderValue>,
+    /// What the client wants its connection or stream to become.
+    pub(crate) upgrade: Option<Upgrade>,
     /// Whether an attempt was made with it.
     pub(crate) again: bool,
     /// Whether the client reads trailers.
@@ -104,8 +106,9 @@ impl Draft {
 pub(crate) enum Forwarded {
     /// A response.
     Response(Response<Body>),
-    /// The endpoint switched protocols: its head, its stream and what it sent on it already.
-    Switched(http::response::Parts, Transport, bytes::Bytes),
+    /// The endpoint switched protocols: its head, its end of the tunnel, and the client's where
+    /// that is a stream.
+    Switched(http::response::Parts, Wire, Option<Box<Body>>),
 }
 
 /// Sends a request to `upstream` and returns the response, its body still to be read.
@@ -133,7 +136,7 @@ pub(crate) async fn forward(
         exchange.attempts += 1;
         exchange.in_flight = Some(EndpointLoad::begin(pool.clone(), now));
         let failed = match attempt(exchange, pool, &mut clocks, &mut draft).await {
-            Ok(received) => return Ok(finish(exchange, pool, clocks, received)),
+            Ok(received) => return Ok(finish(exchange, pool, clocks, received, draft)),
             Err(failed) => failed,
         };
         let stale = matches!(failed.error, Error::UpstreamReset { reused: true })
@@ -186,7 +189,7 @@ async fn enter(exchange: &mut Exchange, upstream: &UpstreamPool) -> Result<bool,
 /// An attempt with one.
 enum Received {
     H1(Answer),
-    H2(Response<Box<H2Response>>),
+    H2(H2Answer),
 }
 
 async fn attempt(
@@ -234,7 +237,7 @@ async fn over_h2(
     exchange: &Exchange,
     draft: &mut Draft,
     connection: &Rc<H2Connection>,
-) -> Result<Response<Box<H2Response>>, Failed> {
+) -> Result<H2Answer, Failed> {
     let hints = exchange.hints();
     let early = |response: Response<()>| {
         if let Some(hints) = hints {
@@ -245,17 +248,22 @@ async fn over_h2(
 }
 
 /// The head is there: takes the latency sample and sets the clocks of the body.
-fn finish(exchange: &mut Exchange, pool: &Pooled, clocks: Clocks, received: Received) -> Forwarded {
+fn finish(
+    exchange: &mut Exchange,
+    pool: &Pooled,
+    clocks: Clocks,
+    received: Received,
+    draft: Box<Draft>,
+) -> Forwarded {
     let now = clock::now();
     exchange.error = None;
     exchange.upstream_time =
         exchange.in_flight.as_ref().map(|in_flight| now.since(in_flight.began()));
     let (status, headers) = match &received {
         Received::H1(Answer::Response(response)) => (response.status(), response.headers()),
-        Received::H1(Answer::Bodiless(head, _) | Answer::Switched(head, ..)) => {
-            (head.status, &head.headers)
-        }
-        Received::H2(response) => (response.status(), response.headers()),
+        Received::H1(Answer::Bodiless(head, _) | Answer::Switched(head, _))
+        | Received::H2(H2Answer::Switched(head, _)) => (head.status, &head.headers),
+        Received::H2(H2Answer::Response(response)) => (response.status(), response.headers()),
     };
     let outcome = if status.is_server_error() { Outcome::Failure } else { Outcome::Success };
     if let Some(in_flight) = &mut exchange.in_flight {
@@ -267,8 +275,9 @@ fn finish(exchange: &mut Exchange, pool: &Pooled, clocks: Clocks, received: Rece
     let clocks =
         |exchange: &Exchange| BodyClocks::new(pause, clocks.into_body_limit(exchange, stream));
     Forwarded::Response(match received {
-        Received::H1(Answer::Switched(head, stream, early)) => {
-            return Forwarded::Switched(head, stream, early);
+        Received::H1(Answer::Switched(head, wire))
+        | Received::H2(H2Answer::Switched(head, wire)) => {
+            return Forwarded::Switched(head, wire, draft.client);
         }
         Received::H1(Answer::Bodiless(head, connection)) => {
             if let Some(connection) = connection {
@@ -280,7 +289,7 @@ fn finish(exchange: &mut Exchange, pool: &Pooled, clocks: Clocks, received: Rece
             body.keep(pool.0.clone(), clocks(exchange));
             Body::h1(body)
         }),
-        Received::H2(response) => response.map(|mut body| {
+        Received::H2(H2Answer::Response(response)) => response.map(|mut body| {
             if body.is_end_stream() {
                 return Body::empty();
             }

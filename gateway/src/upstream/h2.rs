@@ -16,11 +16,16 @@ use std::{
 
 use bytes::Bytes;
 use h2::{RecvStream, client};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response, response::Parts};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::sync::oneshot;
 
-use super::{forward::Draft, h1::Failed, pool::OpenConnection};
+use super::{
+    forward::Draft,
+    h1::Failed,
+    pool::OpenConnection,
+    wire::{H2Wire, Wire},
+};
 use crate::{
     clock::{self, Tick},
     error::Error,
@@ -54,6 +59,15 @@ pub(crate) struct H2Connection {
     streams: Cell<usize>,
     idle_since: Cell<Tick>,
     retired: Cell<bool>,
+}
+
+/// A response, or the tunnel that its stream turned into.
+#[derive(Debug)]
+pub(crate) enum H2Answer {
+    /// A head and its body.
+    Response(Response<Box<H2Response>>),
+    /// 2xx to extended CONNECT: the head and the stream.
+    Switched(Parts, Wire),
 }
 
 impl H2Connection {
@@ -125,7 +139,7 @@ impl H2Connection {
         draft: &mut Draft,
         progress: Option<&Progress>,
         mut early: impl FnMut(Response<()>),
-    ) -> Result<Response<Box<H2Response>>, Failed> {
+    ) -> Result<H2Answer, Failed> {
         let stream = StreamCount::new(self.clone());
         let mut sender = self.sender.clone();
         if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
@@ -134,15 +148,23 @@ impl H2Connection {
         }
         // The head stays with the draft, for another attempt.
         let head = Request::from_parts(draft.head.clone(), ());
+        let connect = *head.method() == Method::CONNECT;
+        if connect && !sender.is_extended_connect_protocol_enabled() {
+            return Err(Failed::unsent(Error::UpgradeUnsupported));
+        }
         let bare = draft.upload.is_end_stream();
-        let (mut response, send) = match sender.send_request(head, bare) {
+        let (mut response, send) = match sender.send_request(head, bare && !connect) {
             Ok(sent) => sent,
             Err(error) => return Err(self.fail(&error, progress)),
         };
-        let mut pipe = (!bare).then(|| {
-            let upload = mem::replace(&mut draft.upload, Upload::taken());
-            Box::pin(Pipe::new(upload, send))
-        });
+        let (mut pipe, tunnel) = match (connect, bare) {
+            (true, _) => (None, Some(send)),
+            (false, true) => (None, None),
+            (false, false) => {
+                let upload = mem::replace(&mut draft.upload, Upload::taken());
+                (Some(Box::pin(Pipe::new(upload, send))), None)
+            }
+        };
         let head = poll_fn(|cx| {
             if let Some(sending) = &mut pipe
                 && let Poll::Ready(_) = sending.as_mut().poll(cx)
@@ -161,9 +183,18 @@ impl H2Connection {
                 .map(|head| head.map_err(|error| self.fail(&error, progress)))
         })
         .await?;
+        if let Some(mut send) = tunnel {
+            if head.status().is_success() {
+                let (head, body) = head.into_parts();
+                let wire = H2Wire::new(send, body, stream);
+                return Ok(H2Answer::Switched(head, Wire::H2(Box::new(wire))));
+            }
+            // Refused: nothing will follow. An endpoint that is done with the stream knows.
+            let _ = send.send_data(Bytes::new(), true);
+        }
         let unfinished = pipe.map(pour);
         let length = content_length(head.headers());
-        Ok(head.map(|body| {
+        Ok(H2Answer::Response(head.map(|body| {
             Box::new(H2Response {
                 body,
                 length,
@@ -172,7 +203,7 @@ impl H2Connection {
                 _unfinished: unfinished,
                 _stream: stream,
             })
-        }))
+        })))
     }
 
     fn fail(&self, error: &h2::Error, progress: Option<&Progress>) -> Failed {
@@ -242,7 +273,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 
 /// Counts one request on its connection.
 #[derive(Debug)]
-struct StreamCount(Rc<H2Connection>);
+pub(super) struct StreamCount(Rc<H2Connection>);
 
 impl StreamCount {
     fn new(connection: Rc<H2Connection>) -> Self {

@@ -11,3 +11,4 @@ pub mod load;
 pub mod pick;
 pub(crate) mod pool;
 pub mod tls;
+pub(crate) mod wire;

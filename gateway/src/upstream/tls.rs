@@ -17,7 +17,7 @@ use weir_config::model::{Address, ClientTls, UpstreamProtocol};
 
 use self::unverified::AcceptAnyCertificate;
 use crate::{
-    listen::tls::{ALPN_H1, ALPN_H2},
+    listen::tls::{ALPN_H1, ALPN_H2, ALPN_H3},
     pem::{self, TlsProblem},
 };
 
@@ -158,6 +158,7 @@ fn alpn(protocol: UpstreamProtocol) -> Vec<Vec<u8>> {
     match protocol {
         UpstreamProtocol::H1 => vec![ALPN_H1.to_vec()],
         UpstreamProtocol::H2 => vec![ALPN_H2.to_vec()],
+        UpstreamProtocol::H3 => vec![ALPN_H3.to_vec()],
         UpstreamProtocol::Auto => vec![ALPN_H2.to_vec(), ALPN_H1.to_vec()],
     }
 }

@@ -14,6 +14,10 @@ fn limits() -> Limits {
         h2_streams: 1,
         h2_stream_window: 1,
         h2_connection_window: 1,
+        h3_streams: 1,
+        h3_stream_window: 1,
+        h3_connection_window: 1,
+        h3_half_open: 1,
     }
 }
 
@@ -224,6 +228,55 @@ fn upgrades_are_asked_for_properly() {
     }
     let old = "GET /\nhost: a\nconnection: upgrade\nupgrade: websocket";
     assert!(accepted(Version::HTTP_10, old).1.upgrade.is_none());
+}
+
+fn extended(version: Version, protocol: &str, text: &str) -> Result<(Parts, Checked), Error> {
+    let mut parts = head(version, text);
+    parts.extensions.insert(h2::ext::Protocol::from(protocol));
+    let checked = check(&mut parts, false, &limits())?;
+    Ok((parts, checked))
+}
+
+#[test]
+fn extended_connect_for_websocket_is_a_get() {
+    for version in [Version::HTTP_2, Version::HTTP_3] {
+        let text = "CONNECT https://a/chat?x";
+        let (parts, checked) = extended(version, "WebSocket", text).unwrap();
+        assert_eq!((parts.method, parts.uri.path()), (Method::GET, "/chat"));
+        assert_eq!(host(&parts.headers), Some("a"));
+        assert_eq!(checked.upgrade.unwrap(), "websocket");
+        assert!(checked.bridged);
+        assert_eq!(checked.framing, Framing::None);
+    }
+}
+
+#[test]
+fn extended_connect_is_refused_when_it_is_no_tunnel_to_know() {
+    use Version as V;
+    for (version, protocol, text, expected) in [
+        (V::HTTP_2, "connect-udp", "CONNECT https://a/", Error::UnknownProtocol),
+        (V::HTTP_3, "webtransport", "CONNECT https://a/", Error::UnknownProtocol),
+        (V::HTTP_2, "", "CONNECT https://a/", Error::UnknownProtocol),
+        (V::HTTP_2, "websocket", "CONNECT /\nhost: a", bad(Reason::Target)),
+        (V::HTTP_2, "websocket", "CONNECT a:80", bad(Reason::Target)),
+        (V::HTTP_2, "websocket", "CONNECT ftp://a/", bad(Reason::Target)),
+        (V::HTTP_2, "websocket", "CONNECT https://u@a/", bad(Reason::Host)),
+        (
+            V::HTTP_2,
+            "websocket",
+            "CONNECT https://a/\ncontent-length: 0",
+            bad(Reason::ContentLength),
+        ),
+        (
+            V::HTTP_2,
+            "websocket",
+            "CONNECT https://a/\nupgrade: websocket",
+            bad(Reason::ConnectionField),
+        ),
+        (V::HTTP_11, "websocket", "CONNECT https://a/\nhost: a", Error::MethodNotAllowed),
+    ] {
+        assert_eq!(extended(version, protocol, text).err(), Some(expected), "{version:?} {text}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use http::{
     uri::{self, Authority, PathAndQuery, Scheme},
 };
 
+use super::Upgrade;
 use crate::{
     error::{Error, Reason},
     http::guard::Framing,
@@ -26,8 +27,8 @@ pub struct Outbound<'a> {
     pub again: bool,
     /// The body that will be sent.
     pub framing: Framing,
-    /// Protocol to ask for with Upgrade (HTTP/1.1 only).
-    pub upgrade: Option<&'a HeaderValue>,
+    /// What to ask for: by Upgrade in HTTP/1.1, by extended CONNECT in HTTP/2.
+    pub upgrade: Option<&'a Upgrade>,
     /// Whether the client reads trailers; goes out as `TE: trailers` in HTTP/2, where gRPC needs
     /// it. In HTTP/1.1 TE would have to be nominated by Connection, which few backends expect.
     pub trailers: bool,
@@ -77,17 +78,18 @@ fn frame(parts: &mut Parts, outbound: &Outbound<'_>) {
     if h1 && outbound.framing == Framing::Unknown {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    if let (Some(protocol), true) = (outbound.upgrade, h1) {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, protocol.clone());
-    } else if outbound.again {
+    if outbound.again {
         headers.remove(header::CONNECTION);
         headers.remove(header::UPGRADE);
+        headers.remove(header::TE);
     }
     if !h1 && outbound.trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    } else if outbound.again {
-        headers.remove(header::TE);
+    }
+    match outbound.upgrade {
+        Some(upgrade) if h1 => upgrade.ask(parts),
+        Some(upgrade) => upgrade.connect(parts),
+        None => {}
     }
 }
 

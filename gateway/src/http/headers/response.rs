@@ -1,15 +1,15 @@
 //! A response on its way to the client.
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, response::Parts};
+use http::{HeaderValue, Method, StatusCode, Version, header, response::Parts};
 
-use super::{Doomed, is_hop_by_hop, name, nominate, remove_all, via};
+use super::{Doomed, Upgrade, is_hop_by_hop, name, nominate, remove_all, via};
 use crate::error::Error;
 
 /// Makes an upstream's response head the gateway's own.
 ///
 /// Refuses what would frame differently for the client than it did for the gateway, and a 101 that
-/// was not asked for, or is to another protocol than `upgrade`. Drops hop-by-hop fields, those that
-/// Connection nominates, Proxy-Authenticate, and Alt-Svc, which speaks of the upstream's own ports.
+/// was not asked for, or is to another protocol than `upgrade`. A switch takes the form of the
+/// client's version: 101, or 200 for extended CONNECT. Drops hop-by-hop fields, those that Connection nominates, Proxy-Authenticate, and Alt-Svc, which speaks of the upstream's own ports.
 /// Keeps Proxy-Status of proxies behind the gateway (RFC 9209, 2: those nearer to the client only
 /// append). Adds Via and the request's id. Trailer stays, for it tells what comes.
 ///
@@ -18,7 +18,7 @@ use crate::error::Error;
 pub fn relay(
     parts: &mut Parts,
     method: &Method,
-    upgrade: Option<&HeaderValue>,
+    upgrade: Option<&Upgrade>,
     request_id: &HeaderValue,
 ) -> Result<(), Error> {
     let (mut coded, mut connection) = (false, false);
@@ -33,23 +33,24 @@ pub fn relay(
             doomed.push(name.clone());
         }
     }
-    check_framing(parts, method, coded)?;
-    let switching = parts.status == StatusCode::SWITCHING_PROTOCOLS;
-    let upgrade = upgrade.filter(|_| switching);
-    if switching && !upgrade.is_some_and(|wanted| accepts(&parts.headers, wanted)) {
-        return Err(Error::UpgradeFailed);
-    }
+    let switch = match upgrade {
+        Some(upgrade) => upgrade.is_granted(parts)?.then_some(upgrade),
+        None if parts.status == StatusCode::SWITCHING_PROTOCOLS => {
+            return Err(Error::UpgradeFailed);
+        }
+        None => None,
+    };
+    check_framing(parts, method, coded, switch.is_some())?;
     let headers = &mut parts.headers;
     if connection {
         nominate(headers, &mut doomed);
     }
     remove_all(headers, &doomed);
-    if let Some(protocol) = upgrade {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, protocol.clone());
-    }
     headers.append(header::VIA, via(parts.version));
     headers.insert(&name::X_REQUEST_ID, request_id.clone());
+    if let Some(upgrade) = switch {
+        upgrade.grant(parts);
+    }
     // The version is each hop's own: a client of 1.1 gets chunks whatever the endpoint speaks.
     parts.version = Version::HTTP_11;
     Ok(())
@@ -57,7 +58,12 @@ pub fn relay(
 
 /// Both upstream protocols leave Content-Lengths as they came, the same one twice for instance, and
 /// a response without a body may bear any: what is passed on says one thing.
-fn check_framing(parts: &mut Parts, method: &Method, coded: bool) -> Result<(), Error> {
+fn check_framing(
+    parts: &mut Parts,
+    method: &Method,
+    coded: bool,
+    switched: bool,
+) -> Result<(), Error> {
     let headers = &mut parts.headers;
     if coded {
         let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
@@ -69,8 +75,9 @@ fn check_framing(parts: &mut Parts, method: &Method, coded: bool) -> Result<(), 
         }
     }
     let bodiless = parts.status.is_informational() || parts.status == StatusCode::NO_CONTENT;
-    if coded || bodiless {
-        // RFC 9112, 6.3: chunked wins and the length must not go on; RFC 9110, 8.6: none in 204.
+    if coded || bodiless || switched {
+        // RFC 9112, 6.3: chunked wins and the length must not go on; RFC 9110, 8.6: none in 204,
+        // nor in a 2xx to CONNECT.
         headers.remove(header::CONTENT_LENGTH);
         return Ok(());
     }
@@ -97,14 +104,4 @@ fn check_framing(parts: &mut Parts, method: &Method, coded: bool) -> Result<(), 
         headers.insert(header::CONTENT_LENGTH, first);
     }
     Ok(())
-}
-
-/// Whether a 101 switches to the protocol that was asked for.
-fn accepts(headers: &HeaderMap, wanted: &HeaderValue) -> bool {
-    let holds = |name, token: &[u8]| {
-        headers.get_all(name).iter().any(|value| {
-            value.as_bytes().split(|b| *b == b',').any(|item| super::is_word(item, token))
-        })
-    };
-    holds(header::CONNECTION, b"upgrade") && holds(header::UPGRADE, wanted.as_bytes())
 }

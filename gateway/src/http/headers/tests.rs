@@ -229,6 +229,10 @@ fn clients_that_read_trailers_are_noticed() {
     }
 }
 
+fn of_connection(protocol: &'static str, headers: &str) -> Upgrade {
+    Upgrade::of_connection(HeaderValue::from_static(protocol), &fields(headers))
+}
+
 fn outbound(version: Version, framing: Framing) -> Outbound<'static> {
     static FALLBACK: HeaderValue = HeaderValue::from_static("10.1.1.1:80");
     Outbound {
@@ -268,8 +272,8 @@ fn framing_towards_the_upstream_is_unambiguous() {
 #[test]
 fn websockets_are_asked_for_upstream() {
     let mut parts = request("/", "host: h");
-    let protocol = HeaderValue::from_static("websocket");
-    let upgrade = Outbound { upgrade: Some(&protocol), ..outbound(V1, Framing::None) };
+    let upgrade = of_connection("websocket", "");
+    let upgrade = Outbound { upgrade: Some(&upgrade), ..outbound(V1, Framing::None) };
     prepare_upstream(&mut parts, &upgrade).unwrap();
     assert_eq!(text(&parts.headers), "connection: upgrade\nhost: h\nupgrade: websocket");
     prepare_upstream(&mut parts, &outbound(V1, Framing::None)).unwrap();
@@ -316,9 +320,8 @@ fn options_of_the_whole_server_survive_both_versions() {
 fn relayed(status: u16, method: &Method, websocket: bool, headers: &str) -> Result<String, Error> {
     let (mut parts, ()) = Response::builder().status(status).body(()).unwrap().into_parts();
     parts.headers = fields(headers);
-    let protocol = HeaderValue::from_static("websocket");
-    let upgrade = websocket.then_some(&protocol);
-    relay(&mut parts, method, upgrade, &HeaderValue::from_static("id"))?;
+    let upgrade = websocket.then(|| of_connection("websocket", ""));
+    relay(&mut parts, method, upgrade.as_ref(), &HeaderValue::from_static("id"))?;
     assert_eq!(parts.headers.remove("via").unwrap(), "1.1 weir");
     assert_eq!(parts.headers.remove("x-request-id").unwrap(), "id");
     Ok(text(&parts.headers))
@@ -444,10 +447,9 @@ proptest! {
         let (mut response, ()) = Response::new(()).into_parts();
         response.status = StatusCode::from_u16(status).unwrap();
         response.headers = headers.clone();
-        let protocol = HeaderValue::from_static("websocket");
-        let upgrade = websocket.then_some(&protocol);
+        let upgrade = websocket.then(|| of_connection("websocket", ""));
         let id = HeaderValue::from_static("id");
-        if relay(&mut response, &Method::GET, upgrade, &id).is_ok() {
+        if relay(&mut response, &Method::GET, upgrade.as_ref(), &id).is_ok() {
             prop_assert!(!response.headers.contains_key("transfer-encoding"));
             prop_assert!(response.headers.get_all("content-length").iter().count() <= 1);
         }

@@ -187,3 +187,51 @@ async fn an_accepted_stream_carries_bytes_and_its_peer() {
         stream.write_vectored(&[io::IoSlice::new(b"po"), io::IoSlice::new(b"ng")]).await.unwrap();
     assert_eq!(written, 4);
 }
+
+#[test]
+fn every_worker_gets_its_share_of_the_datagrams() {
+    let sockets = bind_udp(&loopback(0), 0, 3).unwrap();
+    let address = sockets[0].local_addr().unwrap();
+    assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == address));
+    let clients: Vec<_> = (0..120)
+        .map(|_| {
+            let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            client.send_to(b"x", address).unwrap();
+            client
+        })
+        .collect();
+    let mut total = 0;
+    for socket in &sockets {
+        let got = std::iter::from_fn(|| socket.recv_from(&mut [0; 8]).ok()).count();
+        assert!(got > 0, "a worker got none of 120 datagrams");
+        total += got;
+    }
+    assert_eq!(total, clients.len());
+}
+
+#[test]
+fn a_second_gateway_cannot_share_the_udp_port() {
+    let first = bind_udp(&loopback(0), 0, 3).unwrap();
+    let port = first[0].local_addr().unwrap().port();
+    for bind in [loopback(port), Bind::Any(port)] {
+        let error = bind_udp(&bind, port, 3).unwrap_err();
+        assert!(error.is_in_use(), "{error}");
+    }
+    drop(first);
+    assert_eq!(bind_udp(&loopback(0), port, 2).unwrap().len(), 2);
+}
+
+#[test]
+fn any_takes_ipv4_datagrams() {
+    let sockets = bind_udp(&Bind::Any(0), 0, 1).unwrap();
+    let port = sockets[0].local_addr().unwrap().port();
+    let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    client.send_to(b"x", (Ipv4Addr::LOCALHOST, port)).unwrap();
+    assert_eq!(sockets[0].recv_from(&mut [0; 8]).unwrap().0, 1);
+}
+
+#[test]
+fn a_path_takes_no_datagrams() {
+    let error = bind_udp(&Bind::Unix("/run/weir.sock".into()), 0, 1).unwrap_err();
+    assert!(matches!(error, BindError::Udp(_)), "{error}");
+}

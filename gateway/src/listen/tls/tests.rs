@@ -13,14 +13,14 @@ use weir_config::model::Certificate;
 use super::*;
 use crate::pem::tests::{Authority, today};
 
-const BOTH: Protocols = Protocols { h1: true, h2: true };
+const BOTH: Protocols = Protocols { h1: true, h2: true, h3: false };
 
 fn state(certificates: &[&Certificate], client_ca: Option<&Authority>) -> ServerTlsState {
     let written = ServerTls {
         certificates: certificates.iter().copied().cloned().collect(),
         client_ca: client_ca.map(Authority::ca),
     };
-    ServerTlsState::load(&written, BOTH, None, today()).unwrap().0
+    ServerTlsState::load(&written, BOTH, None, None, today()).unwrap().0
 }
 
 fn client(
@@ -166,8 +166,8 @@ async fn the_http_version_is_agreed_on() {
     let authority = Authority::new();
     let edge = authority.issue("edge", &["a.example"]);
     let written = ServerTls { certificates: vec![edge], client_ca: None };
-    let h1_only = Protocols { h1: true, h2: false };
-    let h2_only = Protocols { h1: false, h2: true };
+    let h1_only = Protocols { h1: true, h2: false, h3: false };
+    let h2_only = Protocols { h1: false, h2: true, h3: false };
     let (h1, h2) = (ALPN_H1, ALPN_H2);
     let cases: [(_, &[&[u8]], _); 7] = [
         (BOTH, &[h1, h2], Ok(Some(Alpn::H2))),
@@ -180,7 +180,7 @@ async fn the_http_version_is_agreed_on() {
     ];
     for (protocols, offered, expected) in cases {
         let now = today();
-        let (server, _) = ServerTlsState::load(&written, protocols, None, now).unwrap();
+        let (server, _) = ServerTlsState::load(&written, protocols, None, None, now).unwrap();
         let mut client = client(&authority, None, &[&TLS13, &TLS12]);
         client.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
         let shaken = shake(server.config(), &Arc::new(client), "a.example").await;
@@ -344,7 +344,7 @@ async fn a_changed_listener_keeps_its_sessions() {
     let more = authority.issue("more", &["more.example"]);
     let written = ServerTls { certificates: vec![more, edge], client_ca: None };
     let now = today();
-    let (next, _) = ServerTlsState::load(&written, BOTH, Some(&server), now).unwrap();
+    let (next, _) = ServerTlsState::load(&written, BOTH, None, Some(&server), now).unwrap();
     assert_eq!(kind(&next, &client).await, HandshakeKind::Resumed);
     assert_eq!(next.files().count(), 4);
 }
@@ -385,7 +385,7 @@ fn all_problems_come_at_once() {
     two.key = authority.path("absent.key");
     let client_ca = Some(authority.path("absent-ca.pem"));
     let written = ServerTls { certificates: vec![one, two], client_ca };
-    let problems = ServerTlsState::load(&written, BOTH, None, today()).unwrap_err();
+    let problems = ServerTlsState::load(&written, BOTH, None, None, today()).unwrap_err();
     let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(texts.len(), 3);
     assert!(texts[2].ends_with("absent-ca.pem: no such file"), "{texts:?}");

@@ -3,7 +3,7 @@
 use std::{ops::AddAssign, sync::Arc};
 
 use crate::telemetry::counters::{
-    EndpointCounters, Four, ListenerCounters, RouteCounters, RouteTotals, sum,
+    EndpointCounters, ListenerCounters, RouteCounters, RouteTotals, Sums, sum,
 };
 
 /// Counters that can be summed up.
@@ -22,17 +22,17 @@ impl Block for RouteCounters {
 }
 
 impl Block for ListenerCounters {
-    type Totals = Four;
+    type Totals = Sums<7>;
 
-    fn totals(&self) -> Four {
+    fn totals(&self) -> Sums<7> {
         self.totals()
     }
 }
 
 impl Block for EndpointCounters {
-    type Totals = Four;
+    type Totals = Sums<4>;
 
-    fn totals(&self) -> Four {
+    fn totals(&self) -> Sums<4> {
         self.totals()
     }
 }

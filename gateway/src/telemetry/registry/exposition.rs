@@ -133,7 +133,10 @@ fn encode_listeners(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Re
     family(out, &names::CONNECTIONS_ACCEPTED, of(0))?;
     family(out, &names::CONNECTIONS_OPEN, open)?;
     family(out, &names::CONNECTIONS_REFUSED, of(2))?;
-    family(out, &names::HANDSHAKE_FAILURES, of(3))
+    family(out, &names::HANDSHAKE_FAILURES, of(3))?;
+    family(out, &names::QUIC_RETRIES, of(4))?;
+    family(out, &names::QUIC_STEERED, of(5))?;
+    family(out, &names::QUIC_STEERED_DROPPED, of(6))
 }
 
 fn encode_connections(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {

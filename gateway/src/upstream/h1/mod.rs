@@ -20,12 +20,12 @@ use http_body::Body as _;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-use super::{forward::Draft, pool::OpenConnection};
+use super::{forward::Draft, pool::OpenConnection, wire::Wire};
 use crate::{
     clock::Tick,
     error::Error,
     http::{hints::Hints, upload::Upload},
-    listen::transport::Transport,
+    listen::{prefixed::Prefixed, transport::Transport},
 };
 
 pub mod decode;
@@ -56,7 +56,7 @@ pub(crate) struct H1Connection {
     /// Written and perhaps still in the TLS layer.
     unflushed: bool,
     /// Counts the connection as open until it is dropped.
-    _open: OpenConnection,
+    open: OpenConnection,
     /// When the pool's sweep first found it idle.
     pub(crate) idle_since: Option<Tick>,
     /// Whether it has served a request before.
@@ -70,8 +70,8 @@ pub(crate) enum Answer {
     Response(Response<Box<H1Response>>),
     /// A head without a body, and the connection, if it can be used again.
     Bodiless(Parts, Option<Box<H1Connection>>),
-    /// 101: the head, the stream, and what the endpoint already sent on it.
-    Switched(Parts, Transport, Bytes),
+    /// 101: the head, and what the connection has become.
+    Switched(Parts, Wire),
 }
 
 /// An attempt that ended without a response.
@@ -116,7 +116,7 @@ impl H1Connection {
             window: READ,
             scanned: 0,
             unflushed: false,
-            _open: open,
+            open,
             idle_since: None,
             reused: false,
         })
@@ -177,8 +177,9 @@ impl H1Connection {
         let keep = decode::keeps_alive(&head) && sending.is_none() && framing != Framing::Close;
         let (head, ()) = head.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            let Self { transport, read, .. } = *self;
-            return Answer::Switched(head, transport, read.freeze());
+            let Self { transport, read, open, .. } = *self;
+            let stream = Prefixed::new(read.freeze(), transport);
+            return Answer::Switched(head, Wire::Socket { stream, _open: open });
         }
         self.reused = true;
         if framing == Framing::Empty {

@@ -27,7 +27,7 @@ fn server(
 ) -> ServerTlsState {
     let certificates = vec![authority.issue("upstream", names)];
     let written = ServerTls { certificates, client_ca: mutual.then(|| authority.ca()) };
-    ServerTlsState::load(&written, protocols, None, today()).unwrap().0
+    ServerTlsState::load(&written, protocols, None, None, today()).unwrap().0
 }
 
 /// Connects over loopback and tells what the server saw, or why the client would not.
@@ -60,7 +60,7 @@ async fn connect(
     Ok((served.unwrap().0, kind))
 }
 
-const BOTH: Protocols = Protocols { h1: true, h2: true };
+const BOTH: Protocols = Protocols { h1: true, h2: true, h3: false };
 
 #[tokio::test]
 async fn the_certificate_must_be_for_the_host_and_from_the_authority() {
@@ -100,7 +100,7 @@ async fn the_configured_name_beats_the_host() {
 #[tokio::test]
 async fn the_protocol_is_offered_by_alpn() {
     let authority = Authority::new();
-    let h1_only = Protocols { h1: true, h2: false };
+    let h1_only = Protocols { h1: true, h2: false, h3: false };
     for (protocol, protocols, expected) in [
         (UpstreamProtocol::H1, BOTH, Alpn::H1),
         (UpstreamProtocol::H2, BOTH, Alpn::H2),
