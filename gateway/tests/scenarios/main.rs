@@ -12,6 +12,7 @@ mod h3_aioquic;
 mod h3_raw;
 mod http2;
 mod matrix;
+mod lossy;
 mod operations;
 mod slow;
 mod smuggling;

@@ -12,6 +12,7 @@ pub(crate) mod h2_tunnel;
 pub(crate) mod h3_client;
 pub(crate) mod h3_origin;
 pub(crate) mod hpack;
+pub(crate) mod lossy;
 pub(crate) mod origin;
 pub(crate) mod pattern;
 pub(crate) mod script;
