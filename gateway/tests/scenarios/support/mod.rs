@@ -19,8 +19,6 @@ pub(crate) mod script;
 pub(crate) mod h3_outcome;
 pub(crate) mod h3_raw;
 pub(crate) mod h3_wire;
-pub(crate) mod hpack;
-pub(crate) mod origin;
 pub(crate) mod qpack_raw;
 pub(crate) mod seen;
 
