@@ -31,6 +31,8 @@ pub enum Error {
     ExpectationFailed,
     /// The connection does not serve this host (RFC 9110, 15.5.20).
     Misdirected,
+    /// The request came in TLS early data, where it could be replayed, and is not safe (RFC 8470).
+    TooEarly,
     /// The request needs a transfer coding that the gateway does not know (RFC 9112, 6.1).
     NotImplemented,
     /// Extended CONNECT for another protocol than WebSocket (RFC 8441, 5; RFC 9220, 3).
@@ -122,7 +124,7 @@ pub enum Reason {
     FieldName,
     /// A field value with forbidden characters.
     FieldValue,
-    /// A field that belongs to an HTTP/1 connection, in HTTP/2.
+    /// A field that belongs to an HTTP/1 connection, in another version.
     ConnectionField,
     /// The body's framing is broken, or it is shorter or longer than announced.
     Body,
@@ -139,6 +141,7 @@ impl Error {
             Self::RequestTimeout => "request_timeout",
             Self::ExpectationFailed => "expectation_failed",
             Self::Misdirected => "misdirected",
+            Self::TooEarly => "too_early",
             Self::NotImplemented => "not_implemented",
             Self::UnknownProtocol => "unknown_protocol",
             Self::NoRoute => "no_route",
@@ -181,6 +184,7 @@ impl Error {
         "request_timeout",
         "expectation_failed",
         "misdirected",
+        "too_early",
         "not_implemented",
         "unknown_protocol",
         "no_route",
@@ -252,6 +256,7 @@ impl fmt::Display for Error {
             Self::RequestTimeout => "the request took too long to arrive",
             Self::ExpectationFailed => "the request expects something other than 100-continue",
             Self::Misdirected => "this connection does not serve the requested host",
+            Self::TooEarly => "this request must wait for the end of the handshake",
             Self::NotImplemented => "the request's transfer coding is not implemented",
             Self::UnknownProtocol => "tunnels of the requested protocol are not implemented",
             Self::NoRoute => "no route takes this request",
@@ -305,7 +310,7 @@ impl fmt::Display for Reason {
             Self::Framing => "both Transfer-Encoding and Content-Length",
             Self::FieldName => "invalid field name",
             Self::FieldValue => "invalid field value",
-            Self::ConnectionField => "connection-specific field in HTTP/2",
+            Self::ConnectionField => "connection-specific field outside of HTTP/1",
             Self::Body => "invalid body",
         })
     }

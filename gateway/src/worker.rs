@@ -100,7 +100,7 @@ impl World {
             let counters = previous
                 .and_then(|old| old.listener(&listener.config.bind))
                 .map_or_else(|| registry.listener(&listener.name), |old| old.counters.clone());
-            Rc::new(ListenerState { shared: listener.clone(), counters })
+            Rc::new(ListenerState::new(listener.clone(), counters))
         });
         let listeners = listeners.collect();
         Self { upstreams, routes, unrouted: registry.route("", ""), listeners, snapshot }

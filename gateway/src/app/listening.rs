@@ -137,6 +137,11 @@ impl Listening {
         released
     }
 
+    /// The port that an address of the file got; none on a Unix socket.
+    pub(super) fn port(&self, bind: &Bind) -> Option<u16> {
+        self.find(bind)?.address.port()
+    }
+
     /// The addresses as they were bound.
     pub(super) fn addresses(&self) -> Vec<String> {
         self.bound.iter().map(|place| place.address.to_string()).collect()

@@ -48,8 +48,8 @@ pub(crate) trait End {
 
 /// What an adapter pours into a stream.
 pub(crate) trait Pourable: http_body::Body<Data = Bytes, Error = Error> + Unpin {
-    /// To be called instead of `poll_frame` while the stream has no room: drives what must go on all
-    /// the same, and registers the task for it. Whether anything moved.
+    /// To be called instead of `poll_frame` while the stream has no room: drives what must go on
+    /// all the same, and registers the task for it. Whether anything moved.
     ///
     /// # Errors
     /// The body has failed, as if `poll_frame` had said so.

@@ -100,7 +100,7 @@ pub enum BindError {
     PathTooLong(Bind),
     /// Any of these, of the UDP port beside a TCP one.
     #[error("{0} (UDP, for HTTP/3)")]
-    Udp(Box<BindError>),
+    Udp(Box<Self>),
     /// Anything else.
     #[error("cannot listen on {bind}: {source}")]
     Other {

@@ -33,7 +33,7 @@ fn both_kinds_of_socket_get_the_same_free_port() {
     listening.bind_missing(&loaded, 3).unwrap();
     let port = port(&listening);
     let address = format!("127.0.0.1:{port}");
-    assert_eq!(listening.addresses(), [address.clone()]);
+    assert_eq!(listening.addresses(), std::slice::from_ref(&address));
     assert_eq!(listening.describe(&loaded.config), format!("{address} (tls h1 h2 h3)"));
     let (tcp, quic) = (listening.take_new(), listening.take_new_quic());
     assert_eq!((tcp.len(), tcp[0].1.len()), (1, 3));

@@ -4,6 +4,7 @@ mod access_log;
 mod admin;
 mod certificates;
 mod drain;
+mod http3;
 mod listeners;
 mod load;
 mod proxy_protocol;

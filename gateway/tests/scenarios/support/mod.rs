@@ -7,6 +7,7 @@ pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod h2_client;
 pub(crate) mod h2_origin;
+pub(crate) mod h2_tunnel;
 pub(crate) mod hpack;
 pub(crate) mod origin;
 pub(crate) mod seen;
