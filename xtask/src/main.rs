@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest),
         bench::RESPONDER => bench::responder(rest),
         bench::STEADY => bench::steady(rest),
+        bench::STREAMS => bench::streams(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

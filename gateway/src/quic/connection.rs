@@ -106,8 +106,8 @@ pub(crate) struct Connection {
     timer: RefCell<Timer>,
     /// A batch that the socket did not take yet.
     unsent: RefCell<Option<(Transmit, Vec<u8>)>>,
-    /// Bytes sent before the client's address was known to be its own; `None` once it is.
-    unproven: Cell<Option<u64>>,
+    /// Until the client's address is known to be its own.
+    unproven: Cell<Option<Unproven>>,
 }
 
 impl fmt::Debug for Connection {
@@ -119,12 +119,23 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// What went between the endpoint and an address that has not proven to be the client's.
+#[derive(Debug, Clone, Copy)]
+struct Unproven {
+    /// Bytes of the first datagram, which the machine does not count.
+    first: u64,
+    /// Bytes sent.
+    sent: u64,
+}
+
 impl Connection {
+    /// `unproven` is there for a client that has not proven its address: the bytes of its first
+    /// datagram.
     pub(super) fn new(
         proto: proto::Connection,
         handle: ConnectionHandle,
         endpoint: Rc<Endpoint>,
-        proven: bool,
+        unproven: Option<u64>,
         half_open: bool,
     ) -> Rc<Self> {
         Rc::new(Self {
@@ -142,7 +153,7 @@ impl Connection {
             drained: Cell::new(false),
             timer: RefCell::default(),
             unsent: RefCell::default(),
-            unproven: Cell::new(if proven { None } else { Some(0) }),
+            unproven: Cell::new(unproven.map(|first| Unproven { first, sent: 0 })),
         })
     }
 
@@ -408,18 +419,18 @@ impl Connection {
     /// what came from it, to the byte (RFC 9000 section 8.1). The machine itself lets the last
     /// datagram go past that bound. What is held back counts as lost on the way.
     fn within_proof(&self, proto: &proto::Connection, transmit: &Transmit) -> usize {
-        let Some(sent) = self.unproven.get() else { return transmit.size };
+        let Some(Unproven { first, sent }) = self.unproven.get() else { return transmit.size };
         if !proto.is_handshaking() {
             self.unproven.set(None);
             return transmit.size;
         }
-        let allowed = 3 * proto.stats().udp_rx.bytes;
+        let allowed = 3 * (first + proto.stats().udp_rx.bytes);
         let segment = transmit.segment_size.unwrap_or(transmit.size).max(1);
         let mut length = transmit.size;
         while length > 0 && sent + length as u64 > allowed {
             length = (length - 1) / segment * segment;
         }
-        self.unproven.set(Some(sent + length as u64));
+        self.unproven.set(Some(Unproven { first, sent: sent + length as u64 }));
         length
     }
 
