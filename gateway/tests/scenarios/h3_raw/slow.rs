@@ -60,7 +60,7 @@ fn a_head_that_stops_ends_its_stream() {
 
 #[test]
 fn many_streams_of_one_byte_are_all_ended() {
-    let stage = Stage::short();
+    let stage = Stage::with(|setup| setup.timeouts("header_read: 1s"));
     let client = stage.client();
     let start = Instant::now();
     // As many as the gateway allows at once, and none is left for a request.
