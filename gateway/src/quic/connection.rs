@@ -182,11 +182,6 @@ impl Connection {
         self.proto.borrow_mut().streams().send_streams()
     }
 
-    /// Whether it is over.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.lost.get().is_some()
-    }
-
     /// Why it is over, if it is.
     pub(crate) fn lost(&self) -> Option<Lost> {
         self.lost.get()

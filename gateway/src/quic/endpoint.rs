@@ -113,11 +113,6 @@ impl Endpoint {
         }))
     }
 
-    /// The address it is bound to.
-    pub(crate) fn local_addr(&self) -> io::Result<std::net::SocketAddr> {
-        self.socket.local_addr()
-    }
-
     /// Connections that live, those that only linger included.
     pub(crate) const fn open(&self) -> usize {
         self.open.get()

@@ -207,8 +207,8 @@ impl MessageReader {
 /// Why a message was not sent to its end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Broken {
-    /// The body's own source failed; the stream was reset.
-    Source(Error),
+    /// The body's own source failed, which its watcher knows; the stream was reset.
+    Source,
     /// The receiver takes no more.
     Receiver(Stopped),
 }
@@ -336,7 +336,7 @@ impl<B: Pourable> Pour<B> {
 
     fn fail(&mut self, error: Error) -> Poll<Result<(), Broken>> {
         self.stream.reset(reset_code(error).value());
-        Poll::Ready(Err(Broken::Source(error)))
+        Poll::Ready(Err(Broken::Source))
     }
 
     fn is_full(&self) -> bool {
@@ -384,7 +384,7 @@ impl<B: Pourable> Future for Pour<B> {
 }
 
 /// The code with which a stream is reset when its body cannot be completed (RFC 9114 section 8.1).
-pub(crate) const fn reset_code(error: Error) -> Code {
+const fn reset_code(error: Error) -> Code {
     match error {
         // RFC 9220, 3: what a reset is to TCP.
         Error::ClientGone | Error::TunnelBroken | Error::TunnelIdle => Code::RequestCancelled,

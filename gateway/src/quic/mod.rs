@@ -21,7 +21,7 @@ pub(crate) use connection::{Connection, Lost};
 pub(crate) use control::ControlStreams;
 pub(crate) use dial::Dialer;
 pub(crate) use endpoint::{Endpoint, Newcomer, Seat};
-pub(crate) use message::{Broken, MessageReader, Piece, Pour, ReadError, reset_code};
+pub(crate) use message::{Broken, MessageReader, Piece, Pour, ReadError};
 pub(crate) use steer::{QuicSocket, Steering};
 pub(crate) use stream::{RecvStream, SendStream, Stopped};
 pub(crate) use transport::Bounds;

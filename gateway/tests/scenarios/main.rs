@@ -7,8 +7,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests live in real time")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod h3;
+mod h3_aioquic;
 mod h3_raw;
 mod http2;
+mod lossy;
+mod matrix;
 mod operations;
 mod slow;
 mod smuggling;

@@ -1,4 +1,4 @@
-//! What stands behind the peers: two servers that answer 1 KiB at once, and count.
+//! What stands behind the peers: two servers that answer 1 KiB or 1 MiB at once, and count.
 
 use std::{
     fs,
@@ -18,8 +18,12 @@ use super::{
 };
 use crate::process::find;
 
-/// Bytes of each response's body.
+/// Bytes of an ordinary response's body.
 pub(super) const BODY_BYTES: usize = 1024;
+/// Bytes of the body behind [`LARGE_PATH`].
+pub(super) const LARGE_BYTES: usize = 1024 * 1024;
+/// Where the large body is.
+pub(super) const LARGE_PATH: &str = "/1m";
 /// The verb that runs the responder below; not for people.
 pub(crate) const RESPONDER: &str = "bench-responder";
 
@@ -45,6 +49,7 @@ impl Backends {
     pub(super) fn start(folder: &Path) -> Result<Self, String> {
         let ports = [free_port()?, free_port()?];
         let nginx = find("nginx");
+        fs::write(folder.join("1m"), "x".repeat(LARGE_BYTES)).map_err(|e| e.to_string())?;
         let mut servers = Vec::new();
         for port in ports {
             let name = format!("backend-{port}");
@@ -112,13 +117,14 @@ fn nginx_config(port: u16, folder: &Path) -> String {
 worker_rlimit_nofile 16384;
 events {{ worker_connections 8192; }}
 http {{
-  access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; sendfile on;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   server {{
     listen 127.0.0.1:{port} backlog=1024;
     location = {COUNT_PATH} {{ stub_status; }}
+    location = {LARGE_PATH} {{ default_type text/plain; alias {folder}/1m; }}
     location / {{ default_type text/plain; return 200 \"{body}\"; }}
   }}
 }}
@@ -140,8 +146,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
 }
 
 fn answer(mut stream: TcpStream, served: &AtomicU64) {
-    let body = "x".repeat(BODY_BYTES);
-    let reply = reply(&body);
+    let [small, large] = [BODY_BYTES, LARGE_BYTES].map(|bytes| reply(&"x".repeat(bytes)));
     stream.set_nodelay(true).ok();
     let (mut buffer, mut filled) = ([0; 16 * 1024], 0);
     loop {
@@ -154,12 +159,14 @@ fn answer(mut stream: TcpStream, served: &AtomicU64) {
             continue;
         }
         let count = served.fetch_add(1, Ordering::Relaxed) + 1;
-        let asked = buffer[..filled].starts_with(format!("GET {COUNT_PATH} ").as_bytes());
-        let sent = if asked {
+        let asks = |path| buffer[..filled].starts_with(format!("GET {path} ").as_bytes());
+        let sent = if asks(COUNT_PATH) {
             let page = format!("server accepts handled requests\n 0 0 {count}\n");
-            stream.write_all(self::reply(&page).as_bytes())
+            stream.write_all(reply(&page).as_bytes())
+        } else if asks(LARGE_PATH) {
+            stream.write_all(large.as_bytes())
         } else {
-            stream.write_all(reply.as_bytes())
+            stream.write_all(small.as_bytes())
         };
         if sent.is_err() {
             return;
@@ -204,8 +211,9 @@ mod tests {
                 let reply = client.get("/").unwrap();
                 assert_eq!((reply.status, reply.body.len()), (200, BODY_BYTES));
             }
+            assert_eq!(client.get(LARGE_PATH).unwrap().body.len(), LARGE_BYTES);
             let page = client.get(COUNT_PATH).unwrap();
-            assert_eq!(requests(&String::from_utf8(page.body).unwrap()), Some(4));
+            assert_eq!(requests(&String::from_utf8(page.body).unwrap()), Some(5));
         });
     }
 }

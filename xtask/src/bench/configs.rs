@@ -5,7 +5,8 @@ use super::peers::{Ports, Task};
 pub(super) fn weir(task: &Task, ports: Ports) -> String {
     let [a, b] = &task.backends;
     let (cert, key) = (task.cert.display(), task.key.display());
-    let Ports { h1, tls, .. } = ports;
+    let Ports { h1, tls, h3, .. } = ports;
+    let protocols = if h3 == 0 { "" } else { "\n    protocols: [h1, h2, h3]" };
     format!(
         "workers: 1
 admin: off
@@ -13,7 +14,7 @@ log: {{ access: off, level: error }}
 listeners:
   - bind: \"127.0.0.1:{h1}\"
   - bind: \"127.0.0.1:{tls}\"
-    tls: {{ cert: \"{cert}\", key: \"{key}\" }}
+    tls: {{ cert: \"{cert}\", key: \"{key}\" }}{protocols}
 upstreams:
   backend: {{ endpoints: [\"{a}\", \"{b}\"] }}
 routes:
@@ -27,7 +28,9 @@ pub(super) fn nginx(task: &Task, ports: Ports) -> String {
     let [a, b] = &task.backends;
     let folder = task.folder.display();
     let (cert, key) = (task.cert.display(), task.key.display());
-    let Ports { h1, tls, h2c } = ports;
+    let Ports { h1, tls, h2c, h3 } = ports;
+    let quic =
+        if h3 == 0 { String::new() } else { format!("listen 127.0.0.1:{h3} quic reuseport;") };
     format!(
         "daemon off; master_process off; pid {folder}/nginx.pid;
 worker_rlimit_nofile 16384;
@@ -45,6 +48,7 @@ http {{
     listen 127.0.0.1:{h1} backlog=1024;
     listen 127.0.0.1:{tls} ssl http2 backlog=1024;
     listen 127.0.0.1:{h2c} http2 backlog=1024;
+    {quic}
     ssl_certificate {cert}; ssl_certificate_key {key};
     ssl_protocols TLSv1.3;
     location / {{
@@ -89,45 +93,41 @@ backend backends
 
 pub(super) fn envoy(task: &Task, ports: Ports) -> String {
     let (cert, key) = (task.cert.display(), task.key.display());
-    let manager = "filters:
-      - name: envoy.filters.network.http_connection_manager
+    let Ports { h1, tls, h3, .. } = ports;
+    let common = |alpn: &str| {
+        format!(
+            "common_tls_context:
+              alpn_protocols: [{alpn}]
+              tls_params: {{ tls_minimum_protocol_version: TLSv1_3 }}
+              tls_certificates:
+              - certificate_chain: {{ filename: \"{cert}\" }}
+                private_key: {{ filename: \"{key}\" }}"
+        )
+    };
+    let secure = format!(
+        "name: envoy.transport_sockets.tls
         typed_config:
-          \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: edge
-          use_remote_address: true
-          codec_type: AUTO
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: [\"*\"]
-              routes: [{ match: { prefix: \"/\" }, route: { cluster: backend } }]
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config:
-              \"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+          \"@type\": {TYPE}.transport_sockets.tls.v3.DownstreamTlsContext
+          {}",
+        common("h2, http/1.1").replace("\n    ", "\n  ")
+    );
+    let quic = format!(
+        "name: envoy.transport_sockets.quic
+        typed_config:
+          \"@type\": {TYPE}.transport_sockets.quic.v3.QuicDownstreamTransport
+          downstream_tls_context:
+            {}",
+        common("h3")
+    );
+    let mut listeners =
+        envoy_listener("clear", h1, None) + &envoy_listener("tls", tls, Some(&secure));
+    if h3 != 0 {
+        listeners += &envoy_listener("quic", h3, Some(&quic));
+    }
     let endpoints: String = task.backends.iter().map(|address| endpoint(address)).collect();
-    let Ports { h1, tls, .. } = ports;
     format!(
         "static_resources:
-  listeners:
-  - name: clear
-    address: {{ socket_address: {{ address: 127.0.0.1, port_value: {h1} }} }}
-    filter_chains:
-    - {manager}
-  - name: tls
-    address: {{ socket_address: {{ address: 127.0.0.1, port_value: {tls} }} }}
-    filter_chains:
-    - transport_socket:
-        name: envoy.transport_sockets.tls
-        typed_config:
-          \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
-          common_tls_context:
-            alpn_protocols: [h2, http/1.1]
-            tls_params: {{ tls_minimum_protocol_version: TLSv1_3 }}
-            tls_certificates:
-            - certificate_chain: {{ filename: \"{cert}\" }}
-              private_key: {{ filename: \"{key}\" }}
-      {manager}
+  listeners:{listeners}
   clusters:
   - name: backend
     type: STATIC
@@ -138,6 +138,41 @@ pub(super) fn envoy(task: &Task, ports: Ports) -> String {
       endpoints:
       - lb_endpoints:{endpoints}
 "
+    )
+}
+
+/// Where Envoy's types are.
+const TYPE: &str = "type.googleapis.com/envoy.extensions";
+
+/// One of Envoy's listeners; the one called `quic` is on UDP.
+fn envoy_listener(name: &str, port: u16, transport: Option<&str>) -> String {
+    let (protocol, codec, udp) = match name {
+        "quic" => ("UDP", "HTTP3", "\n    udp_listener_config: { quic_options: {} }"),
+        _ => ("TCP", "AUTO", ""),
+    };
+    let transport = transport.map(|socket| format!("transport_socket:\n        {socket}\n      "));
+    let transport = transport.unwrap_or_default();
+    format!(
+        "
+  - name: {name}
+    address:
+      socket_address: {{ protocol: {protocol}, address: 127.0.0.1, port_value: {port} }}{udp}
+    filter_chains:
+    - {transport}filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          \"@type\": {TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: edge
+          use_remote_address: true
+          codec_type: {codec}
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: [\"*\"]
+              routes: [{{ match: {{ prefix: \"/\" }}, route: {{ cluster: backend }} }}]
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {{ \"@type\": {TYPE}.filters.http.router.v3.Router }}"
     )
 }
 
@@ -161,7 +196,7 @@ mod tests {
             cert: "/tmp/cert.pem".into(),
             key: "/tmp/key.pem".into(),
         };
-        let text = weir(&task, Ports { h1: 1003, tls: 1004, h2c: 1003 });
+        let text = weir(&task, Ports { h1: 1003, tls: 1004, h2c: 1003, h3: 0 });
         let loaded = weir_config::load_str("weir.yaml", &text, &|_| None).unwrap();
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
         assert_eq!(loaded.config.listeners.len(), 2);

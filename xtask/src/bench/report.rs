@@ -40,6 +40,8 @@ pub(super) struct Row {
     pub(super) peer: String,
     /// Its rounds, good or void.
     pub(super) rounds: Vec<Result<Round, String>>,
+    /// System calls per request, where they could be counted.
+    pub(super) calls: Option<f64>,
 }
 
 /// One scenario's rows.
@@ -95,7 +97,7 @@ impl Table {
         } else {
             format!(
                 "| peer | CPU us per request (least to most) | user + system | {against} / peer | \
-                 requests/s | p50 | p99 |\n|---|---|---|---|---|---|---|\n"
+                 system calls | requests/s | p50 | p99 |\n|---|---|---|---|---|---|---|---|\n"
             )
         };
         for row in &self.rows {
@@ -117,7 +119,7 @@ fn idle_cells(row: &Row, ratio: f64) -> String {
     format!("**{kib:.2}** | {} | {base:.1}", shown(ratio))
 }
 
-/// A ratio, if there was anything to compare with.
+/// A number, if there is one: a ratio needs something to compare with.
 fn shown(ratio: f64) -> String {
     if ratio.is_finite() { format!("{ratio:.2}") } else { "-".to_owned() }
 }
@@ -132,9 +134,10 @@ fn load_cells(row: &Row, ratio: f64) -> String {
         if value.is_nan() { "-".to_owned() } else { format!("{value:.0} us") }
     };
     format!(
-        "**{cpu:.2}** ({least:.2} to {most:.2}) | {user:.1} + {system:.1} | {} | {rate:.0} \
+        "**{cpu:.2}** ({least:.2} to {most:.2}) | {user:.1} + {system:.1} | {} | {} | {rate:.0} \
          | {} | {}",
         shown(ratio),
+        shown(row.calls.unwrap_or(f64::NAN)),
         point(|latency| latency.p50),
         point(|latency| latency.p99),
     )
@@ -153,7 +156,7 @@ mod tests {
     fn row(peer: &str, rounds: &[Result<f64, &str>]) -> Row {
         let round = |cpu: f64| Round { cpu: [cpu, 1.0, 2.0], rate: 1e4, ..Round::default() };
         let rounds = rounds.iter().map(|r| r.map(round).map_err(str::to_owned)).collect();
-        Row { peer: peer.into(), rounds }
+        Row { peer: peer.into(), rounds, calls: None }
     }
 
     #[test]

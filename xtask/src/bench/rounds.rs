@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -12,6 +12,7 @@ use rustls::ClientConfig;
 
 use super::{
     backend::{BODY_BYTES, Backends},
+    calls::Counter,
     certify,
     client::{self, Client},
     load::{self, Load},
@@ -21,11 +22,13 @@ use super::{
     report::{Round, Row, Table},
     scenario::{Port, Scenario},
     server::CORE_MEASURED,
-    steady,
+    steady, streams,
 };
 use crate::process::{find, output};
 
 const WARM_UP: Duration = Duration::from_secs(1);
+/// Length of the load whose system calls are counted.
+const COUNTED: Duration = Duration::from_secs(2);
 /// How long idle connections are left alone before memory is read.
 const SETTLE: Duration = Duration::from_secs(3);
 /// Files that we have open beside the idle connections.
@@ -38,6 +41,8 @@ pub(super) struct Bench {
     task: Task,
     backends: Backends,
     tls: Arc<ClientConfig>,
+    /// The client of HTTP/3, if any scenario needs it.
+    streams: Option<PathBuf>,
 }
 
 impl Bench {
@@ -46,19 +51,29 @@ impl Bench {
         options.idle = options.idle.min(measure::files_max().saturating_sub(FILES_RESERVED));
         let [cert, key] = certify(folder)?;
         let tls = client::tls(&cert)?;
+        let h3 = options.only.iter().any(|scenario| scenario.port() == Port::H3);
+        let streams = h3.then(streams::build).transpose()?;
         let backends = Backends::start(folder)?;
         let task = Task { folder: folder.to_path_buf(), backends: backends.addresses(), cert, key };
-        Ok(Self { options, task, backends, tls })
+        Ok(Self { options, task, backends, tls, streams })
     }
 
     /// Runs one scenario with those of `peers` that can.
     pub(super) fn table(&self, scenario: Scenario, peers: &[Peer]) -> Result<Table, String> {
-        let peers: Vec<&Peer> = peers.iter().filter(|p| p.speaks(scenario.port())).collect();
+        let (peers, others) =
+            peers.iter().partition::<Vec<&Peer>, _>(|peer| peer.speaks(scenario.port()));
+        for peer in others {
+            progress(&format!("{} cannot take part: left out", peer.name));
+        }
         let rows = match scenario {
             Scenario::Idle | Scenario::IdleTls => {
                 let row = |peer: &&Peer| {
                     progress(&peer.name);
-                    Row { peer: peer.name.clone(), rounds: vec![self.idle(scenario, peer)] }
+                    Row {
+                        peer: peer.name.clone(),
+                        rounds: vec![self.idle(scenario, peer)],
+                        calls: None,
+                    }
                 };
                 peers.iter().map(row).collect()
             }
@@ -70,9 +85,9 @@ impl Bench {
     fn loaded(&self, scenario: Scenario, peers: &[&Peer]) -> Result<Vec<Row>, String> {
         let mut running = Vec::new();
         for peer in peers {
-            running.push(peer.start(&self.task)?);
+            running.push(peer.start(&self.task, scenario)?);
         }
-        let name = |peer: &&Peer| Row { peer: peer.name.clone(), rounds: Vec::new() };
+        let name = |peer: &&Peer| Row { peer: peer.name.clone(), rounds: Vec::new(), calls: None };
         let mut rows: Vec<Row> = peers.iter().map(name).collect();
         for (row, peer) in rows.iter_mut().zip(&running) {
             progress(&format!("warm-up {}", row.peer));
@@ -92,7 +107,22 @@ impl Bench {
                 rows[i].rounds.push(measured);
             }
         }
+        for (row, peer) in rows.iter_mut().zip(&running).filter(|(row, _)| row.fault().is_none()) {
+            progress(&format!("system calls {}", row.peer));
+            match self.calls(scenario, peer) {
+                Ok(calls) => row.calls = calls,
+                Err(why) => row.rounds.push(Err(why)),
+            }
+        }
         Ok(rows)
+    }
+
+    /// System calls of a request, if they can be counted here; apart from the rounds, because
+    /// counting costs time.
+    fn calls(&self, scenario: Scenario, peer: &Running) -> Result<Option<f64>, String> {
+        let Some(counter) = Counter::attach(peer.pid(), &self.task.folder) else { return Ok(None) };
+        let load = self.load(scenario, peer, COUNTED)?;
+        Ok(counter.finish().map(|calls| calls as f64 / load.requests as f64))
     }
 
     fn round(&self, scenario: Scenario, peer: &Running) -> Result<Round, String> {
@@ -120,14 +150,19 @@ impl Bench {
         match scenario {
             Scenario::Rate => steady::load(port, rate, length, None),
             Scenario::RateTls => steady::load(port, rate, length, Some(&self.task.cert)),
+            Scenario::H3 | Scenario::H3Large | Scenario::H3Single => {
+                let client = self.streams.as_deref().ok_or("no client of HTTP/3 was built")?;
+                streams::load(client, scenario, port, length, &self.task.cert)
+            }
             _ => load::saturate(scenario, port, length, &self.task.folder),
         }
     }
 
-    /// One request whose answer is looked at closely; HTTP/2 in the clear is left to the load.
+    /// One request whose answer is looked at closely; HTTP/2 in the clear is left to the load, and
+    /// HTTP/3, whose load counts every byte.
     fn probe(&self, scenario: Scenario, peer: &Running) -> Result<(), String> {
         let port = scenario.port();
-        if port == Port::H2c {
+        if matches!(port, Port::H2c | Port::H3) {
             return Ok(());
         }
         let mut client = Client::connect(peer.port(port), self.tls_of(port))?;
@@ -145,7 +180,7 @@ impl Bench {
 
     /// Memory of a fresh process before and with idle connections that served a request each.
     fn idle(&self, scenario: Scenario, peer: &Peer) -> Result<Round, String> {
-        let peer = peer.start(&self.task)?;
+        let peer = peer.start(&self.task, scenario)?;
         self.probe(scenario, &peer)?;
         thread::sleep(SETTLE);
         let before = measure::memory(peer.pid())?;

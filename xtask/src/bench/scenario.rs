@@ -1,5 +1,7 @@
 //! What is measured.
 
+use super::backend::{BODY_BYTES, LARGE_BYTES, LARGE_PATH};
+
 /// One kind of traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scenario {
@@ -11,6 +13,12 @@ pub(super) enum Scenario {
     H2,
     /// HTTP/2 in the clear with prior knowledge, at saturation.
     H2c,
+    /// HTTP/3 with small bodies, at saturation.
+    H3,
+    /// HTTP/3 with bodies of 1 MiB, at saturation.
+    H3Large,
+    /// HTTP/3, one request after the other on one connection.
+    H3Single,
     /// HTTP/1.1 in the clear at a fixed rate.
     Rate,
     /// HTTP/1.1 over TLS 1.3 at a fixed rate.
@@ -21,7 +29,7 @@ pub(super) enum Scenario {
     IdleTls,
 }
 
-/// Which of a peer's three ports.
+/// Which of a peer's ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Port {
     /// HTTP/1.1 in the clear.
@@ -30,15 +38,29 @@ pub(super) enum Port {
     Tls,
     /// HTTP/2 in the clear.
     H2c,
+    /// QUIC; the number of the TLS port, on UDP.
+    H3,
+}
+
+/// How an HTTP/3 load is spread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spread {
+    /// Connections.
+    pub(super) connections: u32,
+    /// Requests at a time on each.
+    pub(super) streams: u32,
 }
 
 impl Scenario {
     /// In the order of the report.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::H1,
         Self::H1Tls,
         Self::H2,
         Self::H2c,
+        Self::H3,
+        Self::H3Large,
+        Self::H3Single,
         Self::Rate,
         Self::RateTls,
         Self::Idle,
@@ -52,6 +74,9 @@ impl Scenario {
             Self::H1Tls => "h1tls",
             Self::H2 => "h2",
             Self::H2c => "h2c",
+            Self::H3 => "h3-1k",
+            Self::H3Large => "h3-1m",
+            Self::H3Single => "h3-1x1",
             Self::Rate => "rate",
             Self::RateTls => "ratetls",
             Self::Idle => "idle",
@@ -74,6 +99,26 @@ impl Scenario {
             Self::H1 | Self::Rate | Self::Idle => Port::H1,
             Self::H1Tls | Self::H2 | Self::RateTls | Self::IdleTls => Port::Tls,
             Self::H2c => Port::H2c,
+            Self::H3 | Self::H3Large | Self::H3Single => Port::H3,
+        }
+    }
+
+    /// What is asked for.
+    pub(super) fn path(self) -> &'static str {
+        if self == Self::H3Large { LARGE_PATH } else { "/" }
+    }
+
+    /// Bytes of a whole response's body.
+    pub(super) fn body(self) -> usize {
+        if self == Self::H3Large { LARGE_BYTES } else { BODY_BYTES }
+    }
+
+    /// Connections and streams, where it is HTTP/3.
+    pub(super) fn spread(self) -> Option<Spread> {
+        match self {
+            Self::H3 | Self::H3Large => Some(Spread { connections: 10, streams: 10 }),
+            Self::H3Single => Some(Spread { connections: 1, streams: 1 }),
+            _ => None,
         }
     }
 
@@ -84,6 +129,9 @@ impl Scenario {
             Self::H1Tls => "HTTP/1.1 over TLS 1.3, 16 connections",
             Self::H2 => "HTTP/2 over TLS 1.3, 8 connections of 16 streams",
             Self::H2c => "HTTP/2 in the clear, 8 connections of 16 streams",
+            Self::H3 => "HTTP/3, 10 connections of 10 streams",
+            Self::H3Large => "HTTP/3, 1 MiB bodies, 10 connections of 10 streams",
+            Self::H3Single => "HTTP/3, one request at a time on one connection",
             Self::Rate => "HTTP/1.1 at a fixed rate, 32 connections",
             Self::RateTls => "HTTP/1.1 over TLS 1.3 at a fixed rate, 32 connections",
             Self::Idle => "Idle HTTP/1.1 connections",

@@ -125,7 +125,7 @@ fn send(
 }
 
 /// The value that `percent` of 100 samples do not exceed.
-fn percentile(samples: &mut [Duration], percent: usize) -> Duration {
+pub(super) fn percentile(samples: &mut [Duration], percent: usize) -> Duration {
     samples.sort_unstable();
     let rank = (samples.len() * percent).div_ceil(100).saturating_sub(1);
     samples.get(rank).copied().unwrap_or_default()

@@ -11,13 +11,14 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use rustls::ClientConfig;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use crate::support::{
     certificates::Authority,
     client::Client,
     eventually,
     gateway::{Gateway, Setup},
-    h2_client,
+    h2_client, h3_client,
     origin::Origin,
 };
 
@@ -122,10 +123,16 @@ fn assert_cost(measured: Option<(f64, String)>, most: f64) {
 
 const TLS: &str = ", tls: { cert: $DIR/edge.pem, key: $DIR/edge.key }";
 
+const H3: &str = ", tls: { cert: $DIR/edge.pem, key: $DIR/edge.key }, protocols: [h1, h2, h3]";
+
 fn encrypted(origin: &Origin) -> (Gateway, Authority) {
+    encrypted_by(origin, TLS)
+}
+
+fn encrypted_by(origin: &Origin, listener: &str) -> (Gateway, Authority) {
     let (dir, authority) = (TempDir::new().unwrap(), Authority::new());
     authority.issue(&["edge.test"]).write(dir.path(), "edge");
-    (one_worker(origin, TLS, dir), authority)
+    (one_worker(origin, listener, dir), authority)
 }
 
 #[test]
@@ -184,4 +191,37 @@ fn an_h2_request_costs_little_more_than_its_upstream_half() {
     let requests = 8 * 16 * 40;
     let measured = cost(&gateway, requests, || runtime.block_on(streams(&gateway, &config)));
     assert_cost(measured, 2.3 + PER_CONNECTION);
+}
+
+/// Ten connections with ten streams each.
+async fn h3_streams(gateway: &Gateway, config: &Arc<ClientConfig>) {
+    let mut tasks = JoinSet::new();
+    for _ in 0..10 {
+        let config = Arc::clone(config);
+        let client = h3_client::connect(gateway.listen, config, "edge.test").await.unwrap();
+        let client = Arc::new(client);
+        for _ in 0..10 {
+            let client = Arc::clone(&client);
+            tasks.spawn(async move {
+                for _ in 0..H3_REQUESTS {
+                    assert_eq!(client.get("/x").await.unwrap().status(), 200);
+                }
+            });
+        }
+    }
+    tasks.join_all().await;
+}
+
+const H3_REQUESTS: usize = 50;
+
+#[test]
+fn an_h3_request_costs_little_more_than_its_upstream_half() {
+    let origin = Origin::echo();
+    let (gateway, authority) = encrypted_by(&origin, H3);
+    let config = authority.client(&[b"h3"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(h3_streams(&gateway, &config));
+    let requests = 10 * 10 * H3_REQUESTS;
+    let measured = cost(&gateway, requests, || runtime.block_on(h3_streams(&gateway, &config)));
+    assert_cost(measured, 2.5);
 }
