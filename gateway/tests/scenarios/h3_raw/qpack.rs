@@ -95,16 +95,16 @@ fn what_cannot_be_decoded_closes_the_connection() {
 #[test]
 fn bad_huffman_closes_the_connection() {
     let padded = |last: u8| {
-        let mut text = fold(b"ab");
+        let mut text = fold(b"bb");
         *text.last_mut().unwrap() = last;
         text
     };
-    // Eleven bits, and five of padding.
-    let whole = fold(b"ab");
+    // Twelve bits, and four of padding.
+    let whole = fold(b"bb");
     let held = *whole.last().unwrap();
     run_rows(vec![
         ("sound", and(&coded(&whole)), FINE),
-        ("padding of zeros", and(&coded(&padded(held & 0xe0))), FAILED),
+        ("padding of zeros", and(&coded(&padded(held & 0xf0))), FAILED),
         ("padding of a byte", and(&coded(&[&whole[..], &[0xff]].concat())), FAILED),
         ("nothing but padding", and(&coded(&[0xff])), FAILED),
         ("the end symbol", and(&coded(&[0xff; 4])), FAILED),

@@ -78,6 +78,8 @@ fn many_streams_of_one_byte_are_all_ended() {
         assert!(is_cut(&outcome), "{outcome:?}");
     }
     took_about(start, SECOND);
+    // Until our side of them ends as well, they count among those that the gateway allows.
+    drop(streams);
     stage.survives("one byte each", &client).unwrap();
 }
 
