@@ -156,7 +156,7 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     let checked = guard::check(&mut head, ended, &snapshot.limits)?;
     let trailers = receive(exchange, &mut head);
     if head.extensions.get::<EarlyData>().is_some() {
-        mark_early(&mut head)?;
+        mark_early(&mut head, checked.bridged)?;
     }
     let path = routed_path(&head.uri)?;
     let authority = guard::host(&head.headers).unwrap_or_default();
@@ -201,9 +201,9 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
 }
 
 /// What came before the handshake was done may be a replay: only what changes nothing goes on, and
-/// the upstream is told (RFC 8470).
-fn mark_early(head: &mut request::Parts) -> Result<(), Error> {
-    if !matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+/// the upstream is told (RFC 8470). Of what a tunnel carries nobody knows what it changes.
+fn mark_early(head: &mut request::Parts, bridged: bool) -> Result<(), Error> {
+    if bridged || !matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Err(Error::TooEarly);
     }
     head.headers.insert(&name::EARLY_DATA, HeaderValue::from_static("1"));
@@ -383,7 +383,7 @@ mod tests {
             request = request.header(&name::EARLY_DATA, *value);
         }
         let (mut head, ()) = request.body(()).unwrap().into_parts();
-        mark_early(&mut head)?;
+        mark_early(&mut head, false)?;
         Ok(head.headers.get_all(&name::EARLY_DATA).iter().cloned().collect())
     }
 
@@ -396,5 +396,7 @@ mod tests {
             assert_eq!(early(method, &[]), Err(Error::TooEarly), "{method}");
         }
         assert_eq!(early("GET", &["1", "0"]).unwrap(), ["1"], "it is said once");
+        let (mut head, ()) = Request::new(()).into_parts();
+        assert_eq!(mark_early(&mut head, true), Err(Error::TooEarly), "a tunnel");
     }
 }

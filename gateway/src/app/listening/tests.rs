@@ -68,8 +68,12 @@ fn a_reload_adds_http3_at_the_port_that_is_bound_and_takes_it_away() {
     let released = listening.release_unused(&without.config);
     assert_eq!((released.streams.len(), released.quic.len()), (0, 1));
     assert!(!udp_is_free(port), "the workers have the sockets");
+    let wrong = listening.bind_missing(&with, 2).unwrap_err();
+    let said = &wrong.iter().next().unwrap().what;
+    assert!(said.contains("yet: connections from before end there"), "{said}");
     drop(quic);
     assert!(udp_is_free(port));
+    listening.bind_missing(&with, 2).unwrap();
 }
 
 #[test]

@@ -239,7 +239,7 @@ impl Drop for H3Connection {
 const fn connect_error(lost: Lost) -> Error {
     match lost {
         // What rustls says of a certificate that it does not accept (RFC 8446 section 6.2).
-        Lost::Tls(42..=46 | 48 | 113) => Error::UpstreamCertificate,
+        Lost::Tls(42..=46 | 48 | 51 | 113) => Error::UpstreamCertificate,
         Lost::Tls(_) => Error::UpstreamTls,
         Lost::TimedOut => Error::ConnectTimeout,
         Lost::Peer(_) => Error::ConnectRefused,

@@ -160,6 +160,8 @@ class Client(QuicConnectionProtocol):
         if exchange.socket is None:
             exchange.body += data
             return
+        if not data:
+            return  # A lone end, which wsproto takes no more once closed.
         exchange.socket.receive_data(data)
         for event in exchange.socket.events():
             if isinstance(event, Ping):

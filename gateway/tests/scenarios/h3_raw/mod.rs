@@ -17,6 +17,7 @@ mod forwarding;
 mod qpack;
 mod request_frames;
 mod slow;
+mod tunnels;
 mod uni_streams;
 
 use std::{
