@@ -5,9 +5,11 @@
 //! is read to its end or dropped. Dropped before its end means aborted.
 
 use std::{
+    cell::Cell,
     error::Error as _,
     fmt, io,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 
@@ -303,27 +305,37 @@ impl RequestStream {
 pub(crate) struct H3Request {
     reader: Box<MessageReader>,
     bounds: Bounds,
+    /// What the client did wrong, for whoever sends the response.
+    fault: Rc<Cell<Option<Error>>>,
 }
 
 impl H3Request {
-    pub(crate) const fn new(reader: Box<MessageReader>, bounds: Bounds) -> Self {
-        Self { reader, bounds }
+    /// A body that tells `fault` when the client breaks it off, or the rules.
+    pub(crate) const fn new(
+        reader: Box<MessageReader>,
+        bounds: Bounds,
+        fault: Rc<Cell<Option<Error>>>,
+    ) -> Self {
+        Self { reader, bounds, fault }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let piece = ready!(self.reader.poll_body(cx));
-        Poll::Ready(piece.map(|piece| match piece {
-            Ok(Piece::Data(data)) => Ok(Frame::data(data)),
-            Ok(Piece::Trailers(block)) => match fields::trailers(&block, self.bounds) {
-                Ok(trailers) => Ok(Frame::trailers(trailers)),
-                Err(Malformed::Connection(code)) => Err(self.close(code)),
-                Err(Malformed::Message | Malformed::TooLarge) => Err(self.malformed()),
-            },
-            Err(ReadError::Stopped(_)) => Err(Error::ClientGone),
-            Err(ReadError::Connection(code)) => Err(self.close(code)),
-            Err(ReadError::HeadersTooLong | ReadError::Incomplete | ReadError::Length) => {
-                Err(self.malformed())
+        Poll::Ready(piece.map(|piece| {
+            match piece {
+                Ok(Piece::Data(data)) => Ok(Frame::data(data)),
+                Ok(Piece::Trailers(block)) => match fields::trailers(&block, self.bounds) {
+                    Ok(trailers) => Ok(Frame::trailers(trailers)),
+                    Err(Malformed::Connection(code)) => Err(self.close(code)),
+                    Err(Malformed::Message | Malformed::TooLarge) => Err(self.malformed()),
+                },
+                Err(ReadError::Stopped(_)) => Err(Error::ClientGone),
+                Err(ReadError::Connection(code)) => Err(self.close(code)),
+                Err(ReadError::HeadersTooLong | ReadError::Incomplete | ReadError::Length) => {
+                    Err(self.malformed())
+                }
             }
+            .inspect_err(|error| self.fault.set(Some(*error)))
         }))
     }
 

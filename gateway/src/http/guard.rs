@@ -172,6 +172,8 @@ fn scan(headers: &HeaderMap, version: Version) -> Result<Fields, Error> {
                 fields.expectation_failed |= !bytes.eq_ignore_ascii_case(b"100-continue");
             }
             "cookie" => fields.cookies += 1,
+            // The `http` crate takes it for a token's byte (RFC 9110 section 5.6.2).
+            _ if name.contains('"') => return Err(bad(Reason::FieldName)),
             _ => fields.underscored |= name.contains('_'),
         }
         // RFC 9113, 8.2.1, and RFC 9114, 4.2. The parser of HTTP/1 trims.

@@ -178,8 +178,9 @@ struct Farewell(Rc<quic::Connection>);
 impl Drop for Farewell {
     fn drop(&mut self) {
         let quic = self.0.clone();
-        // Counts only when the task has panicked.
+        // Counts only when the task has panicked, or the worker ends with requests under way.
         quic.close(Code::InternalError.value(), "");
+        quic.flush();
         task::spawn(async move { quic.linger().await });
     }
 }

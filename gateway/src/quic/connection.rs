@@ -294,6 +294,13 @@ impl Connection {
         self.lost.get().map_or(Poll::Pending, Poll::Ready)
     }
 
+    /// Sends what waits to be sent. For the end of a task that will not be polled again: a peer
+    /// that is told nothing waits for its idle time.
+    pub(crate) fn flush(&self) {
+        let mut proto = self.proto.borrow_mut();
+        self.transmit(&mut proto, now());
+    }
+
     /// Goes on answering a peer that has not heard yet that the connection is over, for the three
     /// probe time-outs of RFC 9000 section 10.2.
     pub(crate) async fn linger(&self) {

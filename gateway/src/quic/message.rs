@@ -105,15 +105,16 @@ impl MessageReader {
         self.remaining = length;
     }
 
-    /// Looks whether the message is over already. What goes wrong is told by the next
-    /// [`MessageReader::poll_body`].
-    pub(crate) fn look_ahead(&mut self, cx: &mut Context<'_>) {
+    /// Looks what comes next, and whether that is the end; false when it has not come yet. What
+    /// goes wrong is told by the next [`MessageReader::poll_body`].
+    pub(crate) fn look_ahead(&mut self, cx: &mut Context<'_>) -> bool {
         if self.ahead.is_none()
             && !self.over
             && let Poll::Ready(next) = self.poll_piece(cx)
         {
             self.ahead = Some(next);
         }
+        self.over || self.ahead.is_some()
     }
 
     /// Reads on behind the head; `None` is the end of a complete message.
@@ -124,7 +125,9 @@ impl MessageReader {
             None => ready!(self.poll_piece(cx)),
         };
         match next {
-            Some(Ok(Piece::Data(_))) => self.look_ahead(cx),
+            Some(Ok(Piece::Data(_))) => {
+                self.look_ahead(cx);
+            }
             Some(Ok(Piece::Trailers(_))) | None => self.over = true,
             Some(Err(_)) => {}
         }

@@ -3,7 +3,7 @@
 
 use std::{sync::mpsc, thread, time::Duration};
 
-use super::{AT_ONCE, Expect, MALFORMED, Stage, ending};
+use super::{AT_ONCE, Expect, SPOILED, Stage, ending};
 use crate::support::{
     assert_none, eventually,
     h3_outcome::Outcome,
@@ -40,7 +40,7 @@ fn a_body_that_does_not_fit_its_length_is_malformed() {
         ("long", vec![[post("3"), data("hello")].concat()]),
         ("long by one", vec![[post("4"), data("hello")].concat()]),
         (
-            "long by a frame header",
+            "long by a frame header, apart",
             vec![post("5"), [data("hello"), frame_of(DATA, 1, b"")].concat()],
         ),
         ("zero with a body", vec![[post("0"), data("hello")].concat()]),
@@ -59,14 +59,14 @@ fn a_body_that_does_not_fit_its_length_is_malformed() {
             }
             stream.write(piece);
         }
-        let outcome = if name.ends_with("header") {
+        let outcome = if name.contains("header") {
             stream.outcome_within(AT_ONCE)
         } else {
             stream.finish().outcome_within(AT_ONCE)
         };
         // The declared bytes may have been answered before the surplus came.
         let answered = name.ends_with("apart") && outcome.status() == 200;
-        if !(answered || MALFORMED.is(&outcome)) {
+        if !(answered || SPOILED.is(&outcome)) {
             failures.push(format!("{name}: {outcome:?}"));
         }
         if !name.contains("apart") && stage.whole() != before {
@@ -97,7 +97,7 @@ fn a_lone_fin_never_completes_a_declared_body() {
             assert_eq!(victim.text(), format!("GET /victim/{round}/{n} 0"), "{victim:?}");
         }
         let outcome = stream.outcome();
-        assert!(MALFORMED.is(&outcome), "{outcome:?}");
+        assert!(SPOILED.is(&outcome), "{outcome:?}");
     }
     assert_eq!(stage.whole(), 0);
     assert!(stage.origin.seen_at("/x").iter().all(|s| s.framing == Framing::Length(30)));
@@ -120,7 +120,7 @@ fn lengths_that_hold_pass() {
 
 #[test]
 fn a_body_over_the_limit_is_answered_413() {
-    let stage = Stage::with(|setup| setup.limits("body: 1000"));
+    let stage = Stage::with(|setup| setup.limits("body: 1000B"));
     let client = stage.client();
     let declared = client.exchange(&[post("1001"), data(&"a".repeat(1001))].concat());
     assert_eq!(declared.status(), 413, "{declared:?}");
@@ -161,7 +161,8 @@ fn a_truncated_upstream_body_is_reset_and_never_finished() {
     let mut failures = Vec::new();
     for name in ["length", "length-reset", "chunk", "last-chunk", "trailers", "garbage"] {
         match client.get(&format!("/cut/{name}")) {
-            Outcome::Reset(_, got) if got.status == 200 && got.body == b"half of it" => {}
+            // A reset takes with it what the client has not read yet.
+            Outcome::Reset(_, got) if b"half of it".starts_with(&got.body) => {}
             other => failures.push(format!("{name}: {other:?}")),
         }
         failures.extend(stage.survives(name, &client).err());
@@ -178,19 +179,20 @@ fn an_upload_cut_by_the_client_is_cut_at_the_origin() {
     let stage = Stage::new();
     let head = headers(&request("POST", "/x"));
     let rows = [("reset", 0x10c), ("reset without error", code::NO_ERROR), ("reset of 0", 0)];
-    for (name, reset) in rows {
+    for (n, (name, reset)) in rows.into_iter().enumerate() {
         let client = stage.client();
         let mut stream = client.bi();
         stream.write(&[&head[..], &data("hello")].concat());
-        assert!(eventually(|| !stage.origin.seen_at("/x").is_empty()), "{name}");
+        assert!(eventually(|| stage.origin.seen_at("/x").len() > n), "{name}");
         stream.reset(reset);
         let outcome = stream.outcome();
-        assert!(matches!(outcome, Outcome::Reset(..)), "{name}: {outcome:?}");
+        assert!(Expect::Reset(code::REQUEST_CANCELLED).is(&outcome), "{name}: {outcome:?}");
         stage.survives(name, &client).unwrap();
     }
     // A connection that dies with an upload on it does not end the upload well either.
     let client = stage.client();
-    client.bi().write(&[&head[..], &data("hello")].concat());
+    let mut stream = client.bi();
+    stream.write(&[&head[..], &data("hello")].concat());
     assert!(eventually(|| stage.origin.seen_at("/x").len() > rows.len()));
     client.connection.close(0x100u32.into(), b"");
     stage.after("closed").unwrap();

@@ -110,9 +110,9 @@ fn the_origin_learns_of_a_client_that_went() {
     }
     assert!(gone(10), "stopped streams still wait upstream");
     stage.survives("stopped", &client).unwrap();
-    for stream in (0..10).map(|_| client.bi()).collect::<Vec<_>>().iter_mut() {
+    let mut more: Vec<_> = (0..10).map(|_| client.bi()).collect();
+    for stream in &mut more {
         stream.write(&stall).finish();
-        streams.push(client.bi());
     }
     assert!(eventually(|| stage.origin.seen_at("/stall").len() == 20));
     client.connection.close(0x100u32.into(), b"bye");

@@ -1,7 +1,7 @@
 //! Malformed requests (RFC 9114 4.1.2 to 4.3): refused on their stream, and nothing of them
 //! reaches the origin.
 
-use super::{Expect, MALFORMED, Row, post, run_rows};
+use super::{Expect, MALFORMED, Row, SPOILED, post, run_rows};
 use crate::support::h3_wire::{DATA, frame, headers, request};
 
 type Lines = Vec<(&'static str, &'static str)>;
@@ -300,16 +300,16 @@ fn trailers_hold_no_pseudo_headers() {
         (name, [post(), frame(DATA, b"hello"), headers(lines)].concat(), expect)
     };
     run_rows(vec![
-        with("path", &[(":path", "/smuggled")], MALFORMED),
-        with("status", &[(":status", "200")], MALFORMED),
-        with("method late", &[("x-a", "b"), (":method", "GET")], MALFORMED),
-        with("unknown", &[(":x", "b")], MALFORMED),
-        with("upper case", &[("X-A", "b")], MALFORMED),
-        with("connection", &[("connection", "close")], MALFORMED),
-        with("transfer-encoding", &[("transfer-encoding", "chunked")], MALFORMED),
-        with("lines", &[("x-a", "b\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n")], MALFORMED),
-        with("content-length", &[("content-length", "5")], Expect::Any(&[FINE, MALFORMED])),
-        with("host", &[("host", "evil.test")], Expect::Any(&[FINE, MALFORMED])),
+        with("path", &[(":path", "/smuggled")], SPOILED),
+        with("status", &[(":status", "200")], SPOILED),
+        with("method late", &[("x-a", "b"), (":method", "GET")], SPOILED),
+        with("unknown", &[(":x", "b")], SPOILED),
+        with("upper case", &[("X-A", "b")], SPOILED),
+        with("connection", &[("connection", "close")], SPOILED),
+        with("transfer-encoding", &[("transfer-encoding", "chunked")], SPOILED),
+        with("lines", &[("x-a", "b\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n")], SPOILED),
+        with("content-length", &[("content-length", "5")], Expect::Any(&[FINE, SPOILED])),
+        with("host", &[("host", "evil.test")], Expect::Any(&[FINE, SPOILED])),
         with("x-sum", &[("x-sum", "1")], FINE),
     ]);
 }

@@ -30,12 +30,21 @@ fn provoke(
 ) -> Provoked {
     let client = Raw::try_connect(address, tuning).unwrap().greet();
     let connection = client.connection.clone();
+    let mut held = Vec::new();
     let streams = run(async {
         for n in 0..count {
             let opened = tokio::time::timeout(Duration::from_secs(3), connection.open_bi()).await;
             let Ok(Ok((mut send, mut recv))) = opened else { return n };
             let _ = send.write_all(bytes).await;
             fault(&mut send, &mut recv);
+            // Dropped, it would be stopped: another fault than the one meant.
+            held.push((send, recv));
+            if held.len() >= 1000 {
+                for (_, recv) in &mut held {
+                    let _ = recv.read_chunk(1 << 16, true).await;
+                }
+                held.clear();
+            }
         }
         count
     });

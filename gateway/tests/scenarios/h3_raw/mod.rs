@@ -64,6 +64,8 @@ enum Expect {
 
 /// A malformed message (RFC 9114 4.1.2).
 const MALFORMED: Expect = Expect::Reset(code::MESSAGE_ERROR);
+/// The same found out behind its head, which a server may answer before it closes the stream.
+const SPOILED: Expect = Expect::Status(400);
 
 impl Expect {
     fn is(self, outcome: &Outcome) -> bool {

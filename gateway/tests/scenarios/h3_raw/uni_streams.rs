@@ -150,7 +150,7 @@ fn a_type_in_single_bytes_is_read() {
     let stage = Stage::new();
     let mut client = stage.bare();
     let place = client.uni(&[0xc0]);
-    for byte in [&varint_of(8, CONTROL)[1..], &frame(SETTINGS, &[6, 0x40]), &[100]].concat() {
+    for byte in [&varint_of(8, CONTROL)[1..], &frame(SETTINGS, &[6, 0x40, 100])].concat() {
         std::thread::sleep(std::time::Duration::from_millis(2));
         let stream = client.held(place).unwrap();
         let _ = crate::support::h3_raw::run(stream.write_all(&[byte]));
