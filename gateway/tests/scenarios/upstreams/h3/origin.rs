@@ -30,6 +30,7 @@ pub(super) struct Seen {
 struct Ledger {
     connections: AtomicUsize,
     requests: AtomicUsize,
+    farewells: AtomicUsize,
     seen: Mutex<Vec<Seen>>,
 }
 
@@ -110,6 +111,11 @@ impl Origin {
         self.ledger.connections.load(Ordering::Acquire)
     }
 
+    /// Connections that the peer has closed with H3_NO_ERROR.
+    pub(super) fn farewells(&self) -> usize {
+        self.ledger.farewells.load(Ordering::Acquire)
+    }
+
     /// Requests of which at least the head came.
     pub(super) fn requests(&self) -> usize {
         self.ledger.requests.load(Ordering::Acquire)
@@ -188,7 +194,16 @@ async fn mirror(connection: quinn::Connection, ledger: Arc<Ledger>) {
 async fn serve_h3(quic: quinn::Connection, ledger: Arc<Ledger>) {
     let built = h3::server::Connection::new(h3_quinn::Connection::new(quic.clone())).await;
     let Ok(mut connection) = built else { return };
-    while let Ok(Some(resolver)) = connection.accept().await {
+    loop {
+        let resolver = match connection.accept().await {
+            Ok(Some(resolver)) => resolver,
+            Ok(None) => return,
+            Err(error) => {
+                let parted = usize::from(error.is_h3_no_error());
+                ledger.farewells.fetch_add(parted, Ordering::AcqRel);
+                return;
+            }
+        };
         let Ok((head, stream)) = resolver.resolve_request().await else { continue };
         ledger.requests.fetch_add(1, Ordering::AcqRel);
         match head.uri().path() {
