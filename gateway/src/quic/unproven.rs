@@ -3,7 +3,7 @@
 use quinn_proto::Transmit;
 
 /// What went between the endpoint and such an address: three times what came from it may go there,
-/// to the byte (RFC 9000 section 8.1). The machine itself lets the last datagram go past that bound.
+/// to the byte (RFC 9000 section 8.1). The machine itself lets the last datagram go past that.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unproven {
     /// Bytes of the first datagram, which the machine does not count.
