@@ -31,6 +31,8 @@ pub enum Error {
     ExpectationFailed,
     /// The connection does not serve this host (RFC 9110, 15.5.20).
     Misdirected,
+    /// The request came in TLS early data, where it could be replayed, and is not safe (RFC 8470).
+    TooEarly,
     /// The request needs a transfer coding that the gateway does not know (RFC 9112, 6.1).
     NotImplemented,
     /// Extended CONNECT for another protocol than WebSocket (RFC 8441, 5; RFC 9220, 3).
@@ -77,7 +79,7 @@ pub enum Error {
     /// The endpoint switched protocols unasked or wrongly, or agreed without switching where that
     /// would tell the client of a success.
     UpgradeFailed,
-    /// The endpoint's HTTP/2 connection takes no extended CONNECT (RFC 8441, 3).
+    /// The connection to the endpoint takes no extended CONNECT (RFC 8441, 3; RFC 9220, 3).
     UpgradeUnsupported,
     /// No response head within the route's `timeout.headers`.
     HeadersTimeout,
@@ -122,7 +124,7 @@ pub enum Reason {
     FieldName,
     /// A field value with forbidden characters.
     FieldValue,
-    /// A field that belongs to an HTTP/1 connection, in HTTP/2.
+    /// A field that belongs to an HTTP/1 connection, in another version.
     ConnectionField,
     /// The body's framing is broken, or it is shorter or longer than announced.
     Body,
@@ -139,6 +141,7 @@ impl Error {
             Self::RequestTimeout => "request_timeout",
             Self::ExpectationFailed => "expectation_failed",
             Self::Misdirected => "misdirected",
+            Self::TooEarly => "too_early",
             Self::NotImplemented => "not_implemented",
             Self::UnknownProtocol => "unknown_protocol",
             Self::NoRoute => "no_route",
@@ -181,6 +184,7 @@ impl Error {
         "request_timeout",
         "expectation_failed",
         "misdirected",
+        "too_early",
         "not_implemented",
         "unknown_protocol",
         "no_route",
@@ -252,6 +256,7 @@ impl fmt::Display for Error {
             Self::RequestTimeout => "the request took too long to arrive",
             Self::ExpectationFailed => "the request expects something other than 100-continue",
             Self::Misdirected => "this connection does not serve the requested host",
+            Self::TooEarly => "this request must wait for the end of the handshake",
             Self::NotImplemented => "the request's transfer coding is not implemented",
             Self::UnknownProtocol => "tunnels of the requested protocol are not implemented",
             Self::NoRoute => "no route takes this request",
@@ -276,7 +281,7 @@ impl fmt::Display for Error {
             Self::UpstreamGarbage => "the upstream's response is invalid",
             Self::UpstreamHeadersTooLarge => "the upstream's response header is too large",
             Self::UpgradeFailed => "the upstream did not switch protocols as asked",
-            Self::UpgradeUnsupported => "the upstream's HTTP/2 takes no extended CONNECT",
+            Self::UpgradeUnsupported => "the upstream takes no extended CONNECT",
             Self::HeadersTimeout => "the upstream did not answer in time",
             Self::DeadlinePassed => "the time for this request is over",
             Self::UpstreamBodyBroken => "the upstream's response is incomplete",
@@ -305,7 +310,7 @@ impl fmt::Display for Reason {
             Self::Framing => "both Transfer-Encoding and Content-Length",
             Self::FieldName => "invalid field name",
             Self::FieldValue => "invalid field value",
-            Self::ConnectionField => "connection-specific field in HTTP/2",
+            Self::ConnectionField => "connection-specific field outside of HTTP/1",
             Self::Body => "invalid body",
         })
     }

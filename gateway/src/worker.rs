@@ -20,7 +20,7 @@ use crate::{
         connection::{Carrier, Connection},
         udp,
     },
-    quic::QuicSocket,
+    quic::{Dialer, QuicSocket},
     snapshot::{
         Action, Snapshot,
         live::{ListenerState, Live},
@@ -77,6 +77,7 @@ impl World {
         snapshot: Arc<Snapshot>,
         previous: Option<&Self>,
         live: &Live,
+        dialer: &Rc<Dialer>,
         rng: &mut fastrand::Rng,
     ) -> Self {
         let registry = &live.registry;
@@ -84,7 +85,7 @@ impl World {
             let before = previous.and_then(|old| {
                 old.upstreams.iter().find(|pool| pool.shared.name == upstream.name)
             });
-            UpstreamPool::new(upstream.clone(), before, registry, rng)
+            UpstreamPool::new(upstream.clone(), before, registry, dialer, rng)
         });
         let upstreams: Vec<_> = upstreams.collect();
         let routes = snapshot.routes.iter().map(|route| match &route.action {
@@ -99,7 +100,7 @@ impl World {
             let counters = previous
                 .and_then(|old| old.listener(&listener.config.bind))
                 .map_or_else(|| registry.listener(&listener.name), |old| old.counters.clone());
-            Rc::new(ListenerState { shared: listener.clone(), counters })
+            Rc::new(ListenerState::new(listener.clone(), counters))
         });
         let listeners = listeners.collect();
         Self { upstreams, routes, unrouted: registry.route("", ""), listeners, snapshot }
@@ -136,6 +137,8 @@ pub(crate) struct Worker {
     pub(crate) calendar: RefCell<Calendar>,
     /// Access-log lines on their way out.
     pub(crate) log: RefCell<LogBuffer>,
+    /// Opens QUIC connections to upstreams.
+    dialer: Rc<Dialer>,
     world: RefCell<Rc<World>>,
     version: Cell<u64>,
     date: RefCell<date::Cache>,
@@ -165,13 +168,15 @@ impl Worker {
         let snapshot = live.snapshot();
         let version = snapshot.version;
         let access = snapshot.config.log.access;
-        let world = World::new(snapshot, None, &live, &mut rng);
+        let dialer = Rc::default();
+        let world = World::new(snapshot, None, &live, &dialer, &mut rng);
         let worker = Rc::new(Self {
             timers: Timers::new(),
             rng: RefCell::new(rng),
             live,
             calendar: RefCell::default(),
             log: RefCell::new(log),
+            dialer,
             world: RefCell::new(Rc::new(world)),
             version: Cell::new(version),
             date: RefCell::default(),
@@ -198,7 +203,8 @@ impl Worker {
         let snapshot = self.live.snapshot();
         self.version.set(snapshot.version);
         let before = self.world.borrow().clone();
-        let next = World::new(snapshot, Some(&before), &self.live, &mut self.rng.borrow_mut());
+        let rng = &mut self.rng.borrow_mut();
+        let next = World::new(snapshot, Some(&before), &self.live, &self.dialer, rng);
         for pool in &before.upstreams {
             let same = next.upstreams.iter().find(|other| other.shared.name == pool.shared.name);
             pool.retire(same);

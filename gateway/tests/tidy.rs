@@ -28,7 +28,7 @@ const COLUMNS_MAX: usize = 100;
 /// Files that may be longer, how long, and why.
 const LONGER: &[(&str, usize, &str)] = &[(
     "config/src/model.rs",
-    560,
+    600,
     "one data model, mostly its documentation: to be read as one page",
 )];
 
@@ -48,6 +48,7 @@ const PURE: &[&str] = &[
     "gateway/src/route/",
     "gateway/src/telemetry/names.rs",
     "gateway/src/timers/schedule.rs",
+    "gateway/src/upstream/alt_svc",
     "gateway/src/upstream/h1/decode",
     "gateway/src/upstream/h1/encode",
     "gateway/src/upstream/limit",

@@ -10,6 +10,7 @@ mod bench;
 mod doc;
 mod lint;
 mod process;
+mod python;
 mod supply;
 mod test;
 mod tools;

@@ -5,7 +5,7 @@
 
 use crate::{
     process::{announce, cargo, find, tee},
-    tools,
+    python, tools,
 };
 
 /// Passed, failed and skipped tests.
@@ -20,6 +20,9 @@ struct Count {
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     announce("tools that tests use");
     tools::ensure(tools::FOR_TESTS);
+    if let Err(why) = python::ensure() {
+        println!("no HTTP/3 client for the tests, which will fail for it: {}", why.trim_end());
+    }
     let mut count = Count::default();
     let mut good = true;
     let nextest = find("cargo-nextest").is_some();

@@ -102,7 +102,8 @@ fn tell(packages: &[&str], outcome: Result<(), String>) {
     }
 }
 
-fn install_debian(packages: &[&str]) -> Result<(), String> {
+/// Installs Debian packages; what fails is told, for another may do.
+pub(crate) fn install_debian(packages: &[&str]) -> Result<(), String> {
     find("apt-get").ok_or("there is no apt-get here; install them by other means")?;
     announce("apt-get update");
     // A stale list may still do, so a failed update is not the end.

@@ -71,9 +71,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "listeners[].protocols",
         Choices(&["h1", "h2", "h3"]),
-        Absent(
-            "`[h1, h2, h3]` with `tls` and without `proxy_protocol`, not on a Unix socket; else `[h1, h2]`",
-        ),
+        Absent("`[h1, h2, h3]` with `tls` over TCP and without `proxy_protocol`, else `[h1, h2]`"),
         "HTTP versions offered: with TLS by ALPN, without by prior knowledge; `h3` is on the UDP \
          port of the same number and needs `tls`.",
     ),

@@ -1,6 +1,12 @@
 //! Which addresses are bound, across reloads: new ones first, so that a reload that cannot have
 //! them changes nothing; removed ones last.
 
+use std::{
+    mem,
+    net::UdpSocket,
+    sync::{Arc, Weak},
+};
+
 use weir_config::{
     Diagnostics, Loaded,
     model::{Bind, Config, Listener, Protocols},
@@ -18,6 +24,8 @@ const TRIES: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Listening {
     bound: Vec<Place>,
+    /// UDP addresses let go of, with what lives as long as a worker has a socket there.
+    parting: Vec<(Bind, Weak<Steering>)>,
 }
 
 /// One address, over TCP or a Unix socket, over UDP, or both.
@@ -31,9 +39,21 @@ struct Place {
     quic: Option<Quic>,
 }
 
-/// Sockets that no worker has yet.
+/// UDP sockets of an address.
 #[derive(Debug)]
-struct Quic(Vec<QuicSocket>);
+struct Quic {
+    /// Those that no worker has yet.
+    fresh: Vec<QuicSocket>,
+    steering: Weak<Steering>,
+}
+
+impl Quic {
+    fn new(sockets: Vec<UdpSocket>) -> Self {
+        let fresh = Steering::share(sockets);
+        let steering = fresh.first().map_or_else(Weak::new, |one| Arc::downgrade(&one.steering));
+        Self { fresh, steering }
+    }
+}
 
 /// Addresses that nobody names any more, by what was let go there.
 #[derive(Debug, Default)]
@@ -56,7 +76,10 @@ impl Listening {
         for listener in &loaded.config.listeners {
             match self.missing(listener, workers) {
                 Ok(place) => fresh.push(place),
-                Err(error) => errors.push(loaded.error(listener.at, error.to_string())),
+                Err(error) => {
+                    let error = self.whose(error);
+                    errors.push(loaded.error(listener.at, error.to_string()));
+                }
             }
         }
         if !errors.is_empty() {
@@ -99,6 +122,23 @@ impl Listening {
         Ok(Place { name: listener.bind.clone(), address, streams, quic })
     }
 
+    /// Tells our own sockets that are not gone yet from those of others.
+    fn whose(&self, error: BindError) -> BindError {
+        match error {
+            BindError::Udp(inner) => match *inner {
+                BindError::InUse(bind) if self.is_parting(&bind) => {
+                    BindError::Udp(Box::new(BindError::Parting(bind)))
+                }
+                inner => BindError::Udp(Box::new(inner)),
+            },
+            error => error,
+        }
+    }
+
+    fn is_parting(&self, bind: &Bind) -> bool {
+        self.parting.iter().any(|(old, steering)| old == bind && steering.strong_count() > 0)
+    }
+
     fn find(&self, bind: &Bind) -> Option<&Place> {
         self.bound.iter().find(|place| place.name == *bind)
     }
@@ -115,7 +155,7 @@ impl Listening {
     /// The sockets over UDP that no worker has yet.
     pub(super) fn take_new_quic(&mut self) -> Vec<(Bind, Vec<QuicSocket>)> {
         let sockets = self.bound.iter_mut().filter_map(|place| {
-            Some((place.name.clone(), std::mem::take(&mut place.quic.as_mut()?.0)))
+            Some((place.name.clone(), mem::take(&mut place.quic.as_mut()?.fresh)))
         });
         sockets.filter(|(_, sockets)| !sockets.is_empty()).collect()
     }
@@ -123,18 +163,27 @@ impl Listening {
     /// Lets go of what the configuration names no more.
     pub(super) fn release_unused(&mut self, config: &Config) -> Released {
         let mut released = Released::default();
+        self.parting.retain(|(_, steering)| steering.strong_count() > 0);
         for place in &mut self.bound {
             let listener = config.listeners.iter().find(|listener| listener.bind == place.name);
             let offers = listener.map(|listener| listener.protocols);
             if !offers.is_some_and(Protocols::over_streams) && place.streams.take().is_some() {
                 released.streams.push(place.name.clone());
             }
-            if !offers.is_some_and(|offers| offers.h3) && place.quic.take().is_some() {
+            if !offers.is_some_and(|offers| offers.h3)
+                && let Some(quic) = place.quic.take()
+            {
+                self.parting.push((place.address.clone(), quic.steering));
                 released.quic.push(place.name.clone());
             }
         }
         self.bound.retain(|place| place.streams.is_some() || place.quic.is_some());
         released
+    }
+
+    /// The port that an address of the file got; none on a Unix socket.
+    pub(super) fn port(&self, bind: &Bind) -> Option<u16> {
+        self.find(bind)?.address.port()
     }
 
     /// The addresses as they were bound.
@@ -168,7 +217,7 @@ fn bind_quic(address: &Bind, workers: usize) -> Result<(Bind, Quic), BindError> 
     let sockets = bind_udp(address, written, workers)?;
     let port = sockets.first().and_then(|socket| socket.local_addr().ok());
     let address = address.with_port(port.map_or(written, |port| port.port()));
-    Ok((address, Quic(Steering::share(sockets))))
+    Ok((address, Quic::new(sockets)))
 }
 
 /// TCP and UDP at the same port.
@@ -178,7 +227,7 @@ fn bind_both(address: &Bind, workers: usize) -> Result<(Bound, Quic), BindError>
     loop {
         let bound = bind(address, workers)?;
         match bind_udp(address, bound.port().unwrap_or_default(), workers) {
-            Ok(sockets) => return Ok((bound, Quic(Steering::share(sockets)))),
+            Ok(sockets) => return Ok((bound, Quic::new(sockets))),
             Err(error)
                 if error.is_in_use() && address.is_chosen_by_system() && useless.len() < TRIES =>
             {

@@ -165,7 +165,7 @@ impl App {
         if let Ok(watcher) = &watcher {
             watcher.replace(files(&source, &loaded));
         }
-        let compiled = compile(&loaded, None, clock::now(), clock::unix_time())?;
+        let mut compiled = compile(&loaded, None, clock::now(), clock::unix_time())?;
         log::start(loaded.config.log.level);
         if let Err(error) = &watcher {
             tracing::warn!(%error, "files are not watched; reload with SIGHUP");
@@ -176,6 +176,7 @@ impl App {
         listening
             .bind_missing(&loaded, count)
             .map_err(|diagnostics| Failed::Start(diagnostics.render()))?;
+        compiled.snapshot.announce(|bind| listening.port(bind));
         let registry = Registry::new(VERSION, Error::NAMES, clock::unix_time());
         log::count_panics(registry.clone());
         let start = |error| Failed::Start(format!("cannot start a thread: {error}"));
@@ -268,8 +269,9 @@ impl App {
             watcher.replace(files(&self.source, &loaded));
         }
         let running = self.live.snapshot();
-        let compiled = compile(&loaded, Some(&running), clock::now(), clock::unix_time())?;
+        let mut compiled = compile(&loaded, Some(&running), clock::now(), clock::unix_time())?;
         self.listening.bind_missing(&loaded, self.workers.count())?;
+        compiled.snapshot.announce(|bind| self.listening.port(bind));
         warn(&compiled.warnings);
         let changes = weir_config::diff(&running.config, &loaded.config);
         if running.config.workers != loaded.config.workers {

@@ -84,6 +84,7 @@ impl Error {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::TooEarly => StatusCode::TOO_EARLY,
             Self::NotImplemented | Self::UnknownProtocol => StatusCode::NOT_IMPLEMENTED,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -130,7 +131,7 @@ impl Error {
             | Self::NotImplemented
             | Self::UnknownProtocol => "http_request_error",
             Self::NoRoute => "destination_not_found",
-            Self::MethodNotAllowed | Self::Denied => "http_request_denied",
+            Self::TooEarly | Self::MethodNotAllowed | Self::Denied => "http_request_denied",
             Self::Overloaded | Self::Draining => "proxy_internal_response",
             Self::NoEndpoint | Self::ConnectFailed => "destination_unavailable",
             Self::UpstreamBusy | Self::QueueTimeout => "connection_limit_reached",
@@ -167,6 +168,7 @@ impl Error {
             | Self::Misdirected
             | Self::NotImplemented
             | Self::UnknownProtocol => ("DPE", Side::Downstream, Retry::Never),
+            Self::TooEarly => ("DN", Side::Downstream, Retry::Never),
             Self::NoRoute => ("NR", Side::Gateway, Retry::Never),
             Self::MethodNotAllowed | Self::Denied => ("DN", Side::Gateway, Retry::Never),
             Self::Overloaded | Self::Draining => ("OM", Side::Gateway, Retry::Never),

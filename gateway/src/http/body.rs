@@ -5,9 +5,11 @@
 //! is read to its end or dropped. Dropped before its end means aborted.
 
 use std::{
+    cell::Cell,
     error::Error as _,
     fmt, io,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 
@@ -24,7 +26,7 @@ use crate::{
         fields::{self, Bounds, Malformed},
     },
     quic::{MessageReader, Piece, ReadError},
-    upstream::{h1::H1Response, h2::H2Response},
+    upstream::{h1::H1Response, h2::H2Response, h3::H3Response},
 };
 
 /// How a body ended.
@@ -48,8 +50,8 @@ pub(crate) trait End {
 
 /// What an adapter pours into a stream.
 pub(crate) trait Pourable: http_body::Body<Data = Bytes, Error = Error> + Unpin {
-    /// To be called instead of `poll_frame` while the stream has no room: drives what must go on all
-    /// the same, and registers the task for it. Whether anything moved.
+    /// To be called instead of `poll_frame` while the stream has no room: drives what must go on
+    /// all the same, and registers the task for it. Whether anything moved.
     ///
     /// # Errors
     /// The body has failed, as if `poll_frame` had said so.
@@ -72,6 +74,8 @@ enum Source {
     H1(Box<H1Response>),
     /// A response of an HTTP/2 stream.
     H2(Box<H2Response>),
+    /// A response of an HTTP/3 stream.
+    H3(Box<H3Response>),
     /// A tunnel.
     Bridge(Box<Bridge>),
 }
@@ -92,6 +96,7 @@ impl fmt::Debug for Body {
             Source::H3Request(_) => "Body::H3Request",
             Source::H1(_) => "Body::H1",
             Source::H2(_) => "Body::H2",
+            Source::H3(_) => "Body::H3",
             Source::Bridge(_) => "Body::Bridge",
         })
     }
@@ -138,6 +143,10 @@ impl Body {
         Self::of(Source::H2(response))
     }
 
+    pub(crate) fn h3(response: Box<H3Response>) -> Self {
+        Self::of(Source::H3(response))
+    }
+
     /// The response that is a tunnel.
     pub(crate) fn bridge(bridge: Bridge) -> Self {
         Self::of(Source::Bridge(Box::new(bridge)))
@@ -174,6 +183,7 @@ impl Body {
             Source::H3Request(request) => request.poll_frame(cx),
             Source::H1(response) => response.poll_frame(cx),
             Source::H2(response) => response.poll_frame(cx),
+            Source::H3(response) => response.poll_frame(cx),
             Source::Bridge(bridge) => bridge.poll_frame(cx),
         }
     }
@@ -210,6 +220,7 @@ impl http_body::Body for Body {
             Source::H3Request(request) => request.reader.is_end_stream(),
             Source::H1(response) => response.is_end_stream(),
             Source::H2(response) => response.is_end_stream(),
+            Source::H3(response) => response.is_end_stream(),
             Source::Bridge(bridge) => bridge.is_end_stream(),
         }
     }
@@ -227,6 +238,7 @@ impl http_body::Body for Body {
             }
             Source::H1(response) => response.size_hint(),
             Source::H2(response) => response.size_hint(),
+            Source::H3(response) => response.size_hint(),
             Source::Bridge(_) => SizeHint::new(),
         }
     }
@@ -242,7 +254,11 @@ impl Pourable for Body {
 impl Drop for Body {
     fn drop(&mut self) {
         if self.end.is_some() {
-            let done = http_body::Body::is_end_stream(self);
+            // Whoever knows the length stops reading where it is reached.
+            let done = match &self.source {
+                Source::H3(response) => response.is_complete(),
+                _ => http_body::Body::is_end_stream(self),
+            };
             self.finish(if done { Ending::Completed } else { Ending::Aborted });
         }
     }
@@ -289,27 +305,37 @@ impl RequestStream {
 pub(crate) struct H3Request {
     reader: Box<MessageReader>,
     bounds: Bounds,
+    /// What the client did wrong, for whoever sends the response.
+    fault: Rc<Cell<Option<Error>>>,
 }
 
 impl H3Request {
-    pub(crate) const fn new(reader: Box<MessageReader>, bounds: Bounds) -> Self {
-        Self { reader, bounds }
+    /// A body that tells `fault` when the client breaks it off, or the rules.
+    pub(crate) const fn new(
+        reader: Box<MessageReader>,
+        bounds: Bounds,
+        fault: Rc<Cell<Option<Error>>>,
+    ) -> Self {
+        Self { reader, bounds, fault }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let piece = ready!(self.reader.poll_body(cx));
-        Poll::Ready(piece.map(|piece| match piece {
-            Ok(Piece::Data(data)) => Ok(Frame::data(data)),
-            Ok(Piece::Trailers(block)) => match fields::trailers(&block, self.bounds) {
-                Ok(trailers) => Ok(Frame::trailers(trailers)),
-                Err(Malformed::Connection(code)) => Err(self.close(code)),
-                Err(Malformed::Message | Malformed::TooLarge) => Err(self.malformed()),
-            },
-            Err(ReadError::Stopped(_)) => Err(Error::ClientGone),
-            Err(ReadError::Connection(code)) => Err(self.close(code)),
-            Err(ReadError::HeadersTooLong | ReadError::Incomplete | ReadError::Length) => {
-                Err(self.malformed())
+        Poll::Ready(piece.map(|piece| {
+            match piece {
+                Ok(Piece::Data(data)) => Ok(Frame::data(data)),
+                Ok(Piece::Trailers(block)) => match fields::trailers(&block, self.bounds) {
+                    Ok(trailers) => Ok(Frame::trailers(trailers)),
+                    Err(Malformed::Connection(code)) => Err(self.close(code)),
+                    Err(Malformed::Message | Malformed::TooLarge) => Err(self.malformed()),
+                },
+                Err(ReadError::Stopped(_)) => Err(Error::ClientGone),
+                Err(ReadError::Connection(code)) => Err(self.close(code)),
+                Err(ReadError::HeadersTooLong | ReadError::Incomplete | ReadError::Length) => {
+                    Err(self.malformed())
+                }
             }
+            .inspect_err(|error| self.fault.set(Some(*error)))
         }))
     }
 

@@ -53,11 +53,11 @@ pub enum Framing {
     None,
     /// So many bytes.
     Length(u64),
-    /// Until its own end: chunked in HTTP/1.1, END_STREAM in HTTP/2.
+    /// Until its own end: chunked in HTTP/1.1, the stream's in HTTP/2 and HTTP/3.
     Unknown,
 }
 
-/// Checks a head and brings it to one form. `ended` says that END_STREAM came with the head; it
+/// Checks a head and brings it to one form. `ended` says that the stream ended with the head; it
 /// means nothing in HTTP/1.
 ///
 /// # Errors
@@ -172,9 +172,11 @@ fn scan(headers: &HeaderMap, version: Version) -> Result<Fields, Error> {
                 fields.expectation_failed |= !bytes.eq_ignore_ascii_case(b"100-continue");
             }
             "cookie" => fields.cookies += 1,
+            // The `http` crate takes it for a token's byte (RFC 9110 section 5.6.2).
+            _ if name.contains('"') => return Err(bad(Reason::FieldName)),
             _ => fields.underscored |= name.contains('_'),
         }
-        // RFC 9113, 8.2.1. The parser of HTTP/1 trims.
+        // RFC 9113, 8.2.1, and RFC 9114, 4.2. The parser of HTTP/1 trims.
         if let ([b' ' | b'\t', ..] | [.., b' ' | b'\t'], false) = (bytes, h1) {
             return Err(bad(Reason::FieldValue));
         }
@@ -358,7 +360,8 @@ fn drop_underscored(headers: &mut HeaderMap) {
     }
 }
 
-/// RFC 9113, 8.2.3: crumbs become one field before HTTP/1 or an application sees them.
+/// RFC 9113, 8.2.3, and RFC 9114, 4.2.1: crumbs become one field before HTTP/1 or an application
+/// sees them.
 fn join_cookies(headers: &mut HeaderMap) -> Result<(), Error> {
     let mut joined = Vec::new();
     for crumb in headers.get_all(header::COOKIE) {

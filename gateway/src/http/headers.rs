@@ -43,6 +43,8 @@ pub mod name {
     pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
     /// W3C Trace Context: what vendors add.
     pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+    /// The request may be a replay: it came before the handshake was done (RFC 8470).
+    pub static EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
     /// Why the gateway answered itself (RFC 9209).
     pub static PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 }
@@ -165,6 +167,7 @@ fn is_protected(name: &str) -> bool {
             | "via"
             | "x-real-ip"
             | "x-request-id"
+            | "early-data"
     ) || name.starts_with("x-forwarded-")
 }
 

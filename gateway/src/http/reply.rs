@@ -33,7 +33,8 @@ pub(crate) fn of_grpc_error(error: Error) -> Response<Body> {
         401 => "16",
         403 => "7",
         404 | 405 => "12",
-        429 | 502..=504 => "14",
+        // 425 is not in that mapping: the call may come again at once.
+        425 | 429 | 502..=504 => "14",
         _ => "2",
     };
     let mut response = Response::new(Body::empty());

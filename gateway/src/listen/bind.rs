@@ -100,7 +100,10 @@ pub enum BindError {
     PathTooLong(Bind),
     /// Any of these, of the UDP port beside a TCP one.
     #[error("{0} (UDP, for HTTP/3)")]
-    Udp(Box<BindError>),
+    Udp(Box<Self>),
+    /// We ourselves still have it: QUIC needs the socket until its last connection has ended.
+    #[error("cannot listen on {0} yet: connections from before end there; reload again then")]
+    Parting(Bind),
     /// Anything else.
     #[error("cannot listen on {bind}: {source}")]
     Other {

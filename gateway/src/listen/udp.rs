@@ -9,9 +9,7 @@ use std::{
     task::Poll,
 };
 
-use quinn_proto::{
-    Incoming, ServerConfig, ValidationTokenConfig, crypto::rustls::QuicServerConfig,
-};
+use quinn_proto::{ServerConfig, ValidationTokenConfig, crypto::rustls::QuicServerConfig};
 use rustls::crypto::aws_lc_rs;
 use tokio::sync::watch;
 use weir_config::model::{Bind, Limits};
@@ -25,7 +23,7 @@ use crate::{
     clock,
     h3::code::Code,
     http::headers::Peer,
-    quic::{self, Bounds, Endpoint, QuicSocket, Seat},
+    quic::{self, Bounds, Endpoint, Newcomer, QuicSocket, Seat},
     snapshot::live::ListenerState,
     task,
     worker::{Worker, World},
@@ -121,14 +119,14 @@ impl Acceptor {
         Some(config)
     }
 
-    fn admit(&self, endpoint: &Rc<Endpoint>, client: Incoming) {
+    fn admit(&self, endpoint: &Rc<Endpoint>, client: Newcomer) {
         let world = self.worker.world();
         let limits = &world.snapshot.limits;
         let (Some(listener), Some(config)) = (self.listener(&world), self.config()) else {
             return endpoint.refuse(client);
         };
         let crowded = endpoint.half_open() >= limits.h3_half_open as usize;
-        if crowded && !client.remote_address_validated() && client.may_retry() {
+        if crowded && !client.is_proven() && client.may_retry() {
             listener.counters.quic_retries.add(1);
             endpoint.retry(client);
             return;
@@ -174,14 +172,16 @@ impl Acceptor {
     }
 }
 
-/// Sees a connection off once its task has ended, however that came: somebody has to tell the client.
+/// Sees a connection off once its task has ended, however that came: somebody has to tell the
+/// client.
 struct Farewell(Rc<quic::Connection>);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
         let quic = self.0.clone();
-        // Counts only when the task has panicked.
+        // Counts only when the task has panicked, or the worker ends with requests under way.
         quic.close(Code::InternalError.value(), "");
+        quic.flush();
         task::spawn(async move { quic.linger().await });
     }
 }

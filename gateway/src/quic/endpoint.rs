@@ -16,9 +16,10 @@ use rustls::crypto::SecureRandom;
 
 use super::{
     cid,
-    connection::{Connection, now},
+    connection::Connection,
     socket::{Received, Socket},
     steer::{Datagram, Steering},
+    timer::now,
 };
 
 /// Batches taken from the socket in one turn before connections get theirs.
@@ -62,6 +63,25 @@ impl fmt::Debug for Endpoint {
     }
 }
 
+/// A client that wants to connect.
+pub(crate) struct Newcomer {
+    incoming: Incoming,
+    /// Bytes of its first datagram, which the machine's own count leaves out.
+    bytes: u64,
+}
+
+impl Newcomer {
+    /// Whether it has proven that its address is its own.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.incoming.remote_address_validated()
+    }
+
+    /// Whether it may be asked for that proof.
+    pub(crate) fn may_retry(&self) -> bool {
+        self.incoming.may_retry()
+    }
+}
+
 impl Endpoint {
     /// An endpoint on `socket`. With a `server`, clients may connect; with a `seat`, datagrams of
     /// other workers' connections are handed to them.
@@ -94,11 +114,6 @@ impl Endpoint {
         }))
     }
 
-    /// The address it is bound to.
-    pub(crate) fn local_addr(&self) -> io::Result<std::net::SocketAddr> {
-        self.socket.local_addr()
-    }
-
     /// Connections that live, those that only linger included.
     pub(crate) const fn open(&self) -> usize {
         self.open.get()
@@ -123,7 +138,7 @@ impl Endpoint {
     pub(crate) fn poll_receive(
         self: &Rc<Self>,
         cx: &mut Context<'_>,
-        mut incoming: impl FnMut(Incoming),
+        mut incoming: impl FnMut(Newcomer),
     ) -> io::Result<()> {
         self.register(cx);
         if let Some(seat) = &self.seat {
@@ -158,7 +173,7 @@ impl Endpoint {
         }
     }
 
-    fn steer(self: &Rc<Self>, datagram: Received, incoming: &mut impl FnMut(Incoming)) {
+    fn steer(self: &Rc<Self>, datagram: Received, incoming: &mut impl FnMut(Newcomer)) {
         if let Some(seat) = &self.seat
             && let Some(owner) = cid::owner(&datagram.data)
             && owner != seat.index
@@ -171,8 +186,9 @@ impl Endpoint {
         self.handle(datagram, incoming);
     }
 
-    fn handle(self: &Rc<Self>, datagram: Received, incoming: &mut impl FnMut(Incoming)) {
+    fn handle(self: &Rc<Self>, datagram: Received, incoming: &mut impl FnMut(Newcomer)) {
         let Received { remote, local_ip, ecn, data } = datagram;
+        let bytes = data.len() as u64;
         let mut answer = self.answers.borrow_mut();
         answer.clear();
         let event =
@@ -187,7 +203,7 @@ impl Endpoint {
             }
             Some(DatagramEvent::NewConnection(client)) => {
                 drop(answer);
-                incoming(client);
+                incoming(Newcomer { incoming: client, bytes });
             }
             // Lost when the socket is full, as on any way.
             Some(DatagramEvent::Response(transmit)) => {
@@ -203,18 +219,19 @@ impl Endpoint {
     /// Begins the handshake with a client; `None` when its first packet is worth nothing.
     pub(crate) fn accept(
         self: &Rc<Self>,
-        client: Incoming,
+        client: Newcomer,
         config: Arc<ServerConfig>,
     ) -> Option<Rc<Connection>> {
-        let proven = client.remote_address_validated();
+        let unproven = (!client.is_proven()).then_some(client.bytes);
         let mut answer = self.answers.borrow_mut();
         answer.clear();
-        let accepted = self.machine.borrow_mut().accept(client, now(), &mut answer, Some(config));
+        let accepted =
+            self.machine.borrow_mut().accept(client.incoming, now(), &mut answer, Some(config));
         match accepted {
             Ok((handle, machine)) => {
                 drop(answer);
                 self.half_open.set(self.half_open.get() + 1);
-                Some(self.insert(handle, machine, proven, true))
+                Some(self.insert(handle, machine, unproven, true))
             }
             Err(error) => {
                 if let Some(transmit) = error.response {
@@ -227,10 +244,10 @@ impl Endpoint {
 
     /// Asks a client to prove its address first (RFC 9000 section 8.1.2); false, and the client is
     /// refused, when it has tried already.
-    pub(crate) fn retry(&self, client: Incoming) -> bool {
+    pub(crate) fn retry(&self, client: Newcomer) -> bool {
         let mut answer = self.answers.borrow_mut();
         answer.clear();
-        let retried = self.machine.borrow_mut().retry(client, &mut answer);
+        let retried = self.machine.borrow_mut().retry(client.incoming, &mut answer);
         match retried {
             Ok(transmit) => {
                 self.socket.send(&transmit, &answer[..transmit.size]);
@@ -238,17 +255,17 @@ impl Endpoint {
             }
             Err(error) => {
                 drop(answer);
-                self.refuse(error.into_incoming());
+                self.refuse(Newcomer { incoming: error.into_incoming(), bytes: client.bytes });
                 false
             }
         }
     }
 
     /// Turns a client away.
-    pub(crate) fn refuse(&self, client: Incoming) {
+    pub(crate) fn refuse(&self, client: Newcomer) {
         let mut answer = self.answers.borrow_mut();
         answer.clear();
-        let transmit = self.machine.borrow_mut().refuse(client, &mut answer);
+        let transmit = self.machine.borrow_mut().refuse(client.incoming, &mut answer);
         self.socket.send(&transmit, &answer[..transmit.size]);
     }
 
@@ -260,17 +277,17 @@ impl Endpoint {
         name: &str,
     ) -> Result<Rc<Connection>, ConnectError> {
         let (handle, machine) = self.machine.borrow_mut().connect(now(), config, remote, name)?;
-        Ok(self.insert(handle, machine, true, false))
+        Ok(self.insert(handle, machine, None, false))
     }
 
     fn insert(
         self: &Rc<Self>,
         handle: ConnectionHandle,
         machine: proto::Connection,
-        proven: bool,
+        unproven: Option<u64>,
         half_open: bool,
     ) -> Rc<Connection> {
-        let connection = Connection::new(machine, handle, self.clone(), proven, half_open);
+        let connection = Connection::new(machine, handle, self.clone(), unproven, half_open);
         let mut connections = self.connections.borrow_mut();
         if connections.len() <= handle.0 {
             connections.resize(handle.0 + 1, None);

@@ -105,15 +105,16 @@ impl MessageReader {
         self.remaining = length;
     }
 
-    /// Looks whether the message is over already. What goes wrong is told by the next
-    /// [`MessageReader::poll_body`].
-    pub(crate) fn look_ahead(&mut self, cx: &mut Context<'_>) {
+    /// Looks what comes next, and whether that is the end; false when it has not come yet. What
+    /// goes wrong is told by the next [`MessageReader::poll_body`].
+    pub(crate) fn look_ahead(&mut self, cx: &mut Context<'_>) -> bool {
         if self.ahead.is_none()
             && !self.over
             && let Poll::Ready(next) = self.poll_piece(cx)
         {
             self.ahead = Some(next);
         }
+        self.over || self.ahead.is_some()
     }
 
     /// Reads on behind the head; `None` is the end of a complete message.
@@ -124,7 +125,9 @@ impl MessageReader {
             None => ready!(self.poll_piece(cx)),
         };
         match next {
-            Some(Ok(Piece::Data(_))) => self.look_ahead(cx),
+            Some(Ok(Piece::Data(_))) => {
+                self.look_ahead(cx);
+            }
             Some(Ok(Piece::Trailers(_))) | None => self.over = true,
             Some(Err(_)) => {}
         }
@@ -204,8 +207,8 @@ impl MessageReader {
 /// Why a message was not sent to its end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Broken {
-    /// The body's own source failed; the stream was reset.
-    Source(Error),
+    /// The body's own source failed, which its watcher knows; the stream was reset.
+    Source,
     /// The receiver takes no more.
     Receiver(Stopped),
 }
@@ -265,6 +268,11 @@ impl<B: Pourable> Pour<B> {
     /// How often the stream took some of the message: it moves while the receiver reads.
     pub(crate) const fn pieces(&self) -> u64 {
         self.pieces
+    }
+
+    /// Gives the message up, for this reason.
+    pub(crate) fn reset(&mut self, code: Code) {
+        self.stream.reset(code.value());
     }
 
     /// Writes out what is there.
@@ -328,7 +336,7 @@ impl<B: Pourable> Pour<B> {
 
     fn fail(&mut self, error: Error) -> Poll<Result<(), Broken>> {
         self.stream.reset(reset_code(error).value());
-        Poll::Ready(Err(Broken::Source(error)))
+        Poll::Ready(Err(Broken::Source))
     }
 
     fn is_full(&self) -> bool {
@@ -376,7 +384,7 @@ impl<B: Pourable> Future for Pour<B> {
 }
 
 /// The code with which a stream is reset when its body cannot be completed (RFC 9114 section 8.1).
-pub(crate) const fn reset_code(error: Error) -> Code {
+const fn reset_code(error: Error) -> Code {
     match error {
         // RFC 9220, 3: what a reset is to TCP.
         Error::ClientGone | Error::TunnelBroken | Error::TunnelIdle => Code::RequestCancelled,

@@ -58,10 +58,6 @@ impl Socket {
         })
     }
 
-    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
-    }
-
     /// Whether datagrams may be split on their way, which forbids to probe for larger ones.
     pub(super) fn may_fragment(&self) -> bool {
         self.state.may_fragment()

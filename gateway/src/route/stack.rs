@@ -13,7 +13,9 @@
 
 use std::{borrow::Cow, future::Future, rc::Rc};
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, request, response};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request, response,
+};
 
 use super::{Found, Matched, Origin, canonical_host, join};
 use crate::{
@@ -21,7 +23,7 @@ use crate::{
     http::{
         body::Body,
         bridge::Bridge,
-        exchange::{Asked, Exchange},
+        exchange::{Asked, EarlyData, Exchange},
         guard::{self, Checked, Framing},
         headers::{self, Upgrade, name},
         host::without_port,
@@ -30,6 +32,7 @@ use crate::{
         tunnel::Tunnel,
         upload::{Progress, Upload},
     },
+    listen::connection::Carrier,
     pause::Pause,
     snapshot::{Action, Forward, Route},
     upstream::{
@@ -47,7 +50,10 @@ pub(crate) fn serve(
     request: Request<Body>,
 ) -> impl Future<Output = (Response<Body>, Option<Tunnel>)> {
     let version = request.version();
-    let grpc = version == Version::HTTP_2 && reply::is_grpc(request.headers());
+    // A gRPC error is a 200, which to extended CONNECT would be a tunnel.
+    let grpc = version >= Version::HTTP_2
+        && *request.method() != Method::CONNECT
+        && reply::is_grpc(request.headers());
     let planned = plan(&mut exchange, request);
     async move {
         let response = match planned {
@@ -75,11 +81,24 @@ fn account(
     version: Version,
 ) -> Response<Body> {
     exchange.status = response.status().as_u16();
-    if version == Version::HTTP_2 && !response.headers().contains_key(header::DATE) {
+    if version >= Version::HTTP_2 && !response.headers().contains_key(header::DATE) {
         let date = exchange.connection.worker.date().clone();
         response.headers_mut().insert(header::DATE, date);
     }
+    if let Some(value) = alt_svc(&exchange) {
+        response.headers_mut().insert(header::ALT_SVC, value);
+    }
     response.map(|body| body.watched(exchange))
+}
+
+/// Where else the client finds this listener: over HTTP/3. Only TLS tells, since only there is the
+/// answer sure to be ours, and the current configuration: that of the connection may be long gone.
+fn alt_svc(exchange: &Exchange) -> Option<HeaderValue> {
+    let connection = &exchange.connection;
+    if connection.carrier != Carrier::Tls || connection.is_draining() {
+        return None;
+    }
+    exchange.world.listener(&connection.listener.shared.config.bind)?.alt_svc.clone()
 }
 
 /// What is to be done with a request.
@@ -113,7 +132,7 @@ fn rescue(
         false => reply::of_error(refusal.error),
     };
     let headers = response.headers_mut();
-    if version == Version::HTTP_2 {
+    if version >= Version::HTTP_2 {
         headers.remove(header::CONNECTION);
     }
     if let Some(allow) = refusal.allow {
@@ -136,6 +155,9 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     let ended = http_body::Body::is_end_stream(&body);
     let checked = guard::check(&mut head, ended, &snapshot.limits)?;
     let trailers = receive(exchange, &mut head);
+    if head.extensions.get::<EarlyData>().is_some() {
+        mark_early(&mut head, checked.bridged)?;
+    }
     let path = routed_path(&head.uri)?;
     let authority = guard::host(&head.headers).unwrap_or_default();
     let host = canonical_host(authority);
@@ -165,6 +187,10 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
                 headers.insert(header::LOCATION, location);
             }))
         }
+        // No tunnel is here, and a client that asked for one takes a 2xx for it.
+        Action::Respond(respond) if checked.bridged && respond.status.is_success() => {
+            Err(Error::MethodNotAllowed.into())
+        }
         Action::Respond(respond) => {
             let body = Body::full(respond.body.clone());
             Ok(fixed(exchange, route, respond.status, body, |headers| {
@@ -172,6 +198,16 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
             }))
         }
     }
+}
+
+/// What came before the handshake was done may be a replay: only what changes nothing goes on, and
+/// the upstream is told (RFC 8470). Of what a tunnel carries nobody knows what it changes.
+fn mark_early(head: &mut request::Parts, bridged: bool) -> Result<(), Error> {
+    if bridged || !matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Err(Error::TooEarly);
+    }
+    head.headers.insert(&name::EARLY_DATA, HeaderValue::from_static("1"));
+    Ok(())
 }
 
 /// Settles who asks and under which id; whether the client reads trailers.
@@ -244,8 +280,8 @@ fn draft(
     trailers: bool,
 ) -> Result<Plan, Error> {
     let index = to.choose(&mut exchange.connection.worker.rng.borrow_mut());
-    let index = index.ok_or(Error::NoEndpoint)?;
-    exchange.upstream = Some(index);
+    exchange.upstream = Some(index.ok_or(Error::NoEndpoint)?);
+    exchange.invite(checked);
     route.request_edits.apply(&mut head.headers);
     head.extensions.clear();
     let mut rng = exchange.connection.worker.rng.borrow_mut();
@@ -335,4 +371,32 @@ fn upload(exchange: &mut Exchange, body: Body, framing: Framing) -> Upload {
     let timers = exchange.connection.worker.timers.clone();
     let pause = Pause::new(timers, snapshot.timeouts.body_idle);
     Upload::new(body, progress, snapshot.limits.body, pause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn early(method: &str, fields: &[&str]) -> Result<Vec<HeaderValue>, Error> {
+        let mut request = Request::builder().method(method);
+        for value in fields {
+            request = request.header(&name::EARLY_DATA, *value);
+        }
+        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        mark_early(&mut head, false)?;
+        Ok(head.headers.get_all(&name::EARLY_DATA).iter().cloned().collect())
+    }
+
+    #[test]
+    fn what_changes_something_waits_for_the_handshake() {
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            assert_eq!(early(method, &[]).unwrap(), ["1"], "{method}");
+        }
+        for method in ["POST", "PUT", "PATCH", "DELETE", "PURGE", "get"] {
+            assert_eq!(early(method, &[]), Err(Error::TooEarly), "{method}");
+        }
+        assert_eq!(early("GET", &["1", "0"]).unwrap(), ["1"], "it is said once");
+        let (mut head, ()) = Request::new(()).into_parts();
+        assert_eq!(mark_early(&mut head, true), Err(Error::TooEarly), "a tunnel");
+    }
 }

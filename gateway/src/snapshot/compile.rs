@@ -130,7 +130,7 @@ impl Compiler<'_> {
             }
         };
         let name = config.bind.to_string().into();
-        Some(Arc::new(Listener { config: config.clone(), name, tls }))
+        Some(Arc::new(Listener { config: config.clone(), name, tls, announced: None }))
     }
 
     fn upstream(&mut self, config: &model::Upstream) -> Option<Arc<Upstream>> {

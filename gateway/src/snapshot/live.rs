@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 
 use super::{Listener, Snapshot};
 use crate::telemetry::{counters::ListenerCounters, registry::Registry};
@@ -72,4 +73,18 @@ pub struct ListenerState {
     pub shared: Arc<Listener>,
     /// This worker's counters.
     pub counters: Arc<ListenerCounters>,
+    /// What Alt-Svc says over TCP, when it says something. A worker's own, for a count of holders
+    /// that all workers move would be shared by their caches.
+    pub alt_svc: Option<HeaderValue>,
+}
+
+impl ListenerState {
+    /// A view with these counters.
+    pub fn new(shared: Arc<Listener>, counters: Arc<ListenerCounters>) -> Self {
+        let alt_svc = shared.announced.and_then(|port| {
+            // A day (RFC 7838 section 3.1), as servers and their clients are used to.
+            HeaderValue::try_from(format!("h3=\":{port}\"; ma=86400")).ok()
+        });
+        Self { shared, counters, alt_svc }
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use weir_config::model::{self, Config, Limits, RouteTimeout, Timeouts};
+use weir_config::model::{self, AltSvc, Bind, Config, Limits, RouteTimeout, Timeouts};
 
 use crate::{
     http::headers::Edits,
@@ -52,6 +52,24 @@ pub struct Listener {
     pub name: Arc<str>,
     /// Certificates, sessions and keys, when it ends TLS.
     pub tls: Option<Arc<ServerTlsState>>,
+    /// UDP port at which Alt-Svc tells clients to find HTTP/3; see [`Snapshot::announce`].
+    pub announced: Option<u16>,
+}
+
+impl Snapshot {
+    /// Settles what the listeners say of HTTP/3. `bound` is the port that an address got, which is
+    /// known only after compilation. To be called before anybody shares the snapshot.
+    pub fn announce(&mut self, bound: impl Fn(&Bind) -> Option<u16>) {
+        for listener in self.listeners.iter_mut().filter_map(Arc::get_mut) {
+            let config = &listener.config;
+            listener.announced = match config.alt_svc {
+                _ if !config.protocols.h3 => None,
+                AltSvc::Off => None,
+                AltSvc::Port(port) => Some(port),
+                AltSvc::Auto => bound(&config.bind),
+            };
+        }
+    }
 }
 
 /// A compiled route.

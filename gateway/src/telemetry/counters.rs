@@ -182,6 +182,10 @@ pub struct EndpointCounters {
     pub connects: Count,
     /// Connections that failed or timed out.
     pub connect_failures: Count,
+    /// Connections over HTTP/3 that Alt-Svc led to.
+    pub h3_reached: Count,
+    /// Attempts at it that failed or timed out.
+    pub h3_missed: Count,
 }
 
 /// Sums of a block with so many counts.
@@ -216,8 +220,16 @@ impl ListenerCounters {
 }
 
 impl EndpointCounters {
-    pub(super) fn totals(&self) -> Sums<4> {
-        Sums([&self.open, &self.idle, &self.connects, &self.connect_failures].map(Count::value))
+    pub(super) fn totals(&self) -> Sums<6> {
+        let counts = [
+            &self.open,
+            &self.idle,
+            &self.connects,
+            &self.connect_failures,
+            &self.h3_reached,
+            &self.h3_missed,
+        ];
+        Sums(counts.map(Count::value))
     }
 }
 

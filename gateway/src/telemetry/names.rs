@@ -181,6 +181,13 @@ pub const ENDPOINT_CONNECT_FAILURES: Metric = metric(
     ENDPOINT,
     "Connections to the endpoint that failed or timed out",
 );
+/// Attempts at HTTP/3.
+pub const UPSTREAM_ALT_SVC: Metric = metric(
+    "weir_upstream_alt_svc_total",
+    Kind::Counter,
+    &["upstream", "endpoint", "outcome"],
+    "Attempts to connect over HTTP/3 because the endpoint's Alt-Svc says so",
+);
 /// Permits out.
 pub const LIMIT_IN_USE: Metric = metric(
     "weir_upstream_limit_in_use",
@@ -257,6 +264,7 @@ pub const ALL: &[&Metric] = &[
     &ENDPOINT_CONNECTIONS_IDLE,
     &ENDPOINT_CONNECTS,
     &ENDPOINT_CONNECT_FAILURES,
+    &UPSTREAM_ALT_SVC,
     &LIMIT_IN_USE,
     &LIMIT_WAITING,
     &CONFIG_RELOADS,

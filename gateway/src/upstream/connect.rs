@@ -1,19 +1,30 @@
-//! Opening a connection to an endpoint: look-up, TCP or Unix socket, TLS.
+//! Opening a connection to an endpoint: look-up, TCP or Unix socket, TLS; or look-up and QUIC.
 
 use std::{
     io,
+    net::SocketAddr,
     path::{Path, PathBuf},
+    rc::Rc,
     time::{Duration, SystemTime},
 };
 
+use smallvec::SmallVec;
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use weir_config::model::{self, Address, ClientTls, UpstreamProtocol};
 
-use super::tls::{self, UpstreamTls};
+use super::{
+    h3::H3Connection,
+    pool::OpenConnection,
+    tls::{self, UpstreamTls},
+};
 use crate::{
     error::Error,
     listen::{stream::Stream, transport::Transport},
+    quic::Dialer,
 };
+
+/// Addresses of a name that QUIC is tried at.
+const MOST_ADDRESSES: usize = 4;
 
 /// How connections of one upstream are opened. Connections outlive a reload that leaves it equal.
 #[derive(Debug)]
@@ -72,9 +83,6 @@ impl Connector {
     }
 
     async fn open(&self, address: &Address) -> Result<Opened, Error> {
-        if self.protocol == UpstreamProtocol::H3 {
-            return Err(Error::ConnectFailed);
-        }
         let stream = dial(address).await?;
         let Some(tls) = &self.tls else {
             let h2 = self.protocol == UpstreamProtocol::H2;
@@ -89,6 +97,63 @@ impl Connector {
             UpstreamProtocol::Auto => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         };
         Ok(Opened { transport: Transport::ClientTls(Box::new(stream)), h2 })
+    }
+}
+
+impl Connector {
+    /// Opens a connection over QUIC, to the endpoint's own port or another.
+    pub(crate) async fn connect_h3(
+        &self,
+        address: &Address,
+        port: Option<u16>,
+        dialer: &Rc<Dialer>,
+        open: OpenConnection,
+    ) -> Result<Rc<H3Connection>, Error> {
+        let opening = self.open_h3(address, port, dialer, Rc::new(open));
+        tokio::time::timeout(self.timeout, opening).await.unwrap_or(Err(Error::ConnectTimeout))
+    }
+
+    async fn open_h3(
+        &self,
+        address: &Address,
+        port: Option<u16>,
+        dialer: &Rc<Dialer>,
+        open: Rc<OpenConnection>,
+    ) -> Result<Rc<H3Connection>, Error> {
+        let tls = self.tls.as_ref().ok_or(Error::UpstreamTls)?;
+        let quic = tls.quic().ok_or(Error::UpstreamTls)?;
+        let name = tls.name_for(address).map_err(|_| Error::UpstreamTls)?;
+        let remotes = look_up(address).await?;
+        // Nobody says that nobody listens: each address gets its part of the time.
+        let patience = self.timeout / u32::try_from(remotes.len().max(1)).unwrap_or(1);
+        let mut last = Error::LookupFailed;
+        for mut remote in remotes {
+            if let Some(port) = port {
+                remote.set_port(port);
+            }
+            let handshake = async {
+                let connection = dialer.connect(remote, &name.to_str(), quic.clone())?;
+                H3Connection::handshake(connection, self.timeout / 2, open.clone()).await
+            };
+            match tokio::time::timeout(patience, handshake).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = Error::ConnectTimeout,
+            }
+        }
+        Err(last)
+    }
+}
+
+/// The addresses that QUIC is tried at.
+async fn look_up(address: &Address) -> Result<SmallVec<[SocketAddr; MOST_ADDRESSES]>, Error> {
+    match address {
+        Address::Tcp(address) => Ok(SmallVec::from_slice(&[*address])),
+        Address::Name(host, port) => {
+            let found = lookup_host((host.as_str(), *port)).await;
+            Ok(found.map_err(|_| Error::LookupFailed)?.take(MOST_ADDRESSES).collect())
+        }
+        Address::Unix(_) => Err(Error::ConnectFailed),
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     clocks::Clocks,
     h1::{Answer, Failed},
     h2::{H2Answer, H2Connection},
+    h3::{H3Answer, H3Connection},
     load::{EndpointLoad, Outcome},
     pool::{Pooled, Ready, UpstreamPool},
     wire::Wire,
@@ -190,6 +191,7 @@ async fn enter(exchange: &mut Exchange, upstream: &UpstreamPool) -> Result<bool,
 enum Received {
     H1(Answer),
     H2(H2Answer),
+    H3(H3Answer),
 }
 
 async fn attempt(
@@ -198,11 +200,12 @@ async fn attempt(
     clocks: &mut Clocks,
     draft: &mut Draft,
 ) -> Result<Received, Failed> {
-    let ready = match pool.0.take() {
+    let tunnel = draft.shape.upgrade.is_some();
+    let ready = match pool.0.take(tunnel) {
         Some(ready) => Ok(ready),
         None => {
             // Boxed: a handshake is large and rare, the request's own future common.
-            let mut open = Box::pin(pool.0.open());
+            let mut open = Box::pin(pool.0.open(tunnel));
             clocks.limit(exchange, open.as_mut()).await.and_then(|opened| opened)
         }
     };
@@ -230,6 +233,14 @@ async fn attempt(
                 }
             }
         }
+        Ready::H3(connection) => {
+            draft.prepare(pool, Version::HTTP_3)?;
+            let mut sending = Box::pin(over_h3(exchange, draft, &connection));
+            match clocks.limit(exchange, sending.as_mut()).await {
+                Ok(answered) => answered.map(Received::H3),
+                Err(error) => Err(Failed { error, sent: true }),
+            }
+        }
     }
 }
 
@@ -238,13 +249,25 @@ async fn over_h2(
     draft: &mut Draft,
     connection: &Rc<H2Connection>,
 ) -> Result<H2Answer, Failed> {
+    connection.exchange(draft, exchange.upload.as_deref(), early(exchange)).await
+}
+
+async fn over_h3(
+    exchange: &Exchange,
+    draft: &mut Draft,
+    connection: &Rc<H3Connection>,
+) -> Result<H3Answer, Failed> {
+    connection.exchange(draft, exchange.upload.as_deref(), early(exchange)).await
+}
+
+/// Passes interim responses on.
+fn early(exchange: &Exchange) -> impl FnMut(Response<()>) {
     let hints = exchange.hints();
-    let early = |response: Response<()>| {
+    move |response| {
         if let Some(hints) = hints {
             hints.push(response.status(), response.headers());
         }
-    };
-    connection.exchange(draft, exchange.upload.as_deref(), early).await
+    }
 }
 
 /// The head is there: takes the latency sample and sets the clocks of the body.
@@ -262,21 +285,25 @@ fn finish(
     let (status, headers) = match &received {
         Received::H1(Answer::Response(response)) => (response.status(), response.headers()),
         Received::H1(Answer::Bodiless(head, _) | Answer::Switched(head, _))
-        | Received::H2(H2Answer::Switched(head, _)) => (head.status, &head.headers),
+        | Received::H2(H2Answer::Switched(head, _))
+        | Received::H3(H3Answer::Switched(head, _)) => (head.status, &head.headers),
         Received::H2(H2Answer::Response(response)) => (response.status(), response.headers()),
+        Received::H3(H3Answer::Response(response)) => (response.status(), response.headers()),
     };
     let outcome = if status.is_server_error() { Outcome::Failure } else { Outcome::Success };
     if let Some(in_flight) = &mut exchange.in_flight {
         in_flight.record(outcome, now);
     }
     let stream = is_stream(headers);
+    pool.0.hear(headers, now);
     let timers = exchange.connection.worker.timers.clone();
     let pause = Pause::new(timers, clocks.timeout.idle);
     let clocks =
         |exchange: &Exchange| BodyClocks::new(pause, clocks.into_body_limit(exchange, stream));
     Forwarded::Response(match received {
         Received::H1(Answer::Switched(head, wire))
-        | Received::H2(H2Answer::Switched(head, wire)) => {
+        | Received::H2(H2Answer::Switched(head, wire))
+        | Received::H3(H3Answer::Switched(head, wire)) => {
             return Forwarded::Switched(head, wire, draft.client);
         }
         Received::H1(Answer::Bodiless(head, connection)) => {
@@ -295,6 +322,13 @@ fn finish(
             }
             body.keep(clocks(exchange));
             Body::h2(body)
+        }),
+        Received::H3(H3Answer::Response(response)) => response.map(|mut body| {
+            if body.is_end_stream() {
+                return Body::empty();
+            }
+            body.keep(clocks(exchange));
+            Body::h3(body)
         }),
     })
 }

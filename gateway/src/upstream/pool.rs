@@ -1,7 +1,8 @@
 //! One worker's connections to one endpoint.
 //!
 //! Idle HTTP/1.1 connections are a stack, so that a quiet hour leaves the old ones to be swept;
-//! HTTP/2 connections are shared, and one more is opened when all their streams are taken.
+//! HTTP/2 and HTTP/3 connections are shared, and one more is opened when all their streams are
+//! taken.
 
 use std::{
     cell::{Cell, RefCell},
@@ -10,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderMap;
 use weir_config::model::UpstreamProtocol;
 
 use super::{
@@ -17,13 +19,18 @@ use super::{
     endpoint::{Endpoint, Upstream},
     h1::H1Connection,
     h2::H2Connection,
+    h3::H3Connection,
     limit::{Gate, Permit},
     load::EndpointLoad,
     pick::{Candidate, Picker},
+    shared::Shared,
+    trial::Trial,
 };
 use crate::{
     clock::{self, Tick},
     error::Error,
+    quic::Dialer,
+    task,
     telemetry::{counters::EndpointCounters, registry::Registry},
 };
 
@@ -58,6 +65,8 @@ pub(crate) enum Ready {
     H1(Box<H1Connection>),
     /// Shared with others.
     H2(Rc<H2Connection>),
+    /// Shared with others.
+    H3(Rc<H3Connection>),
 }
 
 /// See the module's page.
@@ -70,11 +79,15 @@ pub(crate) struct EndpointPool {
     connections: Arc<Gate>,
     #[expect(clippy::vec_box, reason = "a connection moves in and out with each request")]
     idle: RefCell<Vec<Box<H1Connection>>>,
-    shared_connections: RefCell<Vec<Rc<H2Connection>>>,
-    /// Held while an HTTP/2 connection is being opened: those who come meanwhile will share it.
+    /// Those of HTTP/3 first: they are preferred.
+    shared_connections: RefCell<Vec<Shared>>,
+    /// Held while a shared connection is being opened: those who come meanwhile will share it.
     opening: tokio::sync::Mutex<()>,
-    /// Whether the endpoint is known, or hoped, to speak HTTP/2.
+    /// Whether the endpoint is known, or hoped, to speak HTTP/2, or HTTP/3 is all that is spoken.
     multiplexed: Cell<bool>,
+    dialer: Rc<Dialer>,
+    /// HTTP/3 where the endpoint says that it speaks it, with `protocol: auto`.
+    trial: Option<Trial>,
     /// The configuration no longer names the endpoint: connections end with their requests.
     closed: Cell<bool>,
 }
@@ -96,8 +109,18 @@ impl Candidate for Pooled {
 }
 
 impl EndpointPool {
-    fn new(shared: Arc<Endpoint>, upstream: &Upstream, registry: &Registry) -> Self {
+    fn new(
+        shared: Arc<Endpoint>,
+        upstream: &Upstream,
+        registry: &Registry,
+        dialer: Rc<Dialer>,
+        rng: &mut fastrand::Rng,
+    ) -> Self {
+        let asks = upstream.connector.protocol == UpstreamProtocol::Auto
+            && upstream.connector.tls.is_some();
         Self {
+            trial: asks.then(|| Trial::new(&shared.address, rng)),
+            dialer,
             counters: registry.endpoint(&upstream.name, &shared.name),
             shared,
             connector: upstream.connector.clone(),
@@ -115,10 +138,10 @@ impl EndpointPool {
         self.connector.tls.is_some()
     }
 
-    /// A connection that is open already.
-    pub(crate) fn take(&self) -> Option<Ready> {
-        if let Some(connection) = self.with_room() {
-            return Some(Ready::H2(connection));
+    /// A connection that is open already, for a request that asks for a tunnel or not.
+    pub(crate) fn take(&self, tunnel: bool) -> Option<Ready> {
+        if let Some(ready) = self.with_room(tunnel) {
+            return Some(ready);
         }
         loop {
             let mut connection = self.idle.borrow_mut().pop()?;
@@ -130,13 +153,13 @@ impl EndpointPool {
     }
 
     /// Opens a connection, or waits for one that can be shared.
-    pub(crate) async fn open(&self) -> Result<Ready, Error> {
+    pub(crate) async fn open(&self, tunnel: bool) -> Result<Ready, Error> {
         if !self.multiplexed.get() {
             return self.connect().await;
         }
         let _opening = self.opening.lock().await;
-        match self.with_room() {
-            Some(connection) => Ok(Ready::H2(connection)),
+        match self.with_room(tunnel) {
+            Some(ready) => Ok(ready),
             None => self.connect().await,
         }
     }
@@ -156,6 +179,12 @@ impl EndpointPool {
     }
 
     async fn establish(&self, open: OpenConnection) -> Result<Ready, Error> {
+        if self.connector.protocol == UpstreamProtocol::H3 {
+            let address = &self.shared.address;
+            let connection = self.connector.connect_h3(address, None, &self.dialer, open).await?;
+            self.share(Shared::H3(connection.clone()));
+            return Ok(Ready::H3(connection));
+        }
         let opened = self.connector.connect(&self.shared.address).await?;
         self.multiplexed.set(opened.h2);
         if !opened.h2 {
@@ -166,12 +195,64 @@ impl EndpointPool {
         let connection = tokio::time::timeout(self.connector.timeout, handshake)
             .await
             .unwrap_or(Err(Error::ConnectTimeout))?;
-        self.shared_connections.borrow_mut().push(connection.clone());
+        self.share(Shared::H2(connection.clone()));
         Ok(Ready::H2(connection))
     }
 
-    fn with_room(&self) -> Option<Rc<H2Connection>> {
-        self.shared_connections.borrow().iter().find(|connection| connection.has_room()).cloned()
+    fn share(&self, connection: Shared) {
+        let mut shared = self.shared_connections.borrow_mut();
+        match connection {
+            Shared::H2(_) => shared.push(connection),
+            Shared::H3(_) => shared.insert(0, connection),
+        }
+    }
+
+    fn with_room(&self, tunnel: bool) -> Option<Ready> {
+        let shared = self.shared_connections.borrow();
+        // Where HTTP/3 is an addition, what it cannot do goes as it went before.
+        let choosy = tunnel && self.trial.is_some();
+        let fits =
+            |connection: &&Shared| connection.has_room() && (!choosy || connection.takes_tunnels());
+        shared.iter().find(fits).map(Shared::ready)
+    }
+
+    /// Takes in what a response says of other ways to the endpoint, and sets about them.
+    pub(crate) fn hear(self: &Rc<Self>, headers: &HeaderMap, now: Tick) {
+        let Some(trial) = &self.trial else { return };
+        trial.hear(headers, now);
+        if let Some(port) = trial.begin(now)
+            && !self.closed.get()
+            && let Some(permit) = self.connections.try_acquire()
+        {
+            trial.opening();
+            let open = OpenConnection::new(self.counters.clone(), permit);
+            let this = self.clone();
+            task::spawn(async move { this.try_h3(port, open).await });
+        }
+    }
+
+    /// Opens an HTTP/3 connection beside those that serve.
+    async fn try_h3(&self, port: u16, open: OpenConnection) {
+        let Some(trial) = &self.trial else { return };
+        let address = &self.shared.address;
+        let opened = self.connector.connect_h3(address, Some(port), &self.dialer, open).await;
+        let now = clock::now();
+        match opened {
+            Ok(connection) => {
+                self.counters.connects.add(1);
+                self.counters.h3_reached.add(1);
+                trial.opened(connection.clone(), now);
+                self.share(Shared::H3(connection));
+                if self.closed.get() {
+                    self.sweep(now);
+                }
+            }
+            Err(error) => {
+                tracing::debug!(endpoint = %self.shared.name, port, %error, "no HTTP/3 there");
+                self.counters.h3_missed.add(1);
+                trial.failed(now);
+            }
+        }
     }
 
     /// Takes a connection back after its response was read to the end. Whether it is still good is
@@ -210,6 +291,9 @@ impl EndpointPool {
             }
             !connection.is_retired()
         });
+        if let Some(trial) = &self.trial {
+            trial.look(now);
+        }
     }
 
     /// Lets go of all connections as their requests end.
@@ -242,6 +326,7 @@ impl UpstreamPool {
         shared: Arc<Upstream>,
         previous: Option<&Self>,
         registry: &Registry,
+        dialer: &Rc<Dialer>,
         rng: &mut fastrand::Rng,
     ) -> Self {
         let weights: Vec<u32> =
@@ -255,7 +340,8 @@ impl UpstreamPool {
                     old.endpoints.iter().find(|pool| Arc::ptr_eq(&pool.0.shared, endpoint))
                 });
                 same.cloned().unwrap_or_else(|| {
-                    Pooled(Rc::new(EndpointPool::new(endpoint.clone(), &shared, registry)))
+                    let (endpoint, dialer) = (endpoint.clone(), dialer.clone());
+                    Pooled(Rc::new(EndpointPool::new(endpoint, &shared, registry, dialer, rng)))
                 })
             })
             .collect();

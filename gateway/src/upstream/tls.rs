@@ -2,8 +2,9 @@
 
 mod unverified;
 
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::{fmt, path::Path, sync::Arc, time::SystemTime};
 
+use quinn_proto::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig};
 use rustls::{
     ClientConfig, RootCertStore,
     client::{ResolvesClientCert, Resumption},
@@ -26,10 +27,20 @@ const SESSION_NAMES: usize = 256;
 
 /// What the handshakes with an upstream need, shared by all workers. Every upstream keeps its own
 /// sessions: one that does not verify never lends a session to one that does.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct UpstreamTls {
     config: Arc<ClientConfig>,
+    quic: Option<Arc<QuicClientConfig>>,
     server_name: Option<ServerName<'static>>,
+}
+
+impl fmt::Debug for UpstreamTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamTls")
+            .field("server_name", &self.server_name)
+            .field("quic", &self.quic.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why an endpoint has no name to hold against its certificate.
@@ -70,14 +81,24 @@ impl UpstreamTls {
             identity.map(|identity| (identity.certified, identity.warning)).unzip();
         let mut config = build(provider, roots, certified)
             .map_err(|error| vec![TlsProblem::general(written.at, error.to_string())])?;
+        let quic = speaks_h3(protocol)
+            .then(|| quic(&config))
+            .transpose()
+            .map_err(|error| vec![TlsProblem::general(written.at, error.to_string())])?;
         config.alpn_protocols = alpn(protocol);
-        let this = Self { config: Arc::new(config), server_name };
+        let this = Self { config: Arc::new(config), quic, server_name };
         Ok((this, warning.flatten().into_iter().collect()))
     }
 
     /// Opens handshakes. Cheap to call.
     pub fn connector(&self) -> TlsConnector {
         TlsConnector::from(Arc::clone(&self.config))
+    }
+
+    /// What QUIC handshakes need; `None` where HTTP/3 is not spoken. The same authorities, name and
+    /// identity count as over TCP; sessions are kept apart.
+    pub(crate) const fn quic(&self) -> Option<&Arc<QuicClientConfig>> {
+        self.quic.as_ref()
     }
 
     /// The name that is sent to an endpoint and held against its certificate: the configured one,
@@ -153,12 +174,26 @@ fn build(
     Ok(config)
 }
 
-/// Names to offer, the preferred first.
+const fn speaks_h3(protocol: UpstreamProtocol) -> bool {
+    match protocol {
+        UpstreamProtocol::H1 | UpstreamProtocol::H2 => false,
+        UpstreamProtocol::H3 | UpstreamProtocol::Auto => true,
+    }
+}
+
+fn quic(config: &ClientConfig) -> Result<Arc<QuicClientConfig>, NoInitialCipherSuite> {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![ALPN_H3.to_vec()];
+    config.resumption = Resumption::in_memory_sessions(SESSION_NAMES);
+    QuicClientConfig::try_from(config).map(Arc::new)
+}
+
+/// Names to offer over TCP, the preferred first.
 fn alpn(protocol: UpstreamProtocol) -> Vec<Vec<u8>> {
     match protocol {
         UpstreamProtocol::H1 => vec![ALPN_H1.to_vec()],
         UpstreamProtocol::H2 => vec![ALPN_H2.to_vec()],
-        UpstreamProtocol::H3 => vec![ALPN_H3.to_vec()],
+        UpstreamProtocol::H3 => Vec::new(),
         UpstreamProtocol::Auto => vec![ALPN_H2.to_vec(), ALPN_H1.to_vec()],
     }
 }

@@ -10,7 +10,7 @@ use bytes::{Buf as _, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{h2::StreamCount, pool::OpenConnection};
+use super::{h2::StreamCount, h3::H3Wire, pool::OpenConnection};
 use crate::{
     http::body::take_window,
     listen::{prefixed::Prefixed, transport::Transport},
@@ -29,6 +29,8 @@ pub(crate) enum Wire {
     },
     /// A stream of HTTP/2.
     H2(Box<H2Wire>),
+    /// A stream of HTTP/3.
+    H3(Box<H3Wire>),
 }
 
 macro_rules! each {
@@ -36,6 +38,7 @@ macro_rules! each {
         match $self.get_mut() {
             Wire::Socket { stream: $stream, .. } => $call,
             Wire::H2($stream) => $call,
+            Wire::H3($stream) => $call,
         }
     };
 }

@@ -8,8 +8,11 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod h3;
+mod h3_aioquic;
+mod h3_raw;
 mod http2;
 mod lossy;
+mod matrix;
 mod operations;
 mod slow;
 mod smuggling;

@@ -33,7 +33,7 @@ fn both_kinds_of_socket_get_the_same_free_port() {
     listening.bind_missing(&loaded, 3).unwrap();
     let port = port(&listening);
     let address = format!("127.0.0.1:{port}");
-    assert_eq!(listening.addresses(), [address.clone()]);
+    assert_eq!(listening.addresses(), std::slice::from_ref(&address));
     assert_eq!(listening.describe(&loaded.config), format!("{address} (tls h1 h2 h3)"));
     let (tcp, quic) = (listening.take_new(), listening.take_new_quic());
     assert_eq!((tcp.len(), tcp[0].1.len()), (1, 3));
@@ -68,8 +68,12 @@ fn a_reload_adds_http3_at_the_port_that_is_bound_and_takes_it_away() {
     let released = listening.release_unused(&without.config);
     assert_eq!((released.streams.len(), released.quic.len()), (0, 1));
     assert!(!udp_is_free(port), "the workers have the sockets");
+    let wrong = listening.bind_missing(&with, 2).unwrap_err();
+    let said = &wrong.iter().next().unwrap().what;
+    assert!(said.contains("yet: connections from before end there"), "{said}");
     drop(quic);
     assert!(udp_is_free(port));
+    listening.bind_missing(&with, 2).unwrap();
 }
 
 #[test]

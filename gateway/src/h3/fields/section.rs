@@ -146,6 +146,8 @@ fn literal(name: &[u8], value: Bytes, never_indexed: bool) -> Result<Field, Malf
         b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" | b"upgrade" => {
             return Err(Malformed::Message);
         }
+        // The `http` crate takes it for a token's byte (RFC 9110 section 5.6.2).
+        _ if name.contains(&b'"') => return Err(Malformed::Message),
         _ => {}
     }
     let name = HeaderName::from_lowercase(name).map_err(|_| Malformed::Message)?;

@@ -6,7 +6,7 @@ use super::{FrameHeader, Role, kind, skip};
 use crate::h3::code::Code;
 
 /// What a request stream carries.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// The block of a HEADERS frame, whole.
     Headers(Bytes),

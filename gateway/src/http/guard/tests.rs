@@ -142,7 +142,9 @@ fn http2_refusals() {
         ("POST https://a/\ncontent-length: 5\ncontent-length: 6", bad(ContentLengthRepeated)),
         ("POST https://a/\ncontent-length: +5", bad(ContentLength)),
     ] {
-        assert_eq!(refused(Version::HTTP_2, text), expected, "{text}");
+        for version in [Version::HTTP_2, Version::HTTP_3] {
+            assert_eq!(refused(version, text), expected, "{text}");
+        }
     }
 }
 
@@ -165,6 +167,8 @@ fn framings() {
         (Version::HTTP_11, "GET /\nhost: a\ntransfer-encoding: Chunked ", Framing::Unknown),
         (Version::HTTP_10, "POST /\ncontent-length: 3", Framing::Length(3)),
         (Version::HTTP_2, "POST https://a/", Framing::Unknown),
+        (Version::HTTP_3, "POST https://a/", Framing::Unknown),
+        (Version::HTTP_3, "POST https://a/\ncontent-length: 3", Framing::Length(3)),
         (Version::HTTP_2, "POST https://a/\ncontent-length: 3", Framing::Length(3)),
     ] {
         assert_eq!(accepted(version, text).1.framing, expected, "{text}");
@@ -192,6 +196,7 @@ fn the_target_beats_the_host_field() {
         (Version::HTTP_10, "GET /p", None, "/p"),
         (Version::HTTP_10, "GET http://a/p", Some("a"), "/p"),
         (Version::HTTP_2, "GET https://a/p", Some("a"), "https://a/p"),
+        (Version::HTTP_3, "GET https://a/p", Some("a"), "https://a/p"),
         (Version::HTTP_2, "GET https://a/p\nhost: b", Some("a"), "https://a/p"),
         (Version::HTTP_2, "GET /p\nhost: b", Some("b"), "/p"),
         (Version::HTTP_2, "GET https://[::1]:8443/", Some("[::1]:8443"), "https://[::1]:8443/"),
@@ -298,6 +303,8 @@ fn underscored_names_are_dropped() {
 #[test]
 fn cookie_crumbs_are_joined_in_http2_only() {
     let crumbs = "cookie: a=1\ncookie: b=2\ncookie: c=3";
+    let (parts, _) = accepted(Version::HTTP_3, &format!("GET https://a/\n{crumbs}"));
+    assert_eq!(parts.headers.get_all("cookie").iter().count(), 1);
     let (parts, _) = accepted(Version::HTTP_2, &format!("GET https://a/\n{crumbs}"));
     let all: Vec<_> = parts.headers.get_all("cookie").iter().collect();
     assert_eq!(all, ["a=1; b=2; c=3"]);

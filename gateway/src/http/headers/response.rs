@@ -9,7 +9,8 @@ use crate::error::Error;
 ///
 /// Refuses what would frame differently for the client than it did for the gateway, and a 101 that
 /// was not asked for, or is to another protocol than `upgrade`. A switch takes the form of the
-/// client's version: 101, or 200 for extended CONNECT. Drops hop-by-hop fields, those that Connection nominates, Proxy-Authenticate, and Alt-Svc, which speaks of the upstream's own ports.
+/// client's version: 101, or 200 for extended CONNECT. Drops hop-by-hop fields, those that
+/// Connection nominates, Proxy-Authenticate, and Alt-Svc, which speaks of the upstream's own ports.
 /// Keeps Proxy-Status of proxies behind the gateway (RFC 9209, 2: those nearer to the client only
 /// append). Adds Via and the request's id. Trailer stays, for it tells what comes.
 ///

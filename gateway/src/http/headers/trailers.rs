@@ -15,6 +15,8 @@ pub fn filter_trailers(trailers: &mut HeaderMap) {
 
 fn is_forbidden(name: &str) -> bool {
     super::is_hop_by_hop(name)
+        // No token, which the `http` crate takes it for (RFC 9110 section 5.6.2).
+        || name.contains('"')
         || matches!(
             name,
             // Framing and content.

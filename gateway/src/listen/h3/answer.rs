@@ -1,14 +1,16 @@
 //! One request over HTTP/3 and its response.
 
 use std::{
+    cell::Cell,
     future::{Future, poll_fn},
     pin::pin,
     rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, header};
+use http::{Method, Request, Response, header};
 
 use super::Cancels;
 use crate::{
@@ -34,6 +36,9 @@ use crate::{
 
 /// Bytes of a response's head and of a small body that are written without growing.
 const HEAD: usize = 512;
+/// How long the end of a stream may come behind a head that has no body, at the least and the most:
+/// two round trips between.
+const FIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
 /// Reads a request, has it served, and sends the response. Not an `async fn`, for the size of its
 /// state.
@@ -49,11 +54,14 @@ pub(super) fn answer(
         let request = match read_head(&mut reader, &mut send, bounds, &connection).await {
             Ok(request) => request,
             Err(Unread::Refused(error)) => return refuse(send, reader, &connection, error).await,
-            Err(Unread::Malformed) => return malformed(send, reader, &connection),
+            Err(Unread::Malformed(code)) => {
+                count(send.connection(), &cancels);
+                return malformed(send, reader, &connection, code);
+            }
             Err(Unread::Broken(code)) => return send.connection().close(code.value(), ""),
             Err(Unread::Gone) => return cancelled(&send, &cancels),
         };
-        let request = with_body(request, reader, bounds, early).await;
+        let (request, fault) = with_body(request, reader, bounds, &connection, early).await;
         let mut exchange = Exchange::begin(&connection);
         let hints = exchange.take_hints();
         let mut serving = Box::pin(stack::serve(exchange, request));
@@ -69,10 +77,27 @@ pub(super) fn answer(
         .await;
         drop(serving);
         match response {
-            Some(response) => pour(response, early_heads, send, &connection, &cancels).await,
             None => cancelled(&send, &cancels),
+            // Nobody asks for this response any more.
+            Some(_) if of(&fault) == Some(Error::ClientGone) => {
+                cancelled(&send, &cancels);
+                send.reset(Code::RequestCancelled.value());
+            }
+            Some(response) => {
+                if of(&fault).is_some() {
+                    count(send.connection(), &cancels);
+                }
+                pour(response, early_heads, send, &connection, &cancels).await;
+            }
         }
     }
+}
+
+/// What the client did wrong with the request's body so far.
+type Fault = Rc<Cell<Option<Error>>>;
+
+fn of(fault: &Option<Fault>) -> Option<Error> {
+    fault.as_ref().and_then(|fault| fault.get())
 }
 
 fn bounds(connection: &Connection) -> Bounds {
@@ -85,8 +110,8 @@ fn bounds(connection: &Connection) -> Bounds {
 enum Unread {
     /// It is answered with this.
     Refused(Error),
-    /// It breaks the rules of a message.
-    Malformed,
+    /// It breaks the rules of a message: the stream is reset with this code.
+    Malformed(Code),
     /// It breaks the rules of the connection.
     Broken(Code),
     /// The client gave it up.
@@ -99,7 +124,8 @@ impl From<ReadError> for Unread {
             ReadError::Stopped(_) => Self::Gone,
             ReadError::Connection(code) => Self::Broken(code),
             ReadError::HeadersTooLong => Self::Refused(Error::HeadersTooLarge),
-            ReadError::Incomplete | ReadError::Length => Self::Malformed,
+            ReadError::Incomplete => Self::Malformed(Code::RequestIncomplete),
+            ReadError::Length => Self::Malformed(Code::MessageError),
         }
     }
 }
@@ -123,19 +149,22 @@ async fn read_head(
     })
     .await?;
     fields::request(&block, bounds).map_err(|malformed| match malformed {
-        Malformed::Message => Unread::Malformed,
+        Malformed::Message => Unread::Malformed(Code::MessageError),
         Malformed::TooLarge => Unread::Refused(Error::HeadersTooLarge),
         Malformed::Connection(code) => Unread::Broken(code),
     })
 }
 
-/// Looks whether a body follows the head.
+/// Looks whether a body follows the head. Where none is to be expected the end of the stream, which
+/// may come in another packet, is waited for: a request without a body needs no framing upstream,
+/// and may be sent again.
 async fn with_body(
     mut request: Request<()>,
     mut reader: Box<MessageReader>,
     bounds: Bounds,
+    connection: &Connection,
     early: bool,
-) -> Request<Body> {
+) -> (Request<Body>, Option<Fault>) {
     if early {
         request.extensions_mut().insert(EarlyData);
     }
@@ -144,12 +173,21 @@ async fn with_body(
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse().ok());
     reader.expect(length);
+    let bodiless =
+        length.is_none() && (request.method().is_safe() || request.method() == Method::DELETE);
+    let patience = (2 * reader.connection().rtt()).clamp(FIN.0, FIN.1);
+    let mut pause = Pause::new(connection.worker.timers.clone(), patience);
     poll_fn(|cx| {
-        reader.look_ahead(cx);
-        Poll::Ready(())
+        let known = reader.look_ahead(cx);
+        if known || !bodiless { Poll::Ready(()) } else { pause.poll_over(cx) }
     })
     .await;
-    request.map(|()| Body::h3_request(H3Request::new(reader, bounds)))
+    if reader.is_end_stream() {
+        return (request.map(|()| Body::empty()), None);
+    }
+    let fault = Fault::default();
+    let body = H3Request::new(reader, bounds, fault.clone());
+    (request.map(|()| Body::h3_request(body)), Some(fault))
 }
 
 /// Writes interim responses. One that does not fit at once waits for the next turn.
@@ -220,10 +258,15 @@ async fn refuse(
 }
 
 /// A malformed request is a stream error (RFC 9114 section 4.1.2).
-fn malformed(mut send: SendStream, mut reader: Box<MessageReader>, connection: &Rc<Connection>) {
+fn malformed(
+    mut send: SendStream,
+    mut reader: Box<MessageReader>,
+    connection: &Rc<Connection>,
+    code: Code,
+) {
     record::refusal(connection, Error::BadRequest(Reason::FieldValue), 0);
-    reader.stop(Code::MessageError);
-    send.reset(Code::MessageError.value());
+    reader.stop(code);
+    send.reset(code.value());
 }
 
 /// The client gave a request up before it was answered.

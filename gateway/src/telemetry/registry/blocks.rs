@@ -30,9 +30,9 @@ impl Block for ListenerCounters {
 }
 
 impl Block for EndpointCounters {
-    type Totals = Sums<4>;
+    type Totals = Sums<6>;
 
-    fn totals(&self) -> Sums<4> {
+    fn totals(&self) -> Sums<6> {
         self.totals()
     }
 }

@@ -153,7 +153,14 @@ fn encode_connections(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::
     family(out, &names::ENDPOINT_CONNECTIONS_OPEN, level(0))?;
     family(out, &names::ENDPOINT_CONNECTIONS_IDLE, level(1))?;
     family(out, &names::ENDPOINT_CONNECTS, count(2))?;
-    family(out, &names::ENDPOINT_CONNECT_FAILURES, count(3))
+    family(out, &names::ENDPOINT_CONNECT_FAILURES, count(3))?;
+    let attempts = endpoints.iter().flat_map(|([upstream, endpoint], totals)| {
+        let outcomes = [("connected", totals[4]), ("failed", totals[5])];
+        outcomes.map(|(outcome, count)| ([*upstream, *endpoint, outcome], Sample::Count(count)))
+    });
+    // Most endpoints are never tried.
+    let tried = attempts.filter(|(_, sample)| !matches!(sample, Sample::Count(0)));
+    family(out, &names::UPSTREAM_ALT_SVC, tried)
 }
 
 fn encode_gates(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {

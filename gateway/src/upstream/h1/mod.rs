@@ -174,7 +174,8 @@ impl H1Connection {
         sending: Option<Sending>,
         draft: &mut Draft,
     ) -> Answer {
-        let keep = decode::keeps_alive(&head) && sending.is_none() && framing != Framing::Close;
+        let keeps_alive = decode::keeps_alive(&head) && framing != Framing::Close;
+        let keep = keeps_alive && sending.is_none();
         let (head, ()) = head.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             let Self { transport, read, open, .. } = *self;
@@ -190,7 +191,7 @@ impl H1Connection {
             None => H1Response::new(self, body, keep),
             Some(part) => {
                 let upload = std::mem::replace(&mut draft.upload, Upload::taken());
-                H1Response::duplex(*self, body, part, upload)
+                H1Response::duplex(*self, body, keeps_alive, part, upload)
             }
         };
         Answer::Response(Response::from_parts(head, Box::new(response)))
@@ -266,6 +267,11 @@ impl H1Connection {
             self.unflushed = false;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Says that nothing more comes.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.transport).poll_shutdown(cx).map(drop)
     }
 
     /// Reads until a final head is there.

@@ -1,17 +1,18 @@
 //! The body of an HTTP/1.1 response; reading it drives the connection.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     future::poll_fn,
+    mem,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::{
-    H1Connection, Sending,
+    H1Connection, SendError, Sending,
     decode::{self, Step},
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
 pub(crate) struct H1Response {
     connection: Source,
     body: decode::Body,
-    /// Whether the connection can be used again.
+    /// Whether the endpoint keeps the connection open behind its response.
     keep: bool,
     pool: Option<Rc<EndpointPool>>,
     clocks: Option<BodyClocks>,
@@ -34,9 +35,35 @@ pub(crate) struct H1Response {
 #[derive(Debug)]
 enum Source {
     Own(Box<H1Connection>),
-    /// An upload is still using it.
-    Shared(Rc<RefCell<H1Connection>>),
+    /// An upload is still using it, perhaps for no longer than the response takes.
+    Shared(Rc<RefCell<H1Connection>>, Rc<Answering>),
     Gone,
+}
+
+/// What the upload must know of the response beside which it goes on.
+#[derive(Debug, Default)]
+struct Answering {
+    /// Nobody reads the rest of the upload.
+    over: Cell<bool>,
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Answering {
+    fn poll_over(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.over.get() {
+            return Poll::Ready(());
+        }
+        *self.waiting.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn end(&self) {
+        self.over.set(true);
+        let waiting = self.waiting.take();
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
 }
 
 impl H1Response {
@@ -46,26 +73,39 @@ impl H1Response {
     }
 
     /// A response to a request that is not sent to its end: a task goes on sending. It ends with
-    /// the upload, or when either side pauses for longer than `body_idle`.
+    /// the upload, or when either side pauses for longer than `body_idle`. An endpoint that keeps
+    /// the connection open (`reads_on`) may read it behind its response; another one does not.
     pub(super) fn duplex(
         connection: H1Connection,
         body: decode::Body,
+        reads_on: bool,
         mut part: Sending,
         mut upload: Upload,
     ) -> Self {
         let shared = Rc::new(RefCell::new(connection));
         let sender = shared.clone();
+        let response = Rc::new(Answering::default());
+        let answering = response.clone();
         task::spawn(async move {
             let mut sent = true;
-            poll_fn(|cx| {
+            let ended = poll_fn(|cx| {
+                if answering.poll_over(cx).is_ready() {
+                    return Poll::Ready(Ok(()));
+                }
                 let sending = sender.borrow_mut().poll_send(&mut part, &mut upload, &mut sent, cx);
                 // The response's clocks may be gone: an endpoint that takes no more ends it here.
-                if sending.is_ready() { Poll::Ready(()) } else { upload.poll_stalled(cx) }
+                if sending.is_ready() { sending } else { upload.poll_stalled(cx).map(Ok) }
             })
             .await;
+            drop(upload);
+            if let Err(SendError::Body(_)) = ended {
+                // An endpoint that waits for the rest learns that there is none. It has answered
+                // already: what is left of that may still come.
+                poll_fn(|cx| sender.borrow_mut().poll_shutdown(cx)).await;
+            }
         });
-        let connection = Source::Shared(shared);
-        Self { connection, body, keep: false, pool: None, clocks: None, cut: None }
+        let connection = Source::Shared(shared, response);
+        Self { connection, body, keep: reads_on, pool: None, clocks: None, cut: None }
     }
 
     /// Gives the connection back to `pool` once the body is read, and fails the body when
@@ -87,7 +127,7 @@ impl H1Response {
         }
         let step = match &mut self.connection {
             Source::Own(connection) => poll_step(connection, &mut self.body, cx),
-            Source::Shared(connection) => {
+            Source::Shared(connection, _) => {
                 poll_step(&mut connection.borrow_mut(), &mut self.body, cx)
             }
             Source::Gone => Poll::Ready(Ok(Step::End)),
@@ -104,7 +144,7 @@ impl H1Response {
             }
             // What came before the cut may still be on its way to the client, who is to see it.
             Poll::Ready(Err(error)) => {
-                self.connection = Source::Gone;
+                self.abandon();
                 self.cut = Some(error);
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -122,7 +162,7 @@ impl H1Response {
     }
 
     fn fail(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        self.connection = Source::Gone;
+        self.abandon();
         Poll::Ready(Some(Err(error)))
     }
 
@@ -134,11 +174,20 @@ impl H1Response {
         self.body.remaining().map_or_else(SizeHint::new, SizeHint::with_exact)
     }
 
+    /// The body will not be read to its end.
+    fn abandon(&mut self) {
+        if let Source::Shared(_, answering) = mem::replace(&mut self.connection, Source::Gone) {
+            answering.end();
+        }
+    }
+
     /// The body is over: what is left of the connection goes back to its pool.
     fn release(&mut self) {
-        let source = std::mem::replace(&mut self.connection, Source::Gone);
-        if let (Source::Own(connection), true, Some(pool)) = (source, self.keep, &self.pool) {
-            pool.put_back(connection);
+        let source = mem::replace(&mut self.connection, Source::Gone);
+        match (source, self.keep, &self.pool) {
+            (Source::Own(connection), true, Some(pool)) => pool.put_back(connection),
+            (Source::Shared(_, answering), false, _) => answering.end(),
+            _ => {}
         }
     }
 }
@@ -170,6 +219,8 @@ impl Drop for H1Response {
         // Who knows the length stops reading where it is reached, without asking for the end.
         if self.body.is_done() {
             self.release();
+        } else {
+            self.abandon();
         }
     }
 }

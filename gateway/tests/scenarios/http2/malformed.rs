@@ -27,6 +27,41 @@ fn but(name: &'static str, value: Option<&'static str>) -> Lines {
     lines
 }
 
+/// Extended CONNECT to `/x` with more fields.
+fn connect(more: &[(&'static str, &'static str)]) -> Lines {
+    [&but(":method", Some("CONNECT"))[..], more].concat()
+}
+
+/// Extended CONNECT for WebSocket without one pseudo-header, but with Host.
+fn connect_but(name: &'static str) -> Lines {
+    let mut lines = connect(&[(":protocol", "websocket"), ("host", "weir.test")]);
+    lines.retain(|(other, _)| *other != name);
+    lines
+}
+
+/// Extended CONNECT (RFC 8441) that is none.
+fn connects() -> Vec<(&'static str, Lines)> {
+    vec![
+        ("protocol without connect", and(&[(":protocol", "websocket")])),
+        ("extended connect for another protocol", connect(&[(":protocol", "connect-udp")])),
+        (
+            "extended connect, upgrade",
+            connect(&[(":protocol", "websocket"), ("upgrade", "websocket")]),
+        ),
+        (
+            "extended connect, length",
+            connect(&[(":protocol", "websocket"), ("content-length", "0")]),
+        ),
+        (
+            "extended connect twice",
+            connect(&[(":protocol", "websocket"), (":protocol", "websocket")]),
+        ),
+        ("extended connect without scheme", connect_but(":scheme")),
+        ("extended connect without path", connect_but(":path")),
+        ("extended connect without authority", connect_but(":authority")),
+    ]
+}
+
 fn rows() -> Vec<(&'static str, Lines)> {
     vec![
         ("upper case name", and(&[("X-A", "b")])),
@@ -60,10 +95,6 @@ fn rows() -> Vec<(&'static str, Lines)> {
         ("space in method", but(":method", Some("GET /smuggled"))),
         ("line in method", but(":method", Some("GET / HTTP/1.1\r\nA: "))),
         ("connect", but(":method", Some("CONNECT"))),
-        (
-            "extended connect",
-            [&but(":method", Some("CONNECT"))[..], &[(":protocol", "websocket")]].concat(),
-        ),
         ("trace", but(":method", Some("TRACE"))),
         ("empty authority", but(":authority", Some(""))),
         ("userinfo", but(":authority", Some("u@h"))),
@@ -96,7 +127,7 @@ fn rows() -> Vec<(&'static str, Lines)> {
 fn malformed_requests_are_refused() {
     let mut bench = Bench::new();
     let mut failures = Vec::new();
-    for (name, fields) in rows() {
+    for (name, fields) in rows().into_iter().chain(connects()) {
         let before = bench.origin.seen().len();
         let mut frames = Frames::connect(bench.gateway.listen);
         frames.headers(1, &fields, true);

@@ -4,6 +4,7 @@ mod access_log;
 mod admin;
 mod certificates;
 mod drain;
+mod http3;
 mod listeners;
 mod load;
 mod proxy_protocol;
@@ -25,7 +26,7 @@ fn answering(body: &str) -> String {
 }
 
 /// Rewrites the gateway's file at once, as editors and deployment tools do: by a rename.
-fn rewrite(gateway: &Gateway, from: &str, to: &str) {
+pub(crate) fn rewrite(gateway: &Gateway, from: &str, to: &str) {
     let text = fs::read_to_string(&gateway.file).unwrap();
     assert!(text.contains(from), "{text}");
     let next = gateway.file.with_extension("next");

@@ -8,4 +8,7 @@ mod large;
 mod semantics;
 mod trailers;
 mod websocket;
+mod websocket_h2;
+mod websocket_h2_rules;
+mod websocket_h2_upstream;
 mod websocket_rules;

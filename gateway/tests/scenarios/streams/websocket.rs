@@ -20,7 +20,7 @@ use crate::support::{
 };
 
 /// An echoing server, and how many of its connections ended.
-fn server() -> (SocketAddr, Arc<AtomicUsize>) {
+pub(super) fn server() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let ended = Arc::new(AtomicUsize::new(0));
@@ -46,7 +46,7 @@ fn open<S: Duplex>(stream: S) -> WebSocket<S> {
     tungstenite::client("ws://weir.test/chat", stream).map(|(socket, _)| socket).unwrap()
 }
 
-fn echo<S: Duplex>(socket: &mut WebSocket<S>, message: &Message) {
+pub(super) fn echo<S: Duplex>(socket: &mut WebSocket<S>, message: &Message) {
     socket.send(message.clone()).unwrap();
     loop {
         let back = socket.read().unwrap();

@@ -57,6 +57,16 @@ impl Authority {
         Arc::new(config)
     }
 
+    /// A client whose whole greeting fits one datagram: it offers one key exchange, and a small
+    /// one.
+    pub(crate) fn client_x25519(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+        let mut provider = aws_lc_rs::default_provider();
+        provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
+        let mut config = builder_with(self, provider).with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
+        Arc::new(config)
+    }
+
     /// A client that also presents a certificate.
     pub(crate) fn client_with(&self, own: &Issued) -> Arc<ClientConfig> {
         let (chain, key) = own.parsed();
@@ -67,9 +77,16 @@ impl Authority {
 fn builder(
     authority: &Authority,
 ) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
+    builder_with(authority, aws_lc_rs::default_provider())
+}
+
+fn builder_with(
+    authority: &Authority,
+    provider: rustls::crypto::CryptoProvider,
+) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
     let mut roots = RootCertStore::empty();
     roots.add(authority.issuer.der().clone()).unwrap();
-    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)

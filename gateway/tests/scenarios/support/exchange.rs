@@ -29,6 +29,8 @@ pub(crate) trait Exchange {
     async fn end(&mut self, trailers: HeaderMap) -> Result<(), String>;
     /// Breaks off: the response must not look complete.
     async fn abort(&mut self);
+    /// Waits, with nothing to read or to write, for the peer to give the request up.
+    async fn gone(&mut self);
     /// Wants no more of the request, whose response has ended.
     async fn refuse(&mut self);
 }
@@ -62,6 +64,8 @@ pub(crate) struct Ledger {
     waiting: AtomicUsize,
     /// Connections so far.
     pub(crate) connections: AtomicUsize,
+    /// Those of them that have ended.
+    pub(crate) ended: AtomicUsize,
 }
 
 impl Ledger {

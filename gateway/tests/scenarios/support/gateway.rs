@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -19,13 +19,15 @@ use tempfile::TempDir;
 
 use super::{PATIENCE, answer::Answer, client::Client, eventually};
 
-/// A port nobody listens on, below the range the kernel takes for outgoing connections.
+/// A port nobody listens on, over TCP or UDP, below the range the kernel takes for outgoing
+/// connections.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let base = u16::try_from(std::process::id() * 64 % 21_000).unwrap();
     for _ in 0..2000 {
         let port = 10_500 + (base + NEXT.fetch_add(1, Ordering::Relaxed)) % 21_500;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let udp = UdpSocket::bind(("127.0.0.1", port)).is_ok();
+        if udp && TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }

@@ -52,15 +52,20 @@ struct Ledger {
 impl H2Origin {
     /// Starts it; `streams` is its SETTINGS_MAX_CONCURRENT_STREAMS.
     pub(crate) fn start(streams: u32) -> Self {
-        Self::launch(streams, None)
+        Self::launch(streams, None, true)
+    }
+
+    /// The same, without SETTINGS_ENABLE_CONNECT_PROTOCOL.
+    pub(crate) fn start_without_connect() -> Self {
+        Self::launch(100, None, false)
     }
 
     /// The same over TLS; the configuration's ALPN must name h2.
     pub(crate) fn start_tls(tls: Arc<ServerConfig>) -> Self {
-        Self::launch(100, Some(TlsAcceptor::from(tls)))
+        Self::launch(100, Some(TlsAcceptor::from(tls)), true)
     }
 
-    fn launch(streams: u32, tls: Option<TlsAcceptor>) -> Self {
+    fn launch(streams: u32, tls: Option<TlsAcceptor>, connect: bool) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -79,10 +84,10 @@ impl H2Origin {
                         task::spawn_local(async move {
                             let _ = stream.set_nodelay(true);
                             let Some(tls) = tls else {
-                                return serve(stream, streams, ledger).await;
+                                return serve(stream, streams, connect, ledger).await;
                             };
                             if let Ok(stream) = tls.accept(stream).await {
-                                serve(stream, streams, ledger).await;
+                                serve(stream, streams, connect, ledger).await;
                             }
                         });
                     }
@@ -116,12 +121,19 @@ impl Drop for H2Origin {
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, streams: u32, ledger: Arc<Ledger>) {
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    streams: u32,
+    connect: bool,
+    ledger: Arc<Ledger>,
+) {
     ledger.connections.fetch_add(1, Ordering::AcqRel);
-    let handshake = h2::server::Builder::new()
-        .max_concurrent_streams(streams)
-        .enable_connect_protocol()
-        .handshake::<_, Bytes>(stream);
+    let mut builder = h2::server::Builder::new();
+    builder.max_concurrent_streams(streams);
+    if connect {
+        builder.enable_connect_protocol();
+    }
+    let handshake = builder.handshake::<_, Bytes>(stream);
     let Ok(mut connection) = handshake.await else { return };
     let mut leaving = false;
     while let Some(Ok((request, respond))) = connection.accept().await {
@@ -146,6 +158,9 @@ async fn stream_of(
     let (head, mut body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let early = early(&path, &mut respond).await;
+    if path.starts_with("/tunnel") {
+        echo(&path, &mut body, &mut respond).await;
+    }
     let mut length = 0;
     while let Some(Ok(piece)) = body.data().await {
         length += piece.len();
@@ -155,10 +170,23 @@ async fn stream_of(
     let text = format!("{} {path} {length}", head.method);
     let seen = H2Seen { head: Request::from_parts(head, ()), body: length, trailers };
     ledger.seen.lock().unwrap().push(seen);
-    if !early {
+    if !early && !path.starts_with("/tunnel") {
         let _ = answer(&path, &mut respond, text).await;
     }
     ledger.open.fetch_sub(1, Ordering::AcqRel);
+}
+
+/// Sends back what comes, or resets the stream at the first of it.
+async fn echo(path: &str, body: &mut RecvStream, respond: &mut SendResponse<Bytes>) {
+    let Ok(mut send) = respond.send_response(Response::new(()), false) else { return };
+    while let Some(Ok(piece)) = body.data().await {
+        if path.ends_with("reset") {
+            return send.send_reset(Reason::INTERNAL_ERROR);
+        }
+        let _ = body.flow_control().release_capacity(piece.len());
+        let _ = send.send_data(piece, false);
+    }
+    let _ = send.send_data(Bytes::new(), true);
 }
 
 /// What is said before the request's body is read; true when that was all.
@@ -167,6 +195,13 @@ async fn early(path: &str, respond: &mut SendResponse<Bytes>) -> bool {
         "/reset" => respond.send_reset(Reason::INTERNAL_ERROR),
         "/refuse" => respond.send_reset(Reason::REFUSED_STREAM),
         "/enhance" => respond.send_reset(Reason::ENHANCE_YOUR_CALM),
+        "/forbidden" => {
+            let mut forbidden = Response::new(());
+            *forbidden.status_mut() = http::StatusCode::FORBIDDEN;
+            if let Ok(mut send) = respond.send_response(forbidden, false) {
+                let _ = send.send_data(Bytes::from_static(b"no"), true);
+            }
+        }
         "/hints" => {
             let mut hints = Response::new(());
             *hints.status_mut() = http::StatusCode::EARLY_HINTS;

@@ -13,6 +13,8 @@ use http::{HeaderMap, Method, Request, Response};
 use quinn::{Endpoint, TransportConfig, crypto::rustls::QuicClientConfig};
 use rustls::{ClientConfig, pki_types::CertificateDer};
 
+use super::said;
+
 /// One connection; its driver runs as a task of this runtime. Dropping it closes the connection.
 pub(crate) struct H3Client {
     send: SendRequest<OpenStreams, Bytes>,
@@ -92,10 +94,6 @@ pub(crate) async fn connect_from(
         *end.lock().unwrap() = Some(error.to_string());
     });
     Ok(H3Client { send, quic, ended })
-}
-
-fn said(error: impl ToString) -> String {
-    error.to_string()
 }
 
 /// A request head for `path`.

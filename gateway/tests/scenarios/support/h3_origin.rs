@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     thread,
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
@@ -13,13 +14,13 @@ use h3::{
 };
 use h3_quinn::BidiStream;
 use http::{HeaderMap, Request, Response};
-use quinn::{Endpoint, TransportConfig, VarInt, crypto::rustls::QuicServerConfig};
+use quinn::{ConnectionError, Endpoint, TransportConfig, VarInt, crypto::rustls::QuicServerConfig};
 use rustls::ServerConfig;
 use tokio::{sync::oneshot, task};
 
 use super::{
-    exchange::{Exchange, Ledger, Record},
-    script,
+    exchange::{Exchange, Ledger},
+    said, script,
 };
 
 /// A listening origin.
@@ -59,7 +60,8 @@ impl H3Origin {
                         let ledger = Arc::clone(&shared);
                         task::spawn_local(async move {
                             if let Ok(connection) = incoming.await {
-                                serve(connection, ledger).await;
+                                serve(connection, Arc::clone(&ledger)).await;
+                                ledger.ended.fetch_add(1, Ordering::AcqRel);
                             }
                         });
                     }
@@ -70,11 +72,6 @@ impl H3Origin {
             });
         });
         Self { address: told.recv().unwrap(), ledger, stop: Some(stop) }
-    }
-
-    /// Requests whose path starts with `path`, in order of their heads.
-    pub(crate) fn seen(&self, path: &str) -> Vec<Record> {
-        self.ledger.seen(path)
     }
 
     /// Connections so far.
@@ -98,7 +95,9 @@ async fn serve(quic: quinn::Connection, ledger: Arc<Ledger>) {
             Ok(Some(resolver)) => resolver,
             Ok(None) => return,
             Err(error) => {
-                if !error.is_h3_no_error() {
+                // What the script closed itself is no fault.
+                let own = matches!(quic.close_reason(), Some(ConnectionError::LocallyClosed));
+                if !own && !error.is_h3_no_error() {
                     ledger.fault(format!("h3 connection: {error}"));
                 }
                 return;
@@ -109,7 +108,7 @@ async fn serve(quic: quinn::Connection, ledger: Arc<Ledger>) {
             match resolver.resolve_request().await {
                 Ok((head, stream)) => script::play(H3Exchange { head, stream, quic }, ledger).await,
                 // A request that was taken back before its head came is no fault.
-                Err(error) if matches!(error, h3::error::StreamError::RemoteTerminate { .. }) => {}
+                Err(h3::error::StreamError::RemoteTerminate { .. }) => {}
                 Err(error) => ledger.fault(format!("h3 request: {error}")),
             }
         });
@@ -120,10 +119,6 @@ struct H3Exchange {
     head: Request<()>,
     stream: RequestStream<BidiStream<Bytes>, Bytes>,
     quic: quinn::Connection,
-}
-
-fn said(error: impl ToString) -> String {
-    error.to_string()
 }
 
 impl Exchange for H3Exchange {
@@ -161,6 +156,14 @@ impl Exchange for H3Exchange {
             self.quic.close(VarInt::from_u32(0x102), b"");
         }
         self.stream.stop_stream(Code::H3_INTERNAL_ERROR);
+    }
+
+    async fn gone(&mut self) {
+        // What the peer stopped shows when something is sent.
+        let interim = || Response::builder().status(102).body(()).unwrap();
+        while self.stream.send_response(interim()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn refuse(&mut self) {

@@ -99,7 +99,8 @@ impl Decoder {
     }
 }
 
-fn read_integer(block: &mut &[u8], bits: u32) -> usize {
+/// Reads an integer with a prefix of `bits`.
+pub(crate) fn read_integer(block: &mut &[u8], bits: u32) -> usize {
     let limit = (1 << bits) - 1;
     let mut value = usize::from(block[0]) & limit;
     *block = &block[1..];
@@ -127,18 +128,10 @@ fn read_string(block: &mut &[u8]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The code is canonical: the lengths alone give it back.
-fn unfold(text: &[u8]) -> Vec<u8> {
-    let mut order: Vec<usize> = (0..LENGTHS.len()).collect();
-    order.sort_by_key(|&s| (LENGTHS[s], s));
-    let mut codes = std::collections::HashMap::new();
-    let (mut code, mut length) = (0u32, 0u8);
-    for symbol in order {
-        code <<= LENGTHS[symbol] - length;
-        length = LENGTHS[symbol];
-        codes.insert((length, code), u8::try_from(symbol).unwrap());
-        code += 1;
-    }
+/// Decodes Huffman's code; the padding is not judged.
+pub(crate) fn unfold(text: &[u8]) -> Vec<u8> {
+    let codes: std::collections::HashMap<(u8, u32), u8> =
+        codes().into_iter().map(|(symbol, length, code)| ((length, code), symbol)).collect();
     let (mut out, mut code, mut length) = (Vec::new(), 0u32, 0u8);
     for byte in text {
         for bit in (0..8).rev() {
@@ -151,6 +144,43 @@ fn unfold(text: &[u8]) -> Vec<u8> {
         }
     }
     out
+}
+
+/// Encodes in Huffman's code, padded with ones.
+pub(crate) fn fold(text: &[u8]) -> Vec<u8> {
+    let mut table = [(0, 0); 256];
+    for (symbol, length, code) in codes() {
+        table[usize::from(symbol)] = (length, code);
+    }
+    let (mut out, mut bits, mut held) = (Vec::new(), 0u64, 0u32);
+    for byte in text {
+        let (length, code) = table[usize::from(*byte)];
+        bits = bits << length | u64::from(code);
+        held += u32::from(length);
+        while held >= 8 {
+            held -= 8;
+            out.push(u8::try_from(bits >> held & 0xff).unwrap());
+        }
+    }
+    if held > 0 {
+        let padded = bits << (8 - held) | (0xff >> held);
+        out.push(u8::try_from(padded & 0xff).unwrap());
+    }
+    out
+}
+
+/// Each symbol's length and code. The code is canonical: the lengths alone give it back.
+fn codes() -> Vec<(u8, u8, u32)> {
+    let mut order: Vec<usize> = (0..LENGTHS.len()).collect();
+    order.sort_by_key(|&s| (LENGTHS[s], s));
+    let (mut code, mut length) = (0u32, 0u8);
+    let next = |symbol: usize| {
+        code <<= LENGTHS[symbol] - length;
+        length = LENGTHS[symbol];
+        code += 1;
+        (u8::try_from(symbol).unwrap(), length, code - 1)
+    };
+    order.into_iter().map(next).collect()
 }
 
 /// Appendix A.

@@ -8,12 +8,17 @@ pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod h2_client;
 pub(crate) mod h2_origin;
+pub(crate) mod h2_tunnel;
 pub(crate) mod h3_client;
 pub(crate) mod h3_origin;
+pub(crate) mod h3_outcome;
+pub(crate) mod h3_raw;
+pub(crate) mod h3_wire;
 pub(crate) mod hpack;
 pub(crate) mod lossy;
 pub(crate) mod origin;
 pub(crate) mod pattern;
+pub(crate) mod qpack_raw;
 pub(crate) mod script;
 pub(crate) mod seen;
 
@@ -39,6 +44,12 @@ pub(crate) fn eventually(mut condition: impl FnMut() -> bool) -> bool {
 /// Fails with every line at once, so that a table of cases shows all that is wrong.
 pub(crate) fn assert_none(failures: &[String]) {
     assert!(failures.is_empty(), "{} failed:\n  {}", failures.len(), failures.join("\n  "));
+}
+
+/// What an error says; for `map_err`.
+#[expect(clippy::needless_pass_by_value, reason = "map_err passes by value")]
+pub(crate) fn said(error: impl ToString) -> String {
+    error.to_string()
 }
 
 /// A size or duration of a test that the environment can raise: `WEIR_TEST_<NAME>`.

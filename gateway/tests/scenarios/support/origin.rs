@@ -12,6 +12,7 @@ use std::{
 };
 
 use socket2::{Domain, Socket, Type};
+use tungstenite::handshake::derive_accept_key;
 
 use super::{
     answer::Input,
@@ -204,6 +205,16 @@ impl Exchange {
         let body = if self.seen.method == "HEAD" { "" } else { body };
         self.send(format!("{head}{body}"))?;
         Ok(Next::Keep)
+    }
+
+    /// Opens a WebSocket as RFC 6455 says; then come these bytes.
+    pub(crate) fn switch(&mut self, after: &str) -> io::Result<()> {
+        let key = self.seen.field("sec-websocket-key").unwrap_or_default();
+        let accept = derive_accept_key(key.as_bytes());
+        self.send(format!(
+            "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n{after}"
+        ))
     }
 
     /// Reads the body, then names what came.

@@ -9,6 +9,7 @@
 //! | `/endless` | answers without end |
 //! | `/swallow` | reads without answering before the end |
 //! | `/deaf` | reads nothing and answers nothing |
+//! | `/wait` | answers nothing, and sees the client go |
 //! | `/abort/<head, known, unknown, short>` | breaks off at that place |
 //! | `/hints` | 103, then 200 |
 //! | `/gather/<count>` | answers once that many wait at once |
@@ -54,6 +55,10 @@ async fn act(x: &mut impl Exchange, entry: &Entry, ledger: &Ledger) -> Result<()
             text(x, "swallowed").await
         }
         ["deaf", ..] => pending().await,
+        ["wait", ..] => {
+            x.gone().await;
+            Err("gone".to_owned())
+        }
         ["abort", place] => abort(x, entry, place).await,
         ["hints"] => hints(x, entry).await,
         ["gather", count, ..] => {

@@ -3,6 +3,7 @@
 mod balancing;
 mod failures;
 mod h2;
+mod h3;
 mod limits;
 mod reuse;
 mod tls;

@@ -1,0 +1,103 @@
+//! Every protocol through every other: HTTP/1.1, 2 and 3 in front of the gateway and behind it,
+//! through one suite of scenarios. What holds for one pair holds for all nine.
+//!
+//! Each pair is a test: one gateway, one origin, one client connection (as far as the version can
+//! share one), all scenarios in turn.
+
+mod bodies;
+mod breaks;
+mod clients;
+mod heads;
+pub(crate) mod origins;
+mod stage;
+mod wire;
+
+use self::{
+    clients::{Client, H1, H2, H3},
+    stage::{Stage, Version},
+};
+use crate::support::{PATIENCE, assert_none};
+
+/// Names in the certificates of the gateway and of the origin.
+const EDGE: &str = "edge.test";
+const ORIGIN: &str = "origin.test";
+
+/// Every scenario, by the place where it is written.
+macro_rules! play_all {
+    ($stage:ident, $failures:ident, $($place:ident: [$($scenario:ident),* $(,)?]),* $(,)?) => {
+        $($({
+            let play = Box::pin($place::$scenario(&$stage));
+            let name = concat!(stringify!($place), "::", stringify!($scenario));
+            match tokio::time::timeout(PATIENCE, play).await {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => $failures.push(format!("{name}: {why}")),
+                Err(_) => $failures.push(format!("{name}: nothing for {PATIENCE:?}")),
+            }
+        })*)*
+    };
+}
+
+async fn play<C: Client>(down: Version, up: Version) {
+    let stage = Stage::<C>::set(down, up).await;
+    let mut failures = Vec::new();
+    play_all!(stage, failures,
+        bodies: [
+            known_requests,
+            unknown_requests,
+            known_responses,
+            unknown_responses,
+            request_trailers,
+            response_trailers,
+            heads_alone,
+            statuses_without_a_body,
+            grpc,
+        ],
+        heads: [
+            targets,
+            forwarding,
+            large_heads,
+            cookies,
+            hints,
+            twenty_at_once,
+            mixed_at_once,
+        ],
+        breaks: [
+            early_responses,
+            clients_that_leave_a_response,
+            clients_that_leave_an_upload,
+            clients_that_leave_while_they_wait,
+            origins_that_fail_before_the_head,
+            origins_that_fail_in_the_body,
+            connections_that_vanish,
+        ],
+    );
+    failures.extend(stage.ledger.faults());
+    assert_none(&failures);
+    let Stage { client, gateway, .. } = stage;
+    drop(client);
+    // The client's farewell goes out meanwhile.
+    tokio::task::spawn_blocking(|| drop(gateway)).await.unwrap();
+}
+
+macro_rules! pairs {
+    ($($name:ident: $client:ident to $up:ident),* $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                play::<$client>(Version::$client, Version::$up).await;
+            }
+        )*
+    };
+}
+
+pairs! {
+    h1_to_h1: H1 to H1,
+    h1_to_h2: H1 to H2,
+    h1_to_h3: H1 to H3,
+    h2_to_h1: H2 to H1,
+    h2_to_h2: H2 to H2,
+    h2_to_h3: H2 to H3,
+    h3_to_h1: H3 to H1,
+    h3_to_h2: H3 to H2,
+    h3_to_h3: H3 to H3,
+}
