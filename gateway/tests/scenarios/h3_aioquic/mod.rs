@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     certificates::Authority,
+    eventually,
     gateway::{Gateway, Setup},
 };
 
@@ -148,6 +149,8 @@ impl Drop for Aioquic {
     }
 }
 
+/// H3_NO_ERROR (RFC 9114 8.1).
+const NO_ERROR: u64 = 0x100;
 /// H3_REQUEST_CANCELLED (RFC 9114 8.1).
 const REQUEST_CANCELLED: u64 = 0x10c;
 
@@ -157,6 +160,21 @@ fn merged(mut one: Value, other: Value) -> Value {
     };
     into.extend(from);
     one
+}
+
+/// The sum of a metric's series.
+fn metric(gateway: &Gateway, name: &str) -> f64 {
+    let text = gateway.admin("GET", "/metrics").text();
+    let series = text.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+    series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+/// Asserts that nothing is under way any more, and nobody is connected.
+fn assert_idle(gateway: &Gateway) {
+    for name in ["weir_endpoint_in_flight_requests", "weir_connections_open"] {
+        let left = || metric(gateway, name);
+        assert!(eventually(|| left() == 0.0), "{name} is {}", left());
+    }
 }
 
 /// First value of a field of an answer.
