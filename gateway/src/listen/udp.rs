@@ -172,7 +172,8 @@ impl Acceptor {
     }
 }
 
-/// Sees a connection off once its task has ended, however that came: somebody has to tell the client.
+/// Sees a connection off once its task has ended, however that came: somebody has to tell the
+/// client.
 struct Farewell(Rc<quic::Connection>);
 
 impl Drop for Farewell {
