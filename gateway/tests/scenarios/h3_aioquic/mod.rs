@@ -6,6 +6,7 @@ mod early_data;
 mod handshakes;
 mod messages;
 mod migration;
+mod upstream;
 mod websocket;
 
 use std::{
@@ -51,6 +52,24 @@ fn pattern(size: usize) -> Vec<u8> {
     (0..251).cycle().take(size).collect()
 }
 
+/// Runs one of our scripts, with aioquic at hand.
+///
+/// `None`, said on stdout, where aioquic is not installed and the environment allows that.
+fn python(script: &str) -> Option<Command> {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("python");
+    let python = home.join("bin/python3");
+    if !python.is_file() {
+        let why = format!("{} is missing: `cargo xtask test` installs it", python.display());
+        assert!(std::env::var_os("WEIR_TEST_WITHOUT_AIOQUIC").is_some(), "{why}");
+        println!("skipped: {why}");
+        return None;
+    }
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/h3_aioquic");
+    let mut command = Command::new(python);
+    command.arg(scripts.join(script));
+    Some(command)
+}
+
 /// The client's process; `client.py` says what each command does.
 struct Aioquic {
     child: Child,
@@ -59,25 +78,10 @@ struct Aioquic {
 }
 
 impl Aioquic {
-    /// Starts it without a connection.
-    ///
-    /// `None`, said on stdout, where aioquic is not installed and the environment allows that.
+    /// Starts it without a connection; `None` as of [`python`].
     fn start() -> Option<Self> {
-        let python = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("python");
-        let python = python.join("bin/python3");
-        if !python.is_file() {
-            let why = format!("{} is missing: `cargo xtask test` installs it", python.display());
-            assert!(std::env::var_os("WEIR_TEST_WITHOUT_AIOQUIC").is_some(), "{why}");
-            println!("skipped: {why}");
-            return None;
-        }
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/h3_aioquic");
-        let mut child = Command::new(python)
-            .arg(script.join("client.py"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = python("client.py")?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().unwrap());
         Some(Self { child, input, output })
