@@ -59,7 +59,10 @@ fn python(script: &str) -> Option<Command> {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("python");
     let python = home.join("bin/python3");
     if !python.is_file() {
-        let why = format!("{} is missing: `cargo xtask test` installs it", python.display());
+        let why = format!(
+            "{} is missing: `cargo xtask test` installs it; WEIR_TEST_WITHOUT_AIOQUIC=1 skips this",
+            python.display()
+        );
         assert!(std::env::var_os("WEIR_TEST_WITHOUT_AIOQUIC").is_some(), "{why}");
         println!("skipped: {why}");
         return None;
