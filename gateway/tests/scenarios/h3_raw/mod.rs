@@ -14,6 +14,7 @@ mod field_limits;
 mod fields;
 mod floods;
 mod forwarding;
+mod handshakes;
 mod qpack;
 mod request_frames;
 mod slow;
@@ -113,10 +114,14 @@ impl Stage {
     }
 
     fn of(origin: Origin, change: impl FnOnce(Setup) -> Setup) -> Self {
+        Self::of_listener(origin, "protocols: [h1, h2, h3]", change)
+    }
+
+    fn of_listener(origin: Origin, keys: &str, change: impl FnOnce(Setup) -> Setup) -> Self {
         let (dir, authority) = (TempDir::new().unwrap(), Authority::new());
         authority.issue(&["edge.test"]).write(dir.path(), "edge");
         let setup = Setup::to(&[origin.address])
-            .listener("tls: { cert: $DIR/edge.pem, key: $DIR/edge.key }, protocols: [h1, h2, h3]")
+            .listener(&format!("tls: {{ cert: $DIR/edge.pem, key: $DIR/edge.key }}, {keys}"))
             .within(dir);
         let gateway = change(setup).start();
         let tls = authority.client_x25519(&[b"h3"]);
