@@ -29,6 +29,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::support::{
@@ -123,7 +124,8 @@ impl Stage {
         let setup = Setup::to(&[origin.address])
             .listener(&format!("tls: {{ cert: $DIR/edge.pem, key: $DIR/edge.key }}, {keys}"))
             .within(dir);
-        let gateway = change(setup).start();
+        let mut gateway = change(setup).start();
+        gateway.farewell = Signal::INT;
         let tls = authority.client_x25519(&[b"h3"]);
         let tuning = Tuning { stream_window: 1 << 20, window: 8 << 20, tls };
         let stage = Self { origin, gateway, tuning, fresh: Cell::new(0) };
