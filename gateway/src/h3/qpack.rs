@@ -195,8 +195,19 @@ pub(crate) fn encode(name: &str, value: &[u8], sensitive: bool, out: &mut BytesM
     }
 }
 
+/// Strings up to this length are encoded in one go.
+const SHORT: usize = 128;
+
 /// Writes a string whose length has `prefix` bits, Huffman coded when that is shorter.
 fn encode_text(text: &[u8], prefix: u32, pattern: u8, out: &mut BytesMut) {
+    if text.len() <= SHORT {
+        let mut scratch = [0; SHORT];
+        let encoded = huffman::encode_shorter(text, &mut scratch[..text.len()]);
+        let (coded, huffman) =
+            encoded.map_or((text, 0), |length| (&scratch[..length], 1 << prefix));
+        integer::put(coded.len(), prefix, pattern | huffman, out);
+        return out.extend_from_slice(coded);
+    }
     let encoded = huffman::encoded_length(text);
     if encoded < text.len() {
         integer::put(encoded, prefix, pattern | 1 << prefix, out);

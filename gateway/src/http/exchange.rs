@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, Uri, Version, header, request};
 
 use super::{
     body::{End, Ending},
+    guard::Checked,
     hints::Hints,
     upload::Progress,
 };
@@ -126,6 +127,16 @@ impl Exchange {
     /// Where interim responses go, if they are wanted.
     pub(crate) const fn hints(&self) -> Option<&Hints> {
         self.hints.as_ref()
+    }
+
+    /// Tells a client that waits for it to send its body (RFC 9110 section 10.1.1). Over HTTP/1.1
+    /// hyper does, once the body is read.
+    pub(crate) fn invite(&self, checked: &Checked) {
+        if checked.expect_continue
+            && let Some(hints) = &self.hints
+        {
+            hints.invite();
+        }
     }
 
     fn finish(&mut self, ending: Ending) {

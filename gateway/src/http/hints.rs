@@ -30,6 +30,13 @@ impl Hints {
         }
     }
 
+    /// Tells the client to send the body that it holds back.
+    pub(crate) fn invite(&self) {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::CONTINUE;
+        self.0.borrow_mut().push_back(response);
+    }
+
     /// The oldest that waits.
     pub(crate) fn pop(&self) -> Option<Response<()>> {
         self.0.borrow_mut().pop_front()

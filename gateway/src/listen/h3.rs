@@ -215,6 +215,8 @@ impl Session {
         let timeouts = &self.connection.worker.world().snapshot.timeouts;
         if self.stage == Stage::Handshake && self.quic.poll_connected().is_ready() {
             self.stage = Stage::Open;
+            // The keep-alive time begins behind the handshake, which has a time of its own.
+            self.connection.idle_since.set(clock::now());
         }
         let idle_since = self.connection.idle_since.get();
         let wait = match self.stage {

@@ -172,14 +172,16 @@ impl Acceptor {
     }
 }
 
-/// Sees a connection off once its task has ended, however that came: somebody has to tell the client.
+/// Sees a connection off once its task has ended, however that came: somebody has to tell the
+/// client.
 struct Farewell(Rc<quic::Connection>);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
         let quic = self.0.clone();
-        // Counts only when the task has panicked.
+        // Counts only when the task has panicked, or the worker ends with requests under way.
         quic.close(Code::InternalError.value(), "");
+        quic.flush();
         task::spawn(async move { quic.linger().await });
     }
 }

@@ -7,11 +7,8 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     fmt,
-    future::Future as _,
     net::SocketAddr,
-    pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -19,69 +16,20 @@ use std::{
 
 use bytes::Bytes;
 use quinn_proto::{
-    self as proto, ConnectionError, ConnectionHandle, Dir, Event, StreamEvent, StreamId, Transmit,
-    TransportErrorCode, VarInt,
+    self as proto, ConnectionHandle, Dir, Event, StreamEvent, StreamId, Transmit, VarInt,
 };
-use tokio::time::Sleep;
 
 use super::{
     endpoint::Endpoint,
+    lost::Lost,
     stream::{RecvStream, SendStream},
+    timer::{Timer, now},
+    unproven::Unproven,
+    waiting::Waiting,
 };
-use crate::clock;
 
 /// Batches sent in one turn before other connections get theirs.
 const BATCHES: usize = 16;
-
-/// Why a connection is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lost {
-    /// This side closed it.
-    Closed,
-    /// The peer closed it; with the application's code, when it was the application.
-    Peer(Option<u64>),
-    /// Nothing was heard for too long.
-    TimedOut,
-    /// The peer does not know the connection any more.
-    Reset,
-    /// The handshake failed in TLS, with this alert (RFC 8446 section 6).
-    Tls(u8),
-    /// The peer broke the protocol, or speaks another one.
-    Protocol,
-}
-
-impl Lost {
-    fn new(error: &ConnectionError) -> Self {
-        match error {
-            ConnectionError::LocallyClosed => Self::Closed,
-            ConnectionError::ApplicationClosed(close) => {
-                Self::Peer(Some(close.error_code.into_inner()))
-            }
-            ConnectionError::ConnectionClosed(close) => {
-                alert(close.error_code).map_or(Self::Peer(None), Self::Tls)
-            }
-            ConnectionError::TransportError(error) => {
-                alert(error.code).map_or(Self::Protocol, Self::Tls)
-            }
-            ConnectionError::TimedOut => Self::TimedOut,
-            ConnectionError::Reset => Self::Reset,
-            ConnectionError::VersionMismatch | ConnectionError::CidsExhausted => Self::Protocol,
-        }
-    }
-}
-
-/// The TLS alert in a QUIC error code (RFC 9001 section 4.8).
-fn alert(code: TransportErrorCode) -> Option<u8> {
-    let code = u64::from(code);
-    (code >> 8 == 1).then_some(code as u8)
-}
-
-/// Who waits for a stream.
-#[derive(Debug, Default)]
-struct Waiting {
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-}
 
 /// See the module's page.
 pub(crate) struct Connection {
@@ -92,9 +40,7 @@ pub(crate) struct Connection {
     driver: RefCell<Option<Waker>>,
     /// Within a turn: what streams write is sent at its end, nobody has to be woken.
     in_turn: Cell<bool>,
-    waiting: RefCell<HashMap<StreamId, Waiting, foldhash::fast::RandomState>>,
-    /// Who waits to open a bidirectional stream.
-    openers: RefCell<Vec<Waker>>,
+    pub(super) waiting: Waiting,
     /// A bidirectional stream that is open and unused.
     spare: Cell<Option<StreamId>>,
     /// Counts among the endpoint's handshakes under way.
@@ -119,15 +65,6 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// What went between the endpoint and an address that has not proven to be the client's.
-#[derive(Debug, Clone, Copy)]
-struct Unproven {
-    /// Bytes of the first datagram, which the machine does not count.
-    first: u64,
-    /// Bytes sent.
-    sent: u64,
-}
-
 impl Connection {
     /// `unproven` is there for a client that has not proven its address: the bytes of its first
     /// datagram.
@@ -144,8 +81,7 @@ impl Connection {
             endpoint,
             driver: RefCell::default(),
             in_turn: Cell::new(false),
-            waiting: RefCell::default(),
-            openers: RefCell::default(),
+            waiting: Waiting::default(),
             spare: Cell::new(None),
             half_open: Cell::new(half_open),
             connected: Cell::new(false),
@@ -153,7 +89,7 @@ impl Connection {
             drained: Cell::new(false),
             timer: RefCell::default(),
             unsent: RefCell::default(),
-            unproven: Cell::new(unproven.map(|first| Unproven { first, sent: 0 })),
+            unproven: Cell::new(unproven.map(Unproven::new)),
         })
     }
 
@@ -243,10 +179,7 @@ impl Connection {
         let spare = self.spare.take();
         let opened = spare.or_else(|| self.proto.borrow_mut().streams().open(Dir::Bi));
         let Some(id) = opened else {
-            let mut openers = self.openers.borrow_mut();
-            if !openers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                openers.push(cx.waker().clone());
-            }
+            self.waiting.open(cx);
             return Poll::Pending;
         };
         Poll::Ready(Ok((SendStream::new(self.clone(), id), RecvStream::new(self.clone(), id))))
@@ -294,6 +227,13 @@ impl Connection {
         self.lost.get().map_or(Poll::Pending, Poll::Ready)
     }
 
+    /// Sends what waits to be sent. For the end of a task that will not be polled again: a peer
+    /// that is told nothing waits for its idle time.
+    pub(crate) fn flush(&self) {
+        let mut proto = self.proto.borrow_mut();
+        self.transmit(&mut proto, now());
+    }
+
     /// Goes on answering a peer that has not heard yet that the connection is over, for the three
     /// probe time-outs of RFC 9000 section 10.2.
     pub(crate) async fn linger(&self) {
@@ -318,24 +258,15 @@ impl Connection {
     }
 
     fn take_stream(&self, event: &StreamEvent) {
-        let waker = match event {
-            StreamEvent::Readable { id } => {
-                self.waiting.borrow_mut().get_mut(id).and_then(|waiting| waiting.reader.take())
-            }
+        match event {
+            StreamEvent::Readable { id } => self.waiting.wake_reader(*id),
             StreamEvent::Writable { id } | StreamEvent::Stopped { id, .. } => {
-                self.waiting.borrow_mut().get_mut(id).and_then(|waiting| waiting.writer.take())
+                self.waiting.wake_writer(*id);
             }
-            StreamEvent::Available { dir: Dir::Bi } => {
-                let openers = self.openers.take();
-                openers.into_iter().for_each(Waker::wake);
-                return;
-            }
+            StreamEvent::Available { dir: Dir::Bi } => self.waiting.wake_openers(),
             StreamEvent::Opened { .. }
             | StreamEvent::Finished { .. }
-            | StreamEvent::Available { .. } => return,
-        };
-        if let Some(waker) = waker {
-            waker.wake();
+            | StreamEvent::Available { .. } => {}
         }
     }
 
@@ -345,12 +276,7 @@ impl Connection {
         }
         self.lost.set(Some(lost));
         self.settle();
-        let waiting = self.waiting.take();
-        for waiting in waiting.into_values() {
-            waiting.reader.into_iter().chain(waiting.writer).for_each(Waker::wake);
-        }
-        let openers = self.openers.take();
-        openers.into_iter().for_each(Waker::wake);
+        self.waiting.wake_all();
     }
 
     fn settle(&self) {
@@ -405,7 +331,7 @@ impl Connection {
             let Some(transmit) = proto.poll_transmit(now, segments, &mut scratch) else {
                 return true;
             };
-            let length = self.within_proof(proto, &transmit);
+            let length = self.allowed(proto, &transmit);
             if length > 0 && !self.endpoint.socket.send(&transmit, &scratch[..length]) {
                 *self.unsent.borrow_mut() = Some((transmit, scratch[..length].to_vec()));
                 self.wait_for_socket();
@@ -415,22 +341,15 @@ impl Connection {
         false
     }
 
-    /// How much of a batch may go to an address that has not proven to be the client's: three times
-    /// what came from it, to the byte (RFC 9000 section 8.1). The machine itself lets the last
-    /// datagram go past that bound. What is held back counts as lost on the way.
-    fn within_proof(&self, proto: &proto::Connection, transmit: &Transmit) -> usize {
-        let Some(Unproven { first, sent }) = self.unproven.get() else { return transmit.size };
+    /// How much of a batch may be sent: all, once the client's address has proven to be its own.
+    fn allowed(&self, proto: &proto::Connection, transmit: &Transmit) -> usize {
+        let Some(mut unproven) = self.unproven.get() else { return transmit.size };
         if !proto.is_handshaking() {
             self.unproven.set(None);
             return transmit.size;
         }
-        let allowed = 3 * (first + proto.stats().udp_rx.bytes);
-        let segment = transmit.segment_size.unwrap_or(transmit.size).max(1);
-        let mut length = transmit.size;
-        while length > 0 && sent + length as u64 > allowed {
-            length = (length - 1) / segment * segment;
-        }
-        self.unproven.set(Some(Unproven { first, sent: sent + length as u64 }));
+        let length = unproven.allow(transmit, proto.stats().udp_rx.bytes);
+        self.unproven.set(Some(unproven));
         length
     }
 
@@ -457,86 +376,6 @@ impl Connection {
         let driver = self.driver.borrow();
         if let Some(waker) = &*driver {
             waker.wake_by_ref();
-        }
-    }
-
-    pub(super) fn await_readable(&self, id: StreamId, cx: &Context<'_>) {
-        let mut waiting = self.waiting.borrow_mut();
-        note(&mut waiting.entry(id).or_default().reader, cx);
-    }
-
-    pub(super) fn await_writable(&self, id: StreamId, cx: &Context<'_>) {
-        let mut waiting = self.waiting.borrow_mut();
-        note(&mut waiting.entry(id).or_default().writer, cx);
-    }
-
-    /// One half of a stream is done for.
-    pub(super) fn forget(&self, id: StreamId, half: Half) {
-        let mut waiting = self.waiting.borrow_mut();
-        if let Some(entry) = waiting.get_mut(&id) {
-            let gone = match half {
-                Half::Receive => entry.reader.take(),
-                Half::Send => entry.writer.take(),
-            };
-            if entry.reader.is_none() && entry.writer.is_none() {
-                waiting.remove(&id);
-            }
-            // With nothing borrowed: the last waker of a task takes the task with it.
-            drop(waiting);
-            drop(gone);
-        }
-    }
-}
-
-/// A half of a stream.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Half {
-    Receive,
-    Send,
-}
-
-fn note(slot: &mut Option<Waker>, cx: &Context<'_>) {
-    if !slot.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-        *slot = Some(cx.waker().clone());
-    }
-}
-
-/// The machine's clock, in the form in which it takes it.
-pub(super) fn now() -> Instant {
-    clock::now().instant().into_std()
-}
-
-/// Wakes the driving task when the machine wants the time.
-///
-/// Its deadline moves with nearly every packet, mostly later: the runtime's timer is moved only
-/// when it moves earlier, or has fired.
-#[derive(Default)]
-struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
-    armed: Option<Instant>,
-}
-
-impl Timer {
-    /// Ready when `deadline` has passed; else the task is woken when it has, or before.
-    fn poll_due(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = deadline else { return Poll::Pending };
-        loop {
-            if self.armed.is_none_or(|armed| deadline < armed) {
-                let at = deadline.into();
-                match &mut self.sleep {
-                    Some(sleep) => sleep.as_mut().reset(at),
-                    empty => *empty = Some(Box::pin(tokio::time::sleep_until(at))),
-                }
-                self.armed = Some(deadline);
-            }
-            let Some(sleep) = &mut self.sleep else { return Poll::Pending };
-            if sleep.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            let fired = self.armed.take();
-            if fired.is_some_and(|fired| fired >= deadline) {
-                return Poll::Ready(());
-            }
         }
     }
 }

@@ -44,7 +44,8 @@ impl Dialer {
     /// Begins a handshake. The caller drives the connection.
     ///
     /// # Errors
-    /// [`Error::ConnectFailed`] when there is no socket to be had, or no such name can be asked for.
+    /// [`Error::ConnectFailed`] when there is no socket to be had, or no such name can be asked
+    /// for.
     pub(crate) fn connect(
         self: &Rc<Self>,
         remote: SocketAddr,

@@ -16,9 +16,10 @@ use rustls::crypto::SecureRandom;
 
 use super::{
     cid,
-    connection::{Connection, now},
+    connection::Connection,
     socket::{Received, Socket},
     steer::{Datagram, Steering},
+    timer::now,
 };
 
 /// Batches taken from the socket in one turn before connections get theirs.

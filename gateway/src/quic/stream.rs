@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use quinn_proto::{ReadError, ReadableError, StreamId, VarInt, WriteError};
 
-use super::connection::{Connection, Half, Lost};
+use super::{connection::Connection, lost::Lost, waiting::Half};
 
 /// What a dropped half says: H3_REQUEST_CANCELLED (RFC 9114 section 8.1).
 const CANCELLED: VarInt = VarInt::from_u32(0x10c);
@@ -66,7 +66,7 @@ impl SendStream {
             match written {
                 Ok(_) => self.connection.touch(),
                 Err(WriteError::Blocked) => {
-                    self.connection.await_writable(self.id, cx);
+                    self.connection.waiting.write(self.id, cx);
                     return Poll::Pending;
                 }
                 Err(WriteError::Stopped(code)) => return Poll::Ready(Err(self.stopped(code))),
@@ -90,7 +90,7 @@ impl SendStream {
         let stopped = self.connection.proto.borrow_mut().send_stream(self.id).stopped();
         match stopped {
             Ok(None) => {
-                self.connection.await_writable(self.id, cx);
+                self.connection.waiting.write(self.id, cx);
                 Poll::Pending
             }
             Ok(Some(code)) => Poll::Ready(self.stopped(code)),
@@ -138,7 +138,7 @@ impl Drop for SendStream {
         if self.connection.lost().is_none() {
             self.abandon(CANCELLED);
         }
-        self.connection.forget(self.id, Half::Send);
+        self.connection.waiting.forget(self.id, Half::Send);
     }
 }
 
@@ -204,7 +204,7 @@ impl RecvStream {
                 if let Some(lost) = self.connection.lost() {
                     return Poll::Ready(Err(Stopped::Lost(lost)));
                 }
-                self.connection.await_readable(self.id, cx);
+                self.connection.waiting.read(self.id, cx);
                 return Poll::Pending;
             }
         })
@@ -227,6 +227,6 @@ impl Drop for RecvStream {
         if self.connection.lost().is_none() {
             self.stop(CANCELLED.into_inner());
         }
-        self.connection.forget(self.id, Half::Receive);
+        self.connection.waiting.forget(self.id, Half::Receive);
     }
 }

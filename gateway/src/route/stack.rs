@@ -280,8 +280,8 @@ fn draft(
     trailers: bool,
 ) -> Result<Plan, Error> {
     let index = to.choose(&mut exchange.connection.worker.rng.borrow_mut());
-    let index = index.ok_or(Error::NoEndpoint)?;
-    exchange.upstream = Some(index);
+    exchange.upstream = Some(index.ok_or(Error::NoEndpoint)?);
+    exchange.invite(checked);
     route.request_edits.apply(&mut head.headers);
     head.extensions.clear();
     let mut rng = exchange.connection.worker.rng.borrow_mut();

@@ -128,7 +128,9 @@ impl Connector {
         let patience = self.timeout / u32::try_from(remotes.len().max(1)).unwrap_or(1);
         let mut last = Error::LookupFailed;
         for mut remote in remotes {
-            remote.set_port(port.unwrap_or(remote.port()));
+            if let Some(port) = port {
+                remote.set_port(port);
+            }
             let handshake = async {
                 let connection = dialer.connect(remote, &name.to_str(), quic.clone())?;
                 H3Connection::handshake(connection, self.timeout / 2, open.clone()).await

@@ -6,7 +6,7 @@ pub(super) fn weir(task: &Task, ports: Ports) -> String {
     let [a, b] = &task.backends;
     let (cert, key) = (task.cert.display(), task.key.display());
     let Ports { h1, tls, h3, .. } = ports;
-    let protocols = if h3 == 0 { "" } else { "\n    protocols: [h1, h2, h3]" };
+    let protocols = if h3 == 0 { "h1, h2" } else { "h1, h2, h3" };
     format!(
         "workers: 1
 admin: off
@@ -14,7 +14,8 @@ log: {{ access: off, level: error }}
 listeners:
   - bind: \"127.0.0.1:{h1}\"
   - bind: \"127.0.0.1:{tls}\"
-    tls: {{ cert: \"{cert}\", key: \"{key}\" }}{protocols}
+    tls: {{ cert: \"{cert}\", key: \"{key}\" }}
+    protocols: [{protocols}]
 upstreams:
   backend: {{ endpoints: [\"{a}\", \"{b}\"] }}
 routes:
@@ -196,9 +197,12 @@ mod tests {
             cert: "/tmp/cert.pem".into(),
             key: "/tmp/key.pem".into(),
         };
-        let text = weir(&task, Ports { h1: 1003, tls: 1004, h2c: 1003, h3: 0 });
-        let loaded = weir_config::load_str("weir.yaml", &text, &|_| None).unwrap();
-        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-        assert_eq!(loaded.config.listeners.len(), 2);
+        for h3 in [0, 1004] {
+            let text = weir(&task, Ports { h1: 1003, tls: 1004, h2c: 1003, h3 });
+            let loaded = weir_config::load_str("weir.yaml", &text, &|_| None).unwrap();
+            assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+            assert_eq!(loaded.config.listeners.len(), 2);
+            assert_eq!(loaded.config.listeners[1].protocols.h3, h3 != 0);
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! Load over HTTP/3, by quinn and h3.
 //!
-//! A client of our own, because those that can be had without building a QUIC stack from source do
-//! not serve: Debian's h2load has none, and oha waits for the peer to close and counts that time.
-//! It runs in its own process, optimised, so that it can be pinned beside the backends.
+//! A client of our own: Debian's h2load knows no HTTP/3, and oha 1.16 is locked to a quinn-proto
+//! (0.11.17) that waits for an acknowledgement before its next request, and at its end for the
+//! peer to close. It runs in a process of its own, optimised, pinned beside the backends.
 
 use std::{
+    fmt::Display,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -16,7 +17,7 @@ use h3::client::{self, SendRequest};
 use h3_quinn::OpenStreams;
 use http::Request;
 use quinn::{Endpoint, crypto::rustls::QuicClientConfig};
-use tokio::{runtime, task::JoinSet, time::timeout};
+use tokio::{runtime, sync::Barrier, task::JoinSet, time::timeout};
 
 use super::{
     client::tls,
@@ -68,6 +69,16 @@ pub(super) fn load(
 struct Order {
     request: Request<()>,
     body: usize,
+    length: Duration,
+    /// Passed once every connection stands: a server may still be binding its socket.
+    ready: Arc<Barrier>,
+}
+
+/// What one connection came to.
+#[derive(Debug)]
+struct Outcome {
+    latencies: Vec<Duration>,
+    start: Instant,
     end: Instant,
 }
 
@@ -89,17 +100,19 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let body = body.parse().map_err(|e| format!("{body}: {e}"))?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(said)?;
     runtime.block_on(async {
-        let start = Instant::now();
-        let order = Order { request, body, end: start + length };
+        let ready = Arc::new(Barrier::new(connections as usize));
+        let order = Order { request, body, length, ready };
         let mut all = JoinSet::new();
         for _ in 0..connections {
             all.spawn(connection(port, config.clone(), streams, order.clone()));
         }
-        let mut latencies = Vec::new();
+        let (mut latencies, mut took) = (Vec::new(), Duration::ZERO);
         while let Some(ended) = all.join_next().await {
-            latencies.extend(ended.map_err(said)??);
+            let outcome = ended.map_err(said)??;
+            latencies.extend(outcome.latencies);
+            took = took.max(outcome.end - outcome.start);
         }
-        let took = start.elapsed().as_nanos();
+        let took = took.as_nanos();
         let requests = latencies.len();
         let [p50, p99] = [50, 99].map(|percent| percentile(&mut latencies, percent).as_nanos());
         // Each body was checked as it came.
@@ -108,13 +121,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     })
 }
 
-/// One connection with its streams; what each request took.
+/// One connection with its streams.
 async fn connection(
     port: u16,
     config: quinn::ClientConfig,
     streams: u32,
     order: Order,
-) -> Result<Vec<Duration>, String> {
+) -> Result<Outcome, String> {
     let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).map_err(said)?;
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let connecting = endpoint.connect_with(config, peer, "localhost").map_err(said)?;
@@ -125,32 +138,38 @@ async fn connection(
         .await;
     let (mut driver, send) = made.map_err(said)?;
     let driver = tokio::spawn(async move { driver.wait_idle().await });
+    order.ready.wait().await;
+    let start = Instant::now();
     let mut all = JoinSet::new();
     for _ in 0..streams {
-        all.spawn(stream(send.clone(), order.clone()));
+        all.spawn(stream(send.clone(), order.clone(), start + order.length));
     }
     let mut latencies = Vec::new();
     while let Some(ended) = all.join_next().await {
         latencies.extend(ended.map_err(said)??);
     }
+    let end = Instant::now();
     driver.abort();
     quic.close(0x100_u32.into(), b"");
     timeout(GRACE, endpoint.wait_idle()).await.map_err(said)?;
-    Ok(latencies)
+    Ok(Outcome { latencies, start, end })
 }
 
 /// One request after the other until the time is over.
 async fn stream(
     mut send: SendRequest<OpenStreams, Bytes>,
     order: Order,
+    end: Instant,
 ) -> Result<Vec<Duration>, String> {
     let mut latencies = Vec::new();
-    while Instant::now() < order.end {
+    loop {
         let start = Instant::now();
-        timeout(order.end - start + GRACE, ask(&mut send, &order)).await.map_err(said)??;
+        if start >= end {
+            return Ok(latencies);
+        }
+        timeout(end - start + GRACE, ask(&mut send, &order)).await.map_err(said)??;
         latencies.push(start.elapsed());
     }
-    Ok(latencies)
 }
 
 async fn ask(send: &mut SendRequest<OpenStreams, Bytes>, order: &Order) -> Result<(), String> {
@@ -167,6 +186,6 @@ async fn ask(send: &mut SendRequest<OpenStreams, Bytes>, order: &Order) -> Resul
     Ok(())
 }
 
-fn said(error: impl ToString) -> String {
+fn said(error: impl Display) -> String {
     error.to_string()
 }

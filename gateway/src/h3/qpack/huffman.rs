@@ -233,6 +233,50 @@ pub(crate) fn encoded_length(text: &[u8]) -> usize {
     bits.div_ceil(8)
 }
 
+/// Each symbol's code above its length, so that one look gives both.
+static PACKED: [u64; 256] = packed();
+
+const fn packed() -> [u64; 256] {
+    let codes = codes();
+    let mut packed = [0; 256];
+    let mut symbol = 0;
+    while symbol < 256 {
+        packed[symbol] = (codes[symbol] as u64) << 8 | BITS[symbol] as u64;
+        symbol += 1;
+    }
+    packed
+}
+
+/// Encodes `text` at the front of `out`, which has room for `text`; how long that is, unless it is
+/// no shorter.
+pub(crate) fn encode_shorter(text: &[u8], out: &mut [u8]) -> Option<usize> {
+    let (mut bits, mut have, mut written) = (0_u64, 0, 0);
+    for byte in text {
+        let packed = PACKED[usize::from(*byte)];
+        let length = packed as u32 & 0xff;
+        bits = bits << length | packed >> 8;
+        have += length;
+        // At most 31 bits wait, so a code always fits.
+        if have >= 32 {
+            have -= 32;
+            let next = written + 4;
+            out.get_mut(written..next)?.copy_from_slice(&((bits >> have) as u32).to_be_bytes());
+            written = next;
+        }
+    }
+    let rest = have.div_ceil(8) as usize;
+    let length = written + rest;
+    if length >= text.len() {
+        return None;
+    }
+    if rest > 0 {
+        // Padded with ones, the front of EOS.
+        let padded = (bits << (32 - have)) as u32 | u32::MAX >> have;
+        out[written..length].copy_from_slice(&padded.to_be_bytes()[..rest]);
+    }
+    Some(length)
+}
+
 /// Appends `text` encoded.
 pub(crate) fn encode(text: &[u8], out: &mut BytesMut) {
     let (mut bits, mut have) = (0_u64, 0);

@@ -170,7 +170,7 @@ proptest! {
         let fields: Vec<(&str, &[u8], bool)> =
             fields.iter().map(|(name, value, never)| (&**name, &**value, *never)).collect();
         let expected: Fields =
-            fields.iter().map(|(n, v, never)| (n.as_bytes().to_vec(), v.to_vec(), *never)).collect();
+            fields.iter().map(|(n, v, never)| (n.as_bytes().into(), v.to_vec(), *never)).collect();
         prop_assert_eq!(read(&written(&fields)), Ok(expected));
     }
 

@@ -230,6 +230,8 @@ const NO_ERROR: u64 = Code::NoError.value();
 impl Drop for H3Connection {
     fn drop(&mut self) {
         self.quic.close(NO_ERROR, "");
+        // The task that drives it may be gone already, when the worker ends.
+        self.quic.flush();
     }
 }
 

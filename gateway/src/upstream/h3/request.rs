@@ -38,6 +38,7 @@ pub(super) struct Request<'a> {
 }
 
 /// How a request is sent.
+#[expect(clippy::large_enum_variant, reason = "nearly all are messages, and live in one box")]
 pub(super) enum Sending {
     /// A head and a body.
     Message(Pour<Upload>),
@@ -229,6 +230,7 @@ const REJECTED: u64 = Code::RequestRejected.value();
 const MALFORMED: Broken = Broken::Fields(Malformed::Message);
 
 /// What is wrong with a response.
+#[derive(Clone, Copy)]
 enum Broken {
     Read(ReadError),
     Fields(Malformed),

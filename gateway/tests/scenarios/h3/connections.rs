@@ -82,15 +82,19 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     let busy = Arc::new(edge.client().await);
     let slow = tokio::spawn({
         let busy = Arc::clone(&busy);
-        async move { busy.get("/slow").await }
+        async move {
+            let slow = busy.get("/slow").await;
+            (slow, busy.get("/after").await)
+        }
     });
     let (used, silent) = (edge.client().await, edge.client().await);
     assert_eq!(used.get("/x").await.unwrap().status(), 200);
     for client in [&used, &silent] {
         farewell(client).await;
     }
-    assert_eq!(slow.await.unwrap().unwrap().text(), "GET /slow 0");
-    assert_eq!(busy.get("/after").await.unwrap().status(), 200);
+    let (slow, after) = slow.await.unwrap();
+    assert_eq!(slow.unwrap().text(), "GET /slow 0");
+    assert_eq!(after.unwrap().status(), 200);
     drop(busy);
     edge.stop().await;
 }

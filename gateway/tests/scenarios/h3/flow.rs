@@ -26,10 +26,10 @@ use crate::{
     },
 };
 
-const SIZE: usize = 64 << 20;
+const SIZE: usize = 24 << 20;
 /// What kernel, client and gateway may hold of one response: windows and socket buffers.
-const HELD_MAX: usize = 16 << 20;
-const GROWTH_MAX: u64 = 24 << 20;
+const HELD_MAX: usize = 14 << 20;
+const GROWTH_MAX: u64 = 12 << 20;
 
 /// Waits until a number has not changed for a while, and gives it.
 async fn settled(value: impl Fn() -> usize) -> usize {

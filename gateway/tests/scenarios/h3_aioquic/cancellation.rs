@@ -194,3 +194,39 @@ fn many_cancelled_requests_leave_their_connection_whole() {
     assert!(stage.was_cut(90), "{} of 90", stage.cut.load(Ordering::Acquire));
     stage.assert_others_go_on(&mut client, held);
 }
+
+#[test]
+fn a_client_that_leaves_ends_all_it_began() {
+    let stage = Stage::new();
+    let gateway = edge(stage.origin.address);
+    let Some(mut client) = Aioquic::connect(&gateway) else { return };
+    let endless = client.send(json!({ "path": "/endless" }));
+    let silent = client.send(json!({ "path": "/silent" }));
+    client.send(json!({ "path": "/upload", "method": "POST", "size": 9000, "open": true }));
+    received(&mut client, endless, 100_000);
+    received(&mut client, silent, 4);
+    assert!(eventually(|| !stage.origin.seen_at("/upload").is_empty()));
+    client.run("finish", json!({}));
+    assert!(stage.was_cut(3), "{} of 3", stage.cut.load(Ordering::Acquire));
+}
+
+#[test]
+fn an_answer_that_does_not_wait_for_the_upload_arrives() {
+    let origin = Origin::start(|x| match x.target() {
+        "/early" => {
+            x.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")?;
+            Ok(Next::Close)
+        }
+        _ => x.echo(),
+    });
+    let gateway = edge(origin.address);
+    let Some(mut client) = Aioquic::connect(&gateway) else { return };
+    for size in [1000, 3 << 20] {
+        let upload = json!({ "path": "/early", "method": "POST", "size": size, "open": true });
+        let stream = client.send(upload);
+        let answer = client.answer(stream);
+        assert_eq!((&answer["status"], &answer["text"]), (&json!(403), &json!("no")), "{answer}");
+        assert_eq!(answer["ended"], true, "{answer}");
+        client.assert_serves("/after");
+    }
+}

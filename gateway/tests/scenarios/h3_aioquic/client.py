@@ -125,11 +125,11 @@ class Client(QuicConnectionProtocol):
         self.end = None
         self.changed = asyncio.Event()
 
-    async def bind(self):
+    async def bind(self, host):
         """Takes a new local port, and leaves the old one if there was one."""
         old = self._transport
         loop = asyncio.get_running_loop()
-        await loop.create_datagram_endpoint(lambda: self, local_addr=(self.address[0], 0))
+        await loop.create_datagram_endpoint(lambda: self, local_addr=(host, 0))
         if old is not None:
             old.close()
 
@@ -291,6 +291,13 @@ class Client(QuicConnectionProtocol):
         self.transmit()
         return {"answers": [await self.answer({"stream": stream}) for stream in streams]}
 
+    async def interim(self, command):
+        """Waits for interim responses, `count` of them."""
+        exchange = self.exchanges[command["stream"]]
+        await self.until("interim responses", lambda: len(exchange.interim) >= command["count"]
+                         or exchange.reset is not None or self.end)
+        return exchange.report()
+
     async def reset(self, command):
         """RESET_STREAM: the client sends no more."""
         self._quic.reset_stream(command["stream"], command["code"])
@@ -312,7 +319,7 @@ class Client(QuicConnectionProtocol):
 
     async def rebind(self, command):
         """Goes on from another local port; `cid`: with another connection ID as well."""
-        await self.bind()
+        await self.bind(command.get("host", self.address[0]))
         if command.get("cid"):
             self._quic.change_connection_id()
         if not command.get("silent"):
@@ -434,7 +441,7 @@ class Session:
             configuration=config, session_ticket_handler=self.tickets.append
         )
         client = Client(quic, address)
-        await client.bind()
+        await client.bind(command.get("from", address[0]))
         self.clients.append(client)
         client.connect(address, transmit=False)
         streams = []
@@ -450,8 +457,13 @@ class Session:
         early = self.tickets[-1].max_early_data_size or 0
         return {"tickets": len(self.tickets), "early": early}
 
+    async def fresh(self, command):
+        """Waits for more session tickets `than` so many."""
+        await self.clients[-1].until("a ticket", lambda: len(self.tickets) > command["than"])
+        return {"tickets": len(self.tickets)}
+
     async def run(self, command):
-        if command["do"] in ("open", "ticket"):
+        if command["do"] in ("open", "ticket", "fresh"):
             return await getattr(self, command["do"])(command)
         client = self.clients[command.get("connection", -1)]
         return await getattr(client, command["do"])(command)

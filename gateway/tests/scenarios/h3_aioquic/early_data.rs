@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Aioquic, EVERY_PROTOCOL, edge, edge_of, field, identity};
 use crate::support::{
+    assert_none,
     certificates::Authority,
     gateway::{Gateway, Setup},
     origin::Origin,
@@ -117,4 +118,29 @@ fn tickets_of_another_process_are_refused_and_the_request_served_later() {
     assert_eq!((&state["resumed"], &state["early_accepted"]), (&json!(false), &json!(false)));
     assert_eq!(answer["status"], 200, "{answer}");
     assert_eq!(origin.completed("/after").field("early-data"), None);
+}
+
+#[test]
+fn many_early_requests_over_several_returns_are_all_accepted() {
+    let origin = Origin::echo();
+    let gateway = edge_of(early(&origin));
+    let Some((mut client, _)) = returning(&gateway) else { return };
+    let mut failures = Vec::new();
+    for n in 0..6 {
+        let ticket = client.run("ticket", json!({}))["tickets"].as_u64().unwrap() - 1;
+        let paths = (0..20).map(|m| json!({ "path": format!("/{n}/{m}") }));
+        let requests: Vec<Value> = paths.collect();
+        let state = client.open(&gateway, json!({ "ticket": ticket, "early": requests }));
+        if state["early_accepted"] != true {
+            failures.push(format!("return {n}: {state}"));
+        }
+        for (m, stream) in state["streams"].as_array().unwrap().iter().enumerate() {
+            let answer = client.answer(stream.as_u64().unwrap());
+            if answer["text"] != format!("GET /{n}/{m} 0") {
+                failures.push(format!("{n}/{m}: {answer}"));
+            }
+        }
+        client.run("fresh", json!({ "than": ticket + 1 }));
+    }
+    assert_none(&failures);
 }

@@ -196,3 +196,75 @@ fn a_body_over_the_limit_is_refused_and_the_connection_lives() {
     assert_eq!(answer["status"], 413, "{answer}");
     client.assert_serves("/after");
 }
+
+#[test]
+fn more_requests_than_streams_wait_their_turn() {
+    let origin = Origin::start(|x| {
+        std::thread::sleep(Duration::from_millis(20));
+        x.echo()
+    });
+    let gateway =
+        edge_of(Setup::to(&[origin.address]).listener(EVERY_PROTOCOL).limits("h3: { streams: 8 }"));
+    let Some(mut client) = Aioquic::connect(&gateway) else { return };
+    let all = client.run("many", json!({ "path": "/n/", "count": 60 }));
+    let answers = all["answers"].as_array().unwrap();
+    let right =
+        |(n, answer): (usize, &serde_json::Value)| answer["text"] == format!("GET /n/{n} 0");
+    assert!(answers.iter().enumerate().all(right), "{all}");
+}
+
+#[test]
+fn fields_that_are_too_long_are_refused_and_the_connection_lives() {
+    let origin = Origin::echo();
+    let gateway = edge(origin.address);
+    let Some(mut client) = Aioquic::connect(&gateway) else { return };
+    for count in [10, 50] {
+        let fields: Vec<_> = (0..count).map(|n| (format!("x-{n}"), "v".repeat(4000))).collect();
+        let answer = client.fetch(json!({ "path": "/x", "headers": fields }));
+        assert_eq!(answer["status"], 431, "{count}: {answer}");
+    }
+    client.assert_serves("/after");
+}
+
+#[test]
+fn interim_responses_come_before_the_final_one() {
+    let origin = Origin::start(|x| {
+        x.send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n")?;
+        std::thread::sleep(Duration::from_millis(100));
+        x.echo()
+    });
+    let gateway = edge(origin.address);
+    let Some(mut client) = Aioquic::connect(&gateway) else { return };
+    let stream = client.send(json!({ "path": "/x" }));
+    let first = client.run("interim", json!({ "stream": stream, "count": 1 }));
+    assert_eq!((&first["interim"], &first["status"]), (&json!([103]), &json!(null)), "{first}");
+    let answer = client.answer(stream);
+    assert_eq!((&answer["interim"], &answer["status"]), (&json!([103]), &json!(200)), "{answer}");
+}
+
+#[test]
+fn an_upload_may_wait_for_the_word_to_go_on() {
+    let origin = Origin::echo();
+    let gateway = edge(origin.address);
+    let Some(mut client) = Aioquic::connect(&gateway) else { return };
+    let head = json!({
+        "path": "/up", "method": "POST", "open": true,
+        "headers": [["expect", "100-continue"], ["content-length", "5000"]],
+    });
+    let stream = client.send(head);
+    let first = client.run("interim", json!({ "stream": stream, "count": 1 }));
+    assert_eq!(first["interim"], json!([100]), "{first}");
+    client.run("write", json!({ "stream": stream, "size": 5000 }));
+    assert_eq!(client.answer(stream)["text"], "POST /up 5000");
+}
+
+#[test]
+fn crumbs_of_a_cookie_are_joined() {
+    let origin = Origin::echo();
+    let gateway = edge(origin.address);
+    let Some(mut client) = Aioquic::connect(&gateway) else { return };
+    let crumbs = json!([["cookie", "a=1"], ["cookie", "b=2"], ["cookie", "c=3"]]);
+    let answer = client.fetch(json!({ "path": "/x", "headers": crumbs }));
+    assert_eq!(answer["status"], 200, "{answer}");
+    assert_eq!(origin.completed("/x").all("cookie"), ["a=1; b=2; c=3"]);
+}

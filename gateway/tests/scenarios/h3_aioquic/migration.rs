@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Aioquic, edge_of, pattern};
 use crate::support::{
+    eventually,
     gateway::{Gateway, Setup},
     origin::{Next, Origin},
 };
@@ -36,6 +37,72 @@ fn an_idle_connection_moves() {
         port = state["port"].clone();
         client.assert_serves(&format!("/moved/{n}"));
         client.run("alive", json!({}));
+    }
+    let metrics = gateway.admin("GET", "/metrics").text();
+    let steered: f64 = metrics
+        .lines()
+        .filter(|line| line.starts_with("weir_quic_steered_datagrams_total"))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum();
+    assert!(steered > 0.0, "no datagram came to another worker: {metrics}");
+}
+
+#[test]
+fn an_upstream_is_told_the_new_address() {
+    let origin = Origin::echo();
+    let gateway = four_workers(&origin);
+    let Some(mut client) = Aioquic::connect(&gateway) else { return };
+    client.assert_serves("/one");
+    client.run("rebind", json!({ "cid": true, "host": "127.0.0.2" }));
+    client.run("alive", json!({}));
+    client.assert_serves("/two");
+    assert_eq!(origin.completed("/one").field("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(origin.completed("/two").field("x-forwarded-for"), Some("127.0.0.2"));
+}
+
+#[test]
+fn a_client_may_move_again_before_its_last_move_is_proven() {
+    let origin = Origin::echo();
+    let gateway = four_workers(&origin);
+    let Some(mut client) = Aioquic::connect(&gateway) else { return };
+    for n in 0..10 {
+        client.send(json!({ "path": format!("/on/the/way/{n}") }));
+        for _ in 0..3 {
+            client.run("rebind", json!({}));
+        }
+        client.assert_serves(&format!("/there/{n}"));
+    }
+    assert!(eventually(|| origin.seen_at("/on/the/way").len() == 10));
+}
+
+#[test]
+fn a_tunnel_moves() {
+    let origin = Origin::start(|x| {
+        let accept = tungstenite::handshake::derive_accept_key(
+            x.seen.field("sec-websocket-key").unwrap_or_default().as_bytes(),
+        );
+        x.send(format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        ))?;
+        let role = tungstenite::protocol::Role::Server;
+        let mut socket = tungstenite::WebSocket::from_raw_socket(x.stream()?, role, None);
+        while let Ok(message) = socket.read() {
+            let _ = socket.send(message);
+        }
+        Ok(Next::Close)
+    });
+    let gateway = four_workers(&origin);
+    let Some(mut client) = Aioquic::connect(&gateway) else { return };
+    let version = json!([["sec-websocket-version", "13"]]);
+    let opened = client.run("socket", json!({ "path": "/chat", "headers": version }));
+    assert_eq!(opened["status"], 200, "{opened}");
+    let stream = &opened["stream"];
+    for n in 0..6 {
+        client.run("rebind", json!({ "cid": n % 2 == 0, "silent": true }));
+        client.run("say", json!({ "stream": stream, "size": 30_000 }));
+        let heard = client.run("hear", json!({ "stream": stream }));
+        assert_eq!((&heard["length"], &heard["intact"]), (&json!(30_000), &json!(true)));
     }
 }
 

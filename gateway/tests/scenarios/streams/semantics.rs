@@ -2,7 +2,7 @@
 
 use crate::support::{
     answer::End,
-    frames::{END_HEADERS, Frames, HEADERS, Outcome, request},
+    frames::{DATA, END_HEADERS, END_STREAM, Frames, HEADERS, Outcome, request},
     gateway::Setup,
     h2_origin::H2Origin,
     origin::{Next, Origin},
@@ -140,6 +140,24 @@ fn early_hints_reach_an_h2_client() {
         }
     }
     crate::support::assert_none(&failures);
+}
+
+#[test]
+fn an_upload_over_h2_that_waits_for_the_word_to_go_on_gets_it() {
+    let origin = Origin::echo();
+    let gateway = Setup::to(&[origin.address]).start();
+    let mut frames = Frames::connect(gateway.listen);
+    let waits = [&request("POST", "/up")[..], &[("expect", "100-continue")]].concat();
+    frames.headers(1, &waits, false);
+    let first = loop {
+        let frame = frames.next().unwrap().unwrap();
+        if frame.kind == HEADERS {
+            break frames.fields(&frame).unwrap();
+        }
+    };
+    assert_eq!(first, [(":status".to_owned(), "100".to_owned())]);
+    frames.send(DATA, END_STREAM, 1, b"hello").unwrap();
+    assert_eq!(frames.outcome(1).text(), "POST /up 5");
 }
 
 #[test]

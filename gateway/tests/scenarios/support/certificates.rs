@@ -57,7 +57,8 @@ impl Authority {
         Arc::new(config)
     }
 
-    /// A client whose whole greeting fits one datagram: it offers one key exchange, and a small one.
+    /// A client whose whole greeting fits one datagram: it offers one key exchange, and a small
+    /// one.
     pub(crate) fn client_x25519(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
         let mut provider = aws_lc_rs::default_provider();
         provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];

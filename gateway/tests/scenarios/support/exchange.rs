@@ -64,6 +64,8 @@ pub(crate) struct Ledger {
     waiting: AtomicUsize,
     /// Connections so far.
     pub(crate) connections: AtomicUsize,
+    /// Those of them that have ended.
+    pub(crate) ended: AtomicUsize,
 }
 
 impl Ledger {

@@ -14,7 +14,7 @@ use h3::{
 };
 use h3_quinn::BidiStream;
 use http::{HeaderMap, Request, Response};
-use quinn::{Endpoint, TransportConfig, VarInt, crypto::rustls::QuicServerConfig};
+use quinn::{ConnectionError, Endpoint, TransportConfig, VarInt, crypto::rustls::QuicServerConfig};
 use rustls::ServerConfig;
 use tokio::{sync::oneshot, task};
 
@@ -60,7 +60,8 @@ impl H3Origin {
                         let ledger = Arc::clone(&shared);
                         task::spawn_local(async move {
                             if let Ok(connection) = incoming.await {
-                                serve(connection, ledger).await;
+                                serve(connection, Arc::clone(&ledger)).await;
+                                ledger.ended.fetch_add(1, Ordering::AcqRel);
                             }
                         });
                     }
@@ -94,7 +95,9 @@ async fn serve(quic: quinn::Connection, ledger: Arc<Ledger>) {
             Ok(Some(resolver)) => resolver,
             Ok(None) => return,
             Err(error) => {
-                if !error.is_h3_no_error() {
+                // What the script closed itself is no fault.
+                let own = matches!(quic.close_reason(), Some(ConnectionError::LocallyClosed));
+                if !own && !error.is_h3_no_error() {
                     ledger.fault(format!("h3 connection: {error}"));
                 }
                 return;

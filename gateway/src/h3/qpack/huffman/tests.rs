@@ -136,6 +136,21 @@ proptest! {
     }
 
     #[test]
+    fn both_ways_to_write_are_one(
+        printable in "[ -~]{0,128}",
+        any in proptest::collection::vec(any::<u8>(), 0..128),
+        pick: bool,
+    ) {
+        let text = if pick { printable.into_bytes() } else { any };
+        let mut out = vec![0; text.len()];
+        let long = encoded(&text);
+        match encode_shorter(&text, &mut out) {
+            Some(length) => prop_assert_eq!(&out[..length], &long[..]),
+            None => prop_assert!(long.len() >= text.len()),
+        }
+    }
+
+    #[test]
     fn reads_as_bit_by_bit(bytes: Vec<u8>) {
         prop_assert_eq!(decoded(&bytes).ok(), decoded_slowly(&bytes));
     }

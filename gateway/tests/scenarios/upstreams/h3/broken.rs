@@ -3,9 +3,9 @@
 use super::{Origin, Trust, assert_failure};
 
 /// SETTINGS without a setting.
-const SETTINGS: &[u8] = &[4, 0];
+pub(super) const SETTINGS: &[u8] = &[4, 0];
 /// HEADERS with `:status: 200` of the static table.
-const OK: &[u8] = &[1, 3, 0, 0, 0xc0 | 25];
+pub(super) const OK: &[u8] = &[1, 3, 0, 0, 0xc0 | 25];
 
 fn bytes(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()

@@ -3,6 +3,7 @@
 mod alternative;
 mod broken;
 mod origin;
+mod tunnels;
 
 use std::{
     io::Write as _,

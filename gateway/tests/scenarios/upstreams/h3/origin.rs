@@ -47,6 +47,8 @@ enum Script {
     H3,
     /// These bytes on the control stream, and those on the request streams, in turn.
     Raw(Bytes, Arc<[Vec<u8>]>),
+    /// 200 to every request, behind which its frames go back as they came.
+    Mirror,
 }
 
 impl Origin {
@@ -65,6 +67,11 @@ impl Origin {
     pub(super) fn raw(issued: &Issued, control: &[u8], responses: &[Vec<u8>]) -> Self {
         let script = Script::Raw(control.to_vec().into(), responses.into());
         Self::at(issued, SocketAddr::from(([127, 0, 0, 1], 0)), script)
+    }
+
+    /// A server whose streams are tunnels back to the sender.
+    pub(super) fn mirror(issued: &Issued) -> Self {
+        Self::at(issued, SocketAddr::from(([127, 0, 0, 1], 0)), Script::Mirror)
     }
 
     fn at(issued: &Issued, address: SocketAddr, script: Script) -> Self {
@@ -129,6 +136,7 @@ async fn serve(incoming: quinn::Incoming, ledger: Arc<Ledger>, script: Script) {
         Script::Raw(control, responses) => {
             serve_raw(connection, ledger, control, responses).await;
         }
+        Script::Mirror => mirror(connection, ledger).await,
     }
 }
 
@@ -147,6 +155,30 @@ async fn serve_raw(
         task::spawn_local(async move {
             let _ = receive.read_to_end(1 << 20).await;
             let _ = send.write_all(&response).await;
+            let _ = send.finish();
+        });
+    }
+    drop(stream);
+}
+
+async fn mirror(connection: quinn::Connection, ledger: Arc<Ledger>) {
+    let mut stream = connection.open_uni().await.unwrap();
+    // SETTINGS_ENABLE_CONNECT_PROTOCOL is 1.
+    stream.write_all(&[0, 4, 2, 8, 1]).await.unwrap();
+    while let Ok((mut send, mut receive)) = connection.accept_bi().await {
+        ledger.requests.fetch_add(1, Ordering::AcqRel);
+        task::spawn_local(async move {
+            let mut head = [0; 3];
+            receive.read_exact(&mut head).await.unwrap();
+            assert_eq!((head[0], head[1] >> 6), (1, 1), "HEADERS, and a length of two bytes");
+            let mut block = vec![0; usize::from(head[1] & 0x3f) << 8 | usize::from(head[2])];
+            receive.read_exact(&mut block).await.unwrap();
+            send.write_all(&[1, 3, 0, 0, 0xc0 | 25]).await.unwrap();
+            while let Ok(Some(chunk)) = receive.read_chunk(usize::MAX, true).await {
+                if send.write_chunk(chunk.bytes).await.is_err() {
+                    return;
+                }
+            }
             let _ = send.finish();
         });
     }
