@@ -50,9 +50,9 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "upstreams.*.protocol",
         Choice(&["h1", "h2", "h3", "auto"]),
+        Is("h1"),
         "HTTP version towards the endpoints; `auto` asks for `h2` or `h1` by ALPN, goes over to \
          `h3` where Alt-Svc offers it on the same host, and needs `tls`, as `h3` does.",
-         where Alt-Svc offers it on the same host, and needs `tls`, as `h3` does.",
     ),
     Key::new("upstreams.*.tls", Section, Absent("clear text"), "TLS towards the endpoints.")
         .or(&[Short::Off, Short::On]),
