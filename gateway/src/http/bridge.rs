@@ -1,9 +1,9 @@
 //! A tunnel between a client's stream and the upstream, as the body of a response.
 //!
-//! CONNECT, extended (RFC 8441, RFC 9220) or not, makes a request's stream the tunnel: what the client sends
-//! is the request's body, what it gets is the response's. So the response is a `200` whose body is
-//! a [`Bridge`]: reading it carries bytes both ways. While the client has no room for more of it,
-//! its adapter polls it aside, and the client's own bytes go on.
+//! CONNECT, extended (RFC 8441, RFC 9220) or not, makes a request's stream the tunnel: what the
+//! client sends is the request's body, what it gets is the response's. So the response is a `200`
+//! whose body is a [`Bridge`]: reading it carries bytes both ways. While the client has no room for
+//! more of it, its adapter polls it aside, and the client's own bytes go on.
 
 use std::{
     future::poll_fn,

@@ -225,8 +225,8 @@ fn receive(exchange: &mut Exchange, head: &mut request::Parts) -> bool {
 /// The path that routes are compared with.
 pub(crate) fn routed_path(uri: &Uri) -> Result<Cow<'_, str>, Error> {
     match uri.path() {
-        // `OPTIONS *` is for the host as a whole (RFC 9110 section 9.3.7): routed as its root. So is
-        // CONNECT, which names a host and nothing else.
+        // `OPTIONS *` is for the host as a whole (RFC 9110 section 9.3.7): routed as its root. So
+        // is CONNECT, which names a host and nothing else.
         "*" | "" => Ok("/".into()),
         path => normalize(path).map_err(bad_target),
     }

@@ -82,9 +82,9 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// A connection that carries bytes and nothing else. Dropped before both directions have ended it is
-/// reset: the bytes have no framing that would show what is missing (RFC 9113 section 8.5, RFC 9114
-/// section 4.4).
+/// A connection that carries bytes and nothing else. Dropped before both directions have ended it
+/// is reset: the bytes have no framing that would show what is missing (RFC 9113 section 8.5, RFC
+/// 9114 section 4.4).
 #[derive(Debug)]
 pub(crate) struct RawWire {
     stream: Transport,
