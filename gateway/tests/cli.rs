@@ -188,6 +188,31 @@ fn route_tells_what_takes_a_request_and_what_happens_to_it() {
 }
 
 #[test]
+fn route_tells_where_a_connect_goes() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "weir.yaml",
+        "listeners: [\":8080\"]\nupstreams: { db: { endpoints: [\"127.0.0.1:5432\"] } }\nroutes:\n  \
+         - { match: { host: db.test, methods: [CONNECT] }, to: db }\n  - { respond: 200 }\n",
+    );
+    let (code, lines) = route(&file, &["CONNECT", "db.test:5432"]);
+    assert_eq!(code, 0);
+    for (label, text) in [
+        ("request", "CONNECT db.test:5432"),
+        ("because of", "method CONNECT"),
+        ("forward to", "`db`, p2c over 127.0.0.1:5432"),
+        ("sent upstream", "no request"),
+    ] {
+        assert!(says(&lines, label, text), "no {label}: {text} in {lines:#?}");
+    }
+    let (code, lines) = route(&file, &["CONNECT", "other.test:5432"]);
+    assert!(code == 1 && says(&lines, "no route", "405"), "{lines:?}");
+    assert!(says(&lines, "passed over", "does not name CONNECT"), "{lines:?}");
+    let (code, stdout, _) = outcome(&["route", &file, "CONNECT", "db.test"]);
+    assert!(code == 1 && stdout.contains("no route is asked: 400"), "{stdout}");
+}
+
+#[test]
 fn route_tells_why_no_route_takes_a_request() {
     let folder = Folder::new();
     let file = folder.write("weir.yaml", FILE);

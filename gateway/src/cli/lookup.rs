@@ -118,7 +118,10 @@ impl Lookup<'_> {
         let authority = guard::host(&head.headers).unwrap_or_default().to_owned();
         let host = canonical_host(&authority);
         let query = head.uri.query();
-        self.line("request", &format!("{} {scheme}://{host}{path}", head.method));
+        match head.method {
+            Method::CONNECT => self.line("request", &format!("CONNECT {authority}")),
+            _ => self.line("request", &format!("{} {scheme}://{host}{path}", head.method)),
+        }
         let explained =
             self.snapshot.matcher.explain(&host, &path, query, &head.method, &head.headers);
         let matched = match &explained.found {
@@ -243,6 +246,7 @@ impl Lookup<'_> {
 
     fn passed_over(&mut self, passed: &PassedOver) {
         let why = match &passed.failed {
+            Failed::Method(methods) if methods.is_empty() => "does not name CONNECT".to_owned(),
             Failed::Method(methods) => {
                 format!("takes {} only", show(&methods.to_allow()))
             }

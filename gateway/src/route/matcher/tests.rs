@@ -227,6 +227,21 @@ fn what_takes_get_takes_head() {
 }
 
 #[test]
+fn connect_is_taken_only_where_it_is_named() {
+    let routes = [
+        route("db", "/"),
+        route("db", "/**"),
+        with_methods(route("db", "/**"), &[Method::GET, Method::CONNECT]),
+        route("*", "/**"),
+    ];
+    let matcher = Matcher::build(&routes).unwrap();
+    let find = |host, method| matcher.find(host, "/", None, &method, &HeaderMap::new());
+    assert!(matches!(find("db", Method::CONNECT), Found::Route(matched) if matched.route == 2));
+    assert!(matches!(find("db", Method::POST), Found::Route(matched) if matched.route == 0));
+    assert_eq!(find("other", Method::CONNECT), Found::NotFound);
+}
+
+#[test]
 fn parameters_are_pieces_of_the_path() {
     let routes = [
         route("*", "/users/{id}/posts/{post}"),
