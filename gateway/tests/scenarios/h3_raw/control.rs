@@ -72,7 +72,6 @@ fn settings_come_first_and_once() {
 
 #[test]
 fn settings_are_read_strictly() {
-    let both: &'static [Expect] = &[BROKEN, SETTING];
     let grease = (0x21 + 0x1f * 77, 12345);
     let many: Vec<(u64, u64)> = (0..500).map(|n| (0x21 + 0x1f * n, n)).collect();
     run_control(vec![
@@ -85,22 +84,14 @@ fn settings_are_read_strictly() {
         ("capacity twice", settings(&[(1, 0), (7, 0), (1, 0)]), SETTING),
         ("connect twice", settings(&[(8, 1), (8, 1)]), SETTING),
         ("connect of 2", settings(&[(8, 2)]), SETTING),
-        ("an id without value", frame(SETTINGS, &[6]), Expect::Any(both)),
-        ("half an id", frame(SETTINGS, &[0x40]), Expect::Any(both)),
-        ("half a value", frame(SETTINGS, &[6, 0x80, 0]), Expect::Any(both)),
+        ("an id without value", frame(SETTINGS, &[6]), BROKEN),
+        ("half an id", frame(SETTINGS, &[0x40]), BROKEN),
+        ("half a value", frame(SETTINGS, &[6, 0x80, 0]), BROKEN),
         ("unknown and grease", settings(&[grease, (0x33, 1), (0x2b60_3742, 1)]), FINE),
         ("everything", settings(&[(1, 4096), (6, 1 << 20), (7, 100), (8, 1), grease]), FINE),
         ("the largest values", settings(&[(1, (1 << 62) - 1), (6, (1 << 62) - 1)]), FINE),
         ("no field section at all", settings(&[(6, 0)]), FINE),
-        (
-            "500 of them",
-            settings(&many),
-            Expect::Any(&[
-                FINE,
-                Expect::Close(code::EXCESSIVE_LOAD),
-                Expect::Close(code::SETTINGS_ERROR),
-            ]),
-        ),
+        ("500 of them", settings(&many), FINE),
     ]);
 }
 
@@ -163,7 +154,6 @@ fn payloads_fit_their_frames() {
 
 #[test]
 fn unknown_frames_are_skipped() {
-    let cut = Expect::Any(&[FINE, Expect::Close(code::EXCESSIVE_LOAD)]);
     run_control(vec![
         ("empty", then(frame(0x21, b"")), FINE),
         ("some", then(frame(0x21 + 0x1f, b"hello").repeat(50)), FINE),
@@ -173,14 +163,14 @@ fn unknown_frames_are_skipped() {
         (
             "a known one too long",
             then(frame_of(GOAWAY, 1 << 20, &[0; 5000])),
-            Expect::Any(&[BROKEN, Expect::Close(code::EXCESSIVE_LOAD)]),
+            Expect::Close(code::EXCESSIVE_LOAD),
         ),
         (
             "settings too long",
             frame_of(SETTINGS, 1 << 30, &[0x21; 6000]),
-            Expect::Any(&[BROKEN, Expect::Close(code::EXCESSIVE_LOAD), SETTING]),
+            Expect::Close(code::EXCESSIVE_LOAD),
         ),
-        ("1 MiB of small ones", then(frame(0x21, b"").repeat(1 << 18)), cut),
+        ("1 MiB of small ones", then(frame(0x21, b"").repeat(1 << 18)), FINE),
     ]);
 }
 

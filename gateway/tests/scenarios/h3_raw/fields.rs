@@ -7,9 +7,8 @@ use crate::support::h3_wire::{DATA, frame, headers, request};
 type Lines = Vec<(&'static str, &'static str)>;
 
 const FINE: Expect = Expect::Status(200);
+/// What is no fault of HTTP/3 but of any HTTP, as it is answered in every version.
 const BAD: Expect = Expect::Status(400);
-/// What the `http` crate's types refuse as soon as they are built, or the guard after it.
-const REFUSED: Expect = Expect::Any(&[MALFORMED, BAD]);
 
 /// An ordinary GET of `/x` with more fields.
 fn and(more: &[(&'static str, &'static str)]) -> Lines {
@@ -99,9 +98,9 @@ fn pseudo_headers_are_all_there() {
         ("no authority, no host", but(":authority", None), MALFORMED),
         ("empty path", but(":path", Some("")), MALFORMED),
         ("empty method", but(":method", Some("")), MALFORMED),
-        ("empty scheme", but(":scheme", Some("")), REFUSED),
-        ("empty authority", but(":authority", Some("")), REFUSED),
-        ("empty host", [&but(":authority", None)[..], &[("host", "")]].concat(), REFUSED),
+        ("empty scheme", but(":scheme", Some("")), MALFORMED),
+        ("empty authority", but(":authority", Some("")), MALFORMED),
+        ("empty host", [&but(":authority", None)[..], &[("host", "")]].concat(), MALFORMED),
         ("host alone", [&but(":authority", None)[..], &[("host", "edge.test")]].concat(), FINE),
     ]);
 }
@@ -109,21 +108,21 @@ fn pseudo_headers_are_all_there() {
 #[test]
 fn targets_are_paths() {
     run_fields(vec![
-        ("no slash", but(":path", Some("x")), REFUSED),
-        ("a whole URL", but(":path", Some("https://edge.test/x")), REFUSED),
-        ("an authority", but(":path", Some("edge.test:443")), REFUSED),
-        ("asterisk with GET", but(":path", Some("*")), REFUSED),
-        ("query alone", but(":path", Some("?q=1")), REFUSED),
-        ("space", but(":path", Some("/x y")), REFUSED),
-        ("a request line", but(":path", Some("/x HTTP/1.1\r\nHost: evil\r\n\r\n")), REFUSED),
-        ("line feed", but(":path", Some("/x\n")), REFUSED),
-        ("nul", but(":path", Some("/x\0")), REFUSED),
-        ("scheme ftp", but(":scheme", Some("ftp")), REFUSED),
-        ("scheme with colon", but(":scheme", Some("https:")), REFUSED),
-        ("scheme of a URL", but(":scheme", Some("https://evil.test/?")), REFUSED),
-        ("scheme with space", but(":scheme", Some("ht tp")), REFUSED),
+        ("no slash", but(":path", Some("x")), MALFORMED),
+        ("a whole URL", but(":path", Some("https://edge.test/x")), MALFORMED),
+        ("an authority", but(":path", Some("edge.test:443")), MALFORMED),
+        ("asterisk with GET", but(":path", Some("*")), MALFORMED),
+        ("query alone", but(":path", Some("?q=1")), MALFORMED),
+        ("space", but(":path", Some("/x y")), MALFORMED),
+        ("a request line", but(":path", Some("/x HTTP/1.1\r\nHost: evil\r\n\r\n")), MALFORMED),
+        ("line feed", but(":path", Some("/x\n")), MALFORMED),
+        ("nul", but(":path", Some("/x\0")), MALFORMED),
+        ("scheme ftp", but(":scheme", Some("ftp")), BAD),
+        ("scheme with colon", but(":scheme", Some("https:")), MALFORMED),
+        ("scheme of a URL", but(":scheme", Some("https://evil.test/?")), MALFORMED),
+        ("scheme with space", but(":scheme", Some("ht tp")), MALFORMED),
         ("scheme http", but(":scheme", Some("http")), FINE),
-        ("scheme in capitals", but(":scheme", Some("HTTPS")), Expect::Any(&[FINE, BAD, MALFORMED])),
+        ("scheme in capitals", but(":scheme", Some("HTTPS")), FINE),
         ("query", but(":path", Some("/x?a=b&c=%00")), FINE),
     ]);
 }
@@ -132,37 +131,37 @@ fn targets_are_paths() {
 fn hosts_are_hosts() {
     let host = |host| but(":authority", Some(host));
     run_fields(vec![
-        ("userinfo", host("u@h"), REFUSED),
-        ("userinfo with password", host("u:p@edge.test"), REFUSED),
-        ("userinfo, empty", host("@edge.test"), REFUSED),
-        ("space", host("a b"), REFUSED),
-        ("slash", host("a/b"), REFUSED),
-        ("question mark", host("a?b"), REFUSED),
-        ("fragment", host("a#b"), REFUSED),
-        ("backslash", host("a\\b"), REFUSED),
-        ("line", host("a\r\nX: y"), REFUSED),
-        ("list", host("a,b"), REFUSED),
-        ("port too large", host("a:65536"), REFUSED),
-        ("port of letters", host("a:b"), REFUSED),
-        ("two ports", host("a:1:2"), REFUSED),
-        ("port alone", host(":443"), REFUSED),
-        ("half a v6", host("[::1"), REFUSED),
-        ("nul", host("a\0"), REFUSED),
+        ("userinfo", host("u@h"), MALFORMED),
+        ("userinfo with password", host("u:p@edge.test"), MALFORMED),
+        ("userinfo, empty", host("@edge.test"), MALFORMED),
+        ("space", host("a b"), MALFORMED),
+        ("slash", host("a/b"), MALFORMED),
+        ("question mark", host("a?b"), MALFORMED),
+        ("fragment", host("a#b"), MALFORMED),
+        ("backslash", host("a\\b"), MALFORMED),
+        ("line", host("a\r\nX: y"), MALFORMED),
+        ("list", host("a,b"), BAD),
+        ("port too large", host("a:65536"), BAD),
+        ("port of letters", host("a:b"), BAD),
+        ("two ports", host("a:1:2"), MALFORMED),
+        ("port alone", host(":443"), BAD),
+        ("half a v6", host("[::1"), MALFORMED),
+        ("nul", host("a\0"), MALFORMED),
         ("a name with port", host("edge.test:8443"), FINE),
         ("v6", host("[::1]:443"), FINE),
         (
             "host field of userinfo",
             [&but(":authority", None)[..], &[("host", "u@h")]].concat(),
-            REFUSED,
+            BAD,
         ),
-        ("two host fields", and(&[("host", "edge.test"), ("host", "evil.test")]), REFUSED),
+        ("two host fields", and(&[("host", "edge.test"), ("host", "evil.test")]), MALFORMED),
         (
             "two hosts, no authority",
             [&but(":authority", None)[..], &[("host", "a"), ("host", "b")]].concat(),
-            REFUSED,
+            BAD,
         ),
-        ("an invalid host field", and(&[("host", "a b")]), REFUSED),
-        ("an empty host field", and(&[("host", "")]), REFUSED),
+        ("an invalid host field", and(&[("host", "a b")]), MALFORMED),
+        ("an empty host field", and(&[("host", "")]), MALFORMED),
         ("an equal host field", and(&[("host", "edge.test")]), FINE),
     ]);
 }
@@ -201,7 +200,7 @@ fn extended_connect_needs_all_of_it() {
         lines.push(protocol);
         lines
     };
-    let other = Expect::Any(&[Expect::Status(501), Expect::Status(405), Expect::Status(400)]);
+    let other = Expect::Status(501);
     run_fields(vec![
         ("no scheme", connect(":scheme"), MALFORMED),
         ("no path", connect(":path"), MALFORMED),
@@ -215,7 +214,7 @@ fn extended_connect_needs_all_of_it() {
         (
             "empty protocol",
             [&but(":method", Some("CONNECT"))[..], &[(":protocol", "")]].concat(),
-            Expect::Any(&[MALFORMED, BAD, Expect::Status(501), Expect::Status(405)]),
+            MALFORMED,
         ),
         (
             "another protocol",
@@ -240,7 +239,7 @@ fn fields_of_a_connection_are_malformed() {
         ("te", and(&[("te", "gzip")]), MALFORMED),
         ("te and more", and(&[("te", "trailers, deflate")]), MALFORMED),
         ("te trailers", and(&[("te", "trailers")]), FINE),
-        ("http2-settings", and(&[("http2-settings", "AAMAAABkAAQAoAAA")]), REFUSED),
+        ("http2-settings", and(&[("http2-settings", "AAMAAABkAAQAoAAA")]), BAD),
     ]);
 }
 
@@ -275,10 +274,10 @@ fn values_hold_no_control_bytes() {
         ("line feed", and(&[("x-a", "b\nc")]), MALFORMED),
         ("return", and(&[("x-a", "b\rc")]), MALFORMED),
         ("return at the end", and(&[("x-a", "b\r")]), MALFORMED),
-        ("space before", and(&[("x-a", " b")]), REFUSED),
-        ("space after", and(&[("x-a", "b ")]), REFUSED),
-        ("tab before", and(&[("x-a", "\tb")]), REFUSED),
-        ("space alone", and(&[("x-a", " ")]), REFUSED),
+        ("space before", and(&[("x-a", " b")]), MALFORMED),
+        ("space after", and(&[("x-a", "b ")]), MALFORMED),
+        ("tab before", and(&[("x-a", "\tb")]), MALFORMED),
+        ("space alone", and(&[("x-a", " ")]), MALFORMED),
         ("space inside", and(&[("x-a", "b c")]), FINE),
         ("tab inside", and(&[("x-a", "b\tc")]), FINE),
         ("empty", and(&[("x-a", "")]), FINE),
@@ -288,8 +287,8 @@ fn values_hold_no_control_bytes() {
         ("bell", b"x-a", b"b\x07c", MALFORMED),
         ("escape", b"x-a", b"\x1b[31m", MALFORMED),
         ("high bytes", b"x-a", b"\x80\xff", FINE),
-        ("high bytes in path", b":path", b"/x\xff", REFUSED),
-        ("high bytes in authority", b":authority", b"\xff.test", REFUSED),
+        ("high bytes in path", b":path", b"/x\xff", MALFORMED),
+        ("high bytes in authority", b":authority", b"\xff.test", MALFORMED),
         ("high bytes in method", b":method", b"G\xff", MALFORMED),
     ]);
 }
@@ -308,8 +307,8 @@ fn trailers_hold_no_pseudo_headers() {
         with("connection", &[("connection", "close")], SPOILED),
         with("transfer-encoding", &[("transfer-encoding", "chunked")], SPOILED),
         with("lines", &[("x-a", "b\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n")], SPOILED),
-        with("content-length", &[("content-length", "5")], Expect::Any(&[FINE, SPOILED])),
-        with("host", &[("host", "evil.test")], Expect::Any(&[FINE, SPOILED])),
+        with("content-length", &[("content-length", "5")], FINE),
+        with("host", &[("host", "evil.test")], FINE),
         with("x-sum", &[("x-sum", "1")], FINE),
     ]);
 }
@@ -321,22 +320,22 @@ fn lengths_are_plain_numbers() {
         let head = headers(&[&request("POST", "/x")[..], &lengths].concat());
         (name, [head, frame(DATA, b"hello")].concat(), expect)
     };
-    let large = Expect::Any(&[BAD, Expect::Status(413)]);
+    let large = Expect::Status(413);
     run_rows(vec![
         length("right", &["5"], FINE),
-        length("signed", &["+5"], REFUSED),
-        length("negative", &["-5"], REFUSED),
-        length("empty", &[""], REFUSED),
-        length("hexadecimal", &["0x5"], REFUSED),
-        length("decimals", &["5.0"], REFUSED),
-        length("space", &["5 5"], REFUSED),
-        length("list", &["5, 5"], REFUSED),
-        length("different", &["5", "6"], REFUSED),
-        length("empty first", &["", "5"], REFUSED),
-        length("too many digits", &["99999999999999999999"], REFUSED),
-        length("2^64", &["18446744073709551616"], REFUSED),
+        length("signed", &["+5"], BAD),
+        length("negative", &["-5"], BAD),
+        length("empty", &[""], BAD),
+        length("hexadecimal", &["0x5"], BAD),
+        length("decimals", &["5.0"], BAD),
+        length("space", &["5 5"], BAD),
+        length("list", &["5, 5"], BAD),
+        length("different", &["5", "6"], BAD),
+        length("empty first", &["", "5"], BAD),
+        length("too many digits", &["99999999999999999999"], BAD),
+        length("2^64", &["18446744073709551616"], BAD),
         length("2^63", &["9223372036854775808"], large),
-        length("twice the same", &["5", "5"], Expect::Any(&[FINE, MALFORMED, BAD])),
-        length("leading zeros", &["0005"], Expect::Any(&[FINE, MALFORMED, BAD])),
+        length("twice the same", &["5", "5"], FINE),
+        length("leading zeros", &["0005"], FINE),
     ]);
 }

@@ -6,6 +6,7 @@ use quinn::{RecvStream, SendStream, VarInt};
 
 use super::Stage;
 use crate::support::{
+    eventually,
     h3_outcome::Outcome,
     h3_raw::{Raw, Tuning, run},
     h3_wire::{DATA, code, frame, frame_of, headers, request, varint},
@@ -231,6 +232,50 @@ fn streams_opened_and_left_empty_harm_nobody() {
         assert_eq!(clients.len(), 100);
         thread::sleep(Duration::from_millis(200));
     });
+}
+
+#[test]
+fn nothing_is_left_of_clients_that_are_gone() {
+    let stage = Stage::new();
+    let open = || {
+        let text = stage.gateway.admin("GET", "/metrics").text();
+        let line = |l: &&str| l.starts_with("weir_connections_open{");
+        text.lines().filter(line).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for round in 0..20 {
+        let client = stage.client();
+        let mut streams: Vec<_> = (0..20).map(|_| client.bi()).collect();
+        for (n, stream) in streams.iter_mut().enumerate() {
+            match n % 4 {
+                0 => drop(stream.write(&headers(&request("GET", "/big"))).finish()),
+                1 => drop(stream.write(&headers(&request("POST", "/x")))),
+                2 => drop(stream.write(&[1, 100])),
+                _ => drop(stream.write(&headers(&request("GET", "/stall"))).finish()),
+            }
+        }
+        match round % 3 {
+            0 => client.connection.close(0x100u32.into(), b"done"),
+            1 => client.connection.close(0u32.into(), b""),
+            _ => drop(streams),
+        }
+    }
+    let gone = eventually(|| open().iter().all(|line| line.ends_with(" 0")));
+    assert!(gone, "{:?}", open());
+    stage.after("gone").unwrap();
+}
+
+#[test]
+fn a_stalled_response_does_not_hold_up_its_neighbours() {
+    let stage = Stage::new();
+    let client = stage.narrow(10_000, 8 << 20);
+    let mut stalled: Vec<_> = (0..50).map(|_| client.bi()).collect();
+    for stream in &mut stalled {
+        stream.write(&headers(&request("GET", "/big"))).finish();
+    }
+    for _ in 0..20 {
+        stage.survives("stalled neighbours", &client).unwrap();
+    }
+    assert_eq!(stalled[7].outcome().text().len(), 1 << 20);
 }
 
 #[test]

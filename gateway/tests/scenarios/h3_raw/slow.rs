@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -172,10 +172,10 @@ fn unknown_frames_keep_no_connection_alive() {
     took_about(start, 2 * SECOND);
 }
 
-/// An origin that sends without end and says when it could not go on.
-fn endless() -> (Origin, Arc<AtomicBool>) {
-    let stopped = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stopped);
+#[test]
+fn readers_that_stop_are_cut_and_so_is_their_origin() {
+    let stopped = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&stopped);
     let origin = Origin::start(move |x| {
         if x.target() != "/endless" {
             return x.echo();
@@ -183,40 +183,27 @@ fn endless() -> (Origin, Arc<AtomicBool>) {
         x.send("HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n")?;
         let piece = vec![b'b'; 1 << 16];
         while x.send(&piece).is_ok() {}
-        flag.store(true, Ordering::Release);
+        count.fetch_add(1, Ordering::AcqRel);
         Ok(Next::Close)
     });
-    (origin, stopped)
-}
-
-#[test]
-fn a_reader_that_stops_is_cut_and_so_is_its_origin() {
-    for window in [0, 1, 10_000] {
-        let (origin, stopped) = endless();
-        let stage = Stage::of(origin, |setup| setup.timeouts(SHORT));
-        let client = stage.narrow(window, 8 << 20);
+    let stage = Stage::of(origin, |setup| setup.timeouts(SHORT));
+    // Of a connection's window the gateway's control stream takes a little.
+    let windows = [(0, 8 << 20), (1, 8 << 20), (10_000, 8 << 20), (1 << 20, 200)];
+    let start = Instant::now();
+    let begin = |(stream_window, window)| {
+        let client = stage.narrow(stream_window, window);
         let mut stream = client.bi();
         stream.write(&headers(&request("GET", "/endless"))).finish();
-        let start = Instant::now();
-        assert!(eventually(|| stopped.load(Ordering::Acquire)), "the origin still sends: {window}");
-        took_about(start, SECOND);
+        (client, stream)
+    };
+    let mut all: Vec<_> = windows.into_iter().map(begin).collect();
+    let gone = eventually(|| stopped.load(Ordering::Acquire) == windows.len());
+    assert!(gone, "{stopped:?} origins could not go on");
+    took_about(start, SECOND);
+    for ((_, stream), window) in all.iter_mut().zip(windows) {
         let outcome = stream.outcome();
-        assert!(is_cut(&outcome), "{window}: {outcome:?}");
-        stage.after("zero window").unwrap();
+        assert!(is_cut(&outcome), "{window:?}: {outcome:?}");
     }
-}
-
-#[test]
-fn a_connection_window_of_zero_is_cut_too() {
-    let (origin, stopped) = endless();
-    let stage = Stage::of(origin, |setup| setup.timeouts(SHORT));
-    // The gateway's control stream takes a little of it.
-    let client = stage.narrow(1 << 20, 200);
-    let mut stream = client.bi();
-    stream.write(&headers(&request("GET", "/endless"))).finish();
-    assert!(eventually(|| stopped.load(Ordering::Acquire)), "the origin still sends");
-    let outcome = stream.outcome();
-    assert!(is_cut(&outcome), "{outcome:?}");
     stage.after("zero window").unwrap();
 }
 

@@ -135,8 +135,19 @@ impl Setup {
         let mut child = weir(&["run", "-c", file.to_str().unwrap()]).spawn().unwrap();
         let stderr = Collector::of(child.stderr.take().unwrap());
         let stdout = Collector::of(child.stdout.take().unwrap());
-        let mut gateway =
-            Gateway { child, listen, admin, file, text, dir, stderr, stdout, ended: None };
+        let farewell = Signal::TERM;
+        let mut gateway = Gateway {
+            child,
+            listen,
+            admin,
+            file,
+            text,
+            dir,
+            stderr,
+            stdout,
+            ended: None,
+            farewell,
+        };
         gateway.await_ready();
         gateway
     }
@@ -163,6 +174,8 @@ pub(crate) struct Gateway {
     stderr: Collector,
     stdout: Collector,
     ended: Option<ExitStatus>,
+    /// How it is told to end: SIGINT asks for less patience with balancers in front.
+    pub(crate) farewell: Signal,
 }
 
 impl Gateway {
@@ -284,7 +297,7 @@ impl Drop for Gateway {
         if self.ended.is_none() {
             let bugs = self.bugs();
             assert!(bugs.is_none_or(|n| n == 0.0), "weir_bugs_total is {bugs:?}\n{}", self.log());
-            self.signal(Signal::TERM);
+            self.signal(self.farewell);
             self.wait(PATIENCE);
         }
         if self.ended.is_none() {

@@ -263,7 +263,8 @@ impl Stream {
     pub(crate) fn head(&mut self) -> Received {
         let head = async {
             while self.received.status == 0 {
-                self.fill().await.map_err(|o| o.unwrap_or(Outcome::Garbage("no head".into())))?;
+                let none = || Outcome::Garbage("no head".to_owned());
+                self.fill().await.map_err(|outcome| outcome.unwrap_or_else(none))?;
             }
             Ok::<_, Outcome>(self.received.clone())
         };
