@@ -16,9 +16,7 @@ pub(super) async fn early_responses<C: Client>(stage: &Stage<C>) -> Result<(), S
         match stage.works().await {
             // Where nobody reads the rest of the upload, HTTP/1.1 has only the close to say so,
             // which may come when the client has sent it all: it then asks again.
-            Err(why) if stage.down == Version::H1 && why.contains("closed") => {
-                stage.works().await?
-            }
+            Err(_) if stage.down == Version::H1 => stage.works().await?,
             other => other?,
         }
     }
