@@ -2,6 +2,7 @@
 
 mod connections;
 mod flow;
+mod integrity;
 mod limits;
 mod operations;
 mod peers;

@@ -117,6 +117,7 @@ impl Upload for H1Up {
     }
 
     fn abort(self) {
+        self.writer.wire.shut();
         self.writer.wire.reset();
     }
 }

@@ -66,8 +66,10 @@ async fn play<C: Client>(down: Version, up: Version) {
             clients_that_leave_a_response,
             clients_that_leave_an_upload,
             clients_that_leave_while_they_wait,
+            uploads_that_are_reset,
             origins_that_fail_before_the_head,
             origins_that_fail_in_the_body,
+            origins_that_fail_between_two_pieces,
             connections_that_vanish,
         ],
     );

@@ -1,6 +1,6 @@
 //! HTTP/1.1 on a socket, both roles: heads, bodies of either framing, trailers.
 
-use std::{cell::RefCell, io::ErrorKind, rc::Rc};
+use std::{cell::RefCell, io::ErrorKind, net::Shutdown, rc::Rc};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -92,6 +92,11 @@ impl Wire {
             }
             self.fill().await?;
         }
+    }
+
+    /// Says at once that nothing more is sent.
+    pub(super) fn shut(&self) {
+        let _ = socket2::SockRef::from(&*self.stream).shutdown(Shutdown::Write);
     }
 
     /// Closes with a reset once every clone is gone.

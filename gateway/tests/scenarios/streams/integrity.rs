@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 /// Gives each body back behind its target, in chunks or with a length.
-fn mirror(x: &mut Exchange) -> std::io::Result<Next> {
+pub(crate) fn mirror(x: &mut Exchange) -> std::io::Result<Next> {
     x.read_body()?;
     let body = [x.target().as_bytes(), b" ", &x.seen.body].concat();
     if body.len() % 2 == 0 {
@@ -33,7 +33,7 @@ fn mirror(x: &mut Exchange) -> std::io::Result<Next> {
 }
 
 /// A number and a body that follow from client and turn alone, so that a failure repeats.
-fn body_of(client: u64, turn: u64) -> (u64, Vec<u8>) {
+pub(crate) fn body_of(client: u64, turn: u64) -> (u64, Vec<u8>) {
     let mut hasher = DefaultHasher::new();
     (client, turn).hash(&mut hasher);
     let number = hasher.finish();

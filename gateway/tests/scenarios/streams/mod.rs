@@ -3,7 +3,7 @@
 mod duplex;
 mod events;
 mod grpc;
-mod integrity;
+pub(crate) mod integrity;
 mod large;
 mod semantics;
 mod trailers;

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
+use tokio::sync::Notify;
 
 use super::PATIENCE;
 
@@ -62,6 +63,7 @@ pub(crate) struct Ledger {
     records: Mutex<Vec<Record>>,
     faults: Mutex<Vec<String>>,
     waiting: AtomicUsize,
+    released: Notify,
     /// Connections so far.
     pub(crate) connections: AtomicUsize,
     /// Those of them that have ended.
@@ -105,6 +107,16 @@ impl Ledger {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         false
+    }
+
+    /// Lets the request that waits for it go on.
+    pub(crate) fn release(&self) {
+        self.released.notify_one();
+    }
+
+    /// Waits for [`Ledger::release`].
+    pub(super) async fn held(&self) {
+        self.released.notified().await;
     }
 
     /// Forgets who gathered.

@@ -11,6 +11,7 @@
 //! | `/deaf` | reads nothing and answers nothing |
 //! | `/wait` | answers nothing, and sees the client go |
 //! | `/abort/<head, known, unknown, short>` | breaks off at that place |
+//! | `/abort/held` | the same, once told to by [`Ledger::release`] |
 //! | `/hints` | 103, then 200 |
 //! | `/gather/<count>` | answers once that many wait at once |
 //! | `/large` | a head of 20 KiB |
@@ -59,7 +60,7 @@ async fn act(x: &mut impl Exchange, entry: &Entry, ledger: &Ledger) -> Result<()
             x.gone().await;
             Err("gone".to_owned())
         }
-        ["abort", place] => abort(x, entry, place).await,
+        ["abort", place] => abort(x, entry, ledger, place).await,
         ["hints"] => hints(x, entry).await,
         ["gather", count, ..] => {
             read(x, entry).await?;
@@ -174,18 +175,26 @@ async fn endless(x: &mut impl Exchange, entry: &Entry) -> Result<(), String> {
     }
 }
 
-async fn abort(x: &mut impl Exchange, entry: &Entry, place: &str) -> Result<(), String> {
+async fn abort(
+    x: &mut impl Exchange,
+    entry: &Entry,
+    ledger: &Ledger,
+    place: &str,
+) -> Result<(), String> {
     read(x, entry).await?;
     if place == "head" {
         x.abort().await;
         return Ok(());
     }
     let mut head = Response::new(());
-    if place != "unknown" {
+    if matches!(place, "known" | "short") {
         head.headers_mut().insert("content-length", HeaderValue::from_static("100000"));
     }
     x.respond(head, false).await?;
     x.write(Pattern::whole(50_000)).await?;
+    if place == "held" {
+        ledger.held().await;
+    }
     if place == "short" {
         return x.end(HeaderMap::new()).await;
     }
