@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod condition;
+mod connect;
 mod header;
 mod listener;
 mod route;
@@ -194,8 +195,17 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     Some(Config { workers, admin, listeners, limits, timeouts, log, upstreams, routes })
 }
 
-/// Names of the upstreams and their places in the list.
-pub(crate) type Names = HashMap<String, usize>;
+/// The upstreams by name.
+pub(crate) type Names = HashMap<String, Named>;
+
+/// What routes must know of an upstream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named {
+    /// Its place in the list.
+    pub(crate) index: usize,
+    /// Whether its connections may carry bytes that are no HTTP.
+    pub(crate) raw: bool,
+}
 
 fn workers(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<NonZeroU32> {
     fields.count_or(d, "workers").and_then(NonZeroU32::new)

@@ -299,6 +299,13 @@ pub struct Upstream {
     pub connect_timeout: Duration,
 }
 
+impl Upstream {
+    /// Whether its connections are plain byte streams, such as the tunnel of a CONNECT is made of.
+    pub fn is_raw(&self) -> bool {
+        self.tls.is_none() && self.protocol == UpstreamProtocol::H1
+    }
+}
+
 /// One address that serves an upstream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
@@ -413,7 +420,7 @@ pub struct RouteMatch {
     pub host: HostMatch,
     /// Path, percent-decoded where that is safe, never the query.
     pub path: PathMatch,
-    /// Methods; empty is any, and GET implies HEAD.
+    /// Methods; empty is any but CONNECT, and GET implies HEAD.
     pub methods: Vec<Method>,
     /// Header fields that must be there.
     pub headers: Vec<(HeaderName, ValueMatch)>,

@@ -39,7 +39,7 @@ pub enum Error {
     UnknownProtocol,
     /// No route takes the request.
     NoRoute,
-    /// TRACE, CONNECT, or a method that no route takes at this path.
+    /// TRACE, or a method that no route takes at this path, CONNECT unless one names it.
     MethodNotAllowed,
     /// A rule forbids the request.
     Denied,
@@ -90,7 +90,10 @@ pub enum Error {
     /// No piece of the response's body within the route's `timeout.idle`.
     UpstreamBodyTimeout,
     /// The endpoint broke a tunnel off.
-    TunnelBroken,
+    TunnelBroken {
+        /// Whether it is one of plain CONNECT, whose clients know a code for that.
+        connect: bool,
+    },
     /// Nothing moved in a tunnel within the route's `timeout.idle`.
     TunnelIdle,
     /// The client went away before the response was complete.
@@ -168,7 +171,7 @@ impl Error {
             Self::DeadlinePassed => "deadline_passed",
             Self::UpstreamBodyBroken => "upstream_body_broken",
             Self::UpstreamBodyTimeout => "upstream_body_timeout",
-            Self::TunnelBroken => "tunnel_broken",
+            Self::TunnelBroken { .. } => "tunnel_broken",
             Self::TunnelIdle => "tunnel_idle",
             Self::ClientGone => "client_gone",
             Self::Bug => "bug",
@@ -286,7 +289,7 @@ impl fmt::Display for Error {
             Self::DeadlinePassed => "the time for this request is over",
             Self::UpstreamBodyBroken => "the upstream's response is incomplete",
             Self::UpstreamBodyTimeout => "the upstream's response stalled",
-            Self::TunnelBroken => "the upstream broke the tunnel off",
+            Self::TunnelBroken { .. } => "the upstream broke the tunnel off",
             Self::TunnelIdle => "nothing moved in the tunnel for too long",
             Self::ClientGone => "the client went away",
             Self::Bug => "internal error of the gateway",

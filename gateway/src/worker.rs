@@ -38,6 +38,9 @@ use crate::{
 /// How often pools are swept, log buffers flushed and a new configuration looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
+/// Turns of the runtime that are left to tasks at the end.
+const FAREWELL_TURNS: usize = 3;
+
 /// What the control thread tells a worker.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -291,6 +294,19 @@ impl Worker {
             }
         }
         self.log.borrow_mut().flush();
+        self.part().await;
+    }
+
+    /// Closes what is open to upstreams. Over QUIC that is a datagram, which a task sends: a server
+    /// that is told nothing keeps the connection until it times out.
+    async fn part(&self) {
+        let world = self.world.borrow().clone();
+        for pool in &world.upstreams {
+            pool.retire(None);
+        }
+        for _ in 0..FAREWELL_TURNS {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn listen(self: &Rc<Self>, bind: Bind, socket: ListenSocket) {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use http::{StatusCode, Uri};
 
-use super::{Complaint, Decoder, Names, condition, header, upstream};
+use super::{Complaint, Decoder, Names, condition, connect, header, upstream};
 use crate::{
     defaults::{self, Kind},
     diagnostic::Diagnostic,
@@ -72,6 +72,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, names: &Names) -> Option
             }
         }
     }
+    connect::check(d, &fields, &matches, &headers, names);
     lint(d, &fields, &matches);
     fields.finish();
     let name = name.unwrap_or_else(|| format!("route-{number}"));
@@ -170,16 +171,16 @@ fn split(d: &mut Decoder<'_>, fields: &Fields<'_>, names: &Names) -> Option<Vec<
 }
 
 fn index(d: &mut Decoder<'_>, span: Span, name: &str, names: &Names) -> Option<usize> {
-    if let Some(index) = names.get(name) {
-        return Some(*index);
+    if let Some(named) = names.get(name) {
+        return Some(named.index);
     }
     /// Most names that are worth listing.
     const LISTED: usize = 12;
     let full = d.report.full();
     let one = d.report.error(span, format!("unknown upstream `{}`", shorten(name)));
     if !full {
-        let mut sorted: Vec<(&String, &usize)> = names.iter().collect();
-        sorted.sort_by_key(|(_, index)| **index);
+        let mut sorted: Vec<_> = names.iter().collect();
+        sorted.sort_by_key(|(_, named)| named.index);
         let known = || sorted.iter().map(|(name, _)| name.as_str());
         one.hint = Diagnostic::suggest(name, known()).map(|name| format!("did you mean `{name}`?"));
         one.legal = known().take(LISTED).map(str::to_owned).collect();

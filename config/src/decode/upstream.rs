@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Complaint, Decoder, Names, listener::pair};
+use super::{Complaint, Decoder, Named, Names, listener::pair};
 use crate::{
     address,
     defaults::{ADDRESS, NAME},
@@ -27,8 +27,10 @@ pub(super) fn all(d: &mut Decoder<'_>, fields: &Fields<'_>) -> (Vec<Upstream>, N
         if let Err(complaint) = name(&word.text) {
             d.complain(word.span, &word.text, complaint);
         }
-        names.insert(word.text.clone(), names.len());
-        one(d, word, node)
+        let upstream = one(d, word, node);
+        let raw = upstream.as_ref().is_none_or(Upstream::is_raw);
+        names.insert(word.text.clone(), Named { index: names.len(), raw });
+        upstream
     });
     (upstreams, names)
 }

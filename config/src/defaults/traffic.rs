@@ -133,7 +133,8 @@ pub(super) const KEYS: &[Key] = &[
         "routes[].match.methods",
         Texts("an HTTP method"),
         Absent("any method"),
-        "Methods; what takes GET takes HEAD too.",
+        "Methods; what takes GET takes HEAD too. CONNECT is refused where it is not named; named, \
+         it becomes a tunnel of bytes to an endpoint.",
     ),
     Key::new(
         "routes[].match.headers",

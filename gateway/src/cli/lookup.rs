@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, net::Ipv4Addr, path::Path, process::ExitCode};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts,
+    uri::PathAndQuery,
+};
 use weir_config::{
     Loaded,
     model::{self, Action, HeaderEdit, Rewrite, UpstreamProtocol},
@@ -85,7 +88,12 @@ fn read(
         Some("https" | "wss") => "https",
         Some(other) => return Err(format!("{url:?} has the scheme {other:?}, not http or https")),
     };
-    let target = uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
+    let target = match uri.authority() {
+        Some(authority) if method == Method::CONNECT => {
+            Uri::builder().authority(authority.clone()).build().unwrap_or_default()
+        }
+        _ => uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from),
+    };
     *request.method_mut() = method;
     *request.uri_mut() = target;
     Ok((scheme, request))
@@ -115,6 +123,10 @@ impl Lookup<'_> {
             self.snapshot.matcher.explain(&host, &path, query, &head.method, &head.headers);
         let matched = match &explained.found {
             Found::Route(matched) => Some(matched),
+            _ if head.method == Method::CONNECT => {
+                self.line("no route", "405, for none names CONNECT");
+                None
+            }
             Found::MethodNotAllowed(methods) => {
                 let allow = show(&methods.to_allow());
                 self.line("no route", &format!("405, for another method; Allow: {allow}"));
@@ -166,7 +178,7 @@ impl Lookup<'_> {
             snapshot::Action::Forward(forward) => {
                 let target = stack::rewrite(forward, head, origin.path, matched)?;
                 let target = target.as_ref().or_else(|| head.uri.path_and_query());
-                self.forward(matched.route, target.map_or("*", |target| target.as_str()));
+                self.forward(matched.route, target.map(PathAndQuery::as_str));
             }
             snapshot::Action::Redirect(location, status) => {
                 let location = location
@@ -184,7 +196,7 @@ impl Lookup<'_> {
         Ok(())
     }
 
-    fn forward(&mut self, index: usize, target: &str) {
+    fn forward(&mut self, index: usize, target: Option<&str>) {
         let config = &self.loaded.config;
         let route = &config.routes[index];
         let Action::Forward(forward) = &route.action else { return };
@@ -199,7 +211,10 @@ impl Lookup<'_> {
             self.line("forward to", &format!("`{}`{share}, {}", upstream.name, describe(upstream)));
         }
         let rewritten = if forward.rewrite == Rewrite::Keep { "" } else { " (rewritten)" };
-        self.line("path upstream", &format!("{target}{rewritten}"));
+        match target {
+            Some(target) => self.line("path upstream", &format!("{target}{rewritten}")),
+            None => self.line("sent upstream", "the bytes behind the CONNECT, and no request"),
+        }
         if let Some(host) = &forward.host {
             self.line("host upstream", host);
         }

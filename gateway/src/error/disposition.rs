@@ -105,7 +105,7 @@ impl Error {
             | Self::UpstreamHeadersTooLarge
             | Self::UpgradeFailed
             | Self::UpgradeUnsupported
-            | Self::TunnelBroken
+            | Self::TunnelBroken { .. }
             | Self::UpstreamBodyBroken => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout
             | Self::HeadersTimeout
@@ -140,7 +140,7 @@ impl Error {
             Self::ConnectTimeout => "connection_timeout",
             Self::UpstreamTls => "tls_protocol_error",
             Self::UpstreamCertificate => "tls_certificate_error",
-            Self::UpstreamRefused | Self::UpstreamReset { .. } | Self::TunnelBroken => {
+            Self::UpstreamRefused | Self::UpstreamReset { .. } | Self::TunnelBroken { .. } => {
                 "connection_terminated"
             }
             Self::TunnelIdle => "connection_read_timeout",
@@ -191,7 +191,7 @@ impl Error {
             Self::UpstreamHeadersTooLarge
             | Self::UpgradeFailed
             | Self::UpgradeUnsupported
-            | Self::TunnelBroken
+            | Self::TunnelBroken { .. }
             | Self::UpstreamBodyBroken => ("UC", Side::Upstream, Retry::Never),
             Self::HeadersTimeout => ("UT", Side::Upstream, Retry::Idempotent),
             Self::DeadlinePassed | Self::UpstreamBodyTimeout => {
@@ -216,7 +216,7 @@ impl Error {
                 | Self::Draining
                 | Self::UpstreamBodyBroken
                 | Self::UpstreamBodyTimeout
-                | Self::TunnelBroken
+                | Self::TunnelBroken { .. }
                 | Self::TunnelIdle
                 | Self::ClientGone
                 | Self::Bug

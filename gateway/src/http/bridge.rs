@@ -1,9 +1,9 @@
 //! A tunnel between a client's stream and the upstream, as the body of a response.
 //!
-//! Extended CONNECT (RFC 8441, RFC 9220) makes a request's stream the tunnel: what the client sends
-//! is the request's body, what it gets is the response's. So the response is a `200` whose body is
-//! a [`Bridge`]: reading it carries bytes both ways. While the client has no room for more of it,
-//! its adapter polls it aside, and the client's own bytes go on.
+//! CONNECT, extended (RFC 8441, RFC 9220) or not, makes a request's stream the tunnel: what the
+//! client sends is the request's body, what it gets is the response's. So the response is a `200`
+//! whose body is a [`Bridge`]: reading it carries bytes both ways. While the client has no room for
+//! more of it, its adapter polls it aside, and the client's own bytes go on.
 
 use std::{
     future::poll_fn,
@@ -89,7 +89,10 @@ impl Bridge {
                 Poll::Ready(None)
             }
             Poll::Ready(Err(error)) => self.fail(error),
-            Poll::Pending if ends.upward == Upward::Broken => self.fail(Error::TunnelBroken),
+            Poll::Pending if ends.upward == Upward::Broken => {
+                let error = ends.upstream.broken();
+                self.fail(error)
+            }
             Poll::Pending => {
                 ready!(ends.pause.poll_over(cx));
                 self.fail(Error::TunnelIdle)
@@ -199,7 +202,7 @@ impl Ends {
         let piece = piece.filled();
         Poll::Ready(match read {
             Ok(()) => Ok((!piece.is_empty()).then(|| Bytes::copy_from_slice(piece))),
-            Err(_) => Err(Error::TunnelBroken),
+            Err(_) => Err(self.upstream.broken()),
         })
     }
 

@@ -16,7 +16,7 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header,
     request::Parts,
-    uri::{PathAndQuery, Scheme},
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use smallvec::SmallVec;
 use weir_config::model::Limits;
@@ -39,8 +39,8 @@ pub struct Checked {
     /// lets a server do so), and so are those to another HTTP or to TLS: what would run in such a
     /// tunnel are requests that no check has seen.
     pub upgrade: Option<HeaderValue>,
-    /// Whether that is extended CONNECT (RFC 8441, 4; RFC 9220, 3): not the connection but the
-    /// request's own stream becomes the tunnel.
+    /// Whether not the connection but the request's own stream becomes a tunnel: CONNECT in HTTP/2
+    /// and HTTP/3, extended (RFC 8441, 4; RFC 9220, 3) or not.
     pub bridged: bool,
     /// Whether the client waits for a 100 before it sends the body.
     pub expect_continue: bool,
@@ -65,15 +65,20 @@ pub enum Framing {
 pub fn check(parts: &mut Parts, ended: bool, limits: &Limits) -> Result<Checked, Error> {
     let fields = scan(&parts.headers, parts.version)?;
     check_size(parts, fields.bytes, limits)?;
-    let bridged = parts.method == Method::CONNECT && take_protocol(parts, &fields)?;
-    if parts.method == Method::CONNECT || parts.method == Method::TRACE {
-        // Both known and never allowed: 405, as nginx answers.
+    let extended = parts.method == Method::CONNECT && take_protocol(parts, &fields)?;
+    let connect = parts.method == Method::CONNECT;
+    if parts.method == Method::TRACE {
+        // Known and never allowed: 405, as nginx answers.
         return Err(Error::MethodNotAllowed);
     }
-    check_target(parts)?;
+    if connect {
+        check_connect(parts, &fields)?;
+    } else {
+        check_target(parts)?;
+    }
     check_host(parts, fields.hosts)?;
-    // What follows extended CONNECT is the tunnel's.
-    let framing = check_framing(parts, &fields, ended || bridged)?;
+    // What follows CONNECT is the tunnel's.
+    let framing = check_framing(parts, &fields, ended || extended || connect)?;
     if matches!(framing, Framing::Length(length) if length > limits.body) {
         return Err(Error::BodyTooLarge);
     }
@@ -92,7 +97,7 @@ pub fn check(parts: &mut Parts, ended: bool, limits: &Limits) -> Result<Checked,
         && empty
         && parts.version == Version::HTTP_11
         && parts.method == Method::GET;
-    let upgrade = match (bridged, upgrades) {
+    let upgrade = match (extended, upgrades) {
         (true, _) => Some(WEBSOCKET.clone()),
         (false, true) => wanted_protocol(&parts.headers),
         (false, false) => None,
@@ -100,7 +105,7 @@ pub fn check(parts: &mut Parts, ended: bool, limits: &Limits) -> Result<Checked,
     Ok(Checked {
         framing,
         upgrade,
-        bridged,
+        bridged: extended || (connect && parts.version >= Version::HTTP_2),
         expect_continue: fields.expects && !empty && parts.version != Version::HTTP_10,
     })
 }
@@ -238,6 +243,21 @@ fn check_size(parts: &Parts, field_bytes: usize, limits: &Limits) -> Result<(), 
         return Err(Error::HeadersTooLarge);
     }
     Ok(())
+}
+
+/// Takes authority form with a port (RFC 9110, 9.3.6), and nothing that frames a body: what follows
+/// the head of a CONNECT belongs to the tunnel.
+fn check_connect(parts: &Parts, fields: &Fields) -> Result<(), Error> {
+    let uri = &parts.uri;
+    let port = uri.authority().and_then(Authority::port_u16);
+    if uri.scheme().is_some() || uri.path_and_query().is_some() || port.is_none_or(|p| p == 0) {
+        return Err(bad(Reason::Target));
+    }
+    match (fields.lengths, fields.chunked) {
+        (0, false) => Ok(()),
+        (_, true) => Err(bad(Reason::TransferEncoding)),
+        (_, false) => Err(bad(Reason::ContentLength)),
+    }
 }
 
 /// Takes origin form, absolute form (HTTP/1, which becomes origin form once Host is set) and `*`

@@ -141,8 +141,12 @@ fn receiver(error: &h2::Error) -> Broken {
 /// The code with which a stream is reset when its body cannot be completed (RFC 9113 section 7).
 pub(crate) const fn reset_reason(error: Error) -> Reason {
     match error {
+        // RFC 9113, 8.5.
+        Error::TunnelBroken { connect: true } => Reason::CONNECT_ERROR,
         // RFC 8441, 5: what a reset is to TCP.
-        Error::ClientGone | Error::TunnelBroken | Error::TunnelIdle => Reason::CANCEL,
+        Error::ClientGone | Error::TunnelBroken { connect: false } | Error::TunnelIdle => {
+            Reason::CANCEL
+        }
         Error::BodyTooLarge | Error::BadRequest(_) => Reason::PROTOCOL_ERROR,
         _ => Reason::INTERNAL_ERROR,
     }

@@ -1,4 +1,4 @@
-//! Two byte streams joined after a 101: WebSocket and other upgrades.
+//! Two byte streams joined after a 101 or after CONNECT: WebSocket, other upgrades, bare bytes.
 
 use std::{
     future::poll_fn,
@@ -36,6 +36,7 @@ impl Tunnel {
         let mut down = Flow::new(&[]);
         let mut up = Flow::new(&early);
         let connection = self.exchange.connection.clone();
+        let broken = self.upstream.broken();
         let ending = poll_fn(|cx| {
             connection.register(cx);
             let before = down.moved + up.moved;
@@ -45,7 +46,7 @@ impl Tunnel {
                 self.pause.progress();
             }
             match (down_end, up_end) {
-                (Poll::Ready(Err(())), _) => return Poll::Ready(Some(Error::TunnelBroken)),
+                (Poll::Ready(Err(())), _) => return Poll::Ready(Some(broken)),
                 (_, Poll::Ready(Err(()))) => return Poll::Ready(Some(Error::ClientGone)),
                 (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(None),
                 _ => {}
@@ -53,6 +54,9 @@ impl Tunnel {
             self.pause.poll_over(cx).map(|()| Some(Error::TunnelIdle))
         })
         .await;
+        if ending.is_some() && matches!(self.upstream, Wire::Raw(_)) {
+            client.stream().reset_when_closed();
+        }
         self.exchange.data(usize::try_from(down.moved).unwrap_or(usize::MAX));
         if let Some(upload) = &self.exchange.upload {
             upload.bytes.set(up.moved);

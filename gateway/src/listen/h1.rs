@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use hyper::{
     body::Incoming,
     server::conn::http1,
@@ -251,10 +251,12 @@ fn service(
         activity.head_begun.set(false);
         activity.served.set(true);
         let exchange = Exchange::begin(&connection);
+        // Refused or not, what comes behind it was meant for a tunnel and never is a request.
+        let last = *request.method() == Method::CONNECT;
         let (activity, connection) = (activity.clone(), connection.clone());
         async move {
             let (mut response, tunnel) = stack::serve(exchange, request.map(Body::hyper)).await;
-            if connection.is_draining() && tunnel.is_none() {
+            if (last || connection.is_draining()) && tunnel.is_none() {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
             }

@@ -138,6 +138,14 @@ impl Stream {
         }
     }
 
+    /// Makes the end of the connection look like none: over TCP, closing resets it.
+    pub(crate) fn reset_when_closed(&self) {
+        if let Self::Tcp(stream) = self {
+            // Fails only on a connection that is dead already.
+            let _ = stream.set_zero_linger();
+        }
+    }
+
     /// Ready once the connection has bytes or its end to be read; holds no buffer meanwhile.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use rustls::crypto::aws_lc_rs;
 use super::{connection::Connection, endpoint::Endpoint, transport::Bounds};
 use crate::{error::Error, task};
 
-/// Bounds of connections to upstreams: no streams of theirs, windows as over HTTP/2.
+/// Bounds of connections to upstreams: no streams of theirs.
 const BOUNDS: Bounds = Bounds {
     streams: 0,
     stream_window: 1024 * 1024,

@@ -386,8 +386,12 @@ impl<B: Pourable> Future for Pour<B> {
 /// The code with which a stream is reset when its body cannot be completed (RFC 9114 section 8.1).
 const fn reset_code(error: Error) -> Code {
     match error {
+        // Section 4.4.
+        Error::TunnelBroken { connect: true } => Code::ConnectError,
         // RFC 9220, 3: what a reset is to TCP.
-        Error::ClientGone | Error::TunnelBroken | Error::TunnelIdle => Code::RequestCancelled,
+        Error::ClientGone | Error::TunnelBroken { connect: false } | Error::TunnelIdle => {
+            Code::RequestCancelled
+        }
         Error::BodyTooLarge | Error::BadRequest(_) => Code::MessageError,
         _ => Code::InternalError,
     }

@@ -82,7 +82,7 @@ fn bit(method: &Method) -> Option<u16> {
 /// What a route asks of a request beside host and path.
 #[derive(Debug)]
 pub(super) struct Conditions {
-    /// Empty is any; with GET always HEAD too.
+    /// Empty is any but CONNECT; with GET always HEAD too.
     pub(super) methods: MethodSet,
     pub(super) headers: Box<[(HeaderName, ValueMatch)]>,
     pub(super) query: Box<[(String, ValueMatch)]>,
@@ -135,11 +135,8 @@ impl Conditions {
         if let Some(index) = self.query.iter().position(failed) {
             return Verdict::Query(index);
         }
-        if self.methods.is_empty() || self.methods.contains(method) {
-            Verdict::Holds
-        } else {
-            Verdict::Method
-        }
+        let any = self.methods.is_empty() && *method != Method::CONNECT;
+        if any || self.methods.contains(method) { Verdict::Holds } else { Verdict::Method }
     }
 }
 

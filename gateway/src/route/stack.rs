@@ -41,7 +41,7 @@ use crate::{
     },
 };
 
-/// Takes a request to its response. With a tunnel, the response is its 101.
+/// Takes a request to its response. With a tunnel, the response is its 101, or the 200 of CONNECT.
 ///
 /// All but the forwarding happens at once, before the future is first polled: what need not wait
 /// has no place in the future's state, of which there is one for each request under way.
@@ -164,6 +164,8 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     let query = head.uri.query();
     let matched = match snapshot.matcher.find(&host, &path, query, &head.method, &head.headers) {
         Found::Route(matched) => matched,
+        // Its target is no resource of ours, of which there were other methods to tell.
+        _ if head.method == Method::CONNECT => return Err(Error::MethodNotAllowed.into()),
         Found::NotFound => return Err(Error::NoRoute.into()),
         Found::MethodNotAllowed(methods) => {
             let (error, allow) = (Error::MethodNotAllowed, Some(methods.to_allow()));
@@ -223,8 +225,9 @@ fn receive(exchange: &mut Exchange, head: &mut request::Parts) -> bool {
 /// The path that routes are compared with.
 pub(crate) fn routed_path(uri: &Uri) -> Result<Cow<'_, str>, Error> {
     match uri.path() {
-        // `OPTIONS *` is for the host as a whole (RFC 9110 section 9.3.7): routed as its root.
-        "*" => Ok("/".into()),
+        // `OPTIONS *` is for the host as a whole (RFC 9110 section 9.3.7): routed as its root. So
+        // is CONNECT, which names a host and nothing else.
+        "*" | "" => Ok("/".into()),
         path => normalize(path).map_err(bad_target),
     }
 }
@@ -237,7 +240,7 @@ pub(crate) fn rewrite(
     matched: &Matched,
 ) -> Result<Option<http::uri::PathAndQuery>, Error> {
     let query = head.uri.query();
-    if head.uri.path() == "*" {
+    if !head.uri.path().starts_with('/') {
         return Ok(None);
     }
     let rewritten = to.rewrite.apply(path, query, &matched.spans).map_err(bad_target)?;
@@ -310,7 +313,12 @@ async fn carry_out(exchange: &mut Exchange, draft: Box<Draft>) -> Result<Forward
     let forwarded = forward(exchange, &world.upstreams[upstream], route.timeout, draft).await?;
     let own = |head: &mut response::Parts| {
         let id = exchange.request_id.as_ref().ok_or(Error::Bug)?;
-        headers::relay(head, &method, upgrade.as_ref(), id)?;
+        if method == Method::CONNECT {
+            // Nobody answered: that the connection stands is all there is to say.
+            head.headers.insert(&name::X_REQUEST_ID, id.clone());
+        } else {
+            headers::relay(head, &method, upgrade.as_ref(), id)?;
+        }
         route.response_edits.apply(&mut head.headers);
         Ok::<_, Error>(())
     };

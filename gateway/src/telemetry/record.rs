@@ -30,7 +30,9 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
     let route = exchange.route.map(|index| &*snapshot.routes[index].name);
     let upstream = exchange.upstream.map(|index| &*snapshot.upstreams[index].name);
     let mut client = [0; CLIENT_TEXT];
-    let path = asked.uri.path_and_query().map_or("", |target| target.as_str());
+    // All that a CONNECT names is a host and its port.
+    let whole = || asked.uri.authority().map_or("", |host| host.as_str());
+    let path = asked.uri.path_and_query().map_or_else(whole, |target| target.as_str());
     log(
         &exchange.connection,
         &AccessRecord {

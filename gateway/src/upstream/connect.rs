@@ -26,6 +26,9 @@ use crate::{
 /// Addresses of a name that QUIC is tried at.
 const MOST_ADDRESSES: usize = 4;
 
+/// Silence at which a QUIC peer is asked for a sign of life, at least: more than any round trip.
+const LEAST_SILENCE: Duration = Duration::from_secs(1);
+
 /// How connections of one upstream are opened. Connections outlive a reload that leaves it equal.
 #[derive(Debug)]
 pub struct Connector {
@@ -126,6 +129,7 @@ impl Connector {
         let remotes = look_up(address).await?;
         // Nobody says that nobody listens: each address gets its part of the time.
         let patience = self.timeout / u32::try_from(remotes.len().max(1)).unwrap_or(1);
+        let silence = (self.timeout / 2).max(LEAST_SILENCE);
         let mut last = Error::LookupFailed;
         for mut remote in remotes {
             if let Some(port) = port {
@@ -133,7 +137,7 @@ impl Connector {
             }
             let handshake = async {
                 let connection = dialer.connect(remote, &name.to_str(), quic.clone())?;
-                H3Connection::handshake(connection, self.timeout / 2, open.clone()).await
+                H3Connection::handshake(connection, silence, open.clone()).await
             };
             match tokio::time::timeout(patience, handshake).await {
                 Ok(Ok(connection)) => return Ok(connection),

@@ -8,7 +8,7 @@ use std::{
     task::Poll,
 };
 
-use http::{HeaderMap, HeaderValue, Response, Version, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Response, Version, header, request::Parts};
 use smallvec::SmallVec;
 use weir_config::model::RouteTimeout;
 
@@ -81,6 +81,12 @@ impl Draft {
                 failed.error,
                 Error::UpstreamReset { reused: true } | Error::UpstreamRefused
             )
+    }
+
+    /// Whether no request goes upstream but the bytes behind this one. What asks for an upgrade may
+    /// be a CONNECT as well, an extended one, in an attempt's form.
+    fn is_connect(&self) -> bool {
+        self.head.method == Method::CONNECT && self.shape.upgrade.is_none()
     }
 
     /// Brings the head into the form of one connection.
@@ -200,6 +206,13 @@ async fn attempt(
     clocks: &mut Clocks,
     draft: &mut Draft,
 ) -> Result<Received, Failed> {
+    if draft.is_connect() {
+        let mut dialling = Box::pin(pool.0.dial());
+        let dialled = clocks.limit(exchange, dialling.as_mut()).await.and_then(|dialled| dialled);
+        let wire = dialled.map_err(Failed::unsent)?;
+        let (head, ()) = Response::new(()).into_parts();
+        return Ok(Received::H1(Answer::Switched(head, wire)));
+    }
     let tunnel = draft.shape.upgrade.is_some();
     let ready = match pool.0.take(tunnel) {
         Some(ready) => Ok(ready),

@@ -25,6 +25,7 @@ use super::{
     pick::{Candidate, Picker},
     shared::Shared,
     trial::Trial,
+    wire::{RawWire, Wire},
 };
 use crate::{
     clock::{self, Tick},
@@ -164,18 +165,35 @@ impl EndpointPool {
         }
     }
 
+    /// Opens a connection for bytes that are no HTTP; it never is one of the pool's.
+    pub(crate) async fn dial(&self) -> Result<Wire, Error> {
+        let open = self.place().await?;
+        let opened = self.connector.connect(&self.shared.address).await;
+        self.count(opened.is_ok());
+        Ok(Wire::Raw(RawWire::new(opened?.transport, open)))
+    }
+
     async fn connect(&self) -> Result<Ready, Error> {
+        let open = self.place().await?;
+        let ready = self.establish(open).await;
+        self.count(ready.is_ok());
+        ready
+    }
+
+    /// A place among the upstream's connections.
+    async fn place(&self) -> Result<OpenConnection, Error> {
         let permit = match self.connections.try_acquire() {
             Some(permit) => permit,
             // Idle connections of other workers hold the rest; their sweep sees us waiting.
             None => self.connections.acquire().await.map_err(|_| Error::UpstreamBusy)?,
         };
-        let open = OpenConnection::new(self.counters.clone(), permit);
-        let ready = self.establish(open).await;
+        Ok(OpenConnection::new(self.counters.clone(), permit))
+    }
+
+    fn count(&self, connected: bool) {
         let counters = &self.counters;
-        let counter = if ready.is_ok() { &counters.connects } else { &counters.connect_failures };
+        let counter = if connected { &counters.connects } else { &counters.connect_failures };
         counter.add(1);
-        ready
     }
 
     async fn establish(&self, open: OpenConnection) -> Result<Ready, Error> {

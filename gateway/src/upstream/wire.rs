@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{h2::StreamCount, h3::H3Wire, pool::OpenConnection};
 use crate::{
+    error::Error,
     http::body::take_window,
     listen::{prefixed::Prefixed, transport::Transport},
 };
@@ -27,6 +28,8 @@ pub(crate) enum Wire {
         /// It still counts as one.
         _open: OpenConnection,
     },
+    /// A connection that was opened for a CONNECT.
+    Raw(RawWire),
     /// A stream of HTTP/2.
     H2(Box<H2Wire>),
     /// A stream of HTTP/3.
@@ -37,10 +40,18 @@ macro_rules! each {
     ($self:expr, $stream:ident => $call:expr) => {
         match $self.get_mut() {
             Wire::Socket { stream: $stream, .. } => $call,
+            Wire::Raw($stream) => $call,
             Wire::H2($stream) => $call,
             Wire::H3($stream) => $call,
         }
     };
+}
+
+impl Wire {
+    /// What it means for the client that the endpoint broke it off.
+    pub(crate) const fn broken(&self) -> Error {
+        Error::TunnelBroken { connect: matches!(self, Self::Raw(_)) }
+    }
 }
 
 impl AsyncRead for Wire {
@@ -68,6 +79,69 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+/// A connection that carries bytes and nothing else. Dropped before both directions have ended it
+/// is reset: the bytes have no framing that would show what is missing (RFC 9113 section 8.5, RFC
+/// 9114 section 4.4).
+#[derive(Debug)]
+pub(crate) struct RawWire {
+    stream: Transport,
+    /// The endpoint has sent its last.
+    ended: bool,
+    /// We have.
+    shut: bool,
+    /// It counts as one.
+    _open: OpenConnection,
+}
+
+impl RawWire {
+    pub(super) const fn new(stream: Transport, open: OpenConnection) -> Self {
+        Self { stream, ended: false, shut: false, _open: open }
+    }
+}
+
+impl AsyncRead for RawWire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        this.ended |= buf.filled().len() == before;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for RawWire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let shut = ready!(Pin::new(&mut this.stream).poll_shutdown(cx));
+        this.shut |= shut.is_ok();
+        Poll::Ready(shut)
+    }
+}
+
+impl Drop for RawWire {
+    fn drop(&mut self) {
+        if !(self.ended && self.shut) {
+            self.stream.stream().reset_when_closed();
+        }
     }
 }
 

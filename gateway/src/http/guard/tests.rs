@@ -70,7 +70,17 @@ fn http11_refusals() {
         ("GET a\nhost: a", bad(Target)),
         ("GET *\nhost: a", bad(Target)),
         ("GET ftp://a/\nhost: a", bad(Target)),
-        ("CONNECT a:80\nhost: a", Error::MethodNotAllowed),
+        ("CONNECT a:80", bad(HostMissing)),
+        ("CONNECT a:80\nhost: a\nhost: a", bad(HostRepeated)),
+        ("CONNECT a\nhost: a", bad(Target)),
+        ("CONNECT a:\nhost: a", bad(Target)),
+        ("CONNECT a:0\nhost: a", bad(Target)),
+        ("CONNECT u@a:80\nhost: a", bad(Host)),
+        ("CONNECT /\nhost: a:80", bad(Target)),
+        ("CONNECT *\nhost: a:80", bad(Target)),
+        ("CONNECT http://a:80/\nhost: a:80", bad(Target)),
+        ("CONNECT a:80\nhost: a\ncontent-length: 0", bad(ContentLength)),
+        ("CONNECT a:80\nhost: a\ntransfer-encoding: chunked", bad(TransferEncoding)),
         ("TRACE /\nhost: a", Error::MethodNotAllowed),
         ("POST /\nhost: a\ncontent-length: +5", bad(ContentLength)),
         ("POST /\nhost: a\ncontent-length: -5", bad(ContentLength)),
@@ -113,6 +123,21 @@ fn http11_refusals() {
 }
 
 #[test]
+fn connect_is_for_its_authority_alone() {
+    for (version, text, bridged) in [
+        (Version::HTTP_10, "CONNECT a:80", false),
+        (Version::HTTP_11, "CONNECT a:80\nhost: b\nconnection: upgrade\nupgrade: x", false),
+        (Version::HTTP_2, "CONNECT a:80\nhost: b", true),
+        (Version::HTTP_3, "CONNECT a:80", true),
+    ] {
+        let (parts, checked) = accepted(version, text);
+        assert_eq!((parts.uri.to_string().as_str(), host(&parts.headers)), ("a:80", Some("a:80")));
+        assert_eq!(checked.framing, Framing::None, "{text}");
+        assert_eq!((checked.bridged, checked.upgrade), (bridged, None), "{text}");
+    }
+}
+
+#[test]
 fn http10_has_no_transfer_coding() {
     let text = "POST /\ntransfer-encoding: chunked";
     assert_eq!(refused(Version::HTTP_10, text), bad(Reason::TransferEncoding));
@@ -128,7 +153,9 @@ fn http2_refusals() {
         ("GET https://u@h/", bad(Host)),
         ("GET ftp://a/", bad(Target)),
         ("GET https://a?b", bad(Target)),
-        ("CONNECT a:80", Error::MethodNotAllowed),
+        ("CONNECT a", bad(Target)),
+        ("CONNECT a:80\ncontent-length: 5", bad(ContentLength)),
+        ("CONNECT a:80\nupgrade: websocket", bad(ConnectionField)),
         ("GET https://a/\nconnection: close", bad(ConnectionField)),
         ("GET https://a/\nkeep-alive: 5", bad(ConnectionField)),
         ("GET https://a/\nproxy-connection: close", bad(ConnectionField)),
@@ -278,7 +305,7 @@ fn extended_connect_is_refused_when_it_is_no_tunnel_to_know() {
             "CONNECT https://a/\nupgrade: websocket",
             bad(Reason::ConnectionField),
         ),
-        (V::HTTP_11, "websocket", "CONNECT https://a/\nhost: a", Error::MethodNotAllowed),
+        (V::HTTP_11, "websocket", "CONNECT https://a/\nhost: a", bad(Reason::Target)),
     ] {
         assert_eq!(extended(version, protocol, text).err(), Some(expected), "{version:?} {text}");
     }
@@ -378,7 +405,8 @@ proptest! {
                     matches!(checked.framing, Framing::Length(_)),
                     parts.headers.contains_key("content-length")
                 );
-                prop_assert!(parts.uri.path().starts_with('/') || parts.uri.path() == "*");
+                let path = parts.uri.path();
+                prop_assert!(path.starts_with('/') || path == "*" || method == "CONNECT");
                 // What was checked once passes again unchanged.
                 let fields = parts.headers.clone();
                 prop_assert_eq!(check(&mut parts, ended, &limits()), Ok(checked));

@@ -220,7 +220,12 @@ impl H3Connection {
     /// The connection is over.
     fn end(&self, lost: Lost) {
         self.retire();
-        let parted = matches!(lost, Lost::Closed | Lost::Peer(Some(NO_ERROR)));
+        let parted = match lost {
+            Lost::Closed | Lost::Peer(Some(NO_ERROR)) => true,
+            // It rested for longer than the endpoint keeps such.
+            Lost::TimedOut => self.streams.get() == 0,
+            Lost::Peer(_) | Lost::Reset | Lost::Tls(_) | Lost::Protocol => false,
+        };
         self.died.set(self.died.get() || !parted);
     }
 }

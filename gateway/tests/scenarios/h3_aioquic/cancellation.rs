@@ -7,7 +7,7 @@ use std::sync::{
 
 use serde_json::{Value, json};
 
-use super::{Aioquic, REQUEST_CANCELLED, edge, pattern};
+use super::{Aioquic, NO_ERROR, REQUEST_CANCELLED, assert_idle, edge, pattern};
 use crate::support::{
     eventually,
     gateway::Gateway,
@@ -61,13 +61,15 @@ impl Stage {
     }
 
     /// Lets the held request go and asserts that it and a new one are answered.
-    fn assert_others_go_on(&self, client: &mut Aioquic, held: u64) {
+    fn assert_others_go_on(&self, gateway: &Gateway, client: &mut Aioquic, held: u64) {
         self.release.store(true, Ordering::Release);
         let answer = client.answer(held);
         assert_eq!(answer["text"], "GET /held 0", "{answer}");
         client.assert_serves("/after");
         let state = client.run("alive", json!({}));
         assert!(state["end"].is_null(), "{state}");
+        client.run("finish", json!({}));
+        assert_idle(gateway);
     }
 }
 
@@ -105,7 +107,7 @@ fn a_response_that_flows_is_cancelled() {
     received(&mut client, stream, 300_000);
     client.cancel(stream);
     assert!(stage.was_cut(1), "the origin still sends");
-    stage.assert_others_go_on(&mut client, held);
+    stage.assert_others_go_on(&gateway, &mut client, held);
 }
 
 #[test]
@@ -119,7 +121,7 @@ fn a_response_that_waits_is_cancelled() {
     received(&mut client, stream, 4);
     client.cancel(stream);
     assert!(stage.was_cut(1), "the origin still holds");
-    stage.assert_others_go_on(&mut client, held);
+    stage.assert_others_go_on(&gateway, &mut client, held);
 }
 
 #[test]
@@ -136,7 +138,7 @@ fn stop_sending_alone_cancels_a_response() {
         assert!(stage.was_cut(1), "{path}: the origin is still held");
         let answer = client.run("stopped", json!({ "stream": stream }));
         assert!(answer["reset"].is_u64(), "{path}: {answer}");
-        stage.assert_others_go_on(&mut client, held);
+        stage.assert_others_go_on(&gateway, &mut client, held);
     }
 }
 
@@ -150,7 +152,7 @@ fn stop_sending_before_the_head_cancels_a_request() {
     let answer = client.run("stopped", json!({ "stream": stream }));
     assert!(answer["reset"].is_u64(), "{answer}");
     assert!(stage.was_cut(1), "the origin still waits");
-    stage.assert_others_go_on(&mut client, held);
+    stage.assert_others_go_on(&gateway, &mut client, held);
 }
 
 #[test]
@@ -170,7 +172,7 @@ fn an_upload_is_cancelled() {
         assert!(stage.was_cut(1), "the origin still waits for the rest");
         let seen = stage.origin.seen_at("/upload");
         assert!(!seen[0].complete, "a cut upload looks whole");
-        stage.assert_others_go_on(&mut client, held);
+        stage.assert_others_go_on(&gateway, &mut client, held);
     }
 }
 
@@ -192,7 +194,7 @@ fn many_cancelled_requests_leave_their_connection_whole() {
         client.assert_serves("/between");
     }
     assert!(stage.was_cut(90), "{} of 90", stage.cut.load(Ordering::Acquire));
-    stage.assert_others_go_on(&mut client, held);
+    stage.assert_others_go_on(&gateway, &mut client, held);
 }
 
 #[test]
@@ -208,6 +210,22 @@ fn a_client_that_leaves_ends_all_it_began() {
     assert!(eventually(|| !stage.origin.seen_at("/upload").is_empty()));
     client.run("finish", json!({}));
     assert!(stage.was_cut(3), "{} of 3", stage.cut.load(Ordering::Acquire));
+    assert_idle(&gateway);
+}
+
+#[test]
+fn a_client_that_vanishes_is_given_up() {
+    let stage = Stage::new();
+    let gateway = edge(stage.origin.address);
+    let Some(mut client) = Aioquic::start() else { return };
+    client.open(&gateway, json!({ "idle": 1 }));
+    let silent = client.send(json!({ "path": "/silent" }));
+    let endless = client.send(json!({ "path": "/endless" }));
+    received(&mut client, silent, 4);
+    received(&mut client, endless, 100_000);
+    client.child.kill().unwrap();
+    assert!(stage.was_cut(2), "{} of 2", stage.cut.load(Ordering::Acquire));
+    assert_idle(&gateway);
 }
 
 #[test]
@@ -227,6 +245,8 @@ fn an_answer_that_does_not_wait_for_the_upload_arrives() {
         let answer = client.answer(stream);
         assert_eq!((&answer["status"], &answer["text"]), (&json!(403), &json!("no")), "{answer}");
         assert_eq!(answer["ended"], true, "{answer}");
+        let stopped = client.run("stopped", json!({ "stream": stream }));
+        assert_eq!((&stopped["stopped"], &stopped["reset"]), (&json!(NO_ERROR), &Value::Null));
         client.assert_serves("/after");
     }
 }

@@ -434,6 +434,8 @@ class Session:
             if command.get("force"):
                 # As if it had allowed early data: what the gateway must be able to refuse.
                 config.session_ticket.max_early_data_size = 0xFFFF_FFFF
+        if "idle" in command:
+            config.idle_timeout = command["idle"]
         if "window" in command:
             config.max_data = config.max_stream_data = command["window"]
         address = (command["host"], command["port"])

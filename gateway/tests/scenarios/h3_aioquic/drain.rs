@@ -8,11 +8,8 @@ use std::{
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::{Aioquic, EVERY_PROTOCOL, edge, edge_of};
+use super::{Aioquic, EVERY_PROTOCOL, NO_ERROR, edge, edge_of};
 use crate::support::{eventually, gateway::Setup, origin::Origin};
-
-/// H3_NO_ERROR (RFC 9114 8.1).
-const NO_ERROR: u64 = 0x100;
 
 /// H3_REQUEST_REJECTED (RFC 9114 8.1).
 const REQUEST_REJECTED: u64 = 0x10b;
@@ -81,7 +78,7 @@ fn a_connection_that_is_quiet_for_too_long_is_told_and_ended() {
 
 #[test]
 fn a_request_on_its_way_while_the_gateway_says_goodbye_is_not_lost() {
-    for _ in 0..5 {
+    for _ in 0..3 {
         let origin = slow();
         let mut gateway = edge(origin.address);
         let Some(mut client) = Aioquic::connect(&gateway) else { return };

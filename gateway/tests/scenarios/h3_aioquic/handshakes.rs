@@ -95,4 +95,12 @@ fn keys_are_renewed() {
         client.run("renew", json!({}));
         client.assert_serves(&format!("/{n}"));
     }
+    let up = json!({ "path": "/up", "method": "POST", "size": 200_000, "open": true });
+    let stream = client.send(up);
+    for more in (0..3).rev() {
+        client.run("renew", json!({}));
+        client.run("write", json!({ "stream": stream, "size": 200_000, "open": more > 0 }));
+        client.run("alive", json!({}));
+    }
+    assert_eq!(client.answer(stream)["text"], "POST /up 800000");
 }

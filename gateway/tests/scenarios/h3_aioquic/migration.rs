@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 
 use serde_json::json;
 
-use super::{Aioquic, edge_of, pattern};
+use super::{Aioquic, edge_of, metric, pattern};
 use crate::support::{
     eventually,
     gateway::{Gateway, Setup},
@@ -38,13 +38,8 @@ fn an_idle_connection_moves() {
         client.assert_serves(&format!("/moved/{n}"));
         client.run("alive", json!({}));
     }
-    let metrics = gateway.admin("GET", "/metrics").text();
-    let steered: f64 = metrics
-        .lines()
-        .filter(|line| line.starts_with("weir_quic_steered_datagrams_total"))
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-        .sum();
-    assert!(steered > 0.0, "no datagram came to another worker: {metrics}");
+    let steered = metric(&gateway, "weir_quic_steered_datagrams_total");
+    assert!(steered > 0.0, "no datagram came to another worker");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod early_data;
 mod handshakes;
 mod messages;
 mod migration;
+mod upstream;
 mod websocket;
 
 use std::{
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     certificates::Authority,
+    eventually,
     gateway::{Gateway, Setup},
 };
 
@@ -50,6 +52,27 @@ fn pattern(size: usize) -> Vec<u8> {
     (0..251).cycle().take(size).collect()
 }
 
+/// Runs one of our scripts, with aioquic at hand.
+///
+/// `None`, said on stdout, where aioquic is not installed and the environment allows that.
+fn python(script: &str) -> Option<Command> {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("python");
+    let python = home.join("bin/python3");
+    if !python.is_file() {
+        let why = format!(
+            "{} is missing: `cargo xtask test` installs it; WEIR_TEST_WITHOUT_AIOQUIC=1 skips this",
+            python.display()
+        );
+        assert!(std::env::var_os("WEIR_TEST_WITHOUT_AIOQUIC").is_some(), "{why}");
+        println!("skipped: {why}");
+        return None;
+    }
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/h3_aioquic");
+    let mut command = Command::new(python);
+    command.arg(scripts.join(script));
+    Some(command)
+}
+
 /// The client's process; `client.py` says what each command does.
 struct Aioquic {
     child: Child,
@@ -58,25 +81,10 @@ struct Aioquic {
 }
 
 impl Aioquic {
-    /// Starts it without a connection.
-    ///
-    /// `None`, said on stdout, where aioquic is not installed and the environment allows that.
+    /// Starts it without a connection; `None` as of [`python`].
     fn start() -> Option<Self> {
-        let python = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("python");
-        let python = python.join("bin/python3");
-        if !python.is_file() {
-            let why = format!("{} is missing: `cargo xtask test` installs it", python.display());
-            assert!(std::env::var_os("WEIR_TEST_WITHOUT_AIOQUIC").is_some(), "{why}");
-            println!("skipped: {why}");
-            return None;
-        }
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/h3_aioquic");
-        let mut child = Command::new(python)
-            .arg(script.join("client.py"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = python("client.py")?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().unwrap());
         Some(Self { child, input, output })
@@ -148,6 +156,8 @@ impl Drop for Aioquic {
     }
 }
 
+/// H3_NO_ERROR (RFC 9114 8.1).
+const NO_ERROR: u64 = 0x100;
 /// H3_REQUEST_CANCELLED (RFC 9114 8.1).
 const REQUEST_CANCELLED: u64 = 0x10c;
 
@@ -157,6 +167,21 @@ fn merged(mut one: Value, other: Value) -> Value {
     };
     into.extend(from);
     one
+}
+
+/// The sum of a metric's series.
+fn metric(gateway: &Gateway, name: &str) -> f64 {
+    let text = gateway.admin("GET", "/metrics").text();
+    let series = text.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+    series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+/// Asserts that nothing is under way any more, and nobody is connected.
+fn assert_idle(gateway: &Gateway) {
+    for name in ["weir_endpoint_in_flight_requests", "weir_connections_open"] {
+        let left = || metric(gateway, name);
+        assert!(eventually(|| left() == 0.0), "{name} is {}", left());
+    }
 }
 
 /// First value of a field of an answer.

@@ -1,6 +1,11 @@
 //! Origins that break the rules of HTTP/3.
 
+use std::fmt::Write as _;
+
+use tempfile::TempDir;
+
 use super::{Origin, Trust, assert_failure};
+use crate::support::{eventually, gateway::Setup};
 
 /// SETTINGS without a setting.
 pub(super) const SETTINGS: &[u8] = &[4, 0];
@@ -53,7 +58,8 @@ fn malformed_responses_are_502() {
     for (turn, name) in names.iter().enumerate() {
         let answer = gateway.client().get("/x").unwrap();
         assert_eq!(answer.status, 502, "{name}: {answer:?}");
-        assert_failure(&gateway, &answer, 502, "http_protocol_error", "UC");
+        let said = answer.field("proxy-status").unwrap_or_default();
+        assert!(said.contains("http_protocol_error"), "{name}: {said}");
         assert_eq!(origin.requests(), turn + 1, "{name}");
     }
 }
@@ -66,6 +72,47 @@ fn a_control_stream_without_settings_is_no_connection() {
         let gateway = trust.setup(&[origin.address], "protocol: h3, connect_timeout: 1s").start();
         let answer = gateway.client().get("/x").unwrap();
         assert_failure(&gateway, &answer, 502, "destination_unavailable", "UF");
+    }
+}
+
+#[test]
+fn rules_of_the_connection_are_kept_with_the_code_of_the_rfc() {
+    let trust = Trust::new();
+    let control = |more: &[u8]| (bytes(&[&[0], SETTINGS, more]), false);
+    let other = |stream: &[u8]| (stream.to_vec(), false);
+    let cases = [
+        ("a push stream", 0x108, vec![control(&[]), other(&[1, 0])]),
+        ("two control streams", 0x103, vec![control(&[]), control(&[])]),
+        ("a control stream that ends", 0x104, vec![(bytes(&[&[0], SETTINGS]), true)]),
+        ("settings again", 0x105, vec![control(SETTINGS)]),
+        ("data on the control stream", 0x105, vec![control(&[0, 0])]),
+        ("no settings", 0x10a, vec![other(&[0, 7, 1, 0])]),
+        ("settings of HTTP/2", 0x109, vec![other(&[0, 4, 2, 3, 0])]),
+        ("a farewell to a server's stream", 0x108, vec![control(&[7, 1, 1])]),
+        ("a farewell that grows", 0x108, vec![control(&[7, 1, 4, 7, 1, 8])]),
+        ("a table that we did not ask for", 0x201, vec![control(&[]), other(&[2, 0x21])]),
+        ("thanks for nothing", 0x202, vec![control(&[]), other(&[3, 0x80])]),
+        ("an encoder that ends", 0x104, vec![control(&[]), (vec![2], true)]),
+    ];
+    let origins: Vec<_> =
+        cases.iter().map(|(_, _, streams)| Origin::uni(&trust.issued, streams)).collect();
+    let dir = TempDir::new().unwrap();
+    trust.authority.write(&dir.path().join("ca.pem"));
+    let mut yaml = "workers: 1\nlisteners:\n  - { bind: \"$LISTEN\" }\nupstreams:\n".to_owned();
+    let mut routes = "routes:\n".to_owned();
+    for (n, origin) in origins.iter().enumerate() {
+        let tls = "tls: { server_name: origin.test, ca: $DIR/ca.pem }";
+        let endpoints = format!("endpoints: [\"{}\"]", origin.address);
+        writeln!(yaml, "  o{n}: {{ {endpoints}, protocol: h3, {tls} }}").unwrap();
+        writeln!(routes, "  - {{ match: {{ path: /{n} }}, to: o{n} }}").unwrap();
+    }
+    let gateway = Setup::yaml(&(yaml + &routes)).within(dir).start();
+    for (n, (name, code, _)) in cases.iter().enumerate() {
+        let answer = gateway.client().get(&format!("/{n}")).unwrap();
+        assert_eq!(answer.status, 502, "{name}: {answer:?}");
+        assert!(eventually(|| !origins[n].codes().is_empty()), "{name}: not closed");
+        let codes = origins[n].codes();
+        assert!(codes.iter().all(|seen| seen == code), "{name}: {codes:x?}");
     }
 }
 

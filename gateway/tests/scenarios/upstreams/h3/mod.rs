@@ -20,6 +20,7 @@ use crate::support::{
     answer::{End, Input},
     certificates::{Authority, Issued},
     client::{Client, dial, post},
+    eventually,
     gateway::{Gateway, Setup},
 };
 
@@ -136,6 +137,17 @@ fn a_farewell_costs_no_request() {
         assert_eq!(client.get("/x").unwrap().status, 200, "after {n}");
     }
     assert!(origin.connections() > 1);
+}
+
+#[test]
+fn connections_are_closed_with_the_gateway() {
+    let (origin, gateway) = before();
+    for _ in 0..8 {
+        assert_eq!(gateway.client().get("/x").unwrap().status, 200);
+    }
+    assert_eq!(origin.farewells(), 0);
+    drop(gateway);
+    assert!(eventually(|| origin.farewells() == origin.connections()));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use bytes::{Buf, Bytes};
 use h3::{error::Code, server::RequestStream};
 use h3_quinn::BidiStream;
 use http::{HeaderMap, Method, Request, Response};
-use quinn::{Endpoint, ServerConfig, VarInt, crypto::rustls::QuicServerConfig};
+use quinn::{ConnectionError, Endpoint, ServerConfig, VarInt, crypto::rustls::QuicServerConfig};
 use tokio::{sync::watch, task};
 
 use crate::support::certificates::Issued;
@@ -30,6 +30,8 @@ pub(super) struct Seen {
 struct Ledger {
     connections: AtomicUsize,
     requests: AtomicUsize,
+    farewells: AtomicUsize,
+    codes: Mutex<Vec<u64>>,
     seen: Mutex<Vec<Seen>>,
 }
 
@@ -47,6 +49,8 @@ enum Script {
     H3,
     /// These bytes on the control stream, and those on the request streams, in turn.
     Raw(Bytes, Arc<[Vec<u8>]>),
+    /// These unidirectional streams, each ended or not, and an answer to nothing.
+    Uni(Arc<[(Vec<u8>, bool)]>),
     /// 200 to every request, behind which its frames go back as they came.
     Mirror,
 }
@@ -67,6 +71,11 @@ impl Origin {
     pub(super) fn raw(issued: &Issued, control: &[u8], responses: &[Vec<u8>]) -> Self {
         let script = Script::Raw(control.to_vec().into(), responses.into());
         Self::at(issued, SocketAddr::from(([127, 0, 0, 1], 0)), script)
+    }
+
+    /// A server that opens these unidirectional streams, each ended or not.
+    pub(super) fn uni(issued: &Issued, streams: &[(Vec<u8>, bool)]) -> Self {
+        Self::at(issued, SocketAddr::from(([127, 0, 0, 1], 0)), Script::Uni(streams.into()))
     }
 
     /// A server whose streams are tunnels back to the sender.
@@ -110,6 +119,16 @@ impl Origin {
         self.ledger.connections.load(Ordering::Acquire)
     }
 
+    /// Connections that the peer has closed with H3_NO_ERROR.
+    pub(super) fn farewells(&self) -> usize {
+        self.ledger.farewells.load(Ordering::Acquire)
+    }
+
+    /// Codes with which the peer has closed connections of [`Origin::uni`].
+    pub(super) fn codes(&self) -> Vec<u64> {
+        self.ledger.codes.lock().unwrap().clone()
+    }
+
     /// Requests of which at least the head came.
     pub(super) fn requests(&self) -> usize {
         self.ledger.requests.load(Ordering::Acquire)
@@ -136,6 +155,7 @@ async fn serve(incoming: quinn::Incoming, ledger: Arc<Ledger>, script: Script) {
         Script::Raw(control, responses) => {
             serve_raw(connection, ledger, control, responses).await;
         }
+        Script::Uni(streams) => open(connection, ledger, &streams).await,
         Script::Mirror => mirror(connection, ledger).await,
     }
 }
@@ -159,6 +179,21 @@ async fn serve_raw(
         });
     }
     drop(stream);
+}
+
+async fn open(connection: quinn::Connection, ledger: Arc<Ledger>, streams: &[(Vec<u8>, bool)]) {
+    let mut open = Vec::new();
+    for (bytes, ended) in streams {
+        let mut stream = connection.open_uni().await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        if *ended {
+            stream.finish().unwrap();
+        }
+        open.push(stream);
+    }
+    if let ConnectionError::ApplicationClosed(closed) = connection.closed().await {
+        ledger.codes.lock().unwrap().push(closed.error_code.into_inner());
+    }
 }
 
 async fn mirror(connection: quinn::Connection, ledger: Arc<Ledger>) {
@@ -188,7 +223,16 @@ async fn mirror(connection: quinn::Connection, ledger: Arc<Ledger>) {
 async fn serve_h3(quic: quinn::Connection, ledger: Arc<Ledger>) {
     let built = h3::server::Connection::new(h3_quinn::Connection::new(quic.clone())).await;
     let Ok(mut connection) = built else { return };
-    while let Ok(Some(resolver)) = connection.accept().await {
+    loop {
+        let resolver = match connection.accept().await {
+            Ok(Some(resolver)) => resolver,
+            Ok(None) => return,
+            Err(error) => {
+                let parted = usize::from(error.is_h3_no_error());
+                ledger.farewells.fetch_add(parted, Ordering::AcqRel);
+                return;
+            }
+        };
         let Ok((head, stream)) = resolver.resolve_request().await else { continue };
         ledger.requests.fetch_add(1, Ordering::AcqRel);
         match head.uri().path() {
