@@ -38,7 +38,7 @@ use crate::{
 const HEAD: usize = 512;
 /// How long the end of a stream may come behind a head that has no body, at the least and the most:
 /// two round trips between.
-const FIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
+const FIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(200));
 
 /// Reads a request, has it served, and sends the response. Not an `async fn`, for the size of its
 /// state.

@@ -2,6 +2,7 @@
 
 use super::Stage;
 use crate::support::{
+    eventually,
     h3_outcome::Outcome,
     h3_wire::{DATA, HEADERS, frame, headers, request},
     origin::Origin,
@@ -84,6 +85,33 @@ fn equal_lengths_collapse_into_one() {
     if outcome.status() == 200 {
         assert_eq!(stage.origin.completed("/x").all("content-length"), ["5"]);
     }
+}
+
+#[test]
+fn the_end_of_a_request_may_come_in_a_packet_of_its_own() {
+    let stage = Stage::new();
+    let client = stage.client();
+    let ask = |path: &str| {
+        let mut stream = client.bi();
+        stream.write(&headers(&request("GET", path)));
+        stream
+    };
+    // On a loaded machine one may come too late.
+    let soon = (0..5).any(|n| {
+        let path = format!("/soon/{n}");
+        let mut stream = ask(&path);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert_eq!(stream.finish().outcome().text(), format!("GET {path} 0"));
+        stage.origin.completed(&path).framing == Framing::None
+    });
+    assert!(soon, "a request without a body went on as one with a body");
+    // Who has no end is not waited for any longer.
+    let mut late = ask("/late");
+    assert!(eventually(|| !stage.origin.seen_at("/late").is_empty()));
+    assert_eq!(late.finish().outcome().text(), "GET /late 0");
+    assert_eq!(stage.origin.completed("/late").framing, Framing::Chunked);
+    let outcome = ask("/data").write(&frame(DATA, b"hello")).finish().outcome();
+    assert_eq!(outcome.text(), "GET /data 5");
 }
 
 #[test]

@@ -111,6 +111,7 @@ fn rows() -> Vec<(&'static str, Lines)> {
         ("return in value", and(&[("x-a", "b\rc")])),
         ("empty name", and(&[("", "b")])),
         ("space in name", and(&[("x a", "b")])),
+        ("quotes in name", and(&[("\"x\"", "b")])),
         ("colon in name", and(&[("x:a", "b")])),
         ("lines in name", and(&[("x\r\ny", "b")])),
         ("nul in name", and(&[("x\0", "b")])),
