@@ -7,7 +7,7 @@ use crate::support::{
     h3_wire::{DATA, HEADERS, frame, headers, request},
     origin::Origin,
     qpack_raw::section,
-    seen::Seen,
+    seen::{Framing, Seen},
 };
 
 /// What the origin saw of a GET of `/x` with more fields.
