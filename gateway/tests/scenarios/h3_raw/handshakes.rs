@@ -1,4 +1,4 @@
-//! Handshakes and what QUIC may do behind them: Retry, tokens, early data, other addresses, new keys.
+//! Handshakes and what QUIC may do behind them: Retry, tokens, early data, new addresses and keys.
 
 use std::{
     net::{SocketAddr, UdpSocket},
