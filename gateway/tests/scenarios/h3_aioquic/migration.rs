@@ -71,6 +71,26 @@ fn a_client_may_move_again_before_its_last_move_is_proven() {
 }
 
 #[test]
+fn a_client_that_falls_silent_where_it_went_is_found_elsewhere() {
+    let origin = Origin::echo();
+    let gateway = four_workers(&origin);
+    let Some(mut client) = Aioquic::connect(&gateway) else { return };
+    client.assert_serves("/here");
+    for n in 0..3 {
+        // Some of a request is the last that is heard from there.
+        let up = json!({ "path": "/up", "method": "POST", "size": 5000, "hold": true });
+        let stream = client.send(up);
+        client.run("rebind", json!({ "cid": n % 2 == 0, "mute": true }));
+        // As long as it takes to give that place up.
+        thread::sleep(Duration::from_millis(700));
+        client.run("rebind", json!({ "cid": n % 2 == 0 }));
+        assert_eq!(client.answer(stream)["text"], "POST /up 5000");
+        client.assert_serves(&format!("/there/{n}"));
+        client.run("alive", json!({}));
+    }
+}
+
+#[test]
 fn a_tunnel_moves() {
     let origin = Origin::start(|x| {
         let accept = tungstenite::handshake::derive_accept_key(
