@@ -164,6 +164,31 @@ fn an_upload_moves() {
 }
 
 #[test]
+fn what_flows_both_ways_moves() {
+    let origin = Origin::start(|x| {
+        if x.seen.method == "POST" {
+            return x.echo();
+        }
+        x.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 4 << 20))?;
+        x.send(pattern(4 << 20))?;
+        Ok(Next::Keep)
+    });
+    let gateway = four_workers(&origin);
+    for knows in [true, false] {
+        let Some(mut client) = Aioquic::connect(&gateway) else { return };
+        let up = client.send(json!({ "path": "/up", "method": "POST", "size": 4 << 20 }));
+        let down = client.send(json!({ "path": "/down" }));
+        client.run(
+            "received",
+            json!({ "stream": down, "bytes": 1 << 20, "rebind": true, "cid": knows }),
+        );
+        let answer = client.answer(down);
+        assert_eq!((&answer["length"], &answer["intact"]), (&json!(4 << 20), &json!(true)));
+        assert_eq!(client.answer(up)["text"], format!("POST /up {}", 4 << 20));
+    }
+}
+
+#[test]
 fn a_client_that_moves_while_it_waits_is_found_once_it_speaks() {
     let origin = Origin::start(|x| {
         thread::sleep(Duration::from_millis(400));
