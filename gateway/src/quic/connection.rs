@@ -22,6 +22,7 @@ use quinn_proto::{
 use super::{
     endpoint::Endpoint,
     lost::Lost,
+    path::Path,
     stream::{RecvStream, SendStream},
     timer::{Timer, now},
     unproven::Unproven,
@@ -54,6 +55,7 @@ pub(crate) struct Connection {
     unsent: RefCell<Option<(Transmit, Vec<u8>)>>,
     /// Until the client's address is known to be its own.
     unproven: Cell<Option<Unproven>>,
+    path: Cell<Path>,
 }
 
 impl fmt::Debug for Connection {
@@ -74,6 +76,7 @@ impl Connection {
         unproven: Option<Unproven>,
         half_open: bool,
     ) -> Rc<Self> {
+        let path = Path::new(proto.remote_address());
         Rc::new(Self {
             proto: RefCell::new(proto),
             handle,
@@ -89,6 +92,7 @@ impl Connection {
             timer: RefCell::default(),
             unsent: RefCell::default(),
             unproven: Cell::new(unproven),
+            path: Cell::new(path),
         })
     }
 
@@ -288,6 +292,7 @@ impl Connection {
         let mut proto = self.proto.borrow_mut();
         while self.timer.borrow_mut().poll_due(proto.poll_timeout(), cx).is_ready() {
             proto.handle_timeout(now);
+            self.path.set(self.path.get().due());
             // What that came to is looked at in another turn.
             cx.waker().wake_by_ref();
         }
@@ -323,6 +328,9 @@ impl Connection {
             self.wait_for_socket();
             return true;
         }
+        let mut path = self.path.get();
+        let most = path.room(proto);
+        self.path.set(path);
         let mut scratch = self.endpoint.scratch.borrow_mut();
         for _ in 0..BATCHES {
             scratch.clear();
@@ -332,7 +340,7 @@ impl Connection {
                 Some(unproven) => unproven.room(mtu, proto.stats().udp_rx.bytes),
                 None => usize::MAX,
             };
-            let segments = self.endpoint.socket.segments(mtu).min(room);
+            let segments = self.endpoint.socket.segments(mtu).min(room).min(most);
             if segments == 0 {
                 return true;
             }
@@ -347,6 +355,9 @@ impl Connection {
             if !self.endpoint.socket.send(&transmit, bytes) {
                 *self.unsent.borrow_mut() = Some((transmit, bytes.to_vec()));
                 self.wait_for_socket();
+                return true;
+            }
+            if most == 1 && transmit.destination == proto.remote_address() {
                 return true;
             }
         }

@@ -92,6 +92,12 @@ impl Socket {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         };
+        if count < BATCH.min(quinn_udp::BATCH_SIZE) {
+            // That was all: to ask again would cost a system call to hear so. What comes from now
+            // on is a new event.
+            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = self.io.try_io(Interest::READABLE, nothing);
+        }
         for (meta, bytes) in meta.iter().zip(scratch.chunks_exact(MESSAGE)).take(count) {
             // Each has memory of its own: a stream that waits for what was lost keeps datagrams,
             // and must not keep all that GRO gathered around them.
