@@ -100,7 +100,13 @@ impl<'n> Fields<'n> {
 
     /// A mapping below; empty when it is not written.
     pub(crate) fn section(&self, d: &mut Decoder<'_>, name: &str, place: &'static str) -> Self {
-        self.at(d, name, |d, node| Fields::open(d, node, place)).unwrap_or_else(|| Self {
+        self.at(d, name, |d, node| Fields::open(d, node, place))
+            .unwrap_or_else(|| Fields::empty(place))
+    }
+
+    /// A mapping in which nothing is written.
+    pub(crate) fn empty(place: &'static str) -> Self {
+        Self {
             place,
             keys: defaults::section(place),
             found: Vec::new(),
@@ -108,7 +114,12 @@ impl<'n> Fields<'n> {
             node: None,
             broken: false,
             path: String::new(),
-        })
+        }
+    }
+
+    /// The text of a key's default.
+    pub(crate) fn default_text(&self, name: &str) -> &'static str {
+        self.key(name).default_text()
     }
 
     /// Whether a key of this place that is not built yet was written.
@@ -201,6 +212,22 @@ impl<'n> Fields<'n> {
             }
             _ => Some(self.duration(d, name)),
         }
+    }
+
+    /// A duration where nothing holds when it is not written, or `off`; that is `None`.
+    pub(crate) fn duration_if_any(&self, d: &mut Decoder<'_>, name: &str) -> Option<Duration> {
+        let key = self.key(name);
+        let node = self.node(name).filter(|node| !node.is_off())?;
+        self.at(d, name, |d, _| duration(d, node, key)).flatten()
+    }
+
+    /// A percentage, as a fraction of one.
+    pub(crate) fn percent(&self, d: &mut Decoder<'_>, name: &str) -> f64 {
+        let key = self.key(name);
+        let parse = |text: &str| units::percent(text).map_err(|e| amount(text, e));
+        self.at(d, name, |d, node| d.parsed(node, units::PERCENT, parse))
+            .flatten()
+            .unwrap_or_else(|| units::percent(key.default_text()).unwrap_or_default())
     }
 
     /// One of the words that the table lists; the default when it is none of them.

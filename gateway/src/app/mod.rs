@@ -20,17 +20,19 @@ use weir_config::{Change, Diagnostics, Loaded};
 use crate::{
     admin, clock,
     error::Error,
-    snapshot::{compile, live::Live},
+    snapshot::{Snapshot, compile, live::Live},
     telemetry::{access_log::LogWriter, log, registry::Registry},
     watch::Watcher,
     worker::Command,
 };
 
 mod drain;
+mod health;
 mod listening;
 mod status;
 mod workers;
 
+use health::Attendance;
 use listening::Listening;
 pub use status::{Report, Status};
 use workers::Workers;
@@ -152,6 +154,7 @@ struct App {
     status: Arc<Status>,
     listening: Listening,
     workers: Workers,
+    attendance: Attendance,
     writer: LogWriter,
     watcher: Option<Watcher>,
     admin: admin::Server,
@@ -183,6 +186,8 @@ impl App {
         let writer =
             LogWriter::spawn(io::stdout(), LOG_DEPTH, registry.dropped_lines()).map_err(start)?;
         registry.config_loaded(clock::unix_time());
+        let mut attendance = Attendance::new(workers::seed());
+        take_over(&compiled.snapshot, &mut attendance);
         let live = Arc::new(Live::new(compiled.snapshot, registry));
         watch_metrics(&live);
         let workers = Workers::start(count, &live, &writer).map_err(start)?;
@@ -197,6 +202,7 @@ impl App {
             status,
             listening,
             workers,
+            attendance,
             writer,
             admin,
             control,
@@ -278,9 +284,7 @@ impl App {
             tracing::warn!("a changed number of workers takes effect at the next start");
         }
         log::set_level(loaded.config.log.level);
-        for upstream in &compiled.snapshot.upstreams {
-            upstream.gates.adjust(&upstream.config);
-        }
+        take_over(&compiled.snapshot, &mut self.attendance);
         self.live.store(compiled.snapshot);
         watch_metrics(&self.live);
         self.workers.tell_all(|| Command::Refresh).await;
@@ -340,12 +344,21 @@ fn warn(warnings: &Diagnostics) {
     }
 }
 
+/// Makes the bounds and endpoints of a configuration those that hold, and attends to them.
+fn take_over(snapshot: &Snapshot, attendance: &mut Attendance) {
+    for upstream in &snapshot.upstreams {
+        upstream.adjust(clock::now());
+    }
+    attendance.follow(snapshot);
+}
+
 /// Shows loads and gates of the current snapshot in the metrics.
 fn watch_metrics(live: &Live) {
     let registry = &live.registry;
     for upstream in &live.snapshot().upstreams {
         registry.watch_gate(&upstream.name, "requests", &upstream.gates.requests);
         registry.watch_gate(&upstream.name, "connections", &upstream.gates.connections);
+        registry.watch_roster(&upstream.name, &upstream.roster);
         for endpoint in &upstream.endpoints {
             registry.watch_load(&upstream.name, &endpoint.name, &endpoint.load);
         }
