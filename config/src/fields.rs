@@ -369,7 +369,9 @@ fn stranger(d: &mut Decoder<'_>, place: &'static str, entry: &Entry) -> Option<&
              upstream"
                 .to_owned(),
         ),
-        _ => meant.map(|name| format!("did you mean `{name}`?")).or_else(|| elsewhere(&word.text)),
+        _ => meant
+            .map(|name| format!("did you mean `{name}`?"))
+            .or_else(|| elsewhere(place, &word.text)),
     };
     let legal = names().map(str::to_owned).collect();
     let one = d.report.error(word.span, format!("unknown key `{}` {here}", shorten(&word.text)));
@@ -378,12 +380,14 @@ fn stranger(d: &mut Decoder<'_>, place: &'static str, entry: &Entry) -> Option<&
     meant
 }
 
-/// Where a key of that name does belong, when there is one such place.
-fn elsewhere(name: &str) -> Option<String> {
-    let mut places = keys().filter(|key| key.name() == name).map(Key::place);
-    match (places.next(), places.next()) {
-        (Some(""), None) => Some(format!("`{name}` belongs at the top of the file")),
-        (Some(place), None) => Some(format!("`{name}` belongs in `{place}`")),
-        _ => None,
+/// Where a key of that name does belong, when there is one such place, or one within `here`.
+fn elsewhere(here: &str, name: &str) -> Option<String> {
+    let places = || keys().filter(|key| key.name() == name).map(Key::place);
+    let within = |place: &&str| !here.is_empty() && place.starts_with(here);
+    let inner = places().find(within).filter(|_| places().filter(within).count() == 1);
+    let only = places().next().filter(|_| places().count() == 1);
+    match inner.or(only)? {
+        "" => Some(format!("`{name}` belongs at the top of the file")),
+        place => Some(format!("`{name}` belongs in `{place}`")),
     }
 }

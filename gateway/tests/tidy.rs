@@ -51,8 +51,10 @@ const PURE: &[&str] = &[
     "gateway/src/upstream/alt_svc",
     "gateway/src/upstream/h1/decode",
     "gateway/src/upstream/h1/encode",
+    "gateway/src/upstream/health",
     "gateway/src/upstream/limit",
     "gateway/src/upstream/load",
+    "gateway/src/upstream/outlier",
     "gateway/src/upstream/pick/",
 ];
 
