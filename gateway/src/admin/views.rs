@@ -138,7 +138,7 @@ fn health(one: &EndpointReport, now: Tick, unix_time: Duration) -> Value {
         "since": since,
         "until": until,
         "reason": one.reason,
-        "share": one.share,
+        "share": (one.share * 1e3).round() / 1e3,
         "ejections": one.ejections,
         "checks": one.checks.map(|(passed, failed)| json!({ "passed": passed, "failed": failed })),
     })

@@ -38,17 +38,19 @@ impl Event {
     pub(super) fn log(&self, upstream: &str) {
         match self {
             Self::Ejected { endpoint, reason, length } => {
-                let seconds = length.as_secs_f64();
-                tracing::warn!(upstream, endpoint = %endpoint.name, %reason, seconds, "ejected");
+                let (endpoint, reason, seconds) =
+                    (&*endpoint.name, &**reason, length.as_secs_f64());
+                tracing::warn!(upstream, endpoint, reason, seconds, "endpoint ejected");
             }
             Self::Returned { endpoint } => {
-                tracing::info!(upstream, endpoint = %endpoint.name, "back after its ejection");
+                tracing::info!(upstream, endpoint = &*endpoint.name, "endpoint back from ejection");
             }
             Self::Unhealthy { endpoint, reason } => {
-                tracing::warn!(upstream, endpoint = %endpoint.name, %reason, "unhealthy");
+                let (endpoint, reason) = (&*endpoint.name, &**reason);
+                tracing::warn!(upstream, endpoint, reason, "endpoint unhealthy");
             }
             Self::Healthy { endpoint } => {
-                tracing::info!(upstream, endpoint = %endpoint.name, "healthy again");
+                tracing::info!(upstream, endpoint = &*endpoint.name, "endpoint healthy again");
             }
             Self::Panic { begins: true, available, of } => {
                 tracing::warn!(upstream, available, of, "too few endpoints are well: all are used");

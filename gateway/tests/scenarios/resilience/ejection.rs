@@ -55,7 +55,7 @@ fn an_ejection_is_told_everywhere() {
     let length = health["until"].as_f64().unwrap() - health["since"].as_f64().unwrap();
     assert!((29.9..30.1).contains(&length), "{health}");
     assert_eq!((&health["share"], &health["ejections"]), (&0.0.into(), &1.into()));
-    let lines = |log: &str| log.lines().filter(|line| line.contains("ejected")).count();
+    let lines = |log: &str| log.lines().filter(|line| line.contains("endpoint ejected")).count();
     assert_eq!(lines(&gateway.log()), 1, "{}", gateway.log());
 }
 
@@ -68,7 +68,7 @@ fn an_ejected_endpoint_comes_back_and_stays_away_longer_the_next_time() {
     assert!(failures(&gateway, 40) >= 2);
     await_states(&gateway, ["healthy", "ejected"]);
     await_states(&gateway, ["healthy", "healthy"]);
-    assert!(gateway.log().contains("back after its ejection"), "{}", gateway.log());
+    assert!(gateway.log().contains("endpoint back from ejection"), "{}", gateway.log());
     assert!(failures(&gateway, 40) >= 2, "it is asked again");
     let health = endpoints(&gateway)[1]["health"].clone();
     let length = health["until"].as_f64().unwrap() - health["since"].as_f64().unwrap();
