@@ -119,8 +119,8 @@ pub(super) const KEYS: &[Key] = &[
         "upstreams.*.health.interval",
         INTERVAL,
         Is("5s"),
-        "From the end of a check to the next, give or take a tenth; a fifth of it (at least 100 ms) \
-         while the endpoint is unhealthy or about to change.",
+        "From the end of a check to the next, give or take a tenth; a fifth of it (at least 100 \
+         ms) while the endpoint is unhealthy or about to change.",
     ),
     Key::new("upstreams.*.health.timeout", TIMEOUT, Is("1s"), "Of a whole check."),
     Key::new(
@@ -146,8 +146,8 @@ pub(super) const KEYS: &[Key] = &[
         "upstreams.*.outlier.consecutive_failures",
         Count(1, 1_000_000),
         Is("5"),
-        "Failures in a row, over all workers, that eject an endpoint: 5xx, connections that fail or \
-         break, answers that do not come in time.",
+        "Failures in a row, over all workers, that eject an endpoint: 5xx, connections that fail \
+         or break, answers that do not come in time.",
     ),
     Key::new(
         "upstreams.*.outlier.ejection",
@@ -160,14 +160,15 @@ pub(super) const KEYS: &[Key] = &[
         "upstreams.*.outlier.max_ejected",
         Percent,
         Is("50%"),
-        "Most of the endpoints ejected at a time; one of several may always be, the only one never.",
+        "Most of the endpoints ejected at a time; one of several may always be, the only one \
+         never.",
     ),
     Key::new(
         "upstreams.*.slow_start",
         TIMEOUT,
         Absent("the whole share at once"),
-        "For how long an endpoint's share grows, from a tenth, after it came back or was added by a \
-         reload.",
+        "For how long an endpoint's share grows, from a tenth, after it came back or was added by \
+         a reload.",
     )
     .or(&[Short::Off]),
     Key::new("upstreams.*.limits", Section, Below, "Bounds of this upstream over all workers."),

@@ -20,7 +20,7 @@ use weir_config::{Change, Diagnostics, Loaded};
 use crate::{
     admin, clock,
     error::Error,
-    snapshot::{Snapshot, compile, live::Live},
+    snapshot::{compile, live::Live},
     telemetry::{access_log::LogWriter, log, registry::Registry},
     watch::Watcher,
     worker::Command,
@@ -187,7 +187,7 @@ impl App {
             LogWriter::spawn(io::stdout(), LOG_DEPTH, registry.dropped_lines()).map_err(start)?;
         registry.config_loaded(clock::unix_time());
         let mut attendance = Attendance::new(workers::seed());
-        take_over(&compiled.snapshot, &mut attendance);
+        attendance.take_over(&compiled.snapshot);
         let live = Arc::new(Live::new(compiled.snapshot, registry));
         watch_metrics(&live);
         let workers = Workers::start(count, &live, &writer).map_err(start)?;
@@ -284,7 +284,7 @@ impl App {
             tracing::warn!("a changed number of workers takes effect at the next start");
         }
         log::set_level(loaded.config.log.level);
-        take_over(&compiled.snapshot, &mut self.attendance);
+        self.attendance.take_over(&compiled.snapshot);
         self.live.store(compiled.snapshot);
         watch_metrics(&self.live);
         self.workers.tell_all(|| Command::Refresh).await;
@@ -342,14 +342,6 @@ fn warn(warnings: &Diagnostics) {
     if !warnings.is_empty() {
         tracing::warn!("configuration:\n{}", warnings.render());
     }
-}
-
-/// Makes the bounds and endpoints of a configuration those that hold, and attends to them.
-fn take_over(snapshot: &Snapshot, attendance: &mut Attendance) {
-    for upstream in &snapshot.upstreams {
-        upstream.adjust(clock::now());
-    }
-    attendance.follow(snapshot);
 }
 
 /// Shows loads and gates of the current snapshot in the metrics.

@@ -91,8 +91,8 @@ impl EndpointLoad {
         self.failures.load(Relaxed)
     }
 
-    /// How much of what it would be picked for the endpoint is to take, up to [`WHOLE_SHARE`]: 0 for
-    /// one that is out of use, in between for one that is just back.
+    /// How much of what it would be picked for the endpoint is to take, up to [`WHOLE_SHARE`]: 0
+    /// for one that is out of use, in between for one that is just back.
     pub fn share(&self) -> u32 {
         self.share.load(Relaxed)
     }

@@ -1,10 +1,10 @@
 //! Which endpoints of an upstream are in use: what all workers know together of their health.
 //!
 //! Workers report runs of failures, the control thread the results of checks; either changes the
-//! shares by which endpoints are picked ([`super::load::EndpointLoad::share`]). A pick reads one word here, and
-//! one of each endpoint it considers while that word is not [`Mode::Whole`]. The lock is for those
-//! who change something, and who look. A roster is carried over reloads by its upstream's name,
-//! what it remembers of an endpoint by the address.
+//! shares by which endpoints are picked ([`EndpointLoad::share`](super::load::EndpointLoad::share)).
+//! A pick reads one word here, and while that is [`Mode::Shares`] one of each endpoint it considers.
+//! The lock is for those who change something, and who look. A roster is carried over reloads by its
+//! upstream's name, what it remembers of an endpoint by the address.
 
 use std::{
     collections::HashMap,
@@ -84,10 +84,12 @@ struct Inner {
 struct Member {
     endpoint: Arc<Endpoint>,
     health: Health,
-    /// Why it is out, or was last.
+    /// Why a check failed last.
     reason: Box<str>,
-    /// Since when it is in the state it is in.
+    /// Since when it is in use, or unhealthy.
     since: Tick,
+    /// When it was ejected last, and after how many failures in a row.
+    ejected: (Tick, u32),
     /// When its share began to grow.
     ramp: Option<Tick>,
     ejections: u64,
@@ -102,6 +104,7 @@ impl Member {
             health: Health::new(),
             reason: Box::default(),
             since: now,
+            ejected: (now, 0),
             ramp: None,
             ejections: 0,
             passed: 0,
@@ -189,8 +192,7 @@ impl Roster {
         let Some(until) = inner.ejections.eject(index, &outlier, now) else { return };
         let member = &mut inner.members[index];
         member.ejections += 1;
-        member.since = now;
-        member.reason = format!("{run} failures in a row").into();
+        member.ejected = (now, run);
         let event = Event::ejected(member, until.since(now));
         inner.events.push(event);
         self.settle(inner, now);
@@ -236,8 +238,8 @@ impl Roster {
         let Inner { members, ejections, events, .. } = &mut *inner;
         let back = |index: usize| {
             let member: &mut Member = &mut members[index];
-            member.since = now;
             if member.health.is_healthy() {
+                member.since = now;
                 member.come_back(now);
                 events.push(Event::returned(member));
             }
@@ -258,6 +260,7 @@ impl Roster {
         let mut next = ejections.next().unwrap_or(Tick::NEVER);
         for (index, member) in members.iter_mut().enumerate() {
             let out = !member.health.is_healthy() || ejections.record(index).until().is_some();
+            member.ramp = member.ramp.filter(|_| !out);
             let share = if out { 0 } else { member.share(*slow_start, now) };
             if let Some(length) = slow_start.filter(|_| member.ramp.is_some()) {
                 next = next.min(now + (length / RAMP_STEPS).clamp(STEP_LEAST, STEP_MOST));
@@ -298,6 +301,11 @@ impl Inner {
 }
 
 impl Member {
+    /// Why it is ejected.
+    fn failures(&self) -> Box<str> {
+        format!("{} failures in a row", self.ejected.1).into()
+    }
+
     /// In use again: with a clean slate, and where that is asked for a small share.
     fn come_back(&mut self, now: Tick) {
         self.ramp = Some(now);

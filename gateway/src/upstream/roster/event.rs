@@ -17,8 +17,7 @@ pub(super) enum Event {
 
 impl Event {
     pub(super) fn ejected(member: &Member, length: Duration) -> Self {
-        let (endpoint, reason) = (member.endpoint.clone(), member.reason.clone());
-        Self::Ejected { endpoint, reason, length }
+        Self::Ejected { endpoint: member.endpoint.clone(), reason: member.failures(), length }
     }
 
     pub(super) fn returned(member: &Member) -> Self {

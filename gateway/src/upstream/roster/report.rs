@@ -56,17 +56,19 @@ impl Roster {
 
 impl Inner {
     fn endpoint(&self, index: usize, member: &Member) -> EndpointReport {
-        let state = match self.ejections.record(index).until() {
+        let (state, since, reason) = match self.ejections.record(index).until() {
             // What the checks say lasts until they say otherwise.
-            _ if !member.health.is_healthy() => State::Unhealthy,
-            Some(until) => State::Ejected(until),
-            None => State::Healthy,
+            _ if !member.health.is_healthy() => {
+                (State::Unhealthy, member.since, Some(member.reason.clone()))
+            }
+            Some(until) => (State::Ejected(until), member.ejected.0, Some(member.failures())),
+            None => (State::Healthy, member.since, None),
         };
         EndpointReport {
             name: member.endpoint.name.clone(),
             state,
-            since: member.since,
-            reason: Some(member.reason.clone()).filter(|_| state != State::Healthy),
+            since,
+            reason,
             share: f64::from(member.endpoint.load.share()) / f64::from(WHOLE_SHARE),
             ejections: member.ejections,
             checks: self.check.as_ref().map(|_| (member.passed, member.failed)),

@@ -164,3 +164,27 @@ fn newcomers_begin_small() {
         .count();
     assert!((800..=1200).contains(&picks), "{picks} of 30000, a tenth of a third is 1000");
 }
+
+#[test]
+fn an_endpoint_may_be_out_for_both_reasons() {
+    let (roster, endpoints) = roster(4, ", health: /ok, slow_start: 1s");
+    roster.failed(&endpoints[0], 5, at(1));
+    check(&roster, &endpoints[0], "---", 1000);
+    let state = || {
+        let one = roster.report().endpoints.remove(0);
+        (one.state, one.since, one.reason.unwrap_or_default().into_string())
+    };
+    assert_eq!(state(), (State::Unhealthy, at(3000), "status 503".to_owned()));
+    check(&roster, &endpoints[0], "++", 5000);
+    let failures = "5 failures in a row".to_owned();
+    assert_eq!(state(), (State::Ejected(at(30_001)), at(1), failures));
+    assert_eq!(shares(&endpoints), [0, W, W, W]);
+    check(&roster, &endpoints[0], "---", 7000);
+    assert_eq!(roster.refresh(at(30_001)), Tick::NEVER);
+    assert_eq!(state(), (State::Unhealthy, at(9000), "status 503".to_owned()));
+    assert_eq!(shares(&endpoints), [0, W, W, W]);
+    check(&roster, &endpoints[0], "++", 40_000);
+    assert_eq!(shares(&endpoints), [FIRST_SHARE, W, W, W]);
+    check(&roster, &endpoints[0], "---", 41_100);
+    assert_eq!(roster.refresh(at(43_200)), Tick::NEVER, "nothing grows while it is out");
+}
