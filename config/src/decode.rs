@@ -17,6 +17,7 @@ use crate::{
 mod condition;
 mod connect;
 mod header;
+mod health;
 mod listener;
 mod route;
 mod upstream;

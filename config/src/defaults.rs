@@ -31,6 +31,8 @@ pub enum Kind {
     Size(u64, u64),
     /// A duration, bounds in milliseconds.
     Duration(u64, u64),
+    /// A percentage from 0 to 100.
+    Percent,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Some of these words.
@@ -120,6 +122,10 @@ pub(crate) const NAME: &str = "a name of letters, digits and `_ - . / :`";
 pub(crate) const HOST: &str = "a host such as `api.example.com`, `*.example.com` or `*`";
 /// What a path pattern looks like.
 pub(crate) const PATH: &str = "a path such as `/exact`, `/a/**`, `/users/{id}` or `~ ^/v[0-9]+/`";
+/// What the path of a health check looks like.
+pub(crate) const PROBE: &str = "a path such as `/healthz`";
+/// What the statuses that pass a health check look like.
+pub(crate) const STATUSES: &str = "a status or a range of them such as `200` or `200-299`";
 /// What a condition on a value looks like.
 pub(crate) const VALUE: &str = "exact value, `*` for any, or `~ regex`";
 
@@ -132,10 +138,7 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("", "cache"),
     ("", "membership"),
     ("upstreams.*", "discovery"),
-    ("upstreams.*", "health"),
-    ("upstreams.*", "outlier"),
     ("upstreams.*", "breaker"),
-    ("upstreams.*", "slow_start"),
     ("upstreams.*.balance", "prequal"),
     ("upstreams.*.balance", "rendezvous"),
     ("upstreams.*.balance", "ring"),

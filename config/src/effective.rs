@@ -12,11 +12,11 @@ use crate::{
     fields::REDACTED,
     model::{
         AccessLog, Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, Forward,
-        HeaderEdit, HeaderEdits, Level, Listener, Protocols, Redirect, Respond, Rewrite, Route,
-        RouteMatch, ServerTls, Upstream, UpstreamProtocol, ValueMatch,
+        HeaderEdit, HeaderEdits, HealthCheck, Level, Listener, Probe, Protocols, Redirect, Respond,
+        Rewrite, Route, RouteMatch, ServerTls, StatusRange, Upstream, UpstreamProtocol, ValueMatch,
     },
     pattern,
-    units::{show_duration, show_size},
+    units::{show_duration, show_percent, show_size},
 };
 
 /// Whether secrets show.
@@ -151,6 +151,13 @@ fn upstream(upstream: &Upstream) -> Value {
         "balance": balance,
         "protocol": protocol,
         "tls": upstream.tls.as_ref().map(client_tls),
+        "health": upstream.health.as_ref().map(health),
+        "outlier": upstream.outlier.map(|outlier| json!({
+            "consecutive_failures": outlier.consecutive_failures,
+            "ejection": show_duration(outlier.ejection),
+            "max_ejected": show_percent(outlier.max_ejected),
+        })),
+        "slow_start": upstream.slow_start.map(show_duration),
         "limits": {
             "connections": limits.connections,
             "requests": limits.requests,
@@ -159,6 +166,25 @@ fn upstream(upstream: &Upstream) -> Value {
         },
         "connect_timeout": show_duration(upstream.connect_timeout),
     })
+}
+
+fn health(health: &HealthCheck) -> Value {
+    let (path, expect, tcp) = match &health.probe {
+        Probe::Http { path, expect } => {
+            let expect: Vec<_> = expect.iter().map(StatusRange::to_string).collect();
+            (Some(json!(path)), Some(json!(expect)), None)
+        }
+        Probe::Connect => (None, None, Some(json!(true))),
+    };
+    object([
+        ("path", path),
+        ("expect", expect),
+        ("tcp", tcp),
+        ("interval", Some(json!(show_duration(health.interval)))),
+        ("timeout", Some(json!(show_duration(health.timeout)))),
+        ("healthy", Some(json!(health.healthy))),
+        ("unhealthy", Some(json!(health.unhealthy))),
+    ])
 }
 
 fn client_tls(tls: &ClientTls) -> Value {

@@ -116,7 +116,7 @@ fn word(text: &str) -> String {
 fn amount(text: &str) -> bool {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
     unit.len() < text.len()
-        && ["ms", "s", "m", "h", "d", "B", "KiB", "MiB", "GiB", "TiB"].contains(&unit)
+        && ["ms", "s", "m", "h", "d", "B", "KiB", "MiB", "GiB", "TiB", "%"].contains(&unit)
 }
 
 #[cfg(test)]

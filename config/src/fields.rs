@@ -100,7 +100,13 @@ impl<'n> Fields<'n> {
 
     /// A mapping below; empty when it is not written.
     pub(crate) fn section(&self, d: &mut Decoder<'_>, name: &str, place: &'static str) -> Self {
-        self.at(d, name, |d, node| Fields::open(d, node, place)).unwrap_or_else(|| Self {
+        self.at(d, name, |d, node| Fields::open(d, node, place))
+            .unwrap_or_else(|| Fields::empty(place))
+    }
+
+    /// A mapping in which nothing is written.
+    pub(crate) fn empty(place: &'static str) -> Self {
+        Self {
             place,
             keys: defaults::section(place),
             found: Vec::new(),
@@ -108,7 +114,12 @@ impl<'n> Fields<'n> {
             node: None,
             broken: false,
             path: String::new(),
-        })
+        }
+    }
+
+    /// The text of a key's default.
+    pub(crate) fn default_text(&self, name: &str) -> &'static str {
+        self.key(name).default_text()
     }
 
     /// Whether a key of this place that is not built yet was written.
@@ -201,6 +212,22 @@ impl<'n> Fields<'n> {
             }
             _ => Some(self.duration(d, name)),
         }
+    }
+
+    /// A duration where nothing holds when it is not written, or `off`; that is `None`.
+    pub(crate) fn duration_if_any(&self, d: &mut Decoder<'_>, name: &str) -> Option<Duration> {
+        let key = self.key(name);
+        let node = self.node(name).filter(|node| !node.is_off())?;
+        self.at(d, name, |d, _| duration(d, node, key)).flatten()
+    }
+
+    /// A percentage, as a fraction of one.
+    pub(crate) fn percent(&self, d: &mut Decoder<'_>, name: &str) -> f64 {
+        let key = self.key(name);
+        let parse = |text: &str| units::percent(text).map_err(|e| amount(text, e));
+        self.at(d, name, |d, node| d.parsed(node, units::PERCENT, parse))
+            .flatten()
+            .unwrap_or_else(|| units::percent(key.default_text()).unwrap_or_default())
     }
 
     /// One of the words that the table lists; the default when it is none of them.
@@ -342,7 +369,9 @@ fn stranger(d: &mut Decoder<'_>, place: &'static str, entry: &Entry) -> Option<&
              upstream"
                 .to_owned(),
         ),
-        _ => meant.map(|name| format!("did you mean `{name}`?")).or_else(|| elsewhere(&word.text)),
+        _ => meant
+            .map(|name| format!("did you mean `{name}`?"))
+            .or_else(|| elsewhere(place, &word.text)),
     };
     let legal = names().map(str::to_owned).collect();
     let one = d.report.error(word.span, format!("unknown key `{}` {here}", shorten(&word.text)));
@@ -351,12 +380,14 @@ fn stranger(d: &mut Decoder<'_>, place: &'static str, entry: &Entry) -> Option<&
     meant
 }
 
-/// Where a key of that name does belong, when there is one such place.
-fn elsewhere(name: &str) -> Option<String> {
-    let mut places = keys().filter(|key| key.name() == name).map(Key::place);
-    match (places.next(), places.next()) {
-        (Some(""), None) => Some(format!("`{name}` belongs at the top of the file")),
-        (Some(place), None) => Some(format!("`{name}` belongs in `{place}`")),
-        _ => None,
+/// Where a key of that name does belong, when there is one such place, or one within `here`.
+fn elsewhere(here: &str, name: &str) -> Option<String> {
+    let places = || keys().filter(|key| key.name() == name).map(Key::place);
+    let within = |place: &&str| !here.is_empty() && place.starts_with(here);
+    let inner = places().find(within).filter(|_| places().filter(within).count() == 1);
+    let only = places().next().filter(|_| places().count() == 1);
+    match inner.or(only)? {
+        "" => Some(format!("`{name}` belongs at the top of the file")),
+        place => Some(format!("`{name}` belongs in `{place}`")),
     }
 }

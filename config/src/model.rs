@@ -8,6 +8,10 @@ use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+mod health;
+
+pub use health::{HealthCheck, Outlier, Probe, StatusRange};
+
 /// Where in a file a value was written: line and column, both counted from 1; 0 is "a default".
 ///
 /// All places are equal, so that two configurations are equal when they mean the same, wherever
@@ -293,6 +297,12 @@ pub struct Upstream {
     pub protocol: UpstreamProtocol,
     /// TLS towards the endpoints.
     pub tls: Option<ClientTls>,
+    /// Active health checks.
+    pub health: Option<HealthCheck>,
+    /// Ejection of endpoints that keep failing; `None` is off.
+    pub outlier: Option<Outlier>,
+    /// For how long the share of an endpoint that is back, or new, grows.
+    pub slow_start: Option<Duration>,
     /// Bounds over all workers.
     pub limits: UpstreamLimits,
     /// From the name look-up to the end of the TLS handshake, or to the first HTTP/2 SETTINGS.

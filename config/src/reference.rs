@@ -16,7 +16,7 @@ bounds and defaults from.
 - Unknown keys are errors. Every error is reported at once, with its line, its column, the words
   that are legal there and the name that was probably meant.
 - Durations are `250ms`, `5s`, `1m`, `1h`, `2d`; sizes `512B`, `64KiB`, `1MiB`, `10MB`; each a whole
-  number with its unit.
+  number with its unit. Percentages are `20%`, `0.5%`.
 - `${NAME}` is the environment variable of that name, an error when it is not set;
   `${NAME:-default}` has a default, also for an empty one; `$$` is a plain `$`. Inside of `{ }` and
   `[ ]` it must be quoted: `\"${NAME}\"`.
@@ -75,6 +75,7 @@ fn value(key: &Key) -> String {
             format!("size, {} to {}", units::show_size(min), units::show_size(max))
         }
         Kind::Duration(min, max) => format!("duration, {} to {}", time(min), time(max)),
+        Kind::Percent => "percentage, 0% to 100%".to_owned(),
         Kind::Choice(words) => list(words),
         Kind::Choices(words) => format!("list of {}", list(words)),
         Kind::Text(text) => text.to_owned(),

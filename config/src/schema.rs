@@ -117,6 +117,10 @@ fn forms(key: &'static Key) -> Vec<Value> {
         ],
         Kind::Size(..) => vec![amount(&units::size_units().join("|")), variable()],
         Kind::Duration(..) => vec![amount(&units::duration_units().join("|")), variable()],
+        Kind::Percent => {
+            let pattern = r"^[0-9]+(\.[0-9]+)?%$";
+            vec![json!({ "type": "string", "pattern": pattern }), variable()]
+        }
         Kind::Choice(list) => vec![words(list), variable()],
         Kind::Choices(list) => {
             vec![json!({ "type": "array", "items": words(list), "minItems": 1 }), words(list)]

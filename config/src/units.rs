@@ -182,6 +182,13 @@ pub fn show_size(bytes: u64) -> String {
     }
 }
 
+/// Writes a fraction of one as [`percent`] reads it.
+#[must_use]
+pub fn show_percent(fraction: f64) -> String {
+    // 0.07 * 100.0 is 7.000000000000001.
+    format!("{}%", (fraction * 1e8).round() / 1e6)
+}
+
 /// The units of [`duration`].
 pub(crate) fn duration_units() -> Vec<&'static str> {
     DURATION_UNITS.iter().map(|(name, _)| *name).collect()

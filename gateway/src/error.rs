@@ -47,7 +47,7 @@ pub enum Error {
     Overloaded,
     /// The gateway is about to stop and takes no more requests.
     Draining,
-    /// No endpoint of the upstream is healthy, or there is none.
+    /// The upstream has no endpoint.
     NoEndpoint,
     /// The upstream's connections, requests and queue are at their limits.
     UpstreamBusy,
@@ -267,7 +267,7 @@ impl fmt::Display for Error {
             Self::Denied => "the request is denied",
             Self::Overloaded => "the gateway is at its limits",
             Self::Draining => "the gateway is shutting down",
-            Self::NoEndpoint => "no healthy endpoint in the upstream",
+            Self::NoEndpoint => "no endpoint in the upstream",
             Self::UpstreamBusy => "the upstream is at its limits",
             Self::QueueTimeout => "no free place in the upstream in time",
             Self::LookupFailed => "the upstream's name could not be looked up",

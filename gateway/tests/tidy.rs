@@ -28,7 +28,7 @@ const COLUMNS_MAX: usize = 100;
 /// Files that may be longer, how long, and why.
 const LONGER: &[(&str, usize, &str)] = &[(
     "config/src/model.rs",
-    600,
+    620,
     "one data model, mostly its documentation: to be read as one page",
 )];
 
@@ -51,8 +51,10 @@ const PURE: &[&str] = &[
     "gateway/src/upstream/alt_svc",
     "gateway/src/upstream/h1/decode",
     "gateway/src/upstream/h1/encode",
+    "gateway/src/upstream/health",
     "gateway/src/upstream/limit",
     "gateway/src/upstream/load",
+    "gateway/src/upstream/outlier",
     "gateway/src/upstream/pick/",
 ];
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Complaint, Decoder, Named, Names, listener::pair};
+use super::{Complaint, Decoder, Named, Names, health, listener::pair};
 use crate::{
     address,
     defaults::{ADDRESS, NAME},
@@ -71,6 +71,9 @@ fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
     let span = fields.node("protocol").map_or(word.span, |node| node.span);
     let clear = tls.is_none() && fields.node("tls").is_none_or(Node::is_off);
     suit(d, protocol, span, clear, endpoints.as_deref().unwrap_or_default());
+    let health = health::check(d, &fields);
+    let outlier = health::outlier(d, &fields);
+    let slow_start = fields.duration_if_any(d, "slow_start");
     let bounds = fields.section(d, "limits", "upstreams.*.limits");
     let limits = UpstreamLimits {
         connections: bounds.count(d, "connections"),
@@ -84,7 +87,19 @@ fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
     let at = word.span.at();
     let name = word.text.clone();
     let endpoints = endpoints?;
-    Some(Upstream { at, name, endpoints, balance, protocol, tls, limits, connect_timeout })
+    Some(Upstream {
+        at,
+        name,
+        endpoints,
+        balance,
+        protocol,
+        tls,
+        health,
+        outlier,
+        slow_start,
+        limits,
+        connect_timeout,
+    })
 }
 
 /// Refuses a protocol that the rest of the upstream leaves no way to speak.

@@ -4,13 +4,17 @@ use super::{
     ADDRESS,
     Fallback::{self, Absent, Below, Is, Required},
     HOST, Key,
-    Kind::{self, Choice, Count, Flag, Named, Pairs, Section, Sections, Text, Texts},
-    NAME, PATH, PEM, Short, TIMEOUT, VALUE,
+    Kind::{
+        self, Choice, Count, Duration, Flag, Named, Pairs, Percent, Section, Sections, Text, Texts,
+    },
+    NAME, PATH, PEM, PROBE, STATUSES, Short, TIMEOUT, VALUE,
 };
 
 const HEADERS: Kind = Pairs("header name", "value");
 const NO_EDIT: Fallback = Absent("no change");
 const NO_CONDITION: Fallback = Absent("no condition");
+/// Between two checks of an endpoint: a tenth of a second to a day.
+const INTERVAL: Kind = Duration(100, 24 * 3_600_000);
 const TEMPLATE: Kind = Text("a path with placeholders such as `/new/{id}/{**}`");
 const ONE_ACTION: Fallback = Absent("one of `to`, `split`, `redirect`, `respond` is required");
 
@@ -86,6 +90,87 @@ pub(super) const KEYS: &[Key] = &[
         Is("true"),
         "Whether the endpoint's certificate is verified.",
     ),
+    Key::new(
+        "upstreams.*.health",
+        Section,
+        Absent("no active checks"),
+        "Asks each endpoint how it is; needs `path` or `tcp`.",
+    )
+    .or(&[Short::Off, Short::For("path")]),
+    Key::new(
+        "upstreams.*.health.path",
+        Text(PROBE),
+        Absent("needs `tcp`"),
+        "Target of a GET, in the protocol and with the TLS of the upstream.",
+    ),
+    Key::new(
+        "upstreams.*.health.expect",
+        Texts(STATUSES),
+        Is("200-299"),
+        "Statuses that pass; for checks with a `path`.",
+    ),
+    Key::new(
+        "upstreams.*.health.tcp",
+        Flag,
+        Is("false"),
+        "A check is a connection and, with `tls`, a handshake; nothing is asked over it.",
+    ),
+    Key::new(
+        "upstreams.*.health.interval",
+        INTERVAL,
+        Is("5s"),
+        "From the end of a check to the next, give or take a tenth; a fifth of it (at least 100 \
+         ms) while the endpoint is unhealthy or about to change.",
+    ),
+    Key::new("upstreams.*.health.timeout", TIMEOUT, Is("1s"), "Of a whole check."),
+    Key::new(
+        "upstreams.*.health.healthy",
+        Count(1, 100),
+        Is("2"),
+        "Checks that must pass in a row for an unhealthy endpoint to be healthy.",
+    ),
+    Key::new(
+        "upstreams.*.health.unhealthy",
+        Count(1, 100),
+        Is("3"),
+        "Checks that must fail in a row for a healthy endpoint to be unhealthy.",
+    ),
+    Key::new(
+        "upstreams.*.outlier",
+        Section,
+        Below,
+        "Stops asking an endpoint for a while that keeps failing requests.",
+    )
+    .or(&[Short::Off, Short::On]),
+    Key::new(
+        "upstreams.*.outlier.consecutive_failures",
+        Count(1, 1_000_000),
+        Is("5"),
+        "Failures in a row, over all workers, that eject an endpoint: 5xx, connections that fail \
+         or break, answers that do not come in time.",
+    ),
+    Key::new(
+        "upstreams.*.outlier.ejection",
+        TIMEOUT,
+        Is("30s"),
+        "For how long the first time; as often as it comes again the longer, up to 5 minutes or \
+         this, whichever is more.",
+    ),
+    Key::new(
+        "upstreams.*.outlier.max_ejected",
+        Percent,
+        Is("50%"),
+        "Most of the endpoints ejected at a time; one of several may always be, the only one \
+         never.",
+    ),
+    Key::new(
+        "upstreams.*.slow_start",
+        TIMEOUT,
+        Absent("the whole share at once"),
+        "For how long an endpoint's share grows, from a tenth, after it came back or was added by \
+         a reload.",
+    )
+    .or(&[Short::Off]),
     Key::new("upstreams.*.limits", Section, Below, "Bounds of this upstream over all workers."),
     Key::new(
         "upstreams.*.limits.connections",

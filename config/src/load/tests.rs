@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    AccessLog, Action, AltSvc, Balance, Bind, Forward, HostMatch, PathMatch, Rewrite,
-    UpstreamProtocol,
+    AccessLog, Action, AltSvc, Balance, Bind, Forward, HostMatch, Outlier, PathMatch, Probe,
+    Rewrite, StatusRange, UpstreamProtocol,
 };
 
 const FULL: &str = include_str!("../../tests/full.yaml");
@@ -158,10 +158,7 @@ fn the_whole_vocabulary_is_known() {
         "redis",
         "cache",
         "membership",
-        "health",
-        "outlier",
         "breaker",
-        "slow_start",
         "discovery",
         "rendezvous",
         "retry",
@@ -197,6 +194,34 @@ fn without_what_is_not_built(text: &str, wrong: &Diagnostics) -> String {
         }
     }
     out
+}
+
+#[test]
+fn endpoints_are_ejected_unless_that_is_off() {
+    let read = |keys: &str| {
+        let endpoints = "endpoints: [\"127.0.0.1:1\"]";
+        let text = format!("listeners: [\":80\"]\nupstreams:\n  a: {{ {endpoints}{keys} }}\n");
+        good(&text).upstreams.remove(0)
+    };
+    let default =
+        Outlier { consecutive_failures: 5, ejection: Duration::from_secs(30), max_ejected: 0.5 };
+    for keys in ["", ", outlier: on", ", outlier: {}", ", outlier: { ejection: 30s }"] {
+        let upstream = read(keys);
+        assert_eq!((upstream.outlier, upstream.health), (Some(default), None), "{keys}");
+        assert_eq!(upstream.slow_start, None);
+    }
+    for keys in [", outlier: off", ", outlier: false, health: off, slow_start: off"] {
+        let upstream = read(keys);
+        assert_eq!((upstream.outlier, upstream.health, upstream.slow_start), (None, None, None));
+    }
+    assert_eq!(read(", slow_start: 10s").slow_start, Some(Duration::from_secs(10)));
+    let short = read(", health: /healthz").health.unwrap();
+    assert_eq!(read(", health: { path: /healthz }").health, Some(short.clone()));
+    let expect = vec![StatusRange { first: 200, last: 299 }];
+    assert_eq!(short.probe, Probe::Http { path: "/healthz".to_owned(), expect });
+    assert_eq!((short.interval, short.timeout), (Duration::from_secs(5), Duration::from_secs(1)));
+    assert_eq!((short.healthy, short.unhealthy), (2, 3));
+    assert_eq!(read(", health: { tcp: true }").health.unwrap().probe, Probe::Connect);
 }
 
 #[test]

@@ -46,6 +46,9 @@ fn rates_and_percents() {
     for bad in ["", "%", "20", "101%", "-1%", ".5%", "1.2.3%", "inf%", "nan%"] {
         assert!(percent(bad).is_err(), "{bad}");
     }
+    for text in ["0%", "0.5%", "7%", "12.5%", "50%", "100%"] {
+        assert_eq!(show_percent(percent(text).unwrap()), text);
+    }
     assert_eq!(percent("20").unwrap_err().hint.unwrap(), "did you mean `20%`?");
 }
 

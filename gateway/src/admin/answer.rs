@@ -144,7 +144,10 @@ fn show(shared: &Shared, view: View) -> Answer {
             reply(StatusCode::OK, registry::CONTENT_TYPE, live.registry.render(clock::now()))
         }
         View::Config => reply(StatusCode::OK, YAML, weir_config::explain(&live.snapshot().config)),
-        View::Upstreams => json(&views::upstreams(&live.snapshot(), &live.registry, clock::now())),
+        View::Upstreams => {
+            let (now, unix_time) = (clock::now(), clock::unix_time());
+            json(&views::upstreams(&live.snapshot(), &live.registry, now, unix_time))
+        }
         View::Routes => json(&views::routes(&live.snapshot())),
         View::Status => json(&views::status(live, &shared.status.report(), clock::unix_time())),
     }

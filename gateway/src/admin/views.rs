@@ -1,6 +1,6 @@
 //! The state as JSON.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use serde_json::{Map, Value, json};
 use weir_config::model::{self, Action, Balance, Piece, Protocols, UpstreamProtocol};
@@ -13,6 +13,7 @@ use crate::{
     upstream::{
         endpoint::{Endpoint, Upstream},
         limit::Gate,
+        roster::{EndpointReport, State},
     },
 };
 
@@ -59,17 +60,31 @@ fn protocols(protocols: Protocols) -> Vec<&'static str> {
 }
 
 /// `/upstreams`.
-pub(super) fn upstreams(snapshot: &Snapshot, registry: &Registry, now: Tick) -> Value {
+pub(super) fn upstreams(
+    snapshot: &Snapshot,
+    registry: &Registry,
+    now: Tick,
+    unix_time: Duration,
+) -> Value {
     let upstream = |upstream: &std::sync::Arc<Upstream>| {
         let config = &upstream.config;
+        let report = upstream.roster.report();
+        let standing: HashMap<&str, &EndpointReport> =
+            report.endpoints.iter().map(|one| (&*one.name, one)).collect();
         let endpoints = upstream.endpoints.iter().zip(&config.endpoints);
-        let endpoints =
-            endpoints.map(|(state, config)| endpoint(&upstream.name, state, config, registry, now));
+        let endpoints = endpoints.map(|(state, config)| {
+            let mut out = endpoint(&upstream.name, state, config, registry, now);
+            // A roster is a moment ahead of the configuration that a reload is about to replace.
+            let one = standing.get(&*state.name);
+            out["health"] = json!(one.map(|one| health(one, now, unix_time)));
+            out
+        });
         json!({
             "name": &*upstream.name,
             "balance": balance(config.balance),
             "protocol": protocol(config.protocol),
             "tls": config.tls.is_some(),
+            "panic": report.panic,
             "limits": {
                 "requests": gate(&upstream.gates.requests),
                 "connections": gate(&upstream.gates.connections),
@@ -106,6 +121,26 @@ fn endpoint(
             "max": latency(1.0),
         },
         "connections": { "open": connections.open, "idle": connections.idle },
+    })
+}
+
+/// Times are Unix times in seconds.
+fn health(one: &EndpointReport, now: Tick, unix_time: Duration) -> Value {
+    let unix = |later: Tick| (unix_time + later.since(now)).as_secs_f64();
+    let since = unix_time.saturating_sub(now.since(one.since)).as_secs_f64();
+    let (state, until) = match one.state {
+        State::Healthy => ("healthy", None),
+        State::Unhealthy => ("unhealthy", None),
+        State::Ejected(until) => ("ejected", Some(unix(until))),
+    };
+    json!({
+        "state": state,
+        "since": since,
+        "until": until,
+        "reason": one.reason,
+        "share": (one.share * 1e3).round() / 1e3,
+        "ejections": one.ejections,
+        "checks": one.checks.map(|(passed, failed)| json!({ "passed": passed, "failed": failed })),
     })
 }
 

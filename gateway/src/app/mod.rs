@@ -27,10 +27,12 @@ use crate::{
 };
 
 mod drain;
+mod health;
 mod listening;
 mod status;
 mod workers;
 
+use health::Attendance;
 use listening::Listening;
 pub use status::{Report, Status};
 use workers::Workers;
@@ -152,6 +154,7 @@ struct App {
     status: Arc<Status>,
     listening: Listening,
     workers: Workers,
+    attendance: Attendance,
     writer: LogWriter,
     watcher: Option<Watcher>,
     admin: admin::Server,
@@ -183,6 +186,8 @@ impl App {
         let writer =
             LogWriter::spawn(io::stdout(), LOG_DEPTH, registry.dropped_lines()).map_err(start)?;
         registry.config_loaded(clock::unix_time());
+        let mut attendance = Attendance::new(workers::seed());
+        attendance.take_over(&compiled.snapshot);
         let live = Arc::new(Live::new(compiled.snapshot, registry));
         watch_metrics(&live);
         let workers = Workers::start(count, &live, &writer).map_err(start)?;
@@ -197,6 +202,7 @@ impl App {
             status,
             listening,
             workers,
+            attendance,
             writer,
             admin,
             control,
@@ -278,9 +284,7 @@ impl App {
             tracing::warn!("a changed number of workers takes effect at the next start");
         }
         log::set_level(loaded.config.log.level);
-        for upstream in &compiled.snapshot.upstreams {
-            upstream.gates.adjust(&upstream.config);
-        }
+        self.attendance.take_over(&compiled.snapshot);
         self.live.store(compiled.snapshot);
         watch_metrics(&self.live);
         self.workers.tell_all(|| Command::Refresh).await;
@@ -346,6 +350,7 @@ fn watch_metrics(live: &Live) {
     for upstream in &live.snapshot().upstreams {
         registry.watch_gate(&upstream.name, "requests", &upstream.gates.requests);
         registry.watch_gate(&upstream.name, "connections", &upstream.gates.connections);
+        registry.watch_roster(&upstream.name, &upstream.roster);
         for endpoint in &upstream.endpoints {
             registry.watch_load(&upstream.name, &endpoint.name, &endpoint.load);
         }

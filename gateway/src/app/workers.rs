@@ -86,7 +86,7 @@ impl Workers {
 }
 
 /// A seed from the system's randomness, through the standard library's hasher keys.
-fn seed() -> u64 {
+pub(super) fn seed() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(std::process::id())
 }

@@ -155,7 +155,11 @@ impl Exchange {
             }
             Ending::Failed(error) => {
                 if let Some(in_flight) = &mut self.in_flight {
-                    in_flight.record(Outcome::Failure, now);
+                    let run = in_flight.record(Outcome::Failure, now);
+                    if let Some(upstream) = self.upstream.filter(|_| run > 0) {
+                        let roster = &self.world.upstreams[upstream].shared.roster;
+                        roster.failed(&in_flight.load().0.shared, run, now);
+                    }
                 }
                 self.error = Some(error);
             }

@@ -21,6 +21,7 @@ use crate::{
     upstream::{
         connect::Connector,
         endpoint::{Endpoint, Gates, Upstream},
+        roster::Roster,
         tls::UpstreamTls,
     },
 };
@@ -154,8 +155,11 @@ impl Compiler<'_> {
         });
         let endpoints = endpoints.collect();
         let gates = before.map_or_else(|| Gates::new(config), |before| before.gates.clone());
-        let name = config.name.as_str().into();
-        Some(Arc::new(Upstream { config: config.clone(), name, endpoints, gates, connector }))
+        let name: Arc<str> = config.name.as_str().into();
+        let roster = before.map(|before| before.roster.clone());
+        let roster = roster.unwrap_or_else(|| Arc::new(Roster::new(name.clone())));
+        let config = config.clone();
+        Some(Arc::new(Upstream { config, name, endpoints, gates, roster, connector }))
     }
 
     /// A connector as before where it would be equal, so that its open connections stay in use.

@@ -181,6 +181,34 @@ pub const ENDPOINT_CONNECT_FAILURES: Metric = metric(
     ENDPOINT,
     "Connections to the endpoint that failed or timed out",
 );
+/// Endpoints in use.
+pub const ENDPOINT_HEALTHY: Metric = metric(
+    "weir_endpoint_healthy",
+    Kind::Gauge,
+    ENDPOINT,
+    "1 while the endpoint is in use, 0 while it is ejected or its checks fail",
+);
+/// Ejections.
+pub const ENDPOINT_EJECTIONS: Metric = metric(
+    "weir_endpoint_ejections_total",
+    Kind::Counter,
+    ENDPOINT,
+    "Times that the endpoint was ejected because of failures in a row",
+);
+/// Active checks.
+pub const HEALTH_CHECKS: Metric = metric(
+    "weir_health_checks_total",
+    Kind::Counter,
+    &["upstream", "endpoint", "outcome"],
+    "Health checks of the endpoint",
+);
+/// Too few endpoints are well.
+pub const UPSTREAM_PANIC: Metric = metric(
+    "weir_upstream_panic",
+    Kind::Gauge,
+    &["upstream"],
+    "1 while all endpoints are used because fewer than half of them are well",
+);
 /// Attempts at HTTP/3.
 pub const UPSTREAM_ALT_SVC: Metric = metric(
     "weir_upstream_alt_svc_total",
@@ -265,6 +293,10 @@ pub const ALL: &[&Metric] = &[
     &ENDPOINT_CONNECTS,
     &ENDPOINT_CONNECT_FAILURES,
     &UPSTREAM_ALT_SVC,
+    &ENDPOINT_HEALTHY,
+    &ENDPOINT_EJECTIONS,
+    &HEALTH_CHECKS,
+    &UPSTREAM_PANIC,
     &LIMIT_IN_USE,
     &LIMIT_WAITING,
     &CONFIG_RELOADS,

@@ -19,7 +19,7 @@ use std::{
 use super::counters::{EndpointCounters, ListenerCounters, RouteCounters};
 use crate::{
     clock::Tick,
-    upstream::{limit::Gate, load::EndpointLoad},
+    upstream::{limit::Gate, load::EndpointLoad, roster::Roster},
 };
 
 mod blocks;
@@ -77,6 +77,7 @@ struct AllBlocks {
     endpoints: BTreeMap<Pair, Blocks<EndpointCounters>>,
     loads: BTreeMap<Pair, Weak<EndpointLoad>>,
     gates: BTreeMap<Pair, Weak<Gate>>,
+    rosters: BTreeMap<Box<str>, Weak<Roster>>,
     /// Number of keys at which it is time to look for those that are gone.
     sweep_at: usize,
 }
@@ -156,6 +157,13 @@ impl Registry {
         all.gates.insert(pair(upstream, limit), Arc::downgrade(gate));
     }
 
+    /// Shows how an upstream's endpoints stand in the scrape, for as long as it lives.
+    pub fn watch_roster(&self, upstream: &str, roster: &Arc<Roster>) {
+        let mut all = self.shared.lock();
+        all.make_room();
+        all.rosters.insert(upstream.into(), Arc::downgrade(roster));
+    }
+
     /// The count of access-log lines thrown away, for the log to write.
     pub fn dropped_lines(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.shared.dropped_lines)
@@ -206,6 +214,7 @@ impl AllBlocks {
             + self.endpoints.len()
             + self.loads.len()
             + self.gates.len()
+            + self.rosters.len()
     }
 
     /// Folds blocks that nobody writes any more and forgets what is gone.
@@ -214,6 +223,7 @@ impl AllBlocks {
         self.endpoints.retain(|_, blocks| blocks.fold());
         self.loads.retain(|_, load| load.strong_count() > 0);
         self.gates.retain(|_, gate| gate.strong_count() > 0);
+        self.rosters.retain(|_, roster| roster.strong_count() > 0);
         let gone = self.routes.values_mut().filter_map(|blocks| (!blocks.fold()).then_some(()));
         if gone.count() > KEPT {
             self.fold_removed_routes();

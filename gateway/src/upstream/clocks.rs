@@ -43,6 +43,11 @@ impl Clocks {
         self.timeout.total.map_or(Tick::NEVER, |total| exchange.began + total)
     }
 
+    /// Whether nothing of the request was left to send when it was last waited for.
+    pub(super) const fn is_answering(&self) -> bool {
+        self.answering
+    }
+
     /// Starts the upstream's time to answer, once nothing of the request is left to send.
     fn expect_answer(&mut self, exchange: &Exchange) {
         if self.answering || self.progress.as_ref().is_some_and(|upload| !upload.over.get()) {

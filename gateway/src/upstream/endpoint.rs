@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use weir_config::model::{self, Address, UpstreamProtocol};
 
-use super::{connect::Connector, limit::Gate, load::EndpointLoad};
+use super::{connect::Connector, limit::Gate, load::EndpointLoad, roster::Roster};
 use crate::clock::Tick;
 
 /// One address of an upstream.
@@ -20,6 +20,15 @@ pub struct Endpoint {
     pub host: HeaderValue,
     /// Requests in flight, latency, failures.
     pub load: Arc<EndpointLoad>,
+}
+
+impl Upstream {
+    /// Takes over the bounds and the ways of this configuration, and its endpoints. To be called
+    /// when it takes effect: until then the running one's hold.
+    pub fn adjust(&self, now: Tick) {
+        self.gates.adjust(&self.config);
+        self.roster.adjust(&self.config, &self.endpoints, now);
+    }
 }
 
 impl Endpoint {
@@ -93,6 +102,8 @@ pub struct Upstream {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Bounds over all workers.
     pub gates: Gates,
+    /// Which endpoints are in use.
+    pub roster: Arc<Roster>,
     /// How connections are opened.
     pub connector: Arc<Connector>,
 }

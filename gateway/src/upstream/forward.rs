@@ -8,7 +8,7 @@ use std::{
     task::Poll,
 };
 
-use http::{HeaderMap, HeaderValue, Method, Response, Version, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
 use smallvec::SmallVec;
 use weir_config::model::RouteTimeout;
 
@@ -22,7 +22,7 @@ use super::{
     wire::Wire,
 };
 use crate::{
-    clock,
+    clock::{self, Tick},
     error::{Error, Retry, Side},
     http::{
         body::Body,
@@ -90,7 +90,7 @@ impl Draft {
     }
 
     /// Brings the head into the form of one connection.
-    fn prepare(&mut self, pool: &Pooled, version: Version) -> Result<(), Failed> {
+    pub(super) fn prepare(&mut self, pool: &Pooled, version: Version) -> Result<(), Failed> {
         let shape = &self.shape;
         let outbound = Outbound {
             version,
@@ -143,18 +143,17 @@ pub(crate) async fn forward(
         exchange.attempts += 1;
         exchange.in_flight = Some(EndpointLoad::begin(pool.clone(), now));
         let failed = match attempt(exchange, pool, &mut clocks, &mut draft).await {
-            Ok(received) => return Ok(finish(exchange, pool, clocks, received, draft)),
+            Ok(received) => {
+                return Ok(finish(exchange, (upstream, pool), clocks, received, draft));
+            }
             Err(failed) => failed,
         };
         let stale = matches!(failed.error, Error::UpstreamReset { reused: true })
             && draft.may_repeat(failed)
             && !replayed;
-        // Neither for a kept connection that had died nor for its client is an endpoint to blame.
-        if let Some(in_flight) = &mut exchange.in_flight
-            && !stale
-            && failed.error.disposition().side == Side::Upstream
-        {
-            in_flight.record(Outcome::Failure, clock::now());
+        // For a kept connection that had died an endpoint is not to blame.
+        if !stale && is_to_blame(failed.error, &clocks) {
+            judge(exchange, upstream, Outcome::Failure, clock::now());
         }
         exchange.error = Some(failed.error);
         if !draft.may_repeat(failed) {
@@ -169,6 +168,26 @@ pub(crate) async fn forward(
         } else {
             return Err(failed.error);
         }
+    }
+}
+
+/// Whether an attempt that failed speaks against its endpoint. Neither the gateway's own bound
+/// does, nor what a client can bring about: an upgrade that the endpoint need not know, or an upload
+/// that takes all the time there is.
+fn is_to_blame(error: Error, clocks: &Clocks) -> bool {
+    match error {
+        Error::UpstreamBusy | Error::UpgradeUnsupported => false,
+        Error::DeadlinePassed => clocks.is_answering(),
+        error => error.disposition().side == Side::Upstream,
+    }
+}
+
+/// Takes the sample of the attempt under way, and tells of a failure.
+fn judge(exchange: &mut Exchange, upstream: &UpstreamPool, outcome: Outcome, now: Tick) {
+    let Some(in_flight) = &mut exchange.in_flight else { return };
+    let run = in_flight.record(outcome, now);
+    if run > 0 {
+        upstream.shared.roster.failed(&in_flight.load().0.shared, run, now);
     }
 }
 
@@ -286,7 +305,7 @@ fn early(exchange: &Exchange) -> impl FnMut(Response<()>) {
 /// The head is there: takes the latency sample and sets the clocks of the body.
 fn finish(
     exchange: &mut Exchange,
-    pool: &Pooled,
+    (upstream, pool): (&UpstreamPool, &Pooled),
     clocks: Clocks,
     received: Received,
     draft: Box<Draft>,
@@ -303,11 +322,9 @@ fn finish(
         Received::H2(H2Answer::Response(response)) => (response.status(), response.headers()),
         Received::H3(H3Answer::Response(response)) => (response.status(), response.headers()),
     };
-    let outcome = if status.is_server_error() { Outcome::Failure } else { Outcome::Success };
-    if let Some(in_flight) = &mut exchange.in_flight {
-        in_flight.record(outcome, now);
-    }
-    let stream = is_stream(headers);
+    let kind = Kind::of(headers);
+    judge(exchange, upstream, kind.outcome(status, headers), now);
+    let stream = kind != Kind::Other;
     pool.0.hear(headers, now);
     let timers = exchange.connection.worker.timers.clone();
     let pause = Pause::new(timers, clocks.timeout.idle);
@@ -346,10 +363,33 @@ fn finish(
     })
 }
 
-/// Whether a response is one that has no natural end: server-sent events, gRPC.
-fn is_stream(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
-        let kind = kind.as_bytes();
-        kind.starts_with(b"text/event-stream") || kind.starts_with(b"application/grpc")
-    })
+/// What a response's type says of how it is to be treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Server-sent events: no natural end.
+    Events,
+    /// gRPC: perhaps no natural end, and a status of its own.
+    Grpc,
+    Other,
+}
+
+impl Kind {
+    fn of(headers: &HeaderMap) -> Self {
+        let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        if kind.starts_with(b"application/grpc") {
+            Self::Grpc
+        } else if kind.starts_with(b"text/event-stream") {
+            Self::Events
+        } else {
+            Self::Other
+        }
+    }
+
+    /// Whether the endpoint failed, as far as the head tells: a call of gRPC that fails at once has
+    /// its status there, INTERNAL (13) or UNAVAILABLE (14) when the server is at fault.
+    fn outcome(self, status: StatusCode, headers: &HeaderMap) -> Outcome {
+        let failed = |code: &HeaderValue| matches!(code.as_bytes(), b"13" | b"14");
+        let grpc = self == Self::Grpc && headers.get("grpc-status").is_some_and(failed);
+        if grpc || status.is_server_error() { Outcome::Failure } else { Outcome::Success }
+    }
 }

@@ -27,6 +27,9 @@ pub const EWMA_DEFAULT: Duration = Duration::from_millis(30);
 /// look like the fastest of all (the value of linkerd's penalising estimator).
 pub const EWMA_FAILURE: Duration = Duration::from_secs(5);
 
+/// The share of an endpoint that takes all it would be picked for; see [`EndpointLoad::share`].
+pub const WHOLE_SHARE: u32 = 1 << 16;
+
 /// Least estimate: keeps in-flight counts significant for endpoints that idled long.
 const EWMA_FLOOR_NANOS: f64 = 1_000.0;
 
@@ -38,12 +41,15 @@ const EWMA_FLOOR_NANOS: f64 = 1_000.0;
 #[repr(C)]
 pub struct EndpointLoad {
     in_flight: AtomicU32,
+    share: AtomicU32,
     requests: AtomicU64,
     failures: AtomicU64,
     /// Peak-sensitive average of the latency in nanoseconds, as the bits of an f64.
     ewma: AtomicU64,
     /// When `ewma` was true, in nanoseconds of [`Tick`].
     ewma_at: AtomicU64,
+    /// Failures since the last success.
+    run: AtomicU32,
     latency: LatencyHistogram,
 }
 
@@ -52,10 +58,12 @@ impl EndpointLoad {
     pub fn new(now: Tick) -> Self {
         Self {
             in_flight: AtomicU32::new(0),
+            share: AtomicU32::new(WHOLE_SHARE),
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             ewma: AtomicU64::new((EWMA_DEFAULT.as_nanos() as f64).to_bits()),
             ewma_at: AtomicU64::new(now.nanos()),
+            run: AtomicU32::new(0),
             latency: LatencyHistogram::new(),
         }
     }
@@ -83,6 +91,33 @@ impl EndpointLoad {
         self.failures.load(Relaxed)
     }
 
+    /// How much of what it would be picked for the endpoint is to take, up to [`WHOLE_SHARE`]: 0
+    /// for one that is out of use, in between for one that is just back.
+    pub fn share(&self) -> u32 {
+        self.share.load(Relaxed)
+    }
+
+    /// Sets [`Self::share`].
+    pub fn set_share(&self, share: u32) {
+        self.share.store(share, Relaxed);
+    }
+
+    /// Whether the endpoint takes part in a pick that has thrown `dice`; the same for each question
+    /// of one pick.
+    pub fn takes_part(&self, index: usize, dice: u32) -> bool {
+        let share = self.share();
+        // A throw for each endpoint, made of the one (MurmurHash3's finalizer).
+        let mut own = dice ^ (index as u32).wrapping_mul(0x9e37_79b9);
+        own = (own ^ (own >> 16)).wrapping_mul(0x85eb_ca6b);
+        own = (own ^ (own >> 13)).wrapping_mul(0xc2b2_ae35);
+        share >= WHOLE_SHARE || (own ^ (own >> 16)) >> 16 < share
+    }
+
+    /// Forgets the failures in a row so far.
+    pub fn forgive(&self) {
+        self.run.store(0, Relaxed);
+    }
+
     /// Estimated latency in nanoseconds: jumps to a peak, then decays towards what is measured, and
     /// towards zero while nothing is, so that a slow endpoint is tried again.
     pub fn ewma_nanos(&self, now: Tick) -> f64 {
@@ -96,16 +131,25 @@ impl EndpointLoad {
         &self.latency
     }
 
-    fn record(&self, took: u64, outcome: Outcome, now: Tick) {
+    /// The failures in a row, this one included.
+    fn record(&self, took: u64, outcome: Outcome, now: Tick) -> u32 {
         self.latency.record(took);
-        let cost = match outcome {
-            Outcome::Success => took,
+        let (cost, run) = match outcome {
+            Outcome::Success => {
+                // Nearly always there is none to end.
+                if self.run.load(Relaxed) != 0 {
+                    self.forgive();
+                }
+                (took, 0)
+            }
             Outcome::Failure => {
                 self.failures.fetch_add(1, Relaxed);
-                took.max(EWMA_FAILURE.as_nanos() as u64)
+                let run = self.run.fetch_add(1, Relaxed).saturating_add(1);
+                (took.max(EWMA_FAILURE.as_nanos() as u64), run)
             }
         };
         self.estimate(cost as f64, now);
+        run
     }
 
     fn estimate(&self, sample: f64, now: Tick) {
@@ -154,11 +198,14 @@ impl<L: AsRef<EndpointLoad>> InFlight<L> {
     /// Takes the latency sample: when the response's head is there, or its failure certain. Only
     /// the first call counts. A request that is dropped without it (the client went away) leaves no
     /// sample behind.
-    pub fn record(&mut self, outcome: Outcome, now: Tick) {
-        if !self.recorded {
-            self.recorded = true;
-            self.load.as_ref().record(now.nanos_since(self.began), outcome, now);
+    ///
+    /// Returns how many requests have failed in a row, this one included: 0 when it has not.
+    pub fn record(&mut self, outcome: Outcome, now: Tick) -> u32 {
+        if self.recorded {
+            return 0;
         }
+        self.recorded = true;
+        self.load.as_ref().record(now.nanos_since(self.began), outcome, now)
     }
 
     /// When the request began.

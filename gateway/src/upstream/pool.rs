@@ -22,7 +22,7 @@ use super::{
     h3::H3Connection,
     limit::{Gate, Permit},
     load::EndpointLoad,
-    pick::{Candidate, Picker},
+    pick::Candidate,
     shared::Shared,
     trial::Trial,
     wire::{RawWire, Wire},
@@ -34,6 +34,10 @@ use crate::{
     task,
     telemetry::{counters::EndpointCounters, registry::Registry},
 };
+
+mod group;
+
+pub(crate) use group::UpstreamPool;
 
 /// A connection idle for longer is closed. Servers close theirs earlier or much later; what matters
 /// is that it ends at all.
@@ -117,19 +121,32 @@ impl EndpointPool {
         dialer: Rc<Dialer>,
         rng: &mut fastrand::Rng,
     ) -> Self {
-        let asks = upstream.connector.protocol == UpstreamProtocol::Auto
-            && upstream.connector.tls.is_some();
+        let connector = upstream.connector.clone();
+        let asks = connector.protocol == UpstreamProtocol::Auto && connector.tls.is_some();
+        let mut this = Self::apart(shared, connector, dialer);
+        this.trial = asks.then(|| Trial::new(&this.shared.address, rng));
+        this.counters = registry.endpoint(&upstream.name, &this.shared.name);
+        this.connections = upstream.gates.connections.clone();
+        this
+    }
+
+    /// A pool whose connections neither count nor take a place among those of requests.
+    pub(crate) fn apart(
+        shared: Arc<Endpoint>,
+        connector: Arc<Connector>,
+        dialer: Rc<Dialer>,
+    ) -> Self {
         Self {
-            trial: asks.then(|| Trial::new(&shared.address, rng)),
+            trial: None,
             dialer,
-            counters: registry.endpoint(&upstream.name, &shared.name),
+            counters: Arc::default(),
             shared,
-            connector: upstream.connector.clone(),
-            connections: upstream.gates.connections.clone(),
+            multiplexed: Cell::new(connector.protocol != UpstreamProtocol::H1),
+            connector,
+            connections: Arc::new(Gate::new(1, 0)),
             idle: RefCell::default(),
             shared_connections: RefCell::default(),
             opening: tokio::sync::Mutex::default(),
-            multiplexed: Cell::new(upstream.connector.protocol != UpstreamProtocol::H1),
             closed: Cell::new(false),
         }
     }
@@ -324,75 +341,5 @@ impl EndpointPool {
 impl Drop for EndpointPool {
     fn drop(&mut self) {
         self.counters.idle.sub(self.idle.get_mut().len() as u64);
-    }
-}
-
-/// One worker's view of one upstream.
-#[derive(Debug)]
-pub(crate) struct UpstreamPool {
-    /// What all workers share.
-    pub(crate) shared: Arc<Upstream>,
-    /// In the order of the configuration.
-    pub(crate) endpoints: Vec<Pooled>,
-    picker: RefCell<Picker>,
-}
-
-impl UpstreamPool {
-    /// Builds the view, keeping the pools of `previous` where the endpoint and the way to it are
-    /// the same.
-    pub(crate) fn new(
-        shared: Arc<Upstream>,
-        previous: Option<&Self>,
-        registry: &Registry,
-        dialer: &Rc<Dialer>,
-        rng: &mut fastrand::Rng,
-    ) -> Self {
-        let weights: Vec<u32> =
-            shared.config.endpoints.iter().map(|endpoint| endpoint.weight).collect();
-        let kept = previous.filter(|old| Arc::ptr_eq(&old.shared.connector, &shared.connector));
-        let endpoints = shared
-            .endpoints
-            .iter()
-            .map(|endpoint| {
-                let same = kept.and_then(|old| {
-                    old.endpoints.iter().find(|pool| Arc::ptr_eq(&pool.0.shared, endpoint))
-                });
-                same.cloned().unwrap_or_else(|| {
-                    let (endpoint, dialer) = (endpoint.clone(), dialer.clone());
-                    Pooled(Rc::new(EndpointPool::new(endpoint, &shared, registry, dialer, rng)))
-                })
-            })
-            .collect();
-        let picker = Picker::new(shared.config.balance, &weights, rng);
-        Self { shared, endpoints, picker: RefCell::new(picker) }
-    }
-
-    /// Chooses an endpoint that is not excluded.
-    pub(crate) fn pick(
-        &self,
-        excluded: impl Fn(usize) -> bool,
-        now: Tick,
-        rng: &mut fastrand::Rng,
-    ) -> Option<usize> {
-        self.picker.borrow_mut().pick(&self.endpoints, excluded, now, rng)
-    }
-
-    /// Sweeps all pools.
-    pub(crate) fn sweep(&self, now: Tick) {
-        for pool in &self.endpoints {
-            pool.0.sweep(now);
-        }
-    }
-
-    /// Closes the pools that `next` does not go on using.
-    pub(crate) fn retire(&self, next: Option<&Self>) {
-        for pool in &self.endpoints {
-            let kept = next.is_some_and(|next| {
-                next.endpoints.iter().any(|other| Rc::ptr_eq(&other.0, &pool.0))
-            });
-            if !kept {
-                pool.0.close();
-            }
-        }
     }
 }

@@ -15,6 +15,7 @@ mod http2;
 mod lossy;
 mod matrix;
 mod operations;
+mod resilience;
 mod slow;
 mod smuggling;
 mod streams;

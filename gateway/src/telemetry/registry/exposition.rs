@@ -15,6 +15,7 @@ use crate::{
         counters::{DURATION_BOUNDS_NANOS, RouteTotals},
         names::{self, Kind, Metric},
     },
+    upstream::roster::{EndpointReport, Report, State},
 };
 
 /// Status classes, in the order in which routes count them.
@@ -54,6 +55,7 @@ impl Collector for Scrape {
         encode_listeners(&mut encoder, &all)?;
         self.encode_loads(&mut encoder, &all)?;
         encode_connections(&mut encoder, &all)?;
+        encode_rosters(&mut encoder, &all)?;
         encode_gates(&mut encoder, &all)?;
         drop(all);
         self.encode_process(&mut encoder)
@@ -161,6 +163,31 @@ fn encode_connections(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::
     // Most endpoints are never tried.
     let tried = attempts.filter(|(_, sample)| !matches!(sample, Sample::Count(0)));
     family(out, &names::UPSTREAM_ALT_SVC, tried)
+}
+
+fn encode_rosters(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+    let rosters: Vec<(&str, Report)> = all
+        .rosters
+        .iter()
+        .filter_map(|(upstream, roster)| Some((&**upstream, roster.upgrade()?.report())))
+        .collect();
+    let rows = || {
+        rosters.iter().flat_map(|(upstream, report)| {
+            report.endpoints.iter().map(|endpoint| ([*upstream, &*endpoint.name], endpoint))
+        })
+    };
+    let healthy = |one: &EndpointReport| Sample::Level((one.state == State::Healthy).into());
+    family(out, &names::ENDPOINT_HEALTHY, rows().map(|(key, one)| (key, healthy(one))))?;
+    let ejections = rows().map(|(key, one)| (key, Sample::Count(one.ejections)));
+    family(out, &names::ENDPOINT_EJECTIONS, ejections)?;
+    let checks = rows().filter_map(|(key, one)| Some((key, one.checks?)));
+    let checks = checks.flat_map(|([upstream, endpoint], (passed, failed))| {
+        let outcomes = [("success", passed), ("failure", failed)];
+        outcomes.map(|(outcome, count)| ([upstream, endpoint, outcome], Sample::Count(count)))
+    });
+    family(out, &names::HEALTH_CHECKS, checks)?;
+    let panic = rosters.iter().map(|(key, one)| ([*key], Sample::Level(one.panic.into())));
+    family(out, &names::UPSTREAM_PANIC, panic)
 }
 
 fn encode_gates(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {

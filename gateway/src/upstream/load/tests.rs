@@ -73,3 +73,34 @@ fn short_and_long_decay_meet() {
     let (below, above) = (remaining(border - 1), remaining(border + 1));
     assert!(below >= above && below - above < 1e-8);
 }
+
+#[test]
+fn failures_in_a_row_are_those_since_the_last_success() {
+    let load = Arc::new(EndpointLoad::new(Tick::ZERO));
+    let end = |outcome| EndpointLoad::begin(load.clone(), Tick::ZERO).record(outcome, Tick::ZERO);
+    let runs = [Outcome::Failure, Outcome::Failure, Outcome::Success, Outcome::Failure].map(end);
+    assert_eq!(runs, [1, 2, 0, 1]);
+    load.forgive();
+    assert_eq!(end(Outcome::Failure), 1);
+    let mut one = EndpointLoad::begin(load.clone(), Tick::ZERO);
+    assert_eq!((one.record(Outcome::Failure, Tick::ZERO), load.failures()), (2, 5));
+    assert_eq!(one.record(Outcome::Failure, Tick::ZERO), 0, "only the first call counts");
+    drop(one);
+    drop(EndpointLoad::begin(load, Tick::ZERO));
+}
+
+#[test]
+fn a_share_is_thrown_for_each_endpoint_apart() {
+    let load = EndpointLoad::new(Tick::ZERO);
+    let part = |index: usize| (0..10_000_u32).filter(|&dice| load.takes_part(index, dice)).count();
+    assert_eq!(part(0), 10_000);
+    load.set_share(0);
+    assert_eq!(part(0), 0);
+    load.set_share(WHOLE_SHARE / 4);
+    for index in 0..20 {
+        assert!((2300..2700).contains(&part(index)), "{index}: {}", part(index));
+    }
+    let both = (0..10_000).filter(|&dice| load.takes_part(3, dice) && load.takes_part(4, dice));
+    let both = both.count();
+    assert!((500..750).contains(&both), "{both}, a sixteenth is 625");
+}

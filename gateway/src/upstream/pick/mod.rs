@@ -1,8 +1,9 @@
 //! Choosing an endpoint: pure functions of loads, weights, `now` and `rng`.
 //!
 //! A [`Picker`] is built per worker when a configuration is compiled and asked once per attempt. It
-//! knows endpoints by their index only. Which of them must not be chosen (tried before, unhealthy,
-//! breaker open) the caller says with each pick.
+//! knows endpoints by their index only. Which of them must not be chosen because they were tried
+//! before the caller says with each pick; which are out of use, or take less than their share, the
+//! endpoints themselves know ([`EndpointLoad::share`]).
 
 use std::sync::Arc;
 
@@ -87,6 +88,26 @@ impl Picker {
             Policy::RoundRobin(policy) => policy.pick(excluded),
             Policy::Random(policy) => policy.pick(excluded, rng),
         }
+    }
+}
+
+impl Picker {
+    /// The same, among endpoints some of which are out of use or take only a part of their share.
+    /// One that is out is asked when there is no other left: better than nobody.
+    pub fn pick_in_use<C: Candidate>(
+        &mut self,
+        endpoints: &[C],
+        excluded: impl Fn(usize) -> bool,
+        now: Tick,
+        rng: &mut Rng,
+    ) -> Option<usize> {
+        let dice = rng.u32(..);
+        let load = |index: usize| endpoints[index].load();
+        let absent = |index: usize| excluded(index) || !load(index).takes_part(index, dice);
+        let out = |index: usize| excluded(index) || load(index).share() == 0;
+        self.pick(endpoints, absent, now, rng)
+            .or_else(|| self.pick(endpoints, out, now, rng))
+            .or_else(|| self.pick(endpoints, excluded, now, rng))
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::upstream::load::{InFlight, Outcome};
+use crate::upstream::load::{InFlight, Outcome, WHOLE_SHARE};
 
 const ALL: [Balance; 5] =
     [Balance::P2c, Balance::PeakEwma, Balance::LeastRequest, Balance::RoundRobin, Balance::Random];
@@ -163,4 +163,66 @@ fn a_returning_endpoint_gets_no_burst() {
     }
     let back = (0..8).filter(|_| rotation.pick(|_| false) == Some(1)).count();
     assert_eq!(back, 2);
+}
+
+#[test]
+fn what_is_out_of_use_is_the_last_resort() {
+    for balance in ALL {
+        let weights = [1, 50, 3, 1];
+        let endpoints = loads(weights.len());
+        let mut rng = Rng::with_seed(6);
+        let mut picker = Picker::new(balance, &weights, &mut rng);
+        for round in 0..1 << weights.len() {
+            for (index, load) in endpoints.iter().enumerate() {
+                load.set_share(if round >> index & 1 == 1 { 0 } else { WHOLE_SHARE });
+            }
+            for tried in 0..weights.len() {
+                for _ in 0..20 {
+                    let excluded = |index: usize| index == tried;
+                    let picked = picker.pick_in_use(&endpoints, excluded, Tick::ZERO, &mut rng);
+                    let picked = picked.unwrap();
+                    let left = (0..weights.len()).any(|i| i != tried && round >> i & 1 == 0);
+                    assert_ne!(picked, tried, "{balance:?} {round:b}");
+                    assert_eq!(round >> picked & 1 == 0, left, "{balance:?} {round:b} {tried}");
+                }
+            }
+        }
+        let none = picker.pick_in_use(&endpoints, |_| true, Tick::ZERO, &mut rng);
+        assert_eq!(none, None, "{balance:?}");
+    }
+}
+
+#[test]
+fn the_others_keep_their_proportions_beside_one_that_is_out() {
+    for balance in ALL {
+        let (mut rng, endpoints) = (Rng::with_seed(8), loads(4));
+        let mut picker = Picker::new(balance, &[1, 5, 2, 4], &mut rng);
+        endpoints[1].set_share(0);
+        let mut counts = [0; 4];
+        for _ in 0..60_000 {
+            counts[picker.pick_in_use(&endpoints, |_| false, Tick::ZERO, &mut rng).unwrap()] += 1;
+        }
+        assert_eq!(counts[1], 0, "{balance:?}");
+        let chi = chi_square(&[counts[0], counts[2], counts[3]], &[1, 2, 4]);
+        assert!(chi < 18.5, "{balance:?} {counts:?}: {chi}");
+    }
+}
+
+#[test]
+fn a_small_share_is_that_much_of_the_usual() {
+    for balance in ALL {
+        for share in [WHOLE_SHARE / 10, WHOLE_SHARE / 2, WHOLE_SHARE / 10 * 9] {
+            let (mut rng, endpoints) = (Rng::with_seed(8), loads(3));
+            let mut picker = Picker::new(balance, &[1, 2, 1], &mut rng);
+            endpoints[1].set_share(share);
+            let mut picks = 0;
+            for _ in 0..40_000 {
+                let picked = picker.pick_in_use(&endpoints, |_| false, Tick::ZERO, &mut rng);
+                picks += u32::from(picked == Some(1));
+            }
+            let wanted = 20_000.0 * f64::from(share) / f64::from(WHOLE_SHARE);
+            let off = (f64::from(picks) - wanted).abs() / wanted;
+            assert!(off < 0.08, "{balance:?} {share}: {picks} for {wanted}");
+        }
+    }
 }

@@ -1,0 +1,130 @@
+//! `upstreams.*.health` and `upstreams.*.outlier`.
+
+use super::{Complaint, Decoder};
+use crate::{
+    defaults::{PROBE, STATUSES},
+    fields::Fields,
+    model::{HealthCheck, Outlier, Probe, StatusRange},
+    yaml::{Node, Value, shorten},
+};
+
+/// Most ranges of statuses.
+const RANGES: usize = 100;
+/// Longest path of a check, in bytes.
+const PATH_MAX: usize = 2048;
+
+/// The active checks; `None` when there are none, or they are wrong.
+pub(super) fn check(d: &mut Decoder<'_>, upstream: &Fields<'_>) -> Option<HealthCheck> {
+    upstream.at(d, "health", health).flatten()
+}
+
+fn health(d: &mut Decoder<'_>, node: &Node) -> Option<HealthCheck> {
+    if node.is_off() {
+        return None;
+    }
+    if let Value::Text(_) = &node.value {
+        let path = d.parsed(node, PROBE, path)?;
+        return Some(with_defaults(d, path));
+    }
+    let fields = Fields::open(d, node, "upstreams.*.health");
+    let path = fields.parsed(d, "path", path);
+    let expect = expect(d, &fields);
+    let tcp = fields.flag(d, "tcp");
+    let probe = match (path, fields.node("path"), tcp) {
+        (path, Some(_), false) => path.map(|path| Probe::Http { path, expect }),
+        (_, None, true) => {
+            if let Some(entry) = fields.entry("expect") {
+                let what = "`expect` is about answers, and `tcp` asks nothing";
+                d.report.error(entry.key.span, what).hint =
+                    Some("write a `path` instead of `tcp`".to_owned());
+            }
+            Some(Probe::Connect)
+        }
+        (_, Some(written), true) => {
+            d.report.error(written.span, "a check has either a `path` or `tcp`");
+            None
+        }
+        (_, None, false) => {
+            fields.missing(d, "path", "such as `path: /healthz`, or `tcp: true`");
+            None
+        }
+    };
+    let interval = fields.duration(d, "interval");
+    let timeout = fields.duration(d, "timeout");
+    let (healthy, unhealthy) = (fields.count(d, "healthy"), fields.count(d, "unhealthy"));
+    fields.finish();
+    Some(HealthCheck { probe: probe?, interval, timeout, healthy, unhealthy })
+}
+
+/// The short form: a path.
+fn with_defaults(d: &mut Decoder<'_>, path: String) -> HealthCheck {
+    let nothing = Fields::empty("upstreams.*.health");
+    HealthCheck {
+        probe: Probe::Http { path, expect: expect(d, &nothing) },
+        interval: nothing.duration(d, "interval"),
+        timeout: nothing.duration(d, "timeout"),
+        healthy: nothing.count(d, "healthy"),
+        unhealthy: nothing.count(d, "unhealthy"),
+    }
+}
+
+/// Path and query as they are sent.
+fn path(text: &str) -> Result<String, Complaint> {
+    let complaint = || Complaint::new(format!("expected {PROBE}, found `{}`", shorten(text)));
+    if !text.starts_with('/') {
+        return Err(complaint().hint("it begins with `/`"));
+    }
+    if text.len() > PATH_MAX {
+        return Err(complaint().hint(format!("at most {PATH_MAX} characters")));
+    }
+    let legal = |c: char| c.is_ascii_graphic() && !"\"#<>\\^`{|}".contains(c);
+    match text.char_indices().find(|(_, c)| !legal(*c)) {
+        Some((offset, c)) => Err(complaint()
+            .part(offset, c.len_utf8())
+            .hint("write it as it is sent, percent-encoded")),
+        None => Ok(text.to_owned()),
+    }
+}
+
+fn expect(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<StatusRange> {
+    let written = fields.at(d, "expect", |d, node| {
+        let ranges = d.each(node, RANGES, |d, node| d.parsed(node, STATUSES, statuses));
+        if node.is_empty_list() {
+            d.report.error(node.span, "`expect` is empty").hint =
+                Some("such as `expect: [200, 204]`".to_owned());
+        }
+        ranges
+    });
+    written.unwrap_or_else(|| statuses(fields.default_text("expect")).into_iter().collect())
+}
+
+fn statuses(text: &str) -> Result<StatusRange, Complaint> {
+    let status = |text: &str| {
+        let digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
+        text.parse().ok().filter(|status| digits && (100..=599).contains(status))
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (status(first), status(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(StatusRange { first, last }),
+        _ => Err(Complaint::new(format!("expected {STATUSES}, found `{}`", shorten(text)))),
+    }
+}
+
+/// Ejection: on unless it is `off`.
+pub(super) fn outlier(d: &mut Decoder<'_>, upstream: &Fields<'_>) -> Option<Outlier> {
+    let bare = |node: &Node| node.is_on() || node.is_off();
+    let fields = match upstream.node("outlier") {
+        Some(node) if bare(node) => {
+            upstream.at(d, "outlier", |_, _| ());
+            Fields::empty("upstreams.*.outlier")
+        }
+        _ => upstream.section(d, "outlier", "upstreams.*.outlier"),
+    };
+    let outlier = Outlier {
+        consecutive_failures: fields.count(d, "consecutive_failures"),
+        ejection: fields.duration(d, "ejection"),
+        max_ejected: fields.percent(d, "max_ejected"),
+    };
+    fields.finish();
+    Some(outlier).filter(|_| !upstream.node("outlier").is_some_and(Node::is_off))
+}

@@ -1,0 +1,190 @@
+use super::*;
+use crate::upstream::pick::Picker;
+
+/// An upstream of so many endpoints with these further keys.
+fn config(endpoints: usize, keys: &str) -> Upstream {
+    let list: Vec<_> = (1..=endpoints).map(|n| format!("\"127.0.0.1:{n}\"")).collect();
+    let list = list.join(", ");
+    let text = format!("upstreams:\n  a: {{ endpoints: [{list}]{keys} }}\nlisteners: [\":1\"]\n");
+    let loaded = weir_config::load_str("weir.yaml", &text, &|_| None);
+    loaded.unwrap_or_else(|e| panic!("{e}")).config.upstreams.remove(0)
+}
+
+fn endpoints(config: &Upstream) -> Vec<Arc<Endpoint>> {
+    let one = |one: &weir_config::model::Endpoint| Endpoint::new(one.address.clone(), Tick::ZERO);
+    config.endpoints.iter().map(|endpoint| Arc::new(one(endpoint))).collect()
+}
+
+fn roster(count: usize, keys: &str) -> (Roster, Vec<Arc<Endpoint>>) {
+    let config = config(count, keys);
+    let endpoints = endpoints(&config);
+    let roster = Roster::new("a".into());
+    roster.adjust(&config, &endpoints, Tick::ZERO);
+    (roster, endpoints)
+}
+
+fn at(millis: u64) -> Tick {
+    Tick::ZERO + Duration::from_millis(millis)
+}
+
+fn shares(endpoints: &[Arc<Endpoint>]) -> Vec<u32> {
+    endpoints.iter().map(|endpoint| endpoint.load.share()).collect()
+}
+
+/// A check's results, one after the other, a second apart from `from` on.
+fn check(roster: &Roster, endpoint: &Arc<Endpoint>, results: &str, from: u64) {
+    let mut rng = Rng::with_seed(1);
+    for (second, result) in results.chars().enumerate() {
+        let result = if result == '+' { Ok(()) } else { Err("status 503".to_owned()) };
+        roster.checked(endpoint, result, &mut rng, at(from + 1000 * second as u64)).unwrap();
+    }
+}
+
+const W: u32 = WHOLE_SHARE;
+
+#[test]
+fn ejected_and_back() {
+    let (roster, endpoints) = roster(2, "");
+    for run in 1..5 {
+        roster.failed(&endpoints[0], run, at(1));
+    }
+    assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Whole, vec![W, W]));
+    roster.failed(&endpoints[0], 5, at(1));
+    assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Shares, vec![0, W]));
+    let report = roster.report();
+    assert_eq!(report.endpoints[0].state, State::Ejected(at(30_001)));
+    assert_eq!(report.endpoints[0].reason.as_deref(), Some("5 failures in a row"));
+    roster.failed(&endpoints[1], 5, at(2));
+    assert_eq!(shares(&endpoints), [0, W], "the last one stays");
+    assert_eq!(roster.refresh(at(30_000)), at(30_001));
+    assert_eq!(roster.refresh(at(30_001)), Tick::NEVER);
+    assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Whole, vec![W, W]));
+    assert_eq!(roster.report().endpoints[0].ejections, 1);
+    roster.failed(&endpoints[1], 10, at(30_002));
+    assert_eq!(shares(&endpoints), [W, 0], "tried again as it goes on failing");
+}
+
+#[test]
+fn off_is_off() {
+    let (roster, endpoints) = roster(2, ", outlier: off");
+    for run in [5, 1000, u32::MAX - 1] {
+        roster.failed(&endpoints[0], run, at(1));
+    }
+    assert_eq!(shares(&endpoints), [W, W]);
+}
+
+#[test]
+fn checks_turn_an_endpoint_off_and_on() {
+    let (roster, endpoints) = roster(2, ", health: /ok");
+    check(&roster, &endpoints[1], "--", 0);
+    assert_eq!(shares(&endpoints), [W, W]);
+    check(&roster, &endpoints[1], "-", 2000);
+    assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Shares, vec![W, 0]));
+    let report = &roster.report().endpoints[1];
+    assert_eq!((report.state, report.since), (State::Unhealthy, at(2000)));
+    assert_eq!(report.reason.as_deref(), Some("status 503"));
+    assert_eq!(report.checks, Some((0, 3)));
+    roster.failed(&endpoints[1], 5, at(2500));
+    assert_eq!(roster.report().endpoints[1].ejections, 0, "it is out already");
+    check(&roster, &endpoints[1], "++", 3000);
+    assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Whole, vec![W, W]));
+}
+
+#[test]
+fn too_few_left_is_panic() {
+    let (roster, endpoints) = roster(4, ", health: /ok");
+    check(&roster, &endpoints[0], "---", 0);
+    check(&roster, &endpoints[1], "---", 0);
+    assert_eq!(roster.mode(), Mode::Shares, "half of them are enough");
+    check(&roster, &endpoints[2], "---", 0);
+    assert_eq!(roster.mode(), Mode::Panic);
+    assert!(roster.report().panic);
+    check(&roster, &endpoints[0], "++", 9000);
+    assert_eq!(roster.mode(), Mode::Shares);
+    assert!(!roster.report().panic);
+}
+
+#[test]
+fn an_only_endpoint_is_never_ejected_but_may_be_unhealthy() {
+    let (roster, endpoints) = roster(1, ", health: /ok");
+    roster.failed(&endpoints[0], 5, at(1));
+    assert_eq!(roster.mode(), Mode::Whole);
+    check(&roster, &endpoints[0], "---", 0);
+    assert_eq!(roster.mode(), Mode::Panic);
+}
+
+#[test]
+fn a_reload_keeps_what_is_known() {
+    let (roster, before) = roster(4, ", health: /ok");
+    roster.failed(&before[0], 5, at(1));
+    check(&roster, &before[1], "---", 0);
+    let next = config(3, ", health: /ok");
+    let mut kept = endpoints(&next);
+    (kept[0], kept[2]) = (before[1].clone(), before[0].clone());
+    roster.adjust(&next, &kept, at(9000));
+    assert_eq!(shares(&kept), [0, W, 0]);
+    assert_eq!(roster.mode(), Mode::Panic, "one of three is left");
+    assert_eq!(roster.report().endpoints[2].state, State::Ejected(at(30_001)));
+    let (of_before, of_now) = (&before[3], &kept[1]);
+    let mut rng = Rng::with_seed(1);
+    assert!(roster.checked(of_before, Ok(()), &mut rng, at(9001)).is_none(), "it is gone");
+    assert!(roster.checked(of_now, Ok(()), &mut rng, at(9001)).is_some());
+    roster.adjust(&config(3, ", outlier: off"), &kept, at(9002));
+    assert_eq!((roster.mode(), shares(&kept)), (Mode::Whole, vec![W, W, W]));
+}
+
+#[test]
+fn shares_grow_in_a_line() {
+    let (roster, endpoints) = roster(2, ", slow_start: 10s");
+    assert_eq!(shares(&endpoints), [W, W], "whoever was there first has the whole");
+    roster.failed(&endpoints[0], 5, at(0));
+    let step = roster.refresh(at(30_000));
+    assert_eq!(shares(&endpoints), [FIRST_SHARE, W]);
+    assert_eq!((roster.mode(), step), (Mode::Shares, at(30_200)));
+    roster.refresh(at(35_000));
+    assert_eq!(shares(&endpoints), [FIRST_SHARE + (W - FIRST_SHARE) / 2, W]);
+    assert_eq!(roster.refresh(at(39_999)), at(40_199));
+    roster.refresh(at(40_000));
+    assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Whole, vec![W, W]));
+    assert_eq!(roster.refresh(at(40_001)), Tick::NEVER);
+}
+
+#[test]
+fn newcomers_begin_small() {
+    let (roster, mut endpoints) = roster(2, ", slow_start: 10s");
+    let next = config(3, ", slow_start: 10s");
+    endpoints.push(Arc::new(Endpoint::new(next.endpoints[2].address.clone(), at(5))));
+    roster.adjust(&next, &endpoints, at(5));
+    assert_eq!(shares(&endpoints), [W, W, FIRST_SHARE]);
+    let loads: Vec<_> = endpoints.iter().map(|endpoint| endpoint.load.clone()).collect();
+    let mut rng = Rng::with_seed(9);
+    let mut picker = Picker::new(next.balance, &[1, 1, 1], &mut rng);
+    let picks = (0..30_000)
+        .filter(|_| picker.pick_in_use(&loads, |_| false, at(5), &mut rng) == Some(2))
+        .count();
+    assert!((800..=1200).contains(&picks), "{picks} of 30000, a tenth of a third is 1000");
+}
+
+#[test]
+fn an_endpoint_may_be_out_for_both_reasons() {
+    let (roster, endpoints) = roster(4, ", health: /ok, slow_start: 1s");
+    roster.failed(&endpoints[0], 5, at(1));
+    check(&roster, &endpoints[0], "---", 1000);
+    let state = || {
+        let one = roster.report().endpoints.remove(0);
+        (one.state, one.since, one.reason.unwrap_or_default().into_string())
+    };
+    assert_eq!(state(), (State::Unhealthy, at(3000), "status 503".to_owned()));
+    check(&roster, &endpoints[0], "++", 5000);
+    let failures = "5 failures in a row".to_owned();
+    assert_eq!(state(), (State::Ejected(at(30_001)), at(1), failures));
+    assert_eq!(shares(&endpoints), [0, W, W, W]);
+    check(&roster, &endpoints[0], "---", 7000);
+    assert_eq!(roster.refresh(at(30_001)), Tick::NEVER);
+    assert_eq!(state(), (State::Unhealthy, at(9000), "status 503".to_owned()));
+    assert_eq!(shares(&endpoints), [0, W, W, W]);
+    check(&roster, &endpoints[0], "++", 40_000);
+    assert_eq!(shares(&endpoints), [FIRST_SHARE, W, W, W]);
+    check(&roster, &endpoints[0], "---", 41_100);
+    assert_eq!(roster.refresh(at(43_200)), Tick::NEVER, "nothing grows while it is out");
+}
