@@ -136,7 +136,6 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("upstreams.*", "outlier"),
     ("upstreams.*", "breaker"),
     ("upstreams.*", "slow_start"),
-    ("upstreams.*.balance", "prequal"),
     ("upstreams.*.balance", "rendezvous"),
     ("upstreams.*.balance", "ring"),
     ("upstreams.*.balance", "maglev"),

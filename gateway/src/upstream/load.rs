@@ -14,8 +14,13 @@ use std::{
 use crate::clock::Tick;
 
 mod histogram;
+mod levels;
+mod stamped;
 #[cfg(test)]
 mod tests;
+
+use levels::Levels;
+use stamped::Stamped;
 
 pub use histogram::LatencyHistogram;
 
@@ -27,13 +32,25 @@ pub const EWMA_DEFAULT: Duration = Duration::from_millis(30);
 /// look like the fastest of all (the value of linkerd's penalising estimator).
 pub const EWMA_FAILURE: Duration = Duration::from_secs(5);
 
+/// How long a latency measured at some number of requests in flight is believed.
+pub const LEVEL_MEMORY: Duration = Duration::from_secs(10);
+/// Time in which a share of failures is forgotten to 1/e.
+pub const FAILING_DECAY: Duration = Duration::from_secs(10);
+
+/// Share of the latest outcome in the share of failures.
+const FAILING_SHARE: f32 = 0.25;
+/// Greatest share of failures that is believed: makes a request 64 times as dear.
+const FAILING_MOST: f32 = 0.875;
+/// Least share of failures that is remembered.
+const FAILING_LEAST: f32 = 1.0 / 256.0;
+
 /// Least estimate: keeps in-flight counts significant for endpoints that idled long.
 const EWMA_FLOOR_NANOS: f64 = 1_000.0;
 
 /// Shared state of one endpoint.
 ///
-/// Laid out in order: `Arc`'s counts and the fields that every request writes fill the first cache
-/// line, which the in-flight count contends for anyway; the histogram follows on its own lines.
+/// Laid out in order: `Arc`'s counts and the fields that every request reads fill the first cache
+/// line, which the in-flight count contends for anyway; levels and histogram follow on their own.
 #[derive(Debug)]
 #[repr(C)]
 pub struct EndpointLoad {
@@ -44,6 +61,9 @@ pub struct EndpointLoad {
     ewma: AtomicU64,
     /// When `ewma` was true, in nanoseconds of [`Tick`].
     ewma_at: AtomicU64,
+    /// Share of failures among the latest outcomes.
+    failing: Stamped,
+    levels: Levels,
     latency: LatencyHistogram,
 }
 
@@ -56,6 +76,8 @@ impl EndpointLoad {
             failures: AtomicU64::new(0),
             ewma: AtomicU64::new((EWMA_DEFAULT.as_nanos() as f64).to_bits()),
             ewma_at: AtomicU64::new(now.nanos()),
+            failing: Stamped::new(),
+            levels: Levels::new(),
             latency: LatencyHistogram::new(),
         }
     }
@@ -63,9 +85,9 @@ impl EndpointLoad {
     /// Counts a request in; dropping the guard counts it out.
     pub fn begin<L: AsRef<Self>>(load: L, now: Tick) -> InFlight<L> {
         let this = load.as_ref();
-        this.in_flight.fetch_add(1, Relaxed);
+        let found = this.in_flight.fetch_add(1, Relaxed);
         this.requests.fetch_add(1, Relaxed);
-        InFlight { load, began: now, recorded: false }
+        InFlight { load, began: now, found, recorded: false }
     }
 
     /// Requests under way, over all workers.
@@ -91,21 +113,76 @@ impl EndpointLoad {
         (height * remaining(age)).max(EWMA_FLOOR_NANOS)
     }
 
+    /// Requests under way as a balancer should see them: more by as much as an endpoint fails.
+    ///
+    /// An endpoint that fails at once never has much in flight; by the bare count it would look
+    /// idle and get every request. While a share `f` of its outcomes are failures, each request
+    /// counts `1 / (1 - f)^2` times, and so does the one that might be next.
+    pub fn burden(&self, now: Tick) -> u32 {
+        let in_flight = self.in_flight();
+        let dearness = self.dearness(now);
+        if dearness == 1.0 {
+            return in_flight;
+        }
+        ((in_flight as f32 + 1.0) * dearness - 1.0) as u32
+    }
+
+    /// Expected latency in nanoseconds with `in_flight` requests under way: what answers took that
+    /// found as many, raised by as much as the endpoint fails. Without any of late it is the
+    /// estimate of [`Self::ewma_nanos`]. 0 for an endpoint that has not answered yet: it is to be
+    /// tried, and how many at a time will try it is for the caller to bound.
+    pub fn expected_nanos(&self, in_flight: u32, now: Tick) -> f32 {
+        let oldest = LEVEL_MEMORY.as_nanos() as u64;
+        let quiet = now.nanos().saturating_sub(self.ewma_at.load(Relaxed)) > oldest;
+        let measured = if quiet { None } else { self.levels.near(in_flight, oldest, now) };
+        match measured {
+            Some(nanos) => nanos * self.dearness(now),
+            None if self.requests() <= u64::from(self.in_flight()) => 0.0,
+            None => self.ewma_nanos(now) as f32,
+        }
+    }
+
+    /// How many times a request counts, for failures: 1 to 64.
+    fn dearness(&self, now: Tick) -> f32 {
+        match self.failing.read(now) {
+            Some((share, age)) => (1.0 - share * fading(age)).powi(-2),
+            None => 1.0,
+        }
+    }
+
     /// Latencies of late, without the failures' penalty.
     pub fn latency(&self) -> &LatencyHistogram {
         &self.latency
     }
 
-    fn record(&self, took: u64, outcome: Outcome, now: Tick) {
+    fn record(&self, took: u64, found: u32, outcome: Outcome, now: Tick) {
         self.latency.record(took);
         let cost = match outcome {
-            Outcome::Success => took,
+            Outcome::Success => {
+                self.levels.record(found, took, now);
+                took
+            }
             Outcome::Failure => {
                 self.failures.fetch_add(1, Relaxed);
                 took.max(EWMA_FAILURE.as_nanos() as u64)
             }
         };
+        self.judge(outcome, now);
         self.estimate(cost as f64, now);
+    }
+
+    /// Takes an outcome into the share of failures.
+    fn judge(&self, outcome: Outcome, now: Tick) {
+        // Most endpoints do not fail: they do not pay for it.
+        if outcome == Outcome::Success && self.failing.read(now).is_none() {
+            return;
+        }
+        self.failing.update(now, |before| {
+            let share = before.map_or(0.0, |(share, age)| share * fading(age));
+            let failed = if outcome == Outcome::Failure { FAILING_SHARE } else { 0.0 };
+            let next = share * (1.0 - FAILING_SHARE) + failed;
+            if next < FAILING_LEAST { 0.0 } else { next.min(FAILING_MOST) }
+        });
     }
 
     fn estimate(&self, sample: f64, now: Tick) {
@@ -124,6 +201,11 @@ impl EndpointLoad {
         });
         self.ewma_at.fetch_max(now.nanos(), Relaxed);
     }
+}
+
+/// Share of a share of failures that is left after `age` nanoseconds.
+fn fading(age: u64) -> f32 {
+    (-(age as f32) / FAILING_DECAY.as_nanos() as f32).exp()
 }
 
 /// Share of an estimate that is left after `age` nanoseconds.
@@ -147,6 +229,8 @@ pub enum Outcome {
 pub struct InFlight<L: AsRef<EndpointLoad> = Arc<EndpointLoad>> {
     load: L,
     began: Tick,
+    /// Requests under way when it arrived.
+    found: u32,
     recorded: bool,
 }
 
@@ -157,7 +241,8 @@ impl<L: AsRef<EndpointLoad>> InFlight<L> {
     pub fn record(&mut self, outcome: Outcome, now: Tick) {
         if !self.recorded {
             self.recorded = true;
-            self.load.as_ref().record(now.nanos_since(self.began), outcome, now);
+            let took = now.nanos_since(self.began);
+            self.load.as_ref().record(took, self.found, outcome, now);
         }
     }
 

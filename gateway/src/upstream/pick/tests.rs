@@ -1,8 +1,14 @@
 use super::*;
 use crate::upstream::load::{InFlight, Outcome};
 
-const ALL: [Balance; 5] =
-    [Balance::P2c, Balance::PeakEwma, Balance::LeastRequest, Balance::RoundRobin, Balance::Random];
+const ALL: [Balance; 6] = [
+    Balance::P2c,
+    Balance::PeakEwma,
+    Balance::Prequal,
+    Balance::LeastRequest,
+    Balance::RoundRobin,
+    Balance::Random,
+];
 
 fn loads(count: usize) -> Vec<Arc<EndpointLoad>> {
     (0..count).map(|_| Arc::new(EndpointLoad::new(Tick::ZERO))).collect()

@@ -30,7 +30,7 @@ fn round_robin_follows_the_weights_exactly() {
 
 #[test]
 fn random_choices_follow_the_weights_roughly() {
-    for balance in ["random", "p2c", "least_request", "peak_ewma"] {
+    for balance in ["random", "p2c", "least_request", "peak_ewma", "prequal"] {
         let (a, b) = spread(balance, 1, 300);
         assert!(a > 30 && b > 30, "{balance}: {a} and {b}");
     }
