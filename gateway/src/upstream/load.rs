@@ -119,27 +119,24 @@ impl EndpointLoad {
     /// idle and get every request. While a share `f` of its outcomes are failures, each request
     /// counts `1 / (1 - f)^2` times, and so does the one that might be next.
     pub fn burden(&self, now: Tick) -> u32 {
-        let in_flight = self.in_flight();
-        let dearness = self.dearness(now);
-        if dearness == 1.0 {
-            return in_flight;
-        }
-        ((in_flight as f32 + 1.0) * dearness - 1.0) as u32
+        weigh(self.in_flight(), self.dearness(now))
     }
 
-    /// Expected latency in nanoseconds with `in_flight` requests under way: what answers took that
-    /// found as many, raised by as much as the endpoint fails. Without any of late it is the
-    /// estimate of [`Self::ewma_nanos`]. 0 for an endpoint that has not answered yet: it is to be
-    /// tried, and how many at a time will try it is for the caller to bound.
-    pub fn expected_nanos(&self, in_flight: u32, now: Tick) -> f32 {
-        let oldest = LEVEL_MEMORY.as_nanos() as u64;
-        let quiet = now.nanos().saturating_sub(self.ewma_at.load(Relaxed)) > oldest;
-        let measured = if quiet { None } else { self.levels.near(in_flight, oldest, now) };
-        match measured {
-            Some(nanos) => nanos * self.dearness(now),
-            None if self.requests() <= u64::from(self.in_flight()) => 0.0,
-            None => self.ewma_nanos(now) as f32,
+    /// The burden, and the latency to expect at it in nanoseconds: what answers took that found as
+    /// many requests under way, raised by as much as the endpoint fails. Without any of late it is
+    /// the estimate of [`Self::ewma_nanos`]. 0 for an endpoint that has not answered yet: it is to
+    /// be tried, and how many at a time will try it is for the caller to bound.
+    pub fn prospect(&self, now: Tick) -> (u32, f32) {
+        let in_flight = self.in_flight();
+        if self.requests() <= u64::from(in_flight) {
+            return (in_flight, 0.0);
         }
+        let dearness = self.dearness(now);
+        let latency = match self.levels.near(in_flight, LEVEL_MEMORY.as_nanos() as u64, now) {
+            Some(nanos) => nanos * dearness,
+            None => self.ewma_nanos(now) as f32,
+        };
+        (weigh(in_flight, dearness), latency)
     }
 
     /// How many times a request counts, for failures: 1 to 64.
@@ -201,6 +198,11 @@ impl EndpointLoad {
         });
         self.ewma_at.fetch_max(now.nanos(), Relaxed);
     }
+}
+
+/// Requests in flight when each counts `dearness` times, and the one that might be next.
+fn weigh(in_flight: u32, dearness: f32) -> u32 {
+    if dearness == 1.0 { in_flight } else { ((in_flight as f32 + 1.0) * dearness - 1.0) as u32 }
 }
 
 /// Share of a share of failures that is left after `age` nanoseconds.

@@ -37,12 +37,20 @@ impl Levels {
     /// The average at the level of `in_flight`, or at the nearest level that has one, in
     /// nanoseconds; `None` when all are older than `oldest` nanoseconds.
     pub(super) fn near(&self, in_flight: u32, oldest: u64, now: Tick) -> Option<f32> {
+        let level = level(in_flight);
+        match self.0[level].read(now) {
+            Some((average, age)) if age <= oldest => Some(average),
+            _ => self.around(level, oldest, now),
+        }
+    }
+
+    #[cold]
+    fn around(&self, level: usize, oldest: u64, now: Tick) -> Option<f32> {
         let fresh = |level: usize| {
             let (average, age) = self.0.get(level)?.read(now)?;
             (age <= oldest).then_some(average)
         };
-        let level = level(in_flight);
-        (0..LEVELS).find_map(|off| {
+        (1..LEVELS).find_map(|off| {
             // Of two as near the busier: what is promised should be kept.
             fresh(level + off).or_else(|| level.checked_sub(off).and_then(fresh))
         })
