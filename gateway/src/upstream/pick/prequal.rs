@@ -23,12 +23,12 @@ use views::{POOL, View, Views};
 const PROBES: usize = 3;
 /// Share of the views of late that are no busier than what still is cold: 2^-0.25 in the paper.
 const COLD: f64 = 0.84;
-/// Views whose requests in flight make up the distribution of late, and after how many new ones it
-/// is looked at again.
+/// Views whose requests in flight make up the distribution of late. It is looked at again when all
+/// of them are new.
 const RECENT: usize = 64;
-const RENEW: usize = 64;
 /// Net rate at which the pool turns over (the paper's delta).
 const TURNOVER: f64 = 1.0;
+
 #[derive(Debug)]
 pub(super) struct Prequal {
     weights: Weights,
@@ -109,11 +109,11 @@ impl Prequal {
         self.views.put(view, now)
     }
 
-    /// The place of the view to choose; `first` is of the endpoint that the draw came upon first.
+    /// The place of the view to choose; `first` is that of the endpoint drawn first.
     fn choose(&mut self, first: usize, excluded: impl Fn(usize) -> bool) -> usize {
         loop {
             let best = self.views.choose(first, self.recent.limit, |index| self.dilution[index]);
-            // Seldom: only second attempts exclude anything. Not the first, hence there is an end.
+            // Only second attempts exclude anything, and nothing drawn: there is an end.
             if !excluded(self.views.endpoint(best)) {
                 return best;
             }
@@ -123,7 +123,7 @@ impl Prequal {
 }
 
 /// How many requests a view may serve so that the pool neither runs dry nor lives on old views:
-/// `(1 + delta) / ((1 - pool / endpoints) * probes - removed)`, at least 1. The formula is meant for
+/// `(1 + delta) / ((1 - pool / endpoints) * probes - removed)`, at least 1. The paper means it for
 /// pools smaller than half the endpoints; for fewer endpoints it is taken at the half.
 fn reuse(endpoints: usize) -> f64 {
     let pool = POOL.min(endpoints / 2) as f64;
@@ -150,7 +150,7 @@ impl Recent {
     fn add(&mut self, in_flight: f32) {
         self.ring[self.count % RECENT] = in_flight;
         self.count += 1;
-        if self.count < RECENT || self.count.is_multiple_of(RENEW) {
+        if self.count < RECENT || self.count.is_multiple_of(RECENT) {
             let mut sorted = self.ring;
             let filled = &mut sorted[..self.count.min(RECENT)];
             let rank = (filled.len() as f64 * COLD) as usize;

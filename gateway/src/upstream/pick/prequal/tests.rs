@@ -137,7 +137,7 @@ fn the_faster_half_takes_what_it_can() {
         }
         let index = prequal.pick(&endpoints, |_| false, now, &mut rng).unwrap();
         counts[index % 2] += 1;
-        let took = Duration::from_millis(if index % 2 == 0 { 10 } else { 40 });
+        let took = Duration::from_millis(if index.is_multiple_of(2) { 10 } else { 40 });
         let request = EndpointLoad::begin(Arc::clone(&endpoints[index]), now);
         running.push((now + took, request));
     }
