@@ -32,8 +32,9 @@ pub const EWMA_DEFAULT: Duration = Duration::from_millis(30);
 /// look like the fastest of all (the value of linkerd's penalising estimator).
 pub const EWMA_FAILURE: Duration = Duration::from_secs(5);
 
-/// How long a latency measured at some number of requests in flight is believed.
-pub const LEVEL_MEMORY: Duration = Duration::from_secs(10);
+/// How long a latency measured at some number of requests in flight is believed: ever less, so that
+/// what was slow is tried again.
+pub const LEVEL_MEMORY: Duration = Duration::from_secs(5);
 /// Time in which a share of failures is forgotten to 1/e.
 pub const FAILING_DECAY: Duration = Duration::from_secs(10);
 
@@ -123,9 +124,11 @@ impl EndpointLoad {
     }
 
     /// The burden, and the latency to expect at it in nanoseconds: what answers took that found as
-    /// many requests under way, raised by as much as the endpoint fails. Without any of late it is
-    /// the estimate of [`Self::ewma_nanos`]. 0 for an endpoint that has not answered yet: it is to
-    /// be tried, and how many at a time will try it is for the caller to bound.
+    /// many requests under way, less with its age, more by as much as the endpoint fails. Without
+    /// any of late it is the estimate of [`Self::ewma_nanos`].
+    ///
+    /// 0 for an endpoint that has not answered yet: it is to be tried, and how many at a time will
+    /// try it is for the caller to bound.
     pub fn prospect(&self, now: Tick) -> (u32, f32) {
         let in_flight = self.in_flight();
         if self.requests() <= u64::from(in_flight) {

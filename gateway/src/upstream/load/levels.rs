@@ -10,6 +10,9 @@ use crate::clock::Tick;
 const LEVELS: usize = 16;
 /// Share of the latest sample in a level's average at least.
 const LEAST_SHARE: f32 = 1.0 / 8.0;
+/// Share of the very first sample: it may hold the opening of a connection, and who is little known
+/// is worth another try.
+const FIRST_SHARE: f32 = 0.5;
 /// After this time without a sample the latest one is all that counts.
 const MEMORY_NANOS: f32 = 1e9;
 
@@ -30,16 +33,16 @@ impl Levels {
                 let share = (age as f32 / MEMORY_NANOS).clamp(LEAST_SHARE, 1.0);
                 average + (sample - average) * share
             }
-            None => sample,
+            None => sample * FIRST_SHARE,
         });
     }
 
     /// The average at the level of `in_flight`, or at the nearest level that has one, in
-    /// nanoseconds; `None` when all are older than `oldest` nanoseconds.
+    /// nanoseconds, less with its age; `None` when all are older than `oldest` nanoseconds.
     pub(super) fn near(&self, in_flight: u32, oldest: u64, now: Tick) -> Option<f32> {
         let level = level(in_flight);
         match self.0[level].read(now) {
-            Some((average, age)) if age <= oldest => Some(average),
+            Some((average, age)) if age <= oldest => Some(faded(average, age, oldest)),
             _ => self.around(level, oldest, now),
         }
     }
@@ -48,13 +51,18 @@ impl Levels {
     fn around(&self, level: usize, oldest: u64, now: Tick) -> Option<f32> {
         let fresh = |level: usize| {
             let (average, age) = self.0.get(level)?.read(now)?;
-            (age <= oldest).then_some(average)
+            (age <= oldest).then_some(faded(average, age, oldest))
         };
         (1..LEVELS).find_map(|off| {
             // Of two as near the busier: what is promised should be kept.
             fresh(level + off).or_else(|| level.checked_sub(off).and_then(fresh))
         })
     }
+}
+
+/// An average that nothing has confirmed since promises a little more with time.
+fn faded(average: f32, age: u64, oldest: u64) -> f32 {
+    average * (1.0 - age as f32 / oldest as f32)
 }
 
 fn level(in_flight: u32) -> usize {
@@ -89,19 +97,21 @@ mod tests {
         assert_eq!(levels.near(3, u64::MAX, at(0)), None);
         levels.record(1, 10_000, at(0));
         levels.record(40, 90_000, at(0));
-        assert_eq!(levels.near(0, u64::MAX, at(0)), Some(10_000.0));
-        assert_eq!(levels.near(2, u64::MAX, at(0)), Some(10_000.0));
-        assert_eq!(levels.near(u32::MAX, u64::MAX, at(0)), Some(90_000.0));
+        assert_eq!(levels.near(0, u64::MAX, at(0)), Some(5_000.0));
+        assert_eq!(levels.near(2, u64::MAX, at(0)), Some(5_000.0));
+        assert_eq!(levels.near(u32::MAX, u64::MAX, at(0)), Some(45_000.0));
         levels.record(40, 90_000, at(5_000));
-        assert_eq!(levels.near(0, 1_000_000_000, at(5_100)), Some(90_000.0), "the other is stale");
+        assert_eq!(levels.near(0, 1_000_000_000, at(5_000)), Some(90_000.0), "the other is stale");
     }
 
     #[test]
     fn an_average_follows_and_forgets() {
         let levels = Levels::new();
-        levels.record(0, 8_000, at(0));
+        levels.record(0, 16_000, at(0));
         levels.record(0, 16_000, at(1));
         assert_eq!(levels.near(0, u64::MAX, at(1)), Some(9_000.0));
+        let faded = levels.near(0, 1 << 30, at(512)).unwrap();
+        assert!((4_600.0..4_800.0).contains(&faded), "{faded}");
         levels.record(0, 1_000, at(5_000));
         assert_eq!(levels.near(0, u64::MAX, at(5_000)), Some(1_000.0));
         // A thread whose clock was read a little earlier.

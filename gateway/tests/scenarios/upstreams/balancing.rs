@@ -30,12 +30,18 @@ fn round_robin_follows_the_weights_exactly() {
 
 #[test]
 fn random_choices_follow_the_weights_roughly() {
-    for balance in ["random", "p2c", "least_request", "peak_ewma", "prequal"] {
+    for balance in ["random", "p2c", "least_request", "peak_ewma"] {
         let (a, b) = spread(balance, 1, 300);
         assert!(a > 30 && b > 30, "{balance}: {a} and {b}");
     }
     let (a, b) = spread("random", 4, 500);
     assert!(b > 2 * a, "random by weight 4: {a} and {b}");
+}
+
+#[test]
+fn prequal_may_prefer_the_faster_but_asks_both() {
+    let (a, b) = spread("prequal", 1, 100);
+    assert!(a > 0 && b > 0 && a + b == 100, "{a} and {b}");
 }
 
 #[test]
