@@ -139,7 +139,6 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("", "membership"),
     ("upstreams.*", "discovery"),
     ("upstreams.*", "breaker"),
-    ("upstreams.*.balance", "prequal"),
     ("upstreams.*.balance", "rendezvous"),
     ("upstreams.*.balance", "ring"),
     ("upstreams.*.balance", "maglev"),

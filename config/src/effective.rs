@@ -135,6 +135,7 @@ fn upstream(upstream: &Upstream) -> Value {
     let balance = match upstream.balance {
         Balance::P2c => "p2c",
         Balance::PeakEwma => "peak_ewma",
+        Balance::Prequal => "prequal",
         Balance::LeastRequest => "least_request",
         Balance::RoundRobin => "round_robin",
         Balance::Random => "random",

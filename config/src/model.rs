@@ -357,6 +357,8 @@ pub enum Balance {
     P2c,
     /// The cheaper of two random endpoints by peak-sensitive latency average times load.
     PeakEwma,
+    /// Of a pool of sampled endpoints the fastest that is not busier than most (Prequal).
+    Prequal,
     /// The least loaded of all endpoints.
     LeastRequest,
     /// In turn, smoothly interleaved by weight.

@@ -71,6 +71,7 @@ fn pickers() {
     for balance in [
         Balance::P2c,
         Balance::PeakEwma,
+        Balance::Prequal,
         Balance::LeastRequest,
         Balance::RoundRobin,
         Balance::Random,

@@ -56,6 +56,7 @@ fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
     let endpoints = endpoints(d, &fields);
     let balance = match fields.choice(d, "balance") {
         "peak_ewma" => Balance::PeakEwma,
+        "prequal" => Balance::Prequal,
         "least_request" => Balance::LeastRequest,
         "round_robin" => Balance::RoundRobin,
         "random" => Balance::Random,

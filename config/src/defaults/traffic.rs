@@ -47,7 +47,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     Key::new(
         "upstreams.*.balance",
-        Choice(&["p2c", "peak_ewma", "least_request", "round_robin", "random"]),
+        Choice(&["p2c", "peak_ewma", "prequal", "least_request", "round_robin", "random"]),
         Is("p2c"),
         "How an endpoint is chosen.",
     ),

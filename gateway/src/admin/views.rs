@@ -187,6 +187,7 @@ const fn balance(balance: Balance) -> &'static str {
     match balance {
         Balance::P2c => "p2c",
         Balance::PeakEwma => "peak_ewma",
+        Balance::Prequal => "prequal",
         Balance::LeastRequest => "least_request",
         Balance::RoundRobin => "round_robin",
         Balance::Random => "random",

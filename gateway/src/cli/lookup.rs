@@ -279,6 +279,7 @@ const fn balance(balance: model::Balance) -> &'static str {
     match balance {
         model::Balance::P2c => "p2c",
         model::Balance::PeakEwma => "peak_ewma",
+        model::Balance::Prequal => "prequal",
         model::Balance::LeastRequest => "least_request",
         model::Balance::RoundRobin => "round_robin",
         model::Balance::Random => "random",

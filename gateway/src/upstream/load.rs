@@ -14,8 +14,13 @@ use std::{
 use crate::clock::Tick;
 
 mod histogram;
+mod levels;
+mod stamped;
 #[cfg(test)]
 mod tests;
+
+use levels::Levels;
+use stamped::Stamped;
 
 pub use histogram::LatencyHistogram;
 
@@ -29,14 +34,26 @@ pub const EWMA_FAILURE: Duration = Duration::from_secs(5);
 
 /// The share of an endpoint that takes all it would be picked for; see [`EndpointLoad::share`].
 pub const WHOLE_SHARE: u32 = 1 << 16;
+/// How long a latency measured at some number of requests in flight is believed: ever less, so that
+/// what was slow is tried again.
+pub const LEVEL_MEMORY: Duration = Duration::from_secs(5);
+/// Time in which a share of failures is forgotten to 1/e.
+pub const FAILING_DECAY: Duration = Duration::from_secs(10);
+
+/// Share of the latest outcome in the share of failures.
+const FAILING_SHARE: f32 = 0.25;
+/// Greatest share of failures that is believed: makes a request 64 times as dear.
+const FAILING_MOST: f32 = 0.875;
+/// Least share of failures that is remembered.
+const FAILING_LEAST: f32 = 1.0 / 256.0;
 
 /// Least estimate: keeps in-flight counts significant for endpoints that idled long.
 const EWMA_FLOOR_NANOS: f64 = 1_000.0;
 
 /// Shared state of one endpoint.
 ///
-/// Laid out in order: `Arc`'s counts and the fields that every request writes fill the first cache
-/// line, which the in-flight count contends for anyway; the histogram follows on its own lines.
+/// Laid out in order: `Arc`'s counts and the fields that every request reads fill the first cache
+/// line, which the in-flight count contends for anyway; levels and histogram follow on their own.
 #[derive(Debug)]
 #[repr(C)]
 pub struct EndpointLoad {
@@ -50,6 +67,9 @@ pub struct EndpointLoad {
     ewma_at: AtomicU64,
     /// Failures since the last success.
     run: AtomicU32,
+    /// Share of failures among the latest outcomes.
+    failing: Stamped,
+    levels: Levels,
     latency: LatencyHistogram,
 }
 
@@ -64,6 +84,8 @@ impl EndpointLoad {
             ewma: AtomicU64::new((EWMA_DEFAULT.as_nanos() as f64).to_bits()),
             ewma_at: AtomicU64::new(now.nanos()),
             run: AtomicU32::new(0),
+            failing: Stamped::new(),
+            levels: Levels::new(),
             latency: LatencyHistogram::new(),
         }
     }
@@ -71,9 +93,9 @@ impl EndpointLoad {
     /// Counts a request in; dropping the guard counts it out.
     pub fn begin<L: AsRef<Self>>(load: L, now: Tick) -> InFlight<L> {
         let this = load.as_ref();
-        this.in_flight.fetch_add(1, Relaxed);
+        let found = this.in_flight.fetch_add(1, Relaxed);
         this.requests.fetch_add(1, Relaxed);
-        InFlight { load, began: now, recorded: false }
+        InFlight { load, began: now, found, recorded: false }
     }
 
     /// Requests under way, over all workers.
@@ -126,16 +148,53 @@ impl EndpointLoad {
         (height * remaining(age)).max(EWMA_FLOOR_NANOS)
     }
 
+    /// Requests under way as a balancer should see them: more by as much as an endpoint fails.
+    ///
+    /// An endpoint that fails at once never has much in flight; by the bare count it would look
+    /// idle and get every request. While a share `f` of its outcomes are failures, each request
+    /// counts `1 / (1 - f)^2` times, and so does the one that might be next.
+    pub fn burden(&self, now: Tick) -> u32 {
+        weigh(self.in_flight(), self.dearness(now))
+    }
+
+    /// The burden, and the latency to expect at it in nanoseconds: what answers took that found as
+    /// many requests under way, less with its age, more by as much as the endpoint fails. Without
+    /// any of late it is the estimate of [`Self::ewma_nanos`].
+    ///
+    /// 0 for an endpoint that has not answered yet: it is to be tried, and how many at a time will
+    /// try it is for the caller to bound.
+    pub fn prospect(&self, now: Tick) -> (u32, f32) {
+        let in_flight = self.in_flight();
+        if self.requests() <= u64::from(in_flight) {
+            return (in_flight, 0.0);
+        }
+        let dearness = self.dearness(now);
+        let latency = match self.levels.near(in_flight, LEVEL_MEMORY.as_nanos() as u64, now) {
+            Some(nanos) => nanos * dearness,
+            None => self.ewma_nanos(now) as f32,
+        };
+        (weigh(in_flight, dearness), latency)
+    }
+
+    /// How many times a request counts, for failures: 1 to 64.
+    fn dearness(&self, now: Tick) -> f32 {
+        match self.failing.read(now) {
+            Some((share, age)) => (1.0 - share * fading(age)).powi(-2),
+            None => 1.0,
+        }
+    }
+
     /// Latencies of late, without the failures' penalty.
     pub fn latency(&self) -> &LatencyHistogram {
         &self.latency
     }
 
     /// The failures in a row, this one included.
-    fn record(&self, took: u64, outcome: Outcome, now: Tick) -> u32 {
+    fn record(&self, took: u64, found: u32, outcome: Outcome, now: Tick) -> u32 {
         self.latency.record(took);
         let (cost, run) = match outcome {
             Outcome::Success => {
+                self.levels.record(found, took, now);
                 // Nearly always there is none to end.
                 if self.run.load(Relaxed) != 0 {
                     self.forgive();
@@ -148,8 +207,23 @@ impl EndpointLoad {
                 (took.max(EWMA_FAILURE.as_nanos() as u64), run)
             }
         };
+        self.judge(outcome, now);
         self.estimate(cost as f64, now);
         run
+    }
+
+    /// Takes an outcome into the share of failures.
+    fn judge(&self, outcome: Outcome, now: Tick) {
+        // Most endpoints do not fail: they do not pay for it.
+        if outcome == Outcome::Success && self.failing.read(now).is_none() {
+            return;
+        }
+        self.failing.update(now, |before| {
+            let share = before.map_or(0.0, |(share, age)| share * fading(age));
+            let failed = if outcome == Outcome::Failure { FAILING_SHARE } else { 0.0 };
+            let next = share * (1.0 - FAILING_SHARE) + failed;
+            if next < FAILING_LEAST { 0.0 } else { next.min(FAILING_MOST) }
+        });
     }
 
     fn estimate(&self, sample: f64, now: Tick) {
@@ -168,6 +242,16 @@ impl EndpointLoad {
         });
         self.ewma_at.fetch_max(now.nanos(), Relaxed);
     }
+}
+
+/// Requests in flight when each counts `dearness` times, and the one that might be next.
+fn weigh(in_flight: u32, dearness: f32) -> u32 {
+    if dearness == 1.0 { in_flight } else { ((in_flight as f32 + 1.0) * dearness - 1.0) as u32 }
+}
+
+/// Share of a share of failures that is left after `age` nanoseconds.
+fn fading(age: u64) -> f32 {
+    (-(age as f32) / FAILING_DECAY.as_nanos() as f32).exp()
 }
 
 /// Share of an estimate that is left after `age` nanoseconds.
@@ -191,6 +275,8 @@ pub enum Outcome {
 pub struct InFlight<L: AsRef<EndpointLoad> = Arc<EndpointLoad>> {
     load: L,
     began: Tick,
+    /// Requests under way when it arrived.
+    found: u32,
     recorded: bool,
 }
 
@@ -205,7 +291,8 @@ impl<L: AsRef<EndpointLoad>> InFlight<L> {
             return 0;
         }
         self.recorded = true;
-        self.load.as_ref().record(now.nanos_since(self.began), outcome, now)
+        let took = now.nanos_since(self.began);
+        self.load.as_ref().record(took, self.found, outcome, now)
     }
 
     /// When the request began.

@@ -104,3 +104,46 @@ fn a_share_is_thrown_for_each_endpoint_apart() {
     let both = both.count();
     assert!((500..750).contains(&both), "{both}, a sixteenth is 625");
 }
+
+#[test]
+fn failures_count_as_load_and_fade() {
+    let load = Arc::new(EndpointLoad::new(at(0)));
+    assert_eq!(load.burden(at(0)), 0);
+    sample(&load, 0, 1, Outcome::Failure);
+    assert_eq!(load.burden(at(1)), 0, "one failure among few is no pattern");
+    for round in 2..20 {
+        sample(&load, round, round + 1, Outcome::Failure);
+    }
+    let failing = load.burden(at(20));
+    assert!((50..64).contains(&failing), "{failing}");
+    let held = EndpointLoad::begin(Arc::clone(&load), at(20));
+    assert!(load.burden(at(20)) > failing + 40, "{}", load.burden(at(20)));
+    drop(held);
+    assert_eq!(load.burden(at(40_000)), 0);
+    for round in 0..40 {
+        sample(&load, 20 + round, 21 + round, Outcome::Success);
+    }
+    assert_eq!(load.burden(at(61)), 0, "it answers again");
+}
+
+#[test]
+fn the_prospect_is_of_as_many_in_flight() {
+    let load = Arc::new(EndpointLoad::new(at(0)));
+    assert_eq!(load.prospect(at(0)), (0, 0.0), "who never answered is to be tried");
+    let mut first = EndpointLoad::begin(Arc::clone(&load), at(0));
+    let mut second = EndpointLoad::begin(Arc::clone(&load), at(0));
+    assert_eq!(load.prospect(at(0)), (2, 0.0));
+    first.record(Outcome::Success, at(10));
+    second.record(Outcome::Success, at(30));
+    drop(first);
+    assert_eq!(load.prospect(at(30)), (1, 15e6));
+    drop(second);
+    let (burden, latency) = load.prospect(at(30));
+    assert!(burden == 0 && (4.9e6..=5e6).contains(&latency), "{latency}");
+    // Nothing for long: the fading estimate.
+    assert!(load.prospect(at(30_000)).1 < 3e6);
+    for round in 0..8 {
+        sample(&load, 30_000 + round, 30_001 + round, Outcome::Failure);
+    }
+    assert!(load.prospect(at(30_010)).1 > 4e9, "quick failures are no quick answers");
+}

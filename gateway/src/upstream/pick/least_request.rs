@@ -3,6 +3,7 @@
 use fastrand::Rng;
 
 use super::{Candidate, is_relief, weights::Weights};
+use crate::clock::Tick;
 
 #[derive(Debug)]
 pub(super) struct LeastRequest {
@@ -20,10 +21,11 @@ impl LeastRequest {
         &self,
         endpoints: &[C],
         excluded: impl Fn(usize) -> bool,
+        now: Tick,
         rng: &mut Rng,
     ) -> Option<usize> {
         let first = self.weights.draw_without(&excluded, rng)?;
-        let of = |index: usize| (endpoints[index].load().in_flight(), self.weights.of(index));
+        let of = |index: usize| (endpoints[index].load().burden(now), self.weights.of(index));
         let mut best = (first, of(first));
         let mut equals = 1;
         for index in (0..self.weights.len()).filter(|&index| index != first && !excluded(index)) {

@@ -16,6 +16,7 @@ use crate::clock::Tick;
 mod least_request;
 mod p2c;
 mod peak_ewma;
+mod prequal;
 mod random;
 mod round_robin;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod weights;
 use least_request::LeastRequest;
 use p2c::P2c;
 use peak_ewma::PeakEwma;
+use prequal::Prequal;
 use random::Random;
 use round_robin::RoundRobin;
 
@@ -54,6 +56,7 @@ pub struct Picker(Policy);
 enum Policy {
     P2c(P2c),
     PeakEwma(PeakEwma),
+    Prequal(Box<Prequal>),
     LeastRequest(LeastRequest),
     RoundRobin(RoundRobin),
     Random(Random),
@@ -66,6 +69,7 @@ impl Picker {
         Self(match balance {
             Balance::P2c => Policy::P2c(P2c::new(weights)),
             Balance::PeakEwma => Policy::PeakEwma(PeakEwma::new(weights)),
+            Balance::Prequal => Policy::Prequal(Box::new(Prequal::new(weights))),
             Balance::LeastRequest => Policy::LeastRequest(LeastRequest::new(weights)),
             Balance::RoundRobin => Policy::RoundRobin(RoundRobin::new(weights, rng)),
             Balance::Random => Policy::Random(Random::new(weights)),
@@ -82,9 +86,10 @@ impl Picker {
         rng: &mut Rng,
     ) -> Option<usize> {
         match &mut self.0 {
-            Policy::P2c(policy) => policy.pick(endpoints, excluded, rng),
+            Policy::P2c(policy) => policy.pick(endpoints, excluded, now, rng),
             Policy::PeakEwma(policy) => policy.pick(endpoints, excluded, now, rng),
-            Policy::LeastRequest(policy) => policy.pick(endpoints, excluded, rng),
+            Policy::Prequal(policy) => policy.pick(endpoints, excluded, now, rng),
+            Policy::LeastRequest(policy) => policy.pick(endpoints, excluded, now, rng),
             Policy::RoundRobin(policy) => policy.pick(excluded),
             Policy::Random(policy) => policy.pick(excluded, rng),
         }

@@ -3,6 +3,7 @@
 use fastrand::Rng;
 
 use super::{Candidate, is_relief, weights::Weights};
+use crate::clock::Tick;
 
 #[derive(Debug)]
 pub(super) struct P2c {
@@ -18,11 +19,12 @@ impl P2c {
         &self,
         endpoints: &[C],
         excluded: impl Fn(usize) -> bool,
+        now: Tick,
         rng: &mut Rng,
     ) -> Option<usize> {
         let (first, second) = pair(&self.weights, excluded, rng)?;
         let Some(second) = second else { return Some(first) };
-        let of = |index: usize| (endpoints[index].load().in_flight(), self.weights.of(index));
+        let of = |index: usize| (endpoints[index].load().burden(now), self.weights.of(index));
         Some(if is_relief(of(first), of(second)) { second } else { first })
     }
 }

@@ -1,8 +1,14 @@
 use super::*;
 use crate::upstream::load::{InFlight, Outcome, WHOLE_SHARE};
 
-const ALL: [Balance; 5] =
-    [Balance::P2c, Balance::PeakEwma, Balance::LeastRequest, Balance::RoundRobin, Balance::Random];
+const ALL: [Balance; 6] = [
+    Balance::P2c,
+    Balance::PeakEwma,
+    Balance::Prequal,
+    Balance::LeastRequest,
+    Balance::RoundRobin,
+    Balance::Random,
+];
 
 fn loads(count: usize) -> Vec<Arc<EndpointLoad>> {
     (0..count).map(|_| Arc::new(EndpointLoad::new(Tick::ZERO))).collect()
@@ -224,5 +230,39 @@ fn a_small_share_is_that_much_of_the_usual() {
             let off = (f64::from(picks) - wanted).abs() / wanted;
             assert!(off < 0.08, "{balance:?} {share}: {picks} for {wanted}");
         }
+    }
+}
+
+/// Failures of one endpoint of four that fails within a millisecond, where the others take ten: of
+/// 2000 requests, two milliseconds apart.
+fn failures_at_a_sinkhole(balance: Balance) -> u64 {
+    let mut rng = Rng::with_seed(4);
+    let endpoints = loads(4);
+    let mut picker = Picker::new(balance, &[1; 4], &mut rng);
+    let mut running: std::collections::VecDeque<(u64, InFlight)> = Default::default();
+    for round in 0..2_000 {
+        let now = at(round * 2);
+        while let Some((began, mut request)) =
+            running.pop_front_if(|(began, _)| *began + 10 <= round * 2)
+        {
+            request.record(Outcome::Success, at(began + 10));
+        }
+        let index = picker.pick(&endpoints, |_| false, now, &mut rng).unwrap();
+        let mut request = EndpointLoad::begin(Arc::clone(&endpoints[index]), now);
+        if index == 2 {
+            request.record(Outcome::Failure, at(round * 2 + 1));
+        } else {
+            running.push_back((round * 2, request));
+        }
+    }
+    endpoints[2].failures()
+}
+
+#[test]
+fn who_fails_at_once_does_not_look_idle() {
+    assert!(failures_at_a_sinkhole(Balance::Random) > 400);
+    for balance in [Balance::P2c, Balance::PeakEwma, Balance::LeastRequest, Balance::Prequal] {
+        let failures = failures_at_a_sinkhole(balance);
+        assert!(failures < 30, "{balance:?}: {failures}");
     }
 }

@@ -39,6 +39,12 @@ fn random_choices_follow_the_weights_roughly() {
 }
 
 #[test]
+fn prequal_may_prefer_the_faster_but_asks_both() {
+    let (a, b) = spread("prequal", 1, 100);
+    assert!(a > 0 && b > 0 && a + b == 100, "{a} and {b}");
+}
+
+#[test]
 fn a_split_follows_its_weights() {
     let (a, b) = (Origin::echo(), Origin::echo());
     let yaml = format!(
