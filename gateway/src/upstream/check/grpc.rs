@@ -57,8 +57,9 @@ impl Reply {
                 self.message.put_slice(&data[..data.len().min(room)]);
             }
             Err(frame) => {
-                let trailers = frame.trailers_ref();
-                self.code = trailers.and_then(code).or(self.code.take());
+                if let Some(code) = frame.trailers_ref().and_then(code) {
+                    self.code = Some(code);
+                }
             }
         }
     }

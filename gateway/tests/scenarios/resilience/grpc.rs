@@ -16,12 +16,15 @@ use tokio::net::TcpListener;
 use super::{await_states, endpoints, states};
 use crate::support::gateway::Setup;
 
+/// Calls, each with its message.
+type Ledger = Arc<Mutex<Vec<(Request<()>, Vec<u8>)>>>;
+
 /// A server of gRPC that answers every call with a message of one field.
 struct Server {
     address: SocketAddr,
     /// The health that it tells of; 0 for a call that fails with UNAVAILABLE in its head.
     health: Arc<AtomicU8>,
-    seen: Arc<Mutex<Vec<(Request<()>, Vec<u8>)>>>,
+    seen: Ledger,
 }
 
 impl Server {
@@ -29,7 +32,7 @@ impl Server {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let (health, seen) = (Arc::new(AtomicU8::new(health)), Arc::default());
+        let (health, seen) = (Arc::new(AtomicU8::new(health)), Ledger::default());
         let (told, ledger) = (Arc::clone(&health), Arc::clone(&seen));
         thread::spawn(move || {
             let builder = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -44,11 +47,7 @@ impl Server {
     }
 }
 
-async fn serve(
-    stream: tokio::net::TcpStream,
-    health: Arc<AtomicU8>,
-    seen: Arc<Mutex<Vec<(Request<()>, Vec<u8>)>>>,
-) {
+async fn serve(stream: tokio::net::TcpStream, health: Arc<AtomicU8>, seen: Ledger) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     while let Some(Ok((request, mut respond))) = connection.accept().await {
         let (health, seen) = (health.load(Ordering::Acquire), Arc::clone(&seen));
