@@ -12,6 +12,9 @@ use rustls::crypto::SecureRandom;
 /// Bytes of an id: two of the worker, six of chance.
 pub(super) const LENGTH: usize = 8;
 
+/// Bytes of the longest id in version 1.
+const LONGEST: u8 = 20;
+
 /// Makes ids of one worker.
 pub(super) struct Generator {
     worker: u16,
@@ -65,6 +68,12 @@ pub(super) fn owner(datagram: &[u8]) -> Option<usize> {
         false => return None,
     };
     Some(usize::from(u16::from_be_bytes([id[0], id[1]])))
+}
+
+/// The id that a datagram with a long header is for (RFC 9000 section 17.2).
+pub(super) fn of_long_header(datagram: &[u8]) -> Option<ConnectionId> {
+    let [0x80..=0xff, _, _, _, _, length @ 0..=LONGEST, rest @ ..] = datagram else { return None };
+    rest.get(..usize::from(*length)).map(ConnectionId::new)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use quinn_proto::{
 use super::{
     endpoint::Endpoint,
     lost::Lost,
+    path::Path,
     stream::{RecvStream, SendStream},
     timer::{Timer, now},
     unproven::Unproven,
@@ -54,6 +55,7 @@ pub(crate) struct Connection {
     unsent: RefCell<Option<(Transmit, Vec<u8>)>>,
     /// Until the client's address is known to be its own.
     unproven: Cell<Option<Unproven>>,
+    path: Cell<Path>,
 }
 
 impl fmt::Debug for Connection {
@@ -66,15 +68,15 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// `unproven` is there for a client that has not proven its address: the bytes of its first
-    /// datagram.
+    /// `unproven` is there for a client that has not proven its address.
     pub(super) fn new(
         proto: proto::Connection,
         handle: ConnectionHandle,
         endpoint: Rc<Endpoint>,
-        unproven: Option<u64>,
+        unproven: Option<Unproven>,
         half_open: bool,
     ) -> Rc<Self> {
+        let path = Path::new(proto.remote_address());
         Rc::new(Self {
             proto: RefCell::new(proto),
             handle,
@@ -89,7 +91,8 @@ impl Connection {
             drained: Cell::new(false),
             timer: RefCell::default(),
             unsent: RefCell::default(),
-            unproven: Cell::new(unproven.map(Unproven::new)),
+            unproven: Cell::new(unproven),
+            path: Cell::new(path),
         })
     }
 
@@ -289,6 +292,7 @@ impl Connection {
         let mut proto = self.proto.borrow_mut();
         while self.timer.borrow_mut().poll_due(proto.poll_timeout(), cx).is_ready() {
             proto.handle_timeout(now);
+            self.path.set(self.path.get().due());
             // What that came to is looked at in another turn.
             cx.waker().wake_by_ref();
         }
@@ -324,33 +328,40 @@ impl Connection {
             self.wait_for_socket();
             return true;
         }
+        let mut path = self.path.get();
+        let most = path.room(proto);
+        self.path.set(path);
         let mut scratch = self.endpoint.scratch.borrow_mut();
         for _ in 0..BATCHES {
             scratch.clear();
-            let segments = self.endpoint.socket.segments(usize::from(proto.current_mtu()));
+            let mtu = usize::from(proto.current_mtu());
+            let mut unproven = self.unproven.get();
+            let room = match &unproven {
+                Some(unproven) => unproven.room(mtu, proto.stats().udp_rx.bytes),
+                None => usize::MAX,
+            };
+            let segments = self.endpoint.socket.segments(mtu).min(room).min(most);
+            if segments == 0 {
+                return true;
+            }
             let Some(transmit) = proto.poll_transmit(now, segments, &mut scratch) else {
                 return true;
             };
-            let length = self.allowed(proto, &transmit);
-            if length > 0 && !self.endpoint.socket.send(&transmit, &scratch[..length]) {
-                *self.unsent.borrow_mut() = Some((transmit, scratch[..length].to_vec()));
+            let bytes = &scratch[..transmit.size];
+            if let Some(unproven) = &mut unproven {
+                unproven.count(bytes.len());
+            }
+            self.unproven.set(unproven);
+            if !self.endpoint.socket.send(&transmit, bytes) {
+                *self.unsent.borrow_mut() = Some((transmit, bytes.to_vec()));
                 self.wait_for_socket();
+                return true;
+            }
+            if most == 1 && transmit.destination == proto.remote_address() {
                 return true;
             }
         }
         false
-    }
-
-    /// How much of a batch may be sent: all, once the client's address has proven to be its own.
-    fn allowed(&self, proto: &proto::Connection, transmit: &Transmit) -> usize {
-        let Some(mut unproven) = self.unproven.get() else { return transmit.size };
-        if !proto.is_handshaking() {
-            self.unproven.set(None);
-            return transmit.size;
-        }
-        let length = unproven.allow(transmit, proto.stats().udp_rx.bytes);
-        self.unproven.set(Some(unproven));
-        length
     }
 
     fn wait_for_socket(&self) {
@@ -359,8 +370,11 @@ impl Connection {
         }
     }
 
-    /// Something came from the network for the machine.
-    pub(super) fn receive(&self, event: proto::ConnectionEvent) {
+    /// Something came from the network for the machine; with a long header, for this id.
+    pub(super) fn receive(&self, event: proto::ConnectionEvent, id: Option<proto::ConnectionId>) {
+        if self.unproven.get().is_some_and(|unproven| unproven.is_proven_by(id)) {
+            self.unproven.set(None);
+        }
         self.proto.borrow_mut().handle_event(event);
         self.wake();
     }

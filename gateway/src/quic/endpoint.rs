@@ -20,6 +20,7 @@ use super::{
     socket::{Received, Socket},
     steer::{Datagram, Steering},
     timer::now,
+    unproven::Unproven,
 };
 
 /// Batches taken from the socket in one turn before connections get theirs.
@@ -188,7 +189,7 @@ impl Endpoint {
 
     fn handle(self: &Rc<Self>, datagram: Received, incoming: &mut impl FnMut(Newcomer)) {
         let Received { remote, local_ip, ecn, data } = datagram;
-        let bytes = data.len() as u64;
+        let (bytes, id) = (data.len() as u64, cid::of_long_header(&data));
         let mut answer = self.answers.borrow_mut();
         answer.clear();
         let event =
@@ -198,7 +199,7 @@ impl Endpoint {
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                 drop(answer);
                 if let Some(connection) = self.find(handle) {
-                    connection.receive(event);
+                    connection.receive(event, id);
                 }
             }
             Some(DatagramEvent::NewConnection(client)) => {
@@ -222,7 +223,8 @@ impl Endpoint {
         client: Newcomer,
         config: Arc<ServerConfig>,
     ) -> Option<Rc<Connection>> {
-        let unproven = (!client.is_proven()).then_some(client.bytes);
+        let unproven = (!client.is_proven())
+            .then(|| Unproven::new(*client.incoming.orig_dst_cid(), client.bytes));
         let mut answer = self.answers.borrow_mut();
         answer.clear();
         let accepted =
@@ -284,7 +286,7 @@ impl Endpoint {
         self: &Rc<Self>,
         handle: ConnectionHandle,
         machine: proto::Connection,
-        unproven: Option<u64>,
+        unproven: Option<Unproven>,
         half_open: bool,
     ) -> Rc<Connection> {
         let connection = Connection::new(machine, handle, self.clone(), unproven, half_open);

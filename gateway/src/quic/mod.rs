@@ -13,6 +13,7 @@ mod dial;
 mod endpoint;
 mod lost;
 mod message;
+mod path;
 mod socket;
 pub(crate) mod steer;
 mod stream;

@@ -92,15 +92,21 @@ impl Socket {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         };
+        if count < BATCH.min(quinn_udp::BATCH_SIZE) {
+            // That was all: to ask again would cost a system call to hear so. What comes from now
+            // on is a new event.
+            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = self.io.try_io(Interest::READABLE, nothing);
+        }
         for (meta, bytes) in meta.iter().zip(scratch.chunks_exact(MESSAGE)).take(count) {
-            let mut data = BytesMut::from(&bytes[..meta.len]);
-            while !data.is_empty() {
-                let datagram = data.split_to(meta.stride.clamp(1, data.len()));
+            // Each has memory of its own: a stream that waits for what was lost keeps datagrams,
+            // and must not keep all that GRO gathered around them.
+            for datagram in bytes[..meta.len].chunks(meta.stride.max(1)) {
                 take(Received {
                     remote: meta.addr,
                     local_ip: meta.dst_ip,
                     ecn: meta.ecn.and_then(|ecn| EcnCodepoint::from_bits(ecn as u8)),
-                    data: datagram,
+                    data: BytesMut::from(datagram),
                 });
             }
         }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use quinn_proto::{ReadError, ReadableError, StreamId, VarInt, WriteError};
+use quinn_proto::{Chunk, ReadError, StreamId, VarInt, WriteError};
 
 use super::{connection::Connection, lost::Lost, waiting::Half};
 
@@ -147,13 +147,13 @@ impl Drop for SendStream {
 pub(crate) struct RecvStream {
     connection: Rc<Connection>,
     id: StreamId,
-    /// Read to its end, reset by the peer, or stopped.
-    over: bool,
+    /// Read to its end, reset by the peer, or stopped: what there is to say from then on.
+    over: Option<Result<(), Stopped>>,
 }
 
 impl RecvStream {
     pub(super) const fn new(connection: Rc<Connection>, id: StreamId) -> Self {
-        Self { connection, id, over: false }
+        Self { connection, id, over: None }
     }
 
     /// Its number (RFC 9000 section 2.1).
@@ -167,38 +167,17 @@ impl RecvStream {
     }
 
     /// The next bytes; `None` at the end. The peer's window opens as they are taken.
-    pub(crate) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Bytes>, Stopped>> {
-        if self.over {
-            return Poll::Ready(Ok(None));
+    pub(crate) fn poll_read(&mut self, cx: &Context<'_>) -> Poll<Result<Option<Bytes>, Stopped>> {
+        if let Some(over) = self.over {
+            return Poll::Ready(over.map(|()| None));
         }
-        let mut proto = self.connection.proto.borrow_mut();
-        let mut stream = proto.recv_stream(self.id);
-        let mut chunks = match stream.read(true) {
-            Ok(chunks) => chunks,
-            Err(ReadableError::ClosedStream | ReadableError::IllegalOrderedRead) => {
-                self.over = true;
-                return Poll::Ready(Err(Stopped::Code(CANCELLED.into_inner())));
-            }
-        };
-        let next = chunks.next(usize::MAX);
-        let tell = chunks.finalize().should_transmit();
-        drop(proto);
-        if tell {
-            self.connection.touch();
-        }
-        Poll::Ready(match next {
+        Poll::Ready(match self.next() {
             Ok(Some(chunk)) => Ok(Some(chunk.bytes)),
             Ok(None) => {
-                self.over = true;
+                self.over = Some(Ok(()));
                 Ok(None)
             }
-            Err(ReadError::Reset(code)) => {
-                self.over = true;
-                Err(Stopped::Code(code.into_inner()))
-            }
+            Err(ReadError::Reset(code)) => Err(self.fail(code)),
             Err(ReadError::Blocked) => {
                 // What came before the end can still be read; what did not, never comes.
                 if let Some(lost) = self.connection.lost() {
@@ -210,11 +189,29 @@ impl RecvStream {
         })
     }
 
+    fn next(&self) -> Result<Option<Chunk>, ReadError> {
+        let mut proto = self.connection.proto.borrow_mut();
+        let mut stream = proto.recv_stream(self.id);
+        // A stream that the machine has forgotten is as good as reset.
+        let mut chunks = stream.read(true).map_err(|_| ReadError::Reset(CANCELLED))?;
+        let next = chunks.next(usize::MAX);
+        if chunks.finalize().should_transmit() {
+            self.connection.touch();
+        }
+        next
+    }
+
+    fn fail(&mut self, code: VarInt) -> Stopped {
+        let stopped = Stopped::Code(code.into_inner());
+        self.over = Some(Err(stopped));
+        stopped
+    }
+
     /// Asks the peer to send no more (RFC 9000 section 3.5).
     pub(crate) fn stop(&mut self, code: u64) {
-        if !self.over {
-            self.over = true;
+        if self.over.is_none() {
             let code = VarInt::from_u64(code).unwrap_or(CANCELLED);
+            self.fail(code);
             // Fails only for a stream that is gone already.
             let _ = self.connection.proto.borrow_mut().recv_stream(self.id).stop(code);
             self.connection.touch();

@@ -1,11 +1,13 @@
 //! How much may be sent to an address before it has proven to be the client's.
 
-use quinn_proto::Transmit;
+use quinn_proto::ConnectionId;
 
 /// What went between the endpoint and such an address: three times what came from it may go there,
 /// to the byte (RFC 9000 section 8.1). The machine itself lets the last datagram go past that.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unproven {
+    /// The id that the client made up for us.
+    original: ConnectionId,
     /// Bytes of the first datagram, which the machine does not count.
     first: u64,
     /// Bytes sent.
@@ -13,22 +15,28 @@ pub(super) struct Unproven {
 }
 
 impl Unproven {
-    /// Of a client whose first datagram had so many bytes.
-    pub(super) const fn new(first: u64) -> Self {
-        Self { first, sent: 0 }
+    /// Of a client whose first datagram had so many bytes, and this id.
+    pub(super) const fn new(original: ConnectionId, first: u64) -> Self {
+        Self { original, first, sent: 0 }
     }
 
-    /// How much of a batch may go, in whole datagrams, when `received` bytes came behind the first
-    /// datagram. What is held back counts as lost on the way: it is sent again.
-    pub(super) fn allow(&mut self, batch: &Transmit, received: u64) -> usize {
-        let bound = 3 * (self.first + received);
-        let segment = batch.segment_size.unwrap_or(batch.size).max(1);
-        let mut length = batch.size;
-        while length > 0 && self.sent + length as u64 > bound {
-            length = (length - 1) / segment * segment;
-        }
-        self.sent += length as u64;
-        length
+    /// Whether a datagram for this id, or with a short header, shows that the client has heard from
+    /// us: it bears an id of ours. The machine keeps its own bound until it has proof that no one
+    /// could guess.
+    pub(super) fn is_proven_by(&self, id: Option<ConnectionId>) -> bool {
+        id != Some(self.original)
+    }
+
+    /// Datagrams of at most `mtu` bytes that may go now, when `received` bytes came behind the
+    /// first datagram. None is made that may not go: it would count as lost.
+    pub(super) fn room(&self, mtu: usize, received: u64) -> usize {
+        let left = (3 * (self.first + received)).saturating_sub(self.sent);
+        usize::try_from(left).unwrap_or(usize::MAX) / mtu.max(1)
+    }
+
+    /// So many bytes go.
+    pub(super) const fn count(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
     }
 }
 
@@ -36,23 +44,24 @@ impl Unproven {
 mod tests {
     use super::*;
 
-    fn batch(size: usize, segment_size: Option<usize>) -> Transmit {
-        let destination = ([127, 0, 0, 1], 1).into();
-        Transmit { destination, ecn: None, size, segment_size, src_ip: None }
-    }
-
     #[test]
     fn three_times_what_came_and_not_a_byte_more() {
-        let mut unproven = Unproven::new(1200);
-        assert_eq!(unproven.allow(&batch(3590, Some(1200)), 0), 3590);
-        assert_eq!(unproven.allow(&batch(11, None), 0), 0);
-        assert_eq!(unproven.allow(&batch(10, None), 0), 10);
-        assert_eq!(unproven.allow(&batch(2500, Some(1200)), 400), 1200);
+        let mut unproven = Unproven::new(ConnectionId::new(&[1; 8]), 1252);
+        assert_eq!(unproven.room(1200, 0), 3);
+        unproven.count(1300);
+        assert_eq!(unproven.room(1200, 0), 2);
+        unproven.count(2400);
+        assert_eq!(unproven.room(1200, 0), 0);
+        assert_eq!(unproven.room(1200, 400), 1);
+        assert_eq!(unproven.room(1200, 1252), 3);
     }
 
     #[test]
-    fn a_batch_is_cut_between_datagrams() {
-        let mut unproven = Unproven::new(1200);
-        assert_eq!(unproven.allow(&batch(4 * 1200 + 22, Some(1200)), 0), 3600);
+    fn who_uses_our_id_has_heard_from_us() {
+        let original = ConnectionId::new(&[1; 8]);
+        let unproven = Unproven::new(original, 1200);
+        assert!(!unproven.is_proven_by(Some(original)));
+        assert!(unproven.is_proven_by(Some(ConnectionId::new(&[2; 8]))));
+        assert!(unproven.is_proven_by(None));
     }
 }

@@ -14,6 +14,8 @@ cores there are and who else uses them. One worker each on one core, load and ba
 other, rounds in turns, medians. A row with a failed request, a short body or an unbalanced backend
 is void. Latency at a fixed rate counts from the moment the request was due; at saturation it says
 little. Memory is the proportional set size per connection that served one request and went idle.
+System calls are those of a request, counted by perf in a round of their own. HTTP/1.1 and HTTP/2
+are asked for by wrk and h2load, HTTP/3 by a client made of quinn and h3.
 ";
 
 /// One good round of one peer.

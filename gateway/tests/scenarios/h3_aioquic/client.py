@@ -124,6 +124,11 @@ class Client(QuicConnectionProtocol):
         self.handshake = None
         self.end = None
         self.changed = asyncio.Event()
+        self.mute = False
+
+    def transmit(self):
+        if not self.mute:
+            super().transmit()
 
     async def bind(self, host):
         """Takes a new local port, and leaves the old one if there was one."""
@@ -318,13 +323,16 @@ class Client(QuicConnectionProtocol):
         return {}
 
     async def rebind(self, command):
-        """Goes on from another local port; `cid`: with another connection ID as well."""
+        """Goes on from another local port; `cid`: with another connection ID as well; `silent`:
+        without a PING; `mute`: says nothing more until the next move, not even what it heard."""
+        self.mute = False
         await self.bind(command.get("host", self.address[0]))
         if command.get("cid"):
             self._quic.change_connection_id()
         if not command.get("silent"):
             self._quic.send_ping(0)
         self.transmit()
+        self.mute = command.get("mute", False)
         return self.state()
 
     async def renew(self, _):

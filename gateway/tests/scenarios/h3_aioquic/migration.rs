@@ -71,6 +71,26 @@ fn a_client_may_move_again_before_its_last_move_is_proven() {
 }
 
 #[test]
+fn a_client_that_falls_silent_where_it_went_is_found_elsewhere() {
+    let origin = Origin::echo();
+    let gateway = four_workers(&origin);
+    let Some(mut client) = Aioquic::connect(&gateway) else { return };
+    client.assert_serves("/here");
+    for n in 0..3 {
+        // Some of a request is the last that is heard from there.
+        let up = json!({ "path": "/up", "method": "POST", "size": 5000, "hold": true });
+        let stream = client.send(up);
+        client.run("rebind", json!({ "cid": n % 2 == 0, "mute": true }));
+        // As long as it takes to give that place up.
+        thread::sleep(Duration::from_millis(700));
+        client.run("rebind", json!({ "cid": n % 2 == 0 }));
+        assert_eq!(client.answer(stream)["text"], "POST /up 5000");
+        client.assert_serves(&format!("/there/{n}"));
+        client.run("alive", json!({}));
+    }
+}
+
+#[test]
 fn a_tunnel_moves() {
     let origin = Origin::start(|x| {
         let accept = tungstenite::handshake::derive_accept_key(
@@ -141,6 +161,31 @@ fn an_upload_moves() {
     let answer = client.answer(stream);
     assert_eq!(answer["text"], format!("POST /up {}", PIECE * 7), "{answer}");
     assert!(origin.completed("/up").body == pattern(PIECE * 7), "another body came");
+}
+
+#[test]
+fn what_flows_both_ways_moves() {
+    let origin = Origin::start(|x| {
+        if x.seen.method == "POST" {
+            return x.echo();
+        }
+        x.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 4 << 20))?;
+        x.send(pattern(4 << 20))?;
+        Ok(Next::Keep)
+    });
+    let gateway = four_workers(&origin);
+    for knows in [true, false] {
+        let Some(mut client) = Aioquic::connect(&gateway) else { return };
+        let up = client.send(json!({ "path": "/up", "method": "POST", "size": 4 << 20 }));
+        let down = client.send(json!({ "path": "/down" }));
+        client.run(
+            "received",
+            json!({ "stream": down, "bytes": 1 << 20, "rebind": true, "cid": knows }),
+        );
+        let answer = client.answer(down);
+        assert_eq!((&answer["length"], &answer["intact"]), (&json!(4 << 20), &json!(true)));
+        assert_eq!(client.answer(up)["text"], format!("POST /up {}", 4 << 20));
+    }
 }
 
 #[test]

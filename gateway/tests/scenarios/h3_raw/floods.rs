@@ -10,6 +10,7 @@ use crate::support::{
     h3_outcome::Outcome,
     h3_raw::{Raw, Tuning, run},
     h3_wire::{DATA, code, frame, frame_of, headers, request, varint},
+    scaled,
 };
 
 /// What is done to each request stream.
@@ -231,6 +232,13 @@ fn streams_opened_and_left_empty_harm_nobody() {
             (0..100).filter_map(|_| Raw::try_connect(address, &tuning).ok()).collect();
         assert_eq!(clients.len(), 100);
         thread::sleep(Duration::from_millis(200));
+    });
+    let churn = scaled("H3_CHURN", 200);
+    stage.attack("clients that come and go", move |address, tuning| {
+        for _ in 0..churn {
+            let client = Raw::try_connect(address, &tuning).unwrap().greet();
+            assert_eq!(client.get("/y").status(), 200);
+        }
     });
 }
 

@@ -1,4 +1,4 @@
-//! Handshakes and what QUIC may do behind them: Retry, tokens, early data, other addresses, new keys.
+//! Handshakes and what QUIC may do behind them: Retry, tokens, early data, new addresses and keys.
 
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tempfile::TempDir;
 
 use super::{
     Stage,
@@ -15,7 +16,9 @@ use super::{
     play,
 };
 use crate::support::{
+    certificates::Authority,
     eventually,
+    gateway::Setup,
     h3_raw::{Raw, Stream, Tuning, client_config, run},
     h3_wire::{CONTROL, SETTINGS, frame, headers, request, varint},
     origin::Origin,
@@ -32,6 +35,51 @@ fn a_handshake_needs_no_second_try() {
     });
     let least = took.min().unwrap();
     assert!(least < Duration::from_millis(500), "a handshake takes {least:?}");
+}
+
+#[test]
+fn a_chain_longer_than_may_be_sent_unproven_needs_no_second_try() {
+    let (dir, authority, origin) = (TempDir::new().unwrap(), Authority::new(), Origin::echo());
+    // 12 KiB of certificate.
+    let names: Vec<String> = (0..400).map(|n| format!("a-long-name-{n}.edge.test")).collect();
+    let all: Vec<&str> =
+        ["edge.test"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    authority.issue(&all).write(dir.path(), "edge");
+    let gateway = Setup::to(&[origin.address])
+        .listener("tls: { cert: $DIR/edge.pem, key: $DIR/edge.key }")
+        .within(dir)
+        .start();
+    let tls = authority.client_x25519(&[b"h3"]);
+    let tuning = Tuning { stream_window: 1 << 20, window: 1 << 20, tls };
+    let took = (0..5).map(|_| {
+        let start = Instant::now();
+        let client = Raw::try_connect(gateway.listen, &tuning).unwrap().greet();
+        assert_eq!(client.get("/x").status(), 200);
+        start.elapsed()
+    });
+    let least = took.min().unwrap();
+    assert!(least < Duration::from_millis(500), "a handshake takes {least:?}");
+}
+
+#[test]
+fn a_client_that_takes_no_streams_is_served_all_the_same() {
+    let stage = Stage::new();
+    let mut config = client_config(&stage.tuning);
+    let mut transport = quinn::TransportConfig::default();
+    transport.max_concurrent_uni_streams(0u32.into());
+    config.transport_config(Arc::new(transport));
+    let (_endpoint, connection) = run(async {
+        let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
+        let connecting = endpoint.connect_with(config, stage.gateway.listen, "edge.test");
+        (endpoint, connecting.unwrap().await.unwrap())
+    });
+    for _ in 0..3 {
+        let (send, recv) = run(connection.open_bi()).unwrap();
+        let outcome =
+            Stream::of(send, recv).write(&headers(&request("GET", "/y"))).finish().outcome();
+        assert_eq!(outcome.text(), "GET /y 0", "{outcome:?}");
+    }
+    stage.after("no streams").unwrap();
 }
 
 /// Whether a datagram begins with a Retry packet of version 1 (RFC 9000 17.2.5).

@@ -232,6 +232,51 @@ fn a_slow_but_steady_reader_is_served() {
 }
 
 #[test]
+fn those_who_wait_cost_no_work() {
+    let origin = Origin::start(|x| match x.target() {
+        "/big" => x.reply(200, "", &"b".repeat(1 << 20)),
+        // Takes nothing of the body until the client is gone.
+        "/deaf" => {
+            thread::sleep(5 * SECOND);
+            Ok(Next::Close)
+        }
+        _ => x.echo(),
+    });
+    let stage = Stage::of(origin, |setup| setup);
+    let upload = [headers(&request("POST", "/deaf")), frame(DATA, &[b'a'; 100_000])].concat();
+    let rows: [(&str, Vec<u8>); 6] = [
+        ("nothing", vec![]),
+        ("part of a head", vec![1, 100, 0]),
+        ("part of a body", headers(&request("POST", "/x"))),
+        ("a response without room", headers(&request("GET", "/big"))),
+        ("an unknown frame", frame_of(0x21, 1 << 30, b"g")),
+        ("an origin that does not read", upload),
+    ];
+    for (name, bytes) in rows {
+        let clients: Vec<_> = (0..5).map(|_| stage.narrow(1000, 1 << 20)).collect();
+        let mut streams: Vec<_> = clients.iter().map(|client| client.bi()).collect();
+        for stream in &mut streams {
+            let write = stream.send.write_all(&bytes);
+            let _ = run(async { tokio::time::timeout(SECOND / 10, write).await });
+        }
+        thread::sleep(Duration::from_millis(100));
+        let before = stage.gateway.worked();
+        thread::sleep(Duration::from_millis(300));
+        let worked = stage.gateway.worked() - before;
+        println!("{name}: {worked:?} of work in 300 ms");
+        assert!(worked < Duration::from_millis(150), "{name}: {worked:?} of work");
+    }
+    // Connections that were closed linger for a moment, and do no more than that.
+    for _ in 0..20 {
+        drop(stage.client());
+    }
+    let before = stage.gateway.worked();
+    thread::sleep(Duration::from_millis(500));
+    let worked = stage.gateway.worked() - before;
+    assert!(worked < Duration::from_millis(150), "closed connections: {worked:?} of work");
+}
+
+#[test]
 fn a_handshake_that_stops_is_forgotten() {
     let stage = Stage::short();
     let before = stage.gateway.resident();

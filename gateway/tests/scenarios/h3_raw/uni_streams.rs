@@ -5,6 +5,7 @@ use super::{Expect, Stage, ending};
 use crate::support::{
     assert_none,
     h3_outcome::Outcome,
+    h3_raw::{client_config, run},
     h3_wire::{
         CONTROL, DECODER, ENCODER, MAX_PUSH_ID, PUSH, SETTINGS, code, frame, frame_of, varint,
         varint_of,
@@ -140,6 +141,23 @@ fn unknown_streams_are_ignored() {
 }
 
 #[test]
+fn a_client_that_stops_the_control_stream_closes_the_connection() {
+    let stage = Stage::new();
+    let config = client_config(&stage.tuning);
+    let (endpoint, connection) = run(async {
+        let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
+        let connecting = endpoint.connect_with(config, stage.gateway.listen, "edge.test");
+        (endpoint, connecting.unwrap().await.unwrap())
+    });
+    let mut theirs = run(connection.accept_uni()).unwrap();
+    theirs.stop(0x100u32.into()).unwrap();
+    let end = run(connection.closed());
+    assert_eq!(Outcome::lost(&end), Outcome::Closed(code::CLOSED_CRITICAL_STREAM));
+    drop(endpoint);
+    stage.after("stopped").unwrap();
+}
+
+#[test]
 fn a_type_in_single_bytes_is_read() {
     let stage = Stage::new();
     let mut client = stage.bare();
@@ -147,7 +165,7 @@ fn a_type_in_single_bytes_is_read() {
     for byte in [&varint_of(8, CONTROL)[1..], &frame(SETTINGS, &[6, 0x40, 100])].concat() {
         std::thread::sleep(std::time::Duration::from_millis(2));
         let stream = client.held(place).unwrap();
-        let _ = crate::support::h3_raw::run(stream.write_all(&[byte]));
+        let _ = run(stream.write_all(&[byte]));
     }
     stage.survives("single bytes", &client).unwrap();
     client.uni(&control().0);

@@ -49,6 +49,7 @@ pub(super) async fn forwarding<C: Client>(stage: &Stage<C>) -> Result<(), String
         })
     };
     ensure(came(field("via"), version), || format!("via {:?}", field("via")))?;
+    ensure(reply.field("date").is_some(), || format!("no date (RFC 9110 6.6.1): {reply:?}"))?;
     let via = reply.field("via");
     ensure(came(via, number(stage.up)), || format!("via of the response {via:?}"))
 }

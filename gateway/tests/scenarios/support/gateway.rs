@@ -262,6 +262,16 @@ impl Gateway {
         kib * 1024
     }
 
+    /// Processor time it took so far.
+    pub(crate) fn worked(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // Behind the name, which is in parentheses: user and system time, in hundredths.
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let times = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = times.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
     /// Everything it wrote to stderr so far.
     pub(crate) fn log(&self) -> String {
         self.stderr.text()
