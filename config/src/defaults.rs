@@ -124,6 +124,8 @@ pub(crate) const HOST: &str = "a host such as `api.example.com`, `*.example.com`
 pub(crate) const PATH: &str = "a path such as `/exact`, `/a/**`, `/users/{id}` or `~ ^/v[0-9]+/`";
 /// What the path of a health check looks like.
 pub(crate) const PROBE: &str = "a path such as `/healthz`";
+/// What the service of a health check by gRPC looks like.
+pub(crate) const SERVICE: &str = "the name of a gRPC service, or `\"\"` for the whole server";
 /// What the statuses that pass a health check look like.
 pub(crate) const STATUSES: &str = "a status or a range of them such as `200` or `200-299`";
 /// What a condition on a value looks like.

@@ -170,17 +170,17 @@ fn upstream(upstream: &Upstream) -> Value {
 }
 
 fn health(health: &HealthCheck) -> Value {
-    let (path, expect, tcp) = match &health.probe {
+    let (key, value, expect) = match &health.probe {
         Probe::Http { path, expect } => {
             let expect: Vec<_> = expect.iter().map(StatusRange::to_string).collect();
-            (Some(json!(path)), Some(json!(expect)), None)
+            ("path", json!(path), Some(json!(expect)))
         }
-        Probe::Connect => (None, None, Some(json!(true))),
+        Probe::Grpc { service } => ("grpc", json!(service), None),
+        Probe::Connect => ("tcp", json!(true), None),
     };
     object([
-        ("path", path),
+        (key, Some(value)),
         ("expect", expect),
-        ("tcp", tcp),
         ("interval", Some(json!(show_duration(health.interval)))),
         ("timeout", Some(json!(show_duration(health.timeout)))),
         ("healthy", Some(json!(health.healthy))),

@@ -2,9 +2,9 @@
 
 use super::{Complaint, Decoder};
 use crate::{
-    defaults::{PROBE, STATUSES},
+    defaults::{PROBE, SERVICE, STATUSES},
     fields::Fields,
-    model::{HealthCheck, Outlier, Probe, StatusRange},
+    model::{HealthCheck, Outlier, Probe, StatusRange, UpstreamProtocol},
     yaml::{Node, Value, shorten},
 };
 
@@ -27,33 +27,55 @@ fn health(d: &mut Decoder<'_>, node: &Node) -> Option<HealthCheck> {
         return Some(with_defaults(d, path));
     }
     let fields = Fields::open(d, node, "upstreams.*.health");
-    let path = fields.parsed(d, "path", path);
-    let expect = expect(d, &fields);
-    let tcp = fields.flag(d, "tcp");
-    let probe = match (path, fields.node("path"), tcp) {
-        (path, Some(_), false) => path.map(|path| Probe::Http { path, expect }),
-        (_, None, true) => {
-            if let Some(entry) = fields.entry("expect") {
-                let what = "`expect` is about answers, and `tcp` asks nothing";
-                d.report.error(entry.key.span, what).hint =
-                    Some("write a `path` instead of `tcp`".to_owned());
-            }
-            Some(Probe::Connect)
-        }
-        (_, Some(written), true) => {
-            d.report.error(written.span, "a check has either a `path` or `tcp`");
-            None
-        }
-        (_, None, false) => {
-            fields.missing(d, "path", "such as `path: /healthz`, or `tcp: true`");
-            None
-        }
-    };
+    let probe = probe(d, &fields);
     let interval = fields.duration(d, "interval");
     let timeout = fields.duration(d, "timeout");
     let (healthy, unhealthy) = (fields.count(d, "healthy"), fields.count(d, "unhealthy"));
     fields.finish();
     Some(HealthCheck { probe: probe?, interval, timeout, healthy, unhealthy })
+}
+
+fn probe(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Probe> {
+    let path = fields.parsed(d, "path", path);
+    let service = fields.parsed(d, "grpc", service);
+    let expect = expect(d, fields);
+    let tcp = fields.flag(d, "tcp");
+    let tcp = fields.entry("tcp").filter(|_| tcp);
+    let written = [fields.entry("path"), fields.entry("grpc"), tcp];
+    let mut kinds = written.into_iter().flatten();
+    let Some(first) = kinds.next() else {
+        fields.missing(d, "path", "such as `path: /healthz`, or `grpc: \"\"`, or `tcp: true`");
+        return None;
+    };
+    for other in kinds {
+        let what = format!("a check has either `{}` or `{}`", first.key.text, other.key.text);
+        d.report.error(other.key.span, what);
+    }
+    if let Some(entry) = fields.entry("expect").filter(|_| first.key.text != "path") {
+        let what = format!("`expect` goes with `path`, not with `{}`", first.key.text);
+        d.report.error(entry.key.span, what);
+    }
+    match first.key.text.as_str() {
+        "path" => path.map(|path| Probe::Http { path, expect }),
+        "grpc" => service.map(|service| Probe::Grpc { service }),
+        _ => Some(Probe::Connect),
+    }
+}
+
+/// Refuses a check that the upstream's protocol has no way for.
+pub(super) fn suit(
+    d: &mut Decoder<'_>,
+    upstream: &Fields<'_>,
+    health: Option<&HealthCheck>,
+    protocol: UpstreamProtocol,
+) {
+    let grpc = health.is_some_and(|health| matches!(health.probe, Probe::Grpc { .. }));
+    if let Some(entry) =
+        upstream.entry("health").filter(|_| grpc && protocol == UpstreamProtocol::H1)
+    {
+        let what = "gRPC needs HTTP/2 or HTTP/3, and the upstream's `protocol` is `h1`";
+        d.report.error(entry.key.span, what).hint = Some("write `protocol: h2`".to_owned());
+    }
 }
 
 /// The short form: a path.
@@ -84,6 +106,15 @@ fn path(text: &str) -> Result<String, Complaint> {
             .hint("write it as it is sent, percent-encoded")),
         None => Ok(text.to_owned()),
     }
+}
+
+/// The name of a service as gRPC writes it: `package.Service`, or nothing.
+fn service(text: &str) -> Result<String, Complaint> {
+    let legal = |c: char| c.is_ascii_graphic();
+    if text.len() <= PATH_MAX && text.chars().all(legal) {
+        return Ok(text.to_owned());
+    }
+    Err(Complaint::new(format!("expected {SERVICE}, found `{}`", shorten(text))))
 }
 
 fn expect(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<StatusRange> {

@@ -73,6 +73,7 @@ fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
     let clear = tls.is_none() && fields.node("tls").is_none_or(Node::is_off);
     suit(d, protocol, span, clear, endpoints.as_deref().unwrap_or_default());
     let health = health::check(d, &fields);
+    health::suit(d, &fields, health.as_ref(), protocol);
     let outlier = health::outlier(d, &fields);
     let slow_start = fields.duration_if_any(d, "slow_start");
     let bounds = fields.section(d, "limits", "upstreams.*.limits");

@@ -7,7 +7,7 @@ use super::{
     Kind::{
         self, Choice, Count, Duration, Flag, Named, Pairs, Percent, Section, Sections, Text, Texts,
     },
-    NAME, PATH, PEM, PROBE, STATUSES, Short, TIMEOUT, VALUE,
+    NAME, PATH, PEM, PROBE, SERVICE, STATUSES, Short, TIMEOUT, VALUE,
 };
 
 const HEADERS: Kind = Pairs("header name", "value");
@@ -94,13 +94,13 @@ pub(super) const KEYS: &[Key] = &[
         "upstreams.*.health",
         Section,
         Absent("no active checks"),
-        "Asks each endpoint how it is; needs `path` or `tcp`.",
+        "Asks each endpoint how it is; needs one of `path`, `grpc` and `tcp`.",
     )
     .or(&[Short::Off, Short::For("path")]),
     Key::new(
         "upstreams.*.health.path",
         Text(PROBE),
-        Absent("needs `tcp`"),
+        Absent("nothing is asked for"),
         "Target of a GET, in the protocol and with the TLS of the upstream.",
     ),
     Key::new(
@@ -108,6 +108,12 @@ pub(super) const KEYS: &[Key] = &[
         Texts(STATUSES),
         Is("200-299"),
         "Statuses that pass; for checks with a `path`.",
+    ),
+    Key::new(
+        "upstreams.*.health.grpc",
+        Text(SERVICE),
+        Absent("nothing is asked for"),
+        "Service asked about by gRPC's health protocol; it must be serving. Not over `h1`.",
     ),
     Key::new(
         "upstreams.*.health.tcp",

@@ -27,6 +27,11 @@ pub enum Probe {
         /// Statuses that pass; never empty.
         expect: Vec<StatusRange>,
     },
+    /// A call of `grpc.health.v1.Health/Check`, over HTTP/2 or HTTP/3.
+    Grpc {
+        /// The service asked about; empty is the server as a whole.
+        service: String,
+    },
     /// A connection, with its handshakes, and nothing more.
     Connect,
 }

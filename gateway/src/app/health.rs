@@ -1,6 +1,6 @@
 //! What keeps the rosters up to date: ejections that end, shares that grow, checks of endpoints.
-//! All of it runs on the control thread, one task for each roster and each endpoint that is checked,
-//! so that it neither waits for traffic nor holds it up.
+//! All of it runs on the control thread, one task for each roster and each endpoint that is
+//! checked, so that it neither waits for traffic nor holds it up.
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
@@ -103,8 +103,9 @@ impl Attendance {
         }
     }
 
-    /// Makes bounds and endpoints of this configuration those that hold, and attends to them; what
-    /// is as before goes on undisturbed. Endpoints that were not checked before are checked at once.
+    /// Makes bounds and endpoints of this configuration those that hold, and attends to them;
+    /// what is as before goes on undisturbed. Endpoints that were not checked before are checked
+    /// at once.
     pub(super) fn take_over(&mut self, snapshot: &Snapshot) {
         let mut rosters = std::mem::take(&mut self.rosters);
         let mut checks = std::mem::take(&mut self.checks);

@@ -71,6 +71,11 @@ impl Upload {
         Self { body: Body::empty(), watch: None, touched: false }
     }
 
+    /// An upload that is all there, of a request of the gateway's own.
+    pub(crate) const fn whole(body: Body) -> Self {
+        Self { body, watch: None, touched: false }
+    }
+
     /// What is left when somebody else has the upload.
     pub(crate) const fn taken() -> Self {
         Self { body: Body::empty(), watch: None, touched: true }

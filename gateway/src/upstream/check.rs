@@ -1,12 +1,13 @@
 //! One active check of an endpoint: a connection of its own, opened as those for requests are, and
-//! mostly a GET over it in whatever version that speaks.
+//! mostly a request over it in whatever version that speaks.
 
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use http::{HeaderValue, Method, Request, Response, Uri, Version, header, response::Parts};
 use http_body_util::BodyExt as _;
-use weir_config::model::{HealthCheck, Probe};
+use tokio::time::timeout;
+use weir_config::model::{HealthCheck, Probe, StatusRange};
 
 use super::{
     connect::Connector,
@@ -23,10 +24,12 @@ use crate::{
     quic::Dialer,
 };
 
+mod grpc;
+
 /// Bytes of an answer that are read, for its sender to see it taken.
 const ANSWER_MOST: usize = 64 * 1024;
 /// How long that may take once the status is known.
-const ANSWER_TIME: std::time::Duration = std::time::Duration::from_millis(250);
+const ANSWER_TIME: Duration = Duration::from_millis(250);
 
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("weir/", env!("CARGO_PKG_VERSION")));
@@ -40,79 +43,126 @@ pub(crate) async fn run(
 ) -> Result<(), String> {
     let pool = EndpointPool::apart(endpoint.clone(), connector.clone(), dialer.clone());
     let pool = Pooled(Rc::new(pool));
-    let asking = async {
-        match &check.probe {
-            Probe::Connect => pool.0.open(false).await.map(|_| None),
-            Probe::Http { path, .. } => ask(&pool, path).await.map(Some),
+    // Boxed: a handshake is large.
+    let result = match timeout(check.timeout, Box::pin(attempt(&pool, &check.probe))).await {
+        Err(_) => Err("no answer in time".to_owned()),
+        Ok(Err(reason)) => Err(reason),
+        Ok(Ok(Verdict { result, rest })) => {
+            // What was asked for is taken, or its sender would see a failure.
+            let _ = timeout(ANSWER_TIME, read(rest, |_| ())).await;
+            result
         }
-    };
-    let asked = tokio::time::timeout(check.timeout, Box::pin(asking)).await;
-    let judged = match (asked, &check.probe) {
-        (Err(_), _) => Err("no answer in time".to_owned()),
-        (Ok(Err(error)), _) => Err(error.to_string()),
-        (Ok(Ok(Some((status, body)))), Probe::Http { expect, .. }) => {
-            let _ = tokio::time::timeout(ANSWER_TIME, read(body)).await;
-            let expected = expect.iter().any(|range| range.contains(status.as_u16()));
-            expected.then_some(()).ok_or_else(|| format!("status {}", status.as_u16()))
-        }
-        (Ok(Ok(_)), _) => Ok(()),
     };
     pool.0.close();
-    judged
+    result
 }
 
-/// Sends a GET; the status and the body of what comes back.
-async fn ask(pool: &Pooled, path: &str) -> Result<(StatusCode, Body), Error> {
-    let mut draft = draft(path)?;
-    let answered = match pool.0.open(false).await? {
+/// What came of an answer, and what of it is still to be read.
+struct Verdict {
+    result: Result<(), String>,
+    rest: Body,
+}
+
+async fn attempt(pool: &Pooled, probe: &Probe) -> Result<Verdict, String> {
+    match probe {
+        Probe::Connect => {
+            pool.0.open(false).await.map_err(|error| error.to_string())?;
+            Ok(Verdict { result: Ok(()), rest: Body::empty() })
+        }
+        Probe::Http { path, expect } => {
+            let draft = get(path).map_err(|error| error.to_string())?;
+            let (head, rest) = ask(pool, draft).await?.into_parts();
+            Ok(Verdict { result: judge(head.status.as_u16(), expect), rest })
+        }
+        Probe::Grpc { service } => {
+            let (head, mut body) = ask(pool, call(service)).await?.into_parts();
+            let mut reply = grpc::Reply::new(&head);
+            read(&mut body, |frame| reply.take(frame)).await;
+            Ok(Verdict { result: reply.judge(), rest: Body::empty() })
+        }
+    }
+}
+
+fn judge(status: u16, expect: &[StatusRange]) -> Result<(), String> {
+    let expected = expect.iter().any(|range| range.contains(status));
+    expected.then_some(()).ok_or_else(|| format!("status {status}"))
+}
+
+/// Sends a request; what comes back.
+async fn ask(pool: &Pooled, mut draft: Draft) -> Result<Response<Body>, String> {
+    let ready = pool.0.open(false).await.map_err(|error| error.to_string())?;
+    let version = match ready {
+        Ready::H1(_) if draft.shape.framing != Framing::None => {
+            return Err("the endpoint speaks HTTP/1.1".to_owned());
+        }
+        Ready::H1(_) => Version::HTTP_11,
+        Ready::H2(_) => Version::HTTP_2,
+        Ready::H3(_) => Version::HTTP_3,
+    };
+    draft.prepare(pool, version).map_err(|failed| failed.error.to_string())?;
+    let answered = match ready {
         Ready::H1(connection) => {
-            draft.prepare(pool, Version::HTTP_11).map_err(|failed| failed.error)?;
             connection.exchange(&mut draft, None).await.map(|answer| match answer {
                 Answer::Response(response) => response.map(Body::h1),
                 Answer::Bodiless(head, _) | Answer::Switched(head, _) => bodiless(head),
             })
         }
         Ready::H2(connection) => {
-            draft.prepare(pool, Version::HTTP_2).map_err(|failed| failed.error)?;
             connection.exchange(&mut draft, None, drop).await.map(|answer| match answer {
                 H2Answer::Response(response) => response.map(Body::h2),
                 H2Answer::Switched(head, _) => bodiless(head),
             })
         }
         Ready::H3(connection) => {
-            draft.prepare(pool, Version::HTTP_3).map_err(|failed| failed.error)?;
             connection.exchange(&mut draft, None, drop).await.map(|answer| match answer {
                 H3Answer::Response(response) => response.map(Body::h3),
                 H3Answer::Switched(head, _) => bodiless(head),
             })
         }
     };
-    let (head, body) = answered.map_err(|failed| failed.error)?.into_parts();
-    Ok((head.status, body))
+    answered.map_err(|failed| failed.error.to_string())
 }
 
-fn draft(path: &str) -> Result<Draft, Error> {
-    let mut request = Request::new(());
-    *request.method_mut() = Method::GET;
+fn get(path: &str) -> Result<Draft, Error> {
     // The configuration lets in what is a target.
-    *request.uri_mut() = Uri::try_from(path).map_err(|_| Error::Bug)?;
+    let target = Uri::try_from(path).map_err(|_| Error::Bug)?;
+    Ok(draft(Method::GET, target, Framing::None, Upload::empty()))
+}
+
+/// A call of gRPC's health protocol.
+fn call(service: &str) -> Draft {
+    let message = Body::full(grpc::request(service));
+    let target = Uri::from_static(grpc::PATH);
+    let mut draft = draft(Method::POST, target, Framing::Unknown, Upload::whole(message));
+    draft.head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    draft.shape.trailers = true;
+    draft
+}
+
+fn draft(method: Method, target: Uri, framing: Framing, upload: Upload) -> Draft {
+    let mut request = Request::new(());
+    *request.method_mut() = method;
+    *request.uri_mut() = target;
     request.headers_mut().insert(header::USER_AGENT, USER_AGENT);
     let (head, ()) = request.into_parts();
-    let shape =
-        Shape { framing: Framing::None, upgrade: None, again: false, trailers: false, host: None };
-    Ok(Draft { head, upload: Upload::empty(), client: None, shape })
+    let shape = Shape { framing, upgrade: None, again: false, trailers: false, host: None };
+    Draft { head, upload, client: None, shape }
 }
 
-fn bodiless(head: http::response::Parts) -> http::Response<Body> {
-    http::Response::from_parts(head, Body::empty())
+fn bodiless(head: Parts) -> Response<Body> {
+    Response::from_parts(head, Body::empty())
 }
 
 /// Takes what comes, within bounds.
-async fn read(mut body: Body) {
+async fn read(
+    mut body: impl http_body::Body<Data = Bytes, Error = Error> + Unpin,
+    mut take: impl FnMut(http_body::Frame<Bytes>),
+) {
     let mut left = ANSWER_MOST;
     while let Some(Ok(frame)) = body.frame().await {
         let length = frame.data_ref().map_or(0, Bytes::len);
         let Some(rest) = left.checked_sub(length) else { return };
         left = rest;
+        take(frame);
     }
 }

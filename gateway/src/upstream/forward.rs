@@ -172,8 +172,8 @@ pub(crate) async fn forward(
 }
 
 /// Whether an attempt that failed speaks against its endpoint. Neither the gateway's own bound
-/// does, nor what a client can bring about: an upgrade that the endpoint need not know, or an upload
-/// that takes all the time there is.
+/// does, nor what a client can bring about: an upgrade that the endpoint need not know, or an
+/// upload that takes all the time there is.
 fn is_to_blame(error: Error, clocks: &Clocks) -> bool {
     match error {
         Error::UpstreamBusy | Error::UpgradeUnsupported => false,

@@ -1,10 +1,11 @@
 //! Which endpoints of an upstream are in use: what all workers know together of their health.
 //!
 //! Workers report runs of failures, the control thread the results of checks; either changes the
-//! shares by which endpoints are picked ([`EndpointLoad::share`](super::load::EndpointLoad::share)).
-//! A pick reads one word here, and while that is [`Mode::Shares`] one of each endpoint it considers.
-//! The lock is for those who change something, and who look. A roster is carried over reloads by its
-//! upstream's name, what it remembers of an endpoint by the address.
+//! shares by which endpoints are picked
+//! ([`EndpointLoad::share`](super::load::EndpointLoad::share)). A pick reads one word here, and
+//! while that is [`Mode::Shares`] one of each endpoint it considers. The lock is for those who
+//! change something, and who look. A roster is carried over reloads by its upstream's name, what
+//! it remembers of an endpoint by the address.
 
 use std::{
     collections::HashMap,

@@ -2,6 +2,7 @@
 
 mod checks;
 mod ejection;
+mod grpc;
 
 use std::sync::{
     Arc,
