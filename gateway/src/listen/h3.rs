@@ -91,8 +91,6 @@ enum Wait {
     Leaving(Tick),
     /// For acknowledgements after the last response, since then.
     Goodbye(Tick),
-    /// For requests that are still under way on the way out.
-    Answers,
 }
 
 /// How many requests a client may still give up.
@@ -227,8 +225,8 @@ impl Session {
                 return self.quic.close(Code::NoError.value(), "");
             }
             Stage::Left(since) if quiet => Wait::Goodbye(since.max(idle_since)),
-            Stage::Left(_) => Wait::Answers,
-            Stage::Open => match self.wait {
+            // On the way out as well: a tunnel may take hours yet.
+            Stage::Open | Stage::Left(_) => match self.wait {
                 Wait::Busy(since) => Wait::Busy(since),
                 _ => Wait::Busy(clock::now()),
             },
@@ -237,7 +235,6 @@ impl Session {
             match wait {
                 // Set when the connection began.
                 Wait::Handshake => {}
-                Wait::Answers => self.deadline.clear(),
                 Wait::Busy(since) => self.deadline.set(since + PING),
                 Wait::Quiet(since) => self.deadline.set(since + timeouts.keep_alive),
                 Wait::Leaving(at) => self.deadline.set(at),
@@ -252,11 +249,12 @@ impl Session {
             Wait::Handshake | Wait::Goodbye(_) => self.quic.close(Code::NoError.value(), ""),
             Wait::Busy(_) => {
                 self.quic.ping();
-                self.wait = Wait::Answers;
+                let now = clock::now();
+                self.deadline.set(now + PING);
+                self.wait = Wait::Busy(now);
             }
             Wait::Quiet(_) => self.leave(),
             Wait::Leaving(_) => self.refuse_more(),
-            Wait::Answers => {}
         }
         cx.waker().wake_by_ref();
     }
