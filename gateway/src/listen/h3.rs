@@ -156,7 +156,9 @@ impl Session {
             // New streams may have answered already; what they wrote goes out now.
             poll_streams(&mut streams, cx);
             self.poll_control(cx);
-            self.poll_clock(cx, streams.is_empty());
+            // A tunnel of which the endpoint has closed its direction may go on in the other.
+            let quiet = streams.is_empty() && !self.connection.is_uploading(cx);
+            self.poll_clock(cx, quiet);
             self.quic.poll_drive(cx)
         })
         .await;
