@@ -137,6 +137,13 @@ impl Bridge {
     }
 }
 
+/// However it came: nobody takes any more of what the client sends.
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.progress.end();
+    }
+}
+
 impl Ends {
     /// Gives the upstream what the client sends; whether some of it moved.
     fn poll_up(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {

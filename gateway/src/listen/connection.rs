@@ -42,8 +42,8 @@ pub(crate) struct Connection {
     pub(crate) idle_since: Cell<Tick>,
     /// Whether bytes of a response may not have reached the socket yet.
     pub(crate) unflushed: Cell<bool>,
-    /// The upload that goes on after its response has ended, if one does.
-    upload: RefCell<Option<Rc<Progress>>>,
+    /// Uploads that go on after their responses have ended.
+    uploads: RefCell<Vec<Rc<Progress>>>,
     draining: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -64,7 +64,7 @@ impl Connection {
             busy: Cell::new(0),
             idle_since: Cell::new(now),
             unflushed: Cell::new(false),
-            upload: RefCell::new(None),
+            uploads: RefCell::default(),
             draining: Cell::new(false),
             waker: RefCell::new(None),
         })
@@ -107,17 +107,17 @@ impl Connection {
 
     /// The request that ends has a body of which the upstream still takes more.
     pub(crate) fn upload_goes_on(&self, upload: Rc<Progress>) {
-        *self.upload.borrow_mut() = Some(upload);
+        let mut uploads = self.uploads.borrow_mut();
+        uploads.retain(|upload| !upload.over.get());
+        uploads.push(upload);
     }
 
     /// Whether what the client sends is still the body of a request whose response has ended. The
     /// task is woken when that changes.
     pub(crate) fn is_uploading(&self, cx: &Context<'_>) -> bool {
-        let mut upload = self.upload.borrow_mut();
-        if upload.as_ref().is_some_and(|upload| upload.poll_over(cx).is_ready()) {
-            *upload = None;
-        }
-        upload.is_some()
+        let mut uploads = self.uploads.borrow_mut();
+        uploads.retain(|upload| upload.poll_over(cx).is_pending());
+        !uploads.is_empty()
     }
 
     /// Asks the connection to end once its requests are answered.

@@ -138,7 +138,9 @@ impl Session {
             if let Poll::Ready(Err(_)) = self.io.poll_write_out(cx) {
                 return Poll::Ready(());
             }
-            self.poll_clock(cx, streams.is_empty())
+            // A tunnel of which the endpoint has closed its direction may go on in the other.
+            let quiet = streams.is_empty() && !self.connection.is_uploading(cx);
+            self.poll_clock(cx, quiet)
         })
         .await;
         drop(streams);

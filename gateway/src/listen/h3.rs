@@ -91,8 +91,6 @@ enum Wait {
     Leaving(Tick),
     /// For acknowledgements after the last response, since then.
     Goodbye(Tick),
-    /// For requests that are still under way on the way out.
-    Answers,
 }
 
 /// How many requests a client may still give up.
@@ -158,7 +156,9 @@ impl Session {
             // New streams may have answered already; what they wrote goes out now.
             poll_streams(&mut streams, cx);
             self.poll_control(cx);
-            self.poll_clock(cx, streams.is_empty());
+            // A tunnel of which the endpoint has closed its direction may go on in the other.
+            let quiet = streams.is_empty() && !self.connection.is_uploading(cx);
+            self.poll_clock(cx, quiet);
             self.quic.poll_drive(cx)
         })
         .await;
@@ -227,8 +227,8 @@ impl Session {
                 return self.quic.close(Code::NoError.value(), "");
             }
             Stage::Left(since) if quiet => Wait::Goodbye(since.max(idle_since)),
-            Stage::Left(_) => Wait::Answers,
-            Stage::Open => match self.wait {
+            // On the way out as well: a tunnel may take hours yet.
+            Stage::Open | Stage::Left(_) => match self.wait {
                 Wait::Busy(since) => Wait::Busy(since),
                 _ => Wait::Busy(clock::now()),
             },
@@ -237,7 +237,6 @@ impl Session {
             match wait {
                 // Set when the connection began.
                 Wait::Handshake => {}
-                Wait::Answers => self.deadline.clear(),
                 Wait::Busy(since) => self.deadline.set(since + PING),
                 Wait::Quiet(since) => self.deadline.set(since + timeouts.keep_alive),
                 Wait::Leaving(at) => self.deadline.set(at),
@@ -252,11 +251,12 @@ impl Session {
             Wait::Handshake | Wait::Goodbye(_) => self.quic.close(Code::NoError.value(), ""),
             Wait::Busy(_) => {
                 self.quic.ping();
-                self.wait = Wait::Answers;
+                let now = clock::now();
+                self.deadline.set(now + PING);
+                self.wait = Wait::Busy(now);
             }
             Wait::Quiet(_) => self.leave(),
             Wait::Leaving(_) => self.refuse_more(),
-            Wait::Answers => {}
         }
         cx.waker().wake_by_ref();
     }

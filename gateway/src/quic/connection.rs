@@ -304,6 +304,7 @@ impl Connection {
         // Sending sets timers.
         if self.timer.borrow_mut().poll_due(proto.poll_timeout(), cx).is_ready() {
             proto.handle_timeout(now);
+            self.path.set(self.path.get().due());
             cx.waker().wake_by_ref();
         }
     }

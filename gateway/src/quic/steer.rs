@@ -66,6 +66,11 @@ impl Steering {
         sockets.into_iter().enumerate().map(place).collect()
     }
 
+    /// How many workers share the listener.
+    pub(crate) const fn workers(&self) -> usize {
+        self.mailboxes.len()
+    }
+
     /// Puts a datagram in a worker's mailbox; false when it is full or there is no such worker.
     pub(crate) fn send(&self, to: usize, datagram: Datagram) -> bool {
         let Some(mut mailbox) = self.open(to) else { return false };
@@ -144,6 +149,7 @@ mod tests {
         assert!(steering.send(1, datagram(1)) && steering.send(1, datagram(2)));
         assert_eq!(count.0.load(Ordering::Relaxed), 1, "one wake for all that comes");
         assert!(steering.poll_recv(0, &cx, &mut out).is_pending(), "it is not for this one");
+        assert_eq!(steering.workers(), 2);
         assert!(steering.poll_recv(1, &cx, &mut out).is_ready());
         assert_eq!(bytes(&out), [1, 2], "in order");
         assert!(steering.poll_recv(1, &cx, &mut out).is_pending());

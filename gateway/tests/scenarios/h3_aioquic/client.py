@@ -326,6 +326,9 @@ class Client(QuicConnectionProtocol):
         """Goes on from another local port; `cid`: with another connection ID as well; `silent`:
         without a PING; `mute`: says nothing more until the next move, not even what it heard."""
         self.mute = False
+        # Nobody may move before (RFC 9000 section 9), and datagrams from elsewhere are passed over.
+        await self.until("the handshake's confirmation",
+                         lambda: self._quic._handshake_confirmed or self.end)
         await self.bind(command.get("host", self.address[0]))
         if command.get("cid"):
             self._quic.change_connection_id()

@@ -106,6 +106,10 @@ fn garbage_harms_nobody() {
             }
         });
     }
+    let metrics = stage.gateway.admin("GET", "/metrics").text();
+    let name = "weir_quic_steered_datagrams_dropped_total{";
+    let mut dropped = metrics.lines().filter(|line| line.starts_with(name));
+    assert!(dropped.all(|line| line.ends_with(" 0")), "no worker was too busy: {metrics}");
 }
 
 #[test]
