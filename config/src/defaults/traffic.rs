@@ -311,7 +311,7 @@ pub(super) const KEYS: &[Key] = &[
         "routes[].timeout",
         Section,
         Below,
-        "Time-outs of the upstream side; a duration sets `total`.",
+        "Time-outs of the upstream side; a duration sets `total`, `off` takes `total` alone away.",
     )
     .or(&[Short::Off, Short::For("total")]),
     Key::new(
