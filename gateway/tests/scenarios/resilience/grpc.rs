@@ -102,7 +102,9 @@ fn a_server_says_itself_whether_it_serves() {
 #[test]
 fn calls_that_fail_at_once_are_failures() {
     let (good, bad) = (Server::start(1), Server::start(0));
-    let gateway = Setup::to(&[good.address, bad.address]).upstream("protocol: h2").start();
+    let gateway = Setup::to(&[good.address, bad.address])
+        .upstream("balance: round_robin, protocol: h2")
+        .start();
     for n in 0..60 {
         assert_eq!(gateway.client().get(&format!("/call/{n}")).unwrap().status, 200);
     }
