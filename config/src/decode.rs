@@ -8,7 +8,7 @@ use std::{collections::HashMap, io, num::NonZeroU32, path::Path};
 use crate::{
     address,
     fields::Fields,
-    model::{AccessLog, Admin, Bind, Config, Level, Limits, Log, Timeouts},
+    model::{AccessLog, Admin, Bind, Config, Level, Limits, Log, MemoryLimit, Timeouts},
     report::Report,
     source::Span,
     yaml::{Node, Value},
@@ -265,6 +265,8 @@ fn limits(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Limits {
         h3_stream_window: h3.size32(d, "stream_window"),
         h3_connection_window: h3.size32(d, "connection_window"),
         h3_half_open: h3.count(d, "half_open"),
+        memory: MemoryLimit::Off,
+        lag: None,
     };
     for (section, stream, connection) in [
         (&h2, read.h2_stream_window, read.h2_connection_window),

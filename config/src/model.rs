@@ -9,8 +9,13 @@ use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 mod health;
+mod resilience;
 
 pub use health::{HealthCheck, Outlier, Probe, StatusRange};
+pub use resilience::{
+    Adaptive, Backoff, Breaker, Fallback, Hedge, MemoryLimit, Priority, Retry, RetryBudget,
+    RetryOn, RoutePriority, SlowCalls,
+};
 
 /// Where in a file a value was written: line and column, both counted from 1; 0 is "a default".
 ///
@@ -230,6 +235,11 @@ pub struct Limits {
     /// QUIC handshakes under way per worker above which a client must prove its address (Retry);
     /// 0 is always.
     pub h3_half_open: u32,
+    /// Memory at which requests are turned away, low priority first.
+    pub memory: MemoryLimit,
+    /// Lag of a worker's event loop at which requests of low priority are turned away; those of
+    /// normal priority at ten times as much. `None` is off.
+    pub lag: Option<Duration>,
 }
 
 /// Time-outs of the downstream side.
@@ -301,6 +311,8 @@ pub struct Upstream {
     pub health: Option<HealthCheck>,
     /// Ejection of endpoints that keep failing; `None` is off.
     pub outlier: Option<Outlier>,
+    /// A circuit breaker for each endpoint; `None` is off.
+    pub breaker: Option<Breaker>,
     /// For how long the share of an endpoint that is back, or new, grows.
     pub slow_start: Option<Duration>,
     /// Bounds over all workers.
@@ -396,7 +408,7 @@ pub struct ClientTls {
 }
 
 /// Bounds of one upstream over all workers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UpstreamLimits {
     /// Open connections.
     pub connections: u32,
@@ -406,6 +418,8 @@ pub struct UpstreamLimits {
     pub queue: u32,
     /// How long they wait.
     pub queue_timeout: Duration,
+    /// Below `requests`, a bound that follows latency; `None` is off.
+    pub adaptive: Option<Adaptive>,
 }
 
 /// One route.
@@ -423,6 +437,14 @@ pub struct Route {
     pub headers: HeaderEdits,
     /// Time-outs of the upstream side.
     pub timeout: RouteTimeout,
+    /// Second tries; `None` is off.
+    pub retry: Option<Retry>,
+    /// What happens when its upstream cannot answer.
+    pub fallback: Option<Fallback>,
+    /// Most requests under way, over all workers; more are turned away.
+    pub concurrency: Option<u32>,
+    /// How urgent its requests are.
+    pub priority: RoutePriority,
 }
 
 /// Conditions of a route; all must hold.

@@ -7,8 +7,8 @@ use std::{hint::black_box, time::Duration, time::Instant};
 
 use http::{HeaderMap, Method, StatusCode};
 use weir_config::model::{
-    Action, At, HeaderEdits, HostMatch, PathMatch, Respond, Route, RouteMatch, RouteTimeout,
-    Segment,
+    Action, At, HeaderEdits, HostMatch, PathMatch, Respond, Route, RouteMatch, RoutePriority,
+    RouteTimeout, Segment,
 };
 use weir_gateway::{
     http::path::normalize,
@@ -100,5 +100,9 @@ fn route(host: HostMatch, path: PathMatch) -> Route {
             total: None,
             idle: Duration::from_secs(60),
         },
+        retry: None,
+        fallback: None,
+        concurrency: None,
+        priority: RoutePriority::default(),
     }
 }

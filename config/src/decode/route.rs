@@ -11,7 +11,7 @@ use crate::{
     fields::{Fields, duration},
     model::{
         Action, Forward, PathMatch, Piece, Redirect, Respond, Rewrite, Route, RouteMatch,
-        RouteTimeout,
+        RoutePriority, RouteTimeout,
     },
     pattern,
     source::Span,
@@ -76,7 +76,18 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, names: &Names) -> Option
     lint(d, &fields, &matches);
     fields.finish();
     let name = name.unwrap_or_else(|| format!("route-{number}"));
-    Some(Route { at, name, matches, action: action?, headers, timeout })
+    Some(Route {
+        at,
+        name,
+        matches,
+        action: action?,
+        headers,
+        timeout,
+        retry: None,
+        fallback: None,
+        concurrency: None,
+        priority: RoutePriority::default(),
+    })
 }
 
 /// Warnings that need the places of single keys.

@@ -82,6 +82,7 @@ fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
         requests: bounds.count(d, "requests"),
         queue: bounds.count(d, "queue"),
         queue_timeout: bounds.duration(d, "queue_timeout"),
+        adaptive: None,
     };
     bounds.finish();
     let connect_timeout = fields.duration(d, "connect_timeout");
@@ -98,6 +99,7 @@ fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
         tls,
         health,
         outlier,
+        breaker: None,
         slow_start,
         limits,
         connect_timeout,

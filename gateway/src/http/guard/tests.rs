@@ -1,5 +1,6 @@
 use http::{Request, StatusCode};
 use proptest::prelude::*;
+use weir_config::model::MemoryLimit;
 
 use super::*;
 
@@ -18,6 +19,8 @@ fn limits() -> Limits {
         h3_stream_window: 1,
         h3_connection_window: 1,
         h3_half_open: 1,
+        memory: MemoryLimit::Off,
+        lag: None,
     }
 }
 

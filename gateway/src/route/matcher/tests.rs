@@ -3,8 +3,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use regex::Regex;
 use weir_config::model::{
-    Action, At, HeaderEdits, HostMatch, PathMatch, Respond, Route, RouteMatch, RouteTimeout,
-    Segment, ValueMatch,
+    Action, At, HeaderEdits, HostMatch, PathMatch, Respond, Route, RouteMatch, RoutePriority,
+    RouteTimeout, Segment, ValueMatch,
 };
 
 use super::{BuildReason, Found, Matcher};
@@ -31,6 +31,10 @@ pub(in crate::route) fn route(host: &str, path: &str) -> Route {
         }),
         headers: HeaderEdits::default(),
         timeout: RouteTimeout { headers: Duration::ZERO, total: None, idle: Duration::ZERO },
+        retry: None,
+        fallback: None,
+        concurrency: None,
+        priority: RoutePriority::default(),
     }
 }
 
