@@ -151,6 +151,12 @@ impl Reader {
         self.has_turn() && self.replay.state.borrow().is_end_stream()
     }
 
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let kept = &self.replay.state.borrow().kept;
+        kept.tail.len() + kept.pieces.iter().map(Piece::length).sum::<usize>()
+    }
+
     pub(super) fn size_hint(&self) -> SizeHint {
         let state = self.replay.state.borrow();
         let (kept, rest) = (state.kept.ahead(), state.stream.body.size_hint());
@@ -215,11 +221,7 @@ impl Kept {
 
     /// Bytes that the reader has before it.
     fn ahead(&self) -> u64 {
-        let length = |piece: &Piece| match piece {
-            Piece::Data(data) => data.len() as u64,
-            Piece::Trailers(_) => 0,
-        };
-        self.pieces.iter().skip(self.next).map(length).sum()
+        self.pieces.iter().skip(self.next).map(|piece| piece.length() as u64).sum()
     }
 
     /// What the reader gets of what is there.
@@ -288,6 +290,16 @@ impl Kept {
         self.tail = BytesMut::new();
         self.next = 0;
         self.whole = false;
+    }
+}
+
+impl Piece {
+    /// Bytes of the body.
+    fn length(&self) -> usize {
+        match self {
+            Self::Data(data) => data.len(),
+            Self::Trailers(_) => 0,
+        }
     }
 }
 
