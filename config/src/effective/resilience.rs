@@ -20,7 +20,10 @@ pub(super) fn memory(memory: MemoryLimit) -> Value {
 }
 
 pub(super) fn breaker(breaker: &Breaker) -> Value {
-    let slow = |slow: SlowCalls| json!({ "over": show_duration(slow.over), "rate": show_percent(slow.rate) });
+    let slow = |slow: SlowCalls| {
+        let (over, rate) = (show_duration(slow.over), show_percent(slow.rate));
+        json!({ "over": over, "rate": rate })
+    };
     json!({
         "failure_rate": show_percent(breaker.failure_rate),
         "window": show_duration(breaker.window),
