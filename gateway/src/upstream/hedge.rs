@@ -14,14 +14,14 @@ use super::{
     again::{blame, said},
     attempt::{Received, attempt},
     clocks::Clocks,
-    drain::drain,
     draft::Draft,
+    drain::drain,
     forward::Run,
     h1::Failed,
     load::{EndpointLoad, InFlight},
     pool::{Pooled, UpstreamPool},
     retry::policy::RetryPolicy,
-    trail::{Said, Trail, Turn},
+    trail::{Said, Turn},
 };
 use crate::{clock, http::exchange::Exchange};
 
