@@ -293,8 +293,14 @@ fn draft(
         false => Upgrade::of_connection(protocol, &head.headers),
     });
     drop(rng);
-    let shape =
-        Shape { framing: checked.framing, upgrade, again: false, trailers, host: to.host.clone() };
+    let shape = Shape {
+        framing: checked.framing,
+        upgrade,
+        again: false,
+        attempt: 1,
+        trailers,
+        host: to.host.clone(),
+    };
     let (upload, client) = match checked.bridged {
         true => (Upload::empty(), Some(Box::new(body))),
         false => (upload(exchange, body, checked.framing), None),

@@ -59,6 +59,9 @@ pub(crate) struct Shape {
     pub(crate) upgrade: Option<Upgrade>,
     /// Whether an attempt was made with it.
     pub(crate) again: bool,
+    /// Which attempt at it is next or under way, the first being 1: the upstream is told from the
+    /// second on.
+    pub(crate) attempt: u32,
     /// Whether the client reads trailers.
     pub(crate) trailers: bool,
     /// Host that the route sets.
@@ -100,6 +103,7 @@ impl Draft {
             framing: shape.framing,
             upgrade: shape.upgrade.as_ref(),
             again: shape.again,
+            attempt: shape.attempt,
             trailers: shape.trailers,
         };
         prepare_upstream(&mut self.head, &outbound).map_err(Failed::unsent)?;
