@@ -144,7 +144,7 @@ fn the_bound_of_a_body_holds_over_all_attempts() {
         x.read_piece()?;
         Ok(Next::Reset)
     });
-    let gateway = Setup::to(&[origin.address]).limits("body: 20000").start();
+    let gateway = Setup::to(&[origin.address]).limits("body: 20KiB").start();
     let mut client = gateway.client();
     let chunks = chunk(3000).repeat(6);
     client.send((put("/fits", CHUNKED) + &chunks + "0\r\n\r\n").as_bytes());
