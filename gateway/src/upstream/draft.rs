@@ -104,6 +104,7 @@ impl Draft {
             framing: shape.framing,
             upgrade: shape.upgrade.as_ref(),
             again: shape.again,
+            attempt: shape.attempt,
             trailers: shape.trailers,
         };
         prepare_upstream(&mut self.head, &outbound).map_err(Failed::unsent)?;
