@@ -54,6 +54,7 @@ const PURE: &[&str] = &[
     "gateway/src/upstream/health",
     "gateway/src/upstream/limit",
     "gateway/src/upstream/load",
+    "gateway/src/upstream/breaker",
     "gateway/src/upstream/outlier",
     "gateway/src/upstream/pick/",
 ];

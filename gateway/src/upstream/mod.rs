@@ -1,6 +1,7 @@
 //! The upstream side: which endpoint, how many at a time, over which connection.
 
 pub mod alt_svc;
+pub mod breaker;
 pub(crate) mod check;
 mod clocks;
 pub mod connect;
