@@ -15,7 +15,7 @@ use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{
-            AtomicU32, AtomicU64,
+            AtomicU64,
             Ordering::{Acquire, Relaxed, Release},
         },
     },
@@ -26,12 +26,14 @@ use weir_config::model;
 
 use crate::clock::Tick;
 
+mod limits;
 mod report;
 #[cfg(test)]
 mod tests;
 mod trial;
 mod window;
 
+use limits::Limits;
 pub use report::{Change, Counts, Reason, Report, State};
 use trial::Trial;
 use window::Window;
@@ -62,18 +64,6 @@ pub struct Breaker {
     limits: Limits,
     window: Window,
     inner: Mutex<Inner>,
-}
-
-/// What opens it, for those who have no lock.
-#[derive(Debug)]
-struct Limits {
-    min_requests: AtomicU32,
-    /// Bits of an f64.
-    failure_rate: AtomicU64,
-    /// In nanoseconds.
-    slow_over: AtomicU64,
-    /// Bits of an f64.
-    slow_rate: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -138,12 +128,7 @@ impl Breaker {
             word: AtomicU64::new(OFF),
             shut_until: AtomicU64::new(0),
             wanted: AtomicU64::new(0),
-            limits: Limits {
-                min_requests: AtomicU32::new(u32::MAX),
-                failure_rate: AtomicU64::new(f64::INFINITY.to_bits()),
-                slow_over: AtomicU64::new(u64::MAX),
-                slow_rate: AtomicU64::new(f64::INFINITY.to_bits()),
-            },
+            limits: Limits::new(),
             window: Window::new(),
             inner: Mutex::default(),
         }
@@ -381,42 +366,6 @@ impl Default for Breaker {
     fn default() -> Self {
         Self::new()
     }
-}
-
-impl Limits {
-    fn set(&self, policy: &model::Breaker) {
-        self.min_requests.store(policy.min_requests.min(window::SURE), Relaxed);
-        self.failure_rate.store(policy.failure_rate.to_bits(), Relaxed);
-        let over = policy.slow.map_or(u128::MAX, |slow| slow.over.as_nanos());
-        self.slow_over.store(u64::try_from(over).unwrap_or(u64::MAX), Relaxed);
-        let rate = policy.slow.map_or(f64::INFINITY, |slow| slow.rate);
-        self.slow_rate.store(rate.to_bits(), Relaxed);
-    }
-
-    fn is_slow(&self, took: Duration) -> bool {
-        took.as_nanos() > self.slow_over.load(Relaxed).into()
-    }
-
-    /// Why to open, by what a window holds.
-    fn reason(&self, counts: Counts) -> Option<Reason> {
-        if counts.requests < self.min_requests.load(Relaxed) {
-            return None;
-        }
-        let rate = |bits: &AtomicU64| f64::from_bits(bits.load(Relaxed));
-        if reaches(counts.failures, counts.requests, rate(&self.failure_rate)) {
-            Some(Reason::Failures(counts))
-        } else if reaches(counts.slow, counts.requests, rate(&self.slow_rate)) {
-            Some(Reason::Slow(counts))
-        } else {
-            None
-        }
-    }
-}
-
-/// Whether so many of them are at least this share, and not nobody.
-fn reaches(part: u32, whole: u32, rate: f64) -> bool {
-    // Decimal fractions are not exact in binary: 7 of 100 are 7 %.
-    part > 0 && f64::from(part) + 1e-9 >= rate * f64::from(whole)
 }
 
 /// SplitMix64's finalizer.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weir_config::model;
 
-use super::{Counts, Reason, Verdict, reaches};
+use super::{Counts, Reason, Verdict, limits::reaches};
 use crate::clock::Tick;
 
 /// See the module's page. Empty at first.
