@@ -2,9 +2,11 @@
 
 pub mod alt_svc;
 pub mod breaker;
+mod attempt;
 pub(crate) mod check;
 mod clocks;
 pub mod connect;
+pub(crate) mod draft;
 pub mod endpoint;
 pub(crate) mod forward;
 pub mod h1;
