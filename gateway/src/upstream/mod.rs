@@ -1,8 +1,8 @@
 //! The upstream side: which endpoint, how many at a time, over which connection.
 
 pub mod alt_svc;
-pub mod breaker;
 mod attempt;
+pub mod breaker;
 pub(crate) mod check;
 mod clocks;
 pub mod connect;
