@@ -9,12 +9,13 @@ use super::{
     clocks::Clocks,
     drain::drain,
     draft::Draft,
-    forward::{Run, judge},
+    forward::Run,
     h1::Failed,
-    load::{InFlight, Outcome},
-    pool::{Pooled, UpstreamPool},
+    load::Outcome,
+    pool::UpstreamPool,
     retry::policy::{Fault, Stop},
     trail::{Said, Turn},
+    underway::Underway,
 };
 use crate::{
     clock::{self, Tick},
@@ -141,18 +142,17 @@ pub(super) fn said(outcome: &Result<Received, Failed>) -> Said {
 /// Takes the sample of an attempt, if it says something of its endpoint.
 pub(super) fn blame(
     upstream: &UpstreamPool,
-    in_flight: &mut InFlight<Pooled>,
+    asked: &mut Underway,
     outcome: &Result<Received, Failed>,
     clocks: &Clocks,
     now: Tick,
 ) {
-    match outcome {
-        Ok(received) => judge(upstream, in_flight, received.heard().outcome, now),
-        Err(failed) if is_to_blame(failed.error, clocks) => {
-            judge(upstream, in_flight, Outcome::Failure, now);
-        }
-        Err(_) => {}
-    }
+    let (outcome, wish) = match outcome {
+        Ok(received) => (received.heard().outcome, asks_for(received)),
+        Err(failed) if is_to_blame(failed.error, clocks) => (Outcome::Failure, None),
+        Err(_) => return,
+    };
+    asked.judge(&upstream.shared, outcome, (clocks.waited(now), wish), now);
 }
 
 /// Whether an attempt that failed speaks against its endpoint. Neither the gateway's own bound

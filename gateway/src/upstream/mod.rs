@@ -27,4 +27,5 @@ mod shared;
 pub mod tls;
 pub mod trail;
 mod trial;
+pub(crate) mod underway;
 pub(crate) mod wire;
