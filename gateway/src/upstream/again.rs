@@ -7,8 +7,8 @@ use http::{StatusCode, header};
 use super::{
     attempt::Received,
     clocks::Clocks,
-    drain::drain,
     draft::Draft,
+    drain::drain,
     forward::Run,
     h1::Failed,
     load::Outcome,
@@ -80,7 +80,8 @@ impl Run<'_> {
     /// attempt, and none that the policy has to allow. Once a request; a second time it is no
     /// coincidence.
     fn is_stale(&self, fault: Fault, draft: &Draft) -> bool {
-        let closed = matches!(fault, Fault::Error { error: Error::UpstreamReset { reused: true }, .. });
+        let closed =
+            matches!(fault, Fault::Error { error: Error::UpstreamReset { reused: true }, .. });
         closed && !self.replaced && (fault.is_unseen() || draft.is_harmless())
     }
 

@@ -139,8 +139,8 @@ impl Received {
         // A call of gRPC that fails at once has its status in the head: INTERNAL (13) or UNAVAILABLE
         // (14) when the server is at fault.
         let failed = |code: &HeaderValue| matches!(code.as_bytes(), b"13" | b"14");
-        let failed = (grpc && headers.get("grpc-status").is_some_and(failed))
-            || status.is_server_error();
+        let failed =
+            (grpc && headers.get("grpc-status").is_some_and(failed)) || status.is_server_error();
         Heard {
             status,
             outcome: if failed { Outcome::Failure } else { Outcome::Success },

@@ -64,12 +64,12 @@ impl Draft {
 
     /// What a retry policy wants to know, after so many attempts.
     pub(super) fn case(&self, tries: u32) -> Case {
-        Case { tries, harmless: self.is_harmless(), repeatable: self.upload.is_untouched() }
+        Case { tries, harmless: self.is_harmless(), repeatable: self.upload.is_repeatable() }
     }
 
     /// Whether it may go to another upstream after all that was tried.
     pub(crate) fn may_move(&mut self) -> bool {
-        (!self.seen || self.is_harmless()) && self.upload.is_untouched()
+        (!self.seen || self.is_harmless()) && self.upload.again()
     }
 
     /// Whether it may be sent to two endpoints at once.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use http::StatusCode;
-use weir_config::model::{Backoff, Hedge, Retry as Config, RetryOn};
+use weir_config::model::{Backoff, Hedge, Retry as Config, RetryBudget, RetryOn};
 
 use super::{backoff::full_jitter, budget::Budget};
 use crate::error::{Error, Retry};
@@ -26,6 +26,7 @@ pub struct RetryPolicy {
     pub hedge: Option<Hedge>,
     /// How many more attempts there may be; carried over reloads.
     pub budget: Arc<Budget>,
+    allowance: RetryBudget,
     backoff: Backoff,
     causes: [bool; 3],
     statuses: Statuses,
@@ -99,6 +100,7 @@ impl RetryPolicy {
             buffer: config.buffer,
             hedge: config.hedge,
             budget,
+            allowance: config.budget,
             backoff: config.backoff,
             causes: [*connect, *reset, *timeout],
             statuses: statuses.iter().fold(Statuses::default(), |mut all, range| {
@@ -106,6 +108,11 @@ impl RetryPolicy {
                 all
             }),
         }
+    }
+
+    /// Takes over what the budget is to be. To be called when the configuration takes effect.
+    pub fn adjust(&self) {
+        self.budget.adjust(self.allowance);
     }
 
     /// Whether a response with this status is one that another attempt answers.
@@ -135,9 +142,8 @@ impl RetryPolicy {
     /// How long an attempt may take, where that is less than the route says: while another may
     /// follow it.
     pub fn patience(&self, case: impl FnOnce() -> Case) -> Option<Duration> {
-        let follows = |case: Case| {
-            self.causes[TIMEOUT] && case.harmless && case.tries < self.attempts
-        };
+        let follows =
+            |case: Case| self.causes[TIMEOUT] && case.harmless && case.tries < self.attempts;
         self.attempt_timeout.filter(|_| follows(case()))
     }
 
