@@ -17,10 +17,10 @@ use super::{
     draft::Draft,
     forward::Run,
     h1::Failed,
-    load::{EndpointLoad, InFlight},
-    pool::{Pooled, UpstreamPool},
+    pool::UpstreamPool,
     retry::policy::RetryPolicy,
     trail::{Said, Turn},
+    underway::Underway,
 };
 use crate::{clock, http::exchange::Exchange};
 
@@ -30,7 +30,7 @@ type End = Result<Received, Failed>;
 /// An attempt beside another.
 struct Second {
     index: usize,
-    in_flight: InFlight<Pooled>,
+    in_flight: Underway,
     clocks: Clocks,
 }
 
@@ -95,9 +95,10 @@ impl Second {
         if pool.0.shared.load.share() == 0 || !policy?.budget.withdraw(now) {
             return None;
         }
+        let in_flight = Underway::begin(&upstream.shared, pool, now)?;
         let mut clocks = Clocks::new(exchange, timeout);
         clocks.begin(exchange, None, now);
-        Some(Self { index, in_flight: EndpointLoad::begin(pool.clone(), now), clocks })
+        Some(Self { index, in_flight, clocks })
     }
 
     /// It does not count, or not any more: `self` is about the attempt that lost.
@@ -130,7 +131,7 @@ struct Ended {
     loser: Option<End>,
 }
 
-/// Runs both until one comes to a final end, or both to one that is not: then the later one counts.
+/// Runs both until one comes to a final end, or both to one that is not.
 async fn both(
     mut first: Pin<&mut impl Future<Output = End>>,
     mut second: Pin<&mut impl Future<Output = End>>,
@@ -142,7 +143,7 @@ async fn both(
             && let Poll::Ready(end) = first.as_mut().poll(cx)
         {
             if is_final(&end) || two.is_some() {
-                return Poll::Ready(Ended { second: false, winner: end, loser: two.take() });
+                return Poll::Ready(Ended::new(false, end, two.take()));
             }
             one = Some(end);
         }
@@ -150,13 +151,25 @@ async fn both(
             && let Poll::Ready(end) = second.as_mut().poll(cx)
         {
             if is_final(&end) || one.is_some() {
-                return Poll::Ready(Ended { second: true, winner: end, loser: one.take() });
+                return Poll::Ready(Ended::new(true, end, one.take()));
             }
             two = Some(end);
         }
         Poll::Pending
     })
     .await
+}
+
+impl Ended {
+    /// The latest end counts, or the one before where only that is a response.
+    fn new(second: bool, latest: End, before: Option<End>) -> Self {
+        match (latest, before) {
+            (latest @ Err(_), Some(before @ Ok(_))) => {
+                Self { second: !second, winner: before, loser: Some(latest) }
+            }
+            (winner, loser) => Self { second, winner, loser },
+        }
+    }
 }
 
 /// Whether no attempt could bring anything better.
