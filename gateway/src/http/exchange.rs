@@ -142,6 +142,11 @@ impl Exchange {
         }
     }
 
+    /// Whether the client waits no longer, by its own words.
+    pub(crate) fn is_late(&self, now: Tick) -> bool {
+        now >= self.deadline
+    }
+
     fn finish(&mut self, ending: Ending) {
         if self.ended {
             return;
@@ -158,7 +163,7 @@ impl Exchange {
             }
             Ending::Failed(error) => {
                 // That a client has no more time is no fault of the endpoint's.
-                let cut = error == Error::DeadlinePassed && now >= self.deadline;
+                let cut = error == Error::DeadlinePassed && self.is_late(now);
                 if let Some(in_flight) = self.in_flight.as_mut().filter(|_| !cut) {
                     let run = in_flight.record(Outcome::Failure, now);
                     if let Some(upstream) = self.upstream.filter(|_| run > 0) {

@@ -1,6 +1,7 @@
 //! Endpoints that fail: who keeps asking them, for how long, and who is told.
 
 mod checks;
+mod deadlines;
 mod ejection;
 mod grpc;
 
