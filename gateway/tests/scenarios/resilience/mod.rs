@@ -4,6 +4,7 @@ mod checks;
 mod deadlines;
 mod ejection;
 mod grpc;
+mod replay;
 
 use std::sync::{
     Arc,
