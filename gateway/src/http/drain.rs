@@ -18,7 +18,7 @@ use crate::task;
 /// The longest rest that is read, in bytes.
 const MOST: u64 = 64 * 1024;
 /// The longest that one is waited for.
-const LONGEST: Duration = Duration::from_secs(1);
+pub(crate) const LONGEST: Duration = Duration::from_secs(1);
 
 /// Reads a response to its end if that is near, and drops it.
 pub(crate) fn drain(body: Body) {

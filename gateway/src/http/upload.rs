@@ -143,14 +143,6 @@ impl Upload {
         }
     }
 
-    /// Whether nothing of it was read.
-    pub(crate) fn is_untouched(&self) -> bool {
-        match &self.0 {
-            Source::Own(stream) => !stream.touched,
-            Source::Kept(reader) => reader.is_untouched(),
-        }
-    }
-
     /// To be called while the endpoint takes nothing of it; ready once that was for too long.
     pub(crate) fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.0 {

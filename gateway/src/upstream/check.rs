@@ -11,8 +11,8 @@ use weir_config::model::{HealthCheck, Probe, StatusRange};
 
 use super::{
     connect::Connector,
+    draft::{Draft, Shape},
     endpoint::Endpoint,
-    forward::{Draft, Shape},
     h1::Answer,
     h2::H2Answer,
     h3::H3Answer,
@@ -145,9 +145,8 @@ fn draft(method: Method, target: Uri, framing: Framing, upload: Upload) -> Draft
     *request.uri_mut() = target;
     request.headers_mut().insert(header::USER_AGENT, USER_AGENT);
     let (head, ()) = request.into_parts();
-    let shape =
-        Shape { framing, upgrade: None, again: false, attempt: 1, trailers: false, host: None };
-    Draft { head, upload, client: None, shape }
+    let shape = Shape::new(framing);
+    Draft::new(head, upload, shape)
 }
 
 fn bodiless(head: Parts) -> Response<Body> {

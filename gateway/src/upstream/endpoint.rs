@@ -6,7 +6,9 @@ use std::sync::Arc;
 use http::HeaderValue;
 use weir_config::model::{self, Address, UpstreamProtocol};
 
-use super::{connect::Connector, limit::Gate, load::EndpointLoad, roster::Roster};
+use super::{
+    connect::Connector, limit::Gate, load::EndpointLoad, roster::Roster, trail::RecentFailures,
+};
 use crate::clock::Tick;
 
 /// One address of an upstream.
@@ -104,6 +106,8 @@ pub struct Upstream {
     pub gates: Gates,
     /// Which endpoints are in use.
     pub roster: Arc<Roster>,
+    /// Requests that failed of late.
+    pub failures: Arc<RecentFailures>,
     /// How connections are opened.
     pub connector: Arc<Connector>,
 }

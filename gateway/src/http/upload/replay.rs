@@ -119,10 +119,6 @@ impl Reader {
         self.replay.state.borrow().kept.whole
     }
 
-    pub(super) fn is_untouched(&self) -> bool {
-        !self.replay.state.borrow().stream.touched
-    }
-
     fn has_turn(&self) -> bool {
         self.turn == self.replay.turn.get()
     }
