@@ -264,8 +264,9 @@ fn a_retry_counts_and_never_goes_where_nobody_is_let_through() {
     assert_eq!(statuses(&gateway, 10), [503; 10]);
     assert_eq!(bad.origin.seen().len(), 5, "twice, twice, and once");
     let line = gateway.access_line("/2");
-    assert_eq!((&line["attempts"], &line["error"]), (&1.into(), &Value::Null), "{line}");
-    assert_eq!(gateway.access_line("/3")["error"], "breaker_open");
+    assert_eq!((&line["attempts"], &line["flag"]), (&1.into(), &Value::Null), "{line}");
+    let line = gateway.access_line("/3");
+    assert_eq!((&line["attempts"], &line["flag"]), (&0.into(), &"UO".into()), "{line}");
 }
 
 #[test]
