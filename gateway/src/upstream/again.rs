@@ -8,12 +8,13 @@ use super::{
     attempt::Received,
     clocks::Clocks,
     draft::Draft,
-    forward::{Forwarded, Run, judge},
+    forward::{Forwarded, Run},
     h1::Failed,
-    load::{InFlight, Outcome},
+    load::Outcome,
     pool::{Pooled, UpstreamPool},
     retry::policy::{Fault, Stop},
     trail::{Said, Turn},
+    underway::Underway,
 };
 use crate::{
     clock::{self, Tick},
@@ -156,18 +157,17 @@ pub(super) fn discard(received: Received, pool: &Pooled, exchange: &Exchange) {
 /// Takes the sample of an attempt, if it says something of its endpoint.
 pub(super) fn blame(
     upstream: &UpstreamPool,
-    in_flight: &mut InFlight<Pooled>,
+    asked: &mut Underway,
     outcome: &Result<Received, Failed>,
     clocks: &Clocks,
     now: Tick,
 ) {
-    match outcome {
-        Ok(received) => judge(upstream, in_flight, received.heard().outcome, now),
-        Err(failed) if is_to_blame(failed.error, clocks) => {
-            judge(upstream, in_flight, Outcome::Failure, now);
-        }
-        Err(_) => {}
-    }
+    let (outcome, wish) = match outcome {
+        Ok(received) => (received.heard().outcome, asks_for(received)),
+        Err(failed) if is_to_blame(failed.error, clocks) => (Outcome::Failure, None),
+        Err(_) => return,
+    };
+    asked.judge(&upstream.shared, outcome, (clocks.waited(now), wish), now);
 }
 
 /// Whether an attempt that failed speaks against its endpoint. Neither the gateway's own bound

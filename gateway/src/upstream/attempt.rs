@@ -11,8 +11,9 @@ use super::{
     h1::{Answer, Failed},
     h2::{H2Answer, H2Connection},
     h3::{H3Answer, H3Connection},
-    load::{InFlight, Outcome},
+    load::Outcome,
     pool::{Pooled, Ready},
+    underway::Underway,
 };
 use crate::{
     clock,
@@ -90,7 +91,7 @@ pub(super) async fn attempt(
 fn waited_enough(exchange: &Exchange) -> bool {
     const LONG: Duration = Duration::from_secs(1);
     let now = clock::now();
-    let began = exchange.in_flight.as_ref().map_or(exchange.began, InFlight::began);
+    let began = exchange.in_flight.as_ref().map_or(exchange.began, Underway::began);
     !exchange.is_late(now) || now.since(began) >= LONG
 }
 

@@ -23,7 +23,8 @@ pub(super) struct Clocks {
     deadline: Deadline,
     pub(super) timeout: RouteTimeout,
     progress: Option<Rc<Progress>>,
-    /// When the attempt began, and how long it may take to answer.
+    /// When the attempt began or, once it has, the endpoint's time to answer; and how long that may
+    /// be.
     attempt: (Tick, Duration),
     /// Whether the endpoint's time to answer has begun: it does once the request is sent.
     answering: bool,
@@ -64,6 +65,11 @@ impl Clocks {
         self.answering
     }
 
+    /// How long the endpoint took to answer, the client's part in it not counted.
+    pub(super) fn waited(&self, now: Tick) -> Duration {
+        if self.answering { now.since(self.attempt.0) } else { Duration::ZERO }
+    }
+
     /// Starts the endpoint's time to answer, once nothing of the request is left to send.
     fn expect_answer(&mut self, exchange: &Exchange) {
         if self.answering || self.progress.as_ref().is_some_and(|upload| !upload.over.get()) {
@@ -72,6 +78,7 @@ impl Clocks {
         self.answering = true;
         let (began, patience) = self.attempt;
         let from = if self.progress.is_some() { clock::now() } else { began };
+        self.attempt.0 = from;
         self.deadline.set((from + patience).min(self.end(exchange)));
     }
 

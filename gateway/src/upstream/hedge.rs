@@ -17,10 +17,10 @@ use super::{
     draft::Draft,
     forward::Run,
     h1::Failed,
-    load::{EndpointLoad, InFlight},
-    pool::{Pooled, UpstreamPool},
+    pool::UpstreamPool,
     retry::policy::RetryPolicy,
     trail::{Said, Turn},
+    underway::Underway,
 };
 use crate::{clock, http::exchange::Exchange};
 
@@ -30,7 +30,7 @@ type End = Result<Received, Failed>;
 /// An attempt beside another.
 struct Second {
     index: usize,
-    in_flight: InFlight<Pooled>,
+    in_flight: Underway,
     clocks: Clocks,
 }
 
@@ -95,9 +95,10 @@ impl Second {
         if pool.0.shared.load.share() == 0 || !policy?.budget.withdraw(now) {
             return None;
         }
+        let in_flight = Underway::begin(&upstream.shared, pool, now)?;
         let mut clocks = Clocks::new(exchange, timeout);
         clocks.begin(exchange, None, now);
-        Some(Self { index, in_flight: EndpointLoad::begin(pool.clone(), now), clocks })
+        Some(Self { index, in_flight, clocks })
     }
 
     /// It does not count, or not any more: `self` is about the attempt that lost.

@@ -3,6 +3,7 @@
 mod again;
 pub mod alt_svc;
 mod attempt;
+pub mod breaker;
 pub(crate) mod check;
 mod clocks;
 pub mod connect;
@@ -25,4 +26,5 @@ mod shared;
 pub mod tls;
 pub mod trail;
 mod trial;
+pub(crate) mod underway;
 pub(crate) mod wire;

@@ -1,5 +1,6 @@
 //! Endpoints that fail: who keeps asking them, for how long, and who is told.
 
+mod breaker;
 mod checks;
 mod deadlines;
 mod ejection;
