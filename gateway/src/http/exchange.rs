@@ -149,6 +149,11 @@ impl Exchange {
         }
     }
 
+    /// Whether the client waits no longer, by its own words.
+    pub(crate) fn is_late(&self, now: Tick) -> bool {
+        now >= self.deadline
+    }
+
     /// Notes what came of the attempt under way.
     pub(crate) fn note(&mut self, said: Said, turn: Turn, now: Tick) {
         if let Some(asked) = &self.in_flight {
@@ -172,7 +177,7 @@ impl Exchange {
             }
             Ending::Failed(error) => {
                 // That a client has no more time is no fault of the endpoint's.
-                let cut = error == Error::DeadlinePassed && now >= self.deadline;
+                let cut = error == Error::DeadlinePassed && self.is_late(now);
                 let asked = self.in_flight.as_mut().filter(|_| !cut);
                 if let Some((asked, upstream)) = asked.zip(self.upstream) {
                     let upstream = &self.world.upstreams[upstream].shared;

@@ -103,7 +103,7 @@ impl Clocks {
     fn expired(&mut self, exchange: &Exchange) -> Error {
         let now = clock::now();
         if now >= self.end(exchange) {
-            self.answering &= now < exchange.deadline;
+            self.answering &= !exchange.is_late(now);
             Error::DeadlinePassed
         } else {
             Error::HeadersTimeout

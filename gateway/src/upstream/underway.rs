@@ -32,8 +32,8 @@ impl Underway {
     }
 
     /// Takes the sample of the attempt, and tells roster and breaker: when the response's head is
-    /// there, or its failure certain. Only the first call counts. The endpoint alone `took` so long,
-    /// and a failing answer of it may ask to be left alone for `wish`.
+    /// there, or its failure certain. Only the first call counts. The endpoint alone `took` so
+    /// long, and a failing answer of it may ask to be left alone for `wish`.
     pub(crate) fn judge(
         &mut self,
         upstream: &Upstream,

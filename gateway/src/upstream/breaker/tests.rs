@@ -570,7 +570,10 @@ proptest! {
     /// However many ask, and however they leave: never more at a time than there are probes, and
     /// never more answers.
     #[test]
-    fn no_more_than_the_probes(probes in 1_u32..6, asks in prop::collection::vec(any::<bool>(), 1..60)) {
+    fn no_more_than_the_probes(
+        probes in 1_u32..6,
+        asks in prop::collection::vec(any::<bool>(), 1..60),
+    ) {
         let one = breaker(model::Breaker { probes, ..POLICY });
         let until = open(&one, at(0));
         let (mut let_through, mut given_up) = (0, 0);

@@ -65,8 +65,8 @@ impl UpstreamPool {
         Self { shared, endpoints, picker: RefCell::new(picker), slow }
     }
 
-    /// Chooses an endpoint that is not excluded and whose breaker lets somebody through, among those
-    /// in use as long as there are any.
+    /// Chooses an endpoint that is not excluded and whose breaker lets somebody through, among
+    /// those in use as long as there are any.
     pub(crate) fn pick(
         &self,
         excluded: impl Fn(usize) -> bool,

@@ -255,6 +255,36 @@ fn a_reload_keeps_it_and_off_is_off() {
 }
 
 #[test]
+fn a_retry_counts_and_never_goes_where_nobody_is_let_through() {
+    let bad = Moody::start(503);
+    let gateway = Setup::to(&[bad.origin.address])
+        .upstream("outlier: off, breaker: { min_requests: 5, open: 60s }")
+        .route("retry: 2")
+        .start();
+    assert_eq!(statuses(&gateway, 10), [503; 10]);
+    assert_eq!(bad.origin.seen().len(), 5, "twice, twice, and once");
+    let line = gateway.access_line("/2");
+    assert_eq!((&line["attempts"], &line["flag"]), (&1.into(), &Value::Null), "{line}");
+    let line = gateway.access_line("/3");
+    assert_eq!((&line["attempts"], &line["flag"]), (&0.into(), &"UO".into()), "{line}");
+}
+
+#[test]
+fn a_fallback_stands_in_at_once() {
+    let bad = Moody::start(500);
+    let gateway = Setup::to(&[bad.origin.address])
+        .upstream("outlier: off, breaker: { min_requests: 5, open: 60s }")
+        .route("retry: off, fallback: { respond: { status: 200, body: spare } }")
+        .start();
+    failures(&gateway, 5);
+    let answer = gateway.client().get("/").unwrap();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "spare"));
+    assert_eq!(answer.field("retry-after"), None);
+    assert_eq!(answer.field("proxy-status"), Some("weir; error=connection_limit_reached"));
+    assert_eq!(bad.origin.seen().len(), 5);
+}
+
+#[test]
 fn without_one_nothing_is_told() {
     let bad = Moody::start(500);
     let gateway = Setup::to(&[bad.origin.address]).route("retry: off").start();

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod checks;
+mod deadlines;
 mod ejection;
 mod fallback;
 mod grpc;

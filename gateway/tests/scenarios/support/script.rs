@@ -219,7 +219,8 @@ async fn fail(x: &mut impl Exchange, entry: &Entry, place: &str) -> Result<(), S
     match place {
         "hasty" => {
             busy(x).await?;
-            x.refuse().await;
+            // It means to read on, if the rest comes.
+            let _ = read(x, entry).await;
         }
         "busy" => {
             read(x, entry).await?;
