@@ -20,9 +20,7 @@ fn before(
     script: fn(&mut Exchange) -> std::io::Result<Next>,
 ) -> ([Origin; 2], Gateway) {
     let origins = [Origin::start(script), Origin::start(script)];
-    let gateway = Setup::to(&origins.each_ref().map(|origin| origin.address))
-        .route(keys)
-        .start();
+    let gateway = Setup::to(&origins.each_ref().map(|origin| origin.address)).route(keys).start();
     (origins, gateway)
 }
 

@@ -175,8 +175,7 @@ fn nobody_is_asked_twice_while_there_is_another() {
             assert_eq!(gateway.client().get(&path).unwrap().status, 503);
             let line = line(&gateway, &path);
             let tried = line["tried"].as_array().unwrap();
-            let names: Vec<_> =
-                tried.iter().map(|one| one["endpoint"].as_str().unwrap()).collect();
+            let names: Vec<_> = tried.iter().map(|one| one["endpoint"].as_str().unwrap()).collect();
             assert_eq!(names.len(), 4, "{line}");
             assert_eq!(names[..3].iter().collect::<HashSet<_>>().len(), 3, "{line}");
         }
@@ -205,7 +204,8 @@ fn over_http2_as_well() {
     let gateway = Setup::to(&origins.each_ref().map(|origin| origin.address))
         .upstream("protocol: h2, outlier: off")
         .start();
-    let seen = |path: &str| origins.iter().map(|origin| origin.seen(path).len()).collect::<Vec<_>>();
+    let seen =
+        |path: &str| origins.iter().map(|origin| origin.seen(path).len()).collect::<Vec<_>>();
     for (path, name) in [("/once/503", "503"), ("/once/refuse", "upstream_refused")] {
         assert_eq!(gateway.client().get(path).unwrap().text(), format!("GET {path} 0"));
         assert_eq!(seen(path), [1, 1], "{path}: one each");
