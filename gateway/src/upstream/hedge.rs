@@ -89,7 +89,7 @@ impl Second {
     ) -> Option<Self> {
         let now = clock::now();
         let mut rng = exchange.connection.worker.rng.borrow_mut();
-        let index = upstream.pick(|index| index == first, now, &mut rng)?;
+        let index = upstream.pick_again(|index| index == first, now, &mut rng)?;
         drop(rng);
         let pool = &upstream.endpoints[index];
         if pool.0.shared.load.share() == 0 || !policy?.budget.withdraw(now) {

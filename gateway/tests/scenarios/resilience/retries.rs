@@ -67,7 +67,8 @@ fn a_connection_that_breaks_is_for_what_does_no_harm_twice() {
         let mut client = gateway.client();
         client.send(get(&format!("/{method}")).replacen("GET", method, 1).as_bytes());
         assert_eq!(client.answer(method).unwrap().status, 200, "{method}");
-        assert_eq!(origin.seen_at(&format!("/{method}")).len(), 2);
+        let seen = origin.seen_at(&format!("/{method}")).len();
+        assert!((2..=3).contains(&seen), "{method}: {seen}, a kept connection replaced or not");
     }
     for method in ["POST", "PATCH", "BREW"] {
         let mut client = gateway.client();
