@@ -1,5 +1,6 @@
 //! The upstream side: which endpoint, how many at a time, over which connection.
 
+pub mod adaptive;
 pub mod alt_svc;
 pub(crate) mod check;
 mod clocks;
