@@ -36,7 +36,8 @@ use crate::{
     pause::Pause,
     snapshot::{Action, Forward, Route},
     upstream::{
-        forward::{Draft, Forwarded, Shape, forward},
+        draft::{Draft, Shape},
+        forward::{Forwarded, forward},
         wire::Wire,
     },
 };

@@ -2,9 +2,11 @@
 
 pub mod adaptive;
 pub mod alt_svc;
+mod attempt;
 pub(crate) mod check;
 mod clocks;
 pub mod connect;
+pub(crate) mod draft;
 pub mod endpoint;
 pub(crate) mod forward;
 pub mod h1;
