@@ -48,6 +48,7 @@ const PURE: &[&str] = &[
     "gateway/src/route/",
     "gateway/src/telemetry/names.rs",
     "gateway/src/timers/schedule.rs",
+    "gateway/src/upstream/adaptive",
     "gateway/src/upstream/alt_svc",
     "gateway/src/upstream/h1/decode",
     "gateway/src/upstream/h1/encode",

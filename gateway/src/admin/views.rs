@@ -11,6 +11,7 @@ use crate::{
     snapshot::{Snapshot, live::Live},
     telemetry::registry::Registry,
     upstream::{
+        adaptive::Standing,
         endpoint::{Endpoint, Upstream},
         limit::Gate,
         roster::{EndpointReport, State},
@@ -89,6 +90,7 @@ pub(super) fn upstreams(
                 "requests": gate(&upstream.gates.requests),
                 "connections": gate(&upstream.gates.connections),
                 "queue": config.limits.queue,
+                "adaptive": upstream.gates.adaptive.standing().map(adaptive),
             },
             "endpoints": endpoints.collect::<Vec<_>>(),
         })
@@ -146,6 +148,10 @@ fn health(one: &EndpointReport, now: Tick, unix_time: Duration) -> Value {
 
 fn gate(gate: &Gate) -> Value {
     json!({ "in_use": gate.in_use(), "max": gate.max(), "waiting": gate.waiting() })
+}
+
+fn adaptive(standing: Standing) -> Value {
+    json!({ "limit": standing.limit, "usual_seconds": standing.usual.as_secs_f64() })
 }
 
 /// `/routes`.

@@ -350,6 +350,7 @@ fn watch_metrics(live: &Live) {
     for upstream in &live.snapshot().upstreams {
         registry.watch_gate(&upstream.name, "requests", &upstream.gates.requests);
         registry.watch_gate(&upstream.name, "connections", &upstream.gates.connections);
+        registry.watch_adaptive(&upstream.name, &upstream.gates.adaptive);
         registry.watch_roster(&upstream.name, &upstream.roster);
         for endpoint in &upstream.endpoints {
             registry.watch_load(&upstream.name, &endpoint.name, &endpoint.load);

@@ -230,6 +230,13 @@ pub const LIMIT_WAITING: Metric = metric(
     LIMIT,
     "Requests that wait in the queue before the upstream's limit",
 );
+/// Limits that follow latency.
+pub const UPSTREAM_ADAPTIVE_LIMIT: Metric = metric(
+    "weir_upstream_adaptive_limit",
+    Kind::Gauge,
+    &["upstream"],
+    "Requests that may wait for the upstream's answers by limits.adaptive",
+);
 /// Reloads of the configuration.
 pub const CONFIG_RELOADS: Metric = metric(
     "weir_config_reloads_total",
@@ -299,6 +306,7 @@ pub const ALL: &[&Metric] = &[
     &UPSTREAM_PANIC,
     &LIMIT_IN_USE,
     &LIMIT_WAITING,
+    &UPSTREAM_ADAPTIVE_LIMIT,
     &CONFIG_RELOADS,
     &CONFIG_LOADED,
     &BUILD,

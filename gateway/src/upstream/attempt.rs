@@ -138,7 +138,15 @@ pub(super) fn finish(
         exchange.in_flight.as_ref().map(|in_flight| now.since(in_flight.began()));
     let (status, headers) = received.head();
     let kind = Kind::of(headers);
-    judge(exchange, upstream, kind.outcome(status, headers), now);
+    let outcome = kind.outcome(status, headers);
+    judge(exchange, upstream, outcome, now);
+    let began = exchange.in_flight.as_ref().and_then(|one| clocks.waiting_since(one.began()));
+    if let Some(began) = began.filter(|_| outcome == Outcome::Success) {
+        upstream.shared.gates.record(now.since(began), outcome, now);
+    }
+    if let Some(permit) = &mut exchange.permit {
+        permit.step_aside();
+    }
     let stream = kind != Kind::Other;
     pool.0.hear(headers, now);
     let timers = exchange.connection.worker.timers.clone();

@@ -24,6 +24,8 @@ pub(super) struct Clocks {
     progress: Option<Rc<Progress>>,
     /// Whether the upstream's time to answer has begun: it does once the request is sent.
     answering: bool,
+    /// When the last of the request's body was sent; [`Tick::ZERO`] where there is none.
+    sent: Tick,
 }
 
 impl Clocks {
@@ -31,7 +33,7 @@ impl Clocks {
     pub(super) fn start(exchange: &Exchange, timeout: RouteTimeout) -> Self {
         let deadline = exchange.connection.worker.timers.deadline();
         let progress = exchange.upload.clone();
-        let mut this = Self { deadline, timeout, progress, answering: false };
+        let mut this = Self { deadline, timeout, progress, answering: false, sent: Tick::ZERO };
         this.expect_answer(exchange);
         if !this.answering {
             this.deadline.set(this.end(exchange));
@@ -48,13 +50,24 @@ impl Clocks {
         self.answering
     }
 
+    /// Since when the upstream has kept an attempt waiting that began at `began`: a client that
+    /// uploads slowly is none of its doing. `None` while there is something left to send.
+    pub(super) fn waiting_since(&self, began: Tick) -> Option<Tick> {
+        self.answering.then(|| began.max(self.sent))
+    }
+
     /// Starts the upstream's time to answer, once nothing of the request is left to send.
     fn expect_answer(&mut self, exchange: &Exchange) {
         if self.answering || self.progress.as_ref().is_some_and(|upload| !upload.over.get()) {
             return;
         }
         self.answering = true;
-        let from = if self.progress.is_some() { clock::now() } else { exchange.began };
+        let from = if self.progress.is_some() {
+            self.sent = clock::now();
+            self.sent
+        } else {
+            exchange.began
+        };
         self.deadline.set((from + self.timeout.headers).min(self.end(exchange)));
     }
 

@@ -106,6 +106,9 @@ fn is_to_blame(error: Error, clocks: &Clocks) -> bool {
 pub(super) fn judge(exchange: &mut Exchange, upstream: &UpstreamPool, outcome: Outcome, now: Tick) {
     let Some(in_flight) = &mut exchange.in_flight else { return };
     let run = in_flight.record(outcome, now);
+    if outcome == Outcome::Failure {
+        upstream.shared.gates.record(now.since(in_flight.began()), outcome, now);
+    }
     if run > 0 {
         upstream.shared.roster.failed(&in_flight.load().0.shared, run, now);
     }

@@ -197,7 +197,14 @@ fn encode_gates(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result
     let in_use = rows().map(|(key, gate)| (key, Sample::Level(gate.in_use().into())));
     family(out, &names::LIMIT_IN_USE, in_use)?;
     let waiting = rows().map(|(key, gate)| (key, Sample::Level(gate.waiting().into())));
-    family(out, &names::LIMIT_WAITING, waiting)
+    family(out, &names::LIMIT_WAITING, waiting)?;
+    let adaptive: Vec<_> = all
+        .adaptive
+        .iter()
+        .filter_map(|(key, limit)| Some((&**key, limit.upgrade()?.standing()?.limit)))
+        .collect();
+    let adaptive = adaptive.iter().map(|(key, limit)| ([*key], Sample::Level((*limit).into())));
+    family(out, &names::UPSTREAM_ADAPTIVE_LIMIT, adaptive)
 }
 
 /// Writes one metric with all its label sets, as the format wants them: together.
