@@ -18,9 +18,10 @@ use tokio::{
 use weir_config::{Change, Diagnostics, Loaded};
 
 use crate::{
-    admin, clock,
+    admin, admission, clock,
     error::Error,
     snapshot::{compile, live::Live},
+    task,
     telemetry::{access_log::LogWriter, log, registry::Registry},
     watch::Watcher,
     worker::Command,
@@ -190,6 +191,7 @@ impl App {
         attendance.take_over(&compiled.snapshot);
         let live = Arc::new(Live::new(compiled.snapshot, registry));
         watch_metrics(&live);
+        task::spawn(admission::watch::watch(live.clone()));
         let workers = Workers::start(count, &live, &writer).map_err(start)?;
         let (asks, control) = mpsc::channel(16);
         let status = Status::new(&loaded, count, listening.pairs(), clock::unix_time());
@@ -347,6 +349,11 @@ fn warn(warnings: &Diagnostics) {
 /// Shows loads and gates of the current snapshot in the metrics.
 fn watch_metrics(live: &Live) {
     let registry = &live.registry;
+    for route in &live.snapshot().routes {
+        if let Some(bulkhead) = &route.bulkhead {
+            registry.watch_bulkhead(&route.name, bulkhead.gate());
+        }
+    }
     for upstream in &live.snapshot().upstreams {
         registry.watch_gate(&upstream.name, "requests", &upstream.gates.requests);
         registry.watch_gate(&upstream.name, "connections", &upstream.gates.connections);

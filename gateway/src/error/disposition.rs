@@ -66,9 +66,11 @@ impl Error {
             retry,
             close: self.closes(),
             retry_after: match self {
-                Self::Overloaded | Self::Draining | Self::UpstreamBusy | Self::QueueTimeout => {
-                    Some(BACK_OFF)
-                }
+                Self::Overloaded
+                | Self::RouteBusy
+                | Self::Draining
+                | Self::UpstreamBusy
+                | Self::QueueTimeout => Some(BACK_OFF),
                 _ => None,
             },
         }
@@ -90,6 +92,7 @@ impl Error {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Denied => StatusCode::FORBIDDEN,
             Self::Overloaded
+            | Self::RouteBusy
             | Self::Draining
             | Self::NoEndpoint
             | Self::UpstreamBusy
@@ -132,7 +135,7 @@ impl Error {
             | Self::UnknownProtocol => "http_request_error",
             Self::NoRoute => "destination_not_found",
             Self::TooEarly | Self::MethodNotAllowed | Self::Denied => "http_request_denied",
-            Self::Overloaded | Self::Draining => "proxy_internal_response",
+            Self::Overloaded | Self::RouteBusy | Self::Draining => "proxy_internal_response",
             Self::NoEndpoint | Self::ConnectFailed => "destination_unavailable",
             Self::UpstreamBusy | Self::QueueTimeout => "connection_limit_reached",
             Self::LookupFailed => "dns_error",
@@ -171,7 +174,9 @@ impl Error {
             Self::TooEarly => ("DN", Side::Downstream, Retry::Never),
             Self::NoRoute => ("NR", Side::Gateway, Retry::Never),
             Self::MethodNotAllowed | Self::Denied => ("DN", Side::Gateway, Retry::Never),
-            Self::Overloaded | Self::Draining => ("OM", Side::Gateway, Retry::Never),
+            Self::Overloaded | Self::RouteBusy | Self::Draining => {
+                ("OM", Side::Gateway, Retry::Never)
+            }
             Self::NoEndpoint => ("UH", Side::Upstream, Retry::Never),
             Self::UpstreamBusy => ("UO", Side::Upstream, Retry::Safe),
             Self::QueueTimeout => ("UO", Side::Upstream, Retry::Never),

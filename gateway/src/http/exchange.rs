@@ -77,6 +77,8 @@ pub(crate) struct Exchange {
     pub(crate) in_flight: Option<InFlight<Pooled>>,
     /// Its place among the upstream's requests.
     pub(crate) permit: Option<Permit>,
+    /// Its place among the route's requests.
+    pub(crate) route_permit: Option<Permit>,
     /// Attempts made.
     pub(crate) attempts: u32,
     /// Why the gateway answered itself, or cut the response off.
@@ -108,6 +110,7 @@ impl Exchange {
             upstream: None,
             in_flight: None,
             permit: None,
+            route_permit: None,
             attempts: 0,
             error: None,
             status: 0,
@@ -168,6 +171,7 @@ impl Exchange {
         record::exchange(self, now);
         self.in_flight = None;
         self.permit = None;
+        self.route_permit = None;
         if let Some(upload) = self.upload.take_if(|upload| !upload.over.get()) {
             self.connection.upload_goes_on(upload);
         }

@@ -13,6 +13,7 @@ use weir_config::{
 
 use super::{Action, Forward, Listener, Respond, Route, Snapshot};
 use crate::{
+    admission::bulkhead::Bulkhead,
     clock::Tick,
     http::headers::Edits,
     listen::tls::{Remembered, ServerTlsState},
@@ -218,7 +219,18 @@ impl Compiler<'_> {
             request_edits: Edits::new(&route.headers.request),
             response_edits: Edits::new(&route.headers.response),
             timeout: route.timeout,
+            priority: route.priority.clone(),
+            bulkhead: route.concurrency.map(|max| self.bulkhead(&route.name, max)),
         })
+    }
+
+    /// A bound, with what the route of this name has under way.
+    fn bulkhead(&self, route: &str, max: u32) -> Bulkhead {
+        let before = self.previous.and_then(|previous| {
+            let same = previous.routes.iter().find(|before| &*before.name == route)?;
+            same.bulkhead.as_ref()
+        });
+        Bulkhead::new(max, before)
     }
 
     fn forward(&mut self, at: At, forward: &model::Forward, params: &[Box<str>]) -> Option<Action> {
