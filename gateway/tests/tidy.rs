@@ -43,6 +43,7 @@ const PURE: &[&str] = &[
     "gateway/src/admission/pressure.rs",
     "gateway/src/error",
     "gateway/src/h3/",
+    "gateway/src/http/deadline",
     "gateway/src/http/guard",
     "gateway/src/http/headers",
     "gateway/src/http/path",

@@ -4,9 +4,11 @@ use http::{HeaderValue, Method, Version, request::Parts};
 
 use super::{h1::Failed, pool::Pooled};
 use crate::{
+    clock,
     error::Error,
     http::{
         body::Body,
+        deadline,
         guard::Framing,
         headers::{Outbound, Upgrade, prepare_upstream},
         upload::Upload,
@@ -67,6 +69,7 @@ impl Draft {
 
     /// Brings the head into the form of one connection.
     pub(super) fn prepare(&mut self, pool: &Pooled, version: Version) -> Result<(), Failed> {
+        deadline::tell(&mut self.head, clock::now).map_err(Failed::unsent)?;
         let shape = &self.shape;
         let outbound = Outbound {
             version,

@@ -18,6 +18,7 @@ pub mod load;
 pub mod outlier;
 pub mod pick;
 pub(crate) mod pool;
+pub mod retry;
 pub mod roster;
 mod shared;
 pub mod tls;
