@@ -1,5 +1,8 @@
 //! Endpoints that fail: who keeps asking them, for how long, and who is told.
 
+mod adaptive;
+mod admission;
+mod bulkhead;
 mod checks;
 mod ejection;
 mod grpc;
