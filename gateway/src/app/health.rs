@@ -9,10 +9,9 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 use weir_config::model::HealthCheck;
 
 use crate::{
-    admission::bulkhead::Bulkhead,
     clock,
     quic::Dialer,
-    snapshot::Snapshot,
+    snapshot::{Route, Snapshot},
     task,
     upstream::{
         check,
@@ -108,11 +107,7 @@ impl Attendance {
     /// what is as before goes on undisturbed. Endpoints that were not checked before are checked
     /// at once.
     pub(super) fn take_over(&mut self, snapshot: &Snapshot) {
-        snapshot
-            .routes
-            .iter()
-            .filter_map(|route| route.bulkhead.as_ref())
-            .for_each(Bulkhead::adjust);
+        snapshot.routes.iter().for_each(Route::adjust);
         let mut rosters = std::mem::take(&mut self.rosters);
         let mut checks = std::mem::take(&mut self.checks);
         for upstream in &snapshot.upstreams {

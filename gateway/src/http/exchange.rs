@@ -24,6 +24,7 @@ use crate::{
         limit::Permit,
         load::{InFlight, Outcome},
         pool::Pooled,
+        trail::{Said, Trail, Turn},
     },
     worker::World,
 };
@@ -83,6 +84,8 @@ pub(crate) struct Exchange {
     pub(crate) route_permit: Option<Permit>,
     /// Attempts made.
     pub(crate) attempts: u32,
+    /// What was tried, where not all went well.
+    pub(crate) trail: Option<Box<Trail>>,
     /// Why the gateway answered itself, or cut the response off.
     pub(crate) error: Option<Error>,
     /// Status sent.
@@ -115,6 +118,7 @@ impl Exchange {
             permit: None,
             route_permit: None,
             attempts: 0,
+            trail: None,
             error: None,
             status: 0,
             upload: None,
@@ -142,6 +146,13 @@ impl Exchange {
             && let Some(hints) = &self.hints
         {
             hints.invite();
+        }
+    }
+
+    /// Notes what came of the attempt under way.
+    pub(crate) fn note(&mut self, said: Said, turn: Turn, now: Tick) {
+        if let Some(asked) = &self.in_flight {
+            self.trail.get_or_insert_default().note(asked, said, turn, now);
         }
     }
 

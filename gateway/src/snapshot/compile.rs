@@ -11,7 +11,7 @@ use weir_config::{
     model::{self, At, Config},
 };
 
-use super::{Action, Forward, Listener, Respond, Route, Snapshot};
+use super::{Action, Fallback, Forward, Listener, Respond, Route, Snapshot};
 use crate::{
     admission::bulkhead::Bulkhead,
     clock::Tick,
@@ -22,6 +22,7 @@ use crate::{
     upstream::{
         connect::Connector,
         endpoint::{Endpoint, Gates, Upstream},
+        retry::{budget::Budget, policy::RetryPolicy},
         roster::Roster,
         tls::UpstreamTls,
     },
@@ -159,8 +160,9 @@ impl Compiler<'_> {
         let name: Arc<str> = config.name.as_str().into();
         let roster = before.map(|before| before.roster.clone());
         let roster = roster.unwrap_or_else(|| Arc::new(Roster::new(name.clone())));
+        let failures = before.map(|before| before.failures.clone()).unwrap_or_default();
         let config = config.clone();
-        Some(Arc::new(Upstream { config, name, endpoints, gates, roster, connector }))
+        Some(Arc::new(Upstream { config, name, endpoints, gates, roster, failures, connector }))
     }
 
     /// A connector as before where it would be equal, so that its open connections stay in use.
@@ -219,18 +221,29 @@ impl Compiler<'_> {
             request_edits: Edits::new(&route.headers.request),
             response_edits: Edits::new(&route.headers.response),
             timeout: route.timeout,
+            retry: route.retry.as_ref().map(|retry| self.retry(&route.name, retry)),
+            fallback: route.fallback.as_ref().map(|fallback| match fallback {
+                model::Fallback::Upstream(index) => Fallback::Upstream(*index),
+                model::Fallback::Respond(fixed) => Fallback::Respond(respond(fixed)),
+            }),
             priority: route.priority.clone(),
-            bulkhead: route.concurrency.map(|max| self.bulkhead(&route.name, max)),
+            bulkhead: route.concurrency.map(|max| {
+                let before = self.route_before(&route.name);
+                Bulkhead::new(max, before.and_then(|before| before.bulkhead.as_ref()))
+            }),
         })
     }
 
-    /// A bound, with what the route of this name has under way.
-    fn bulkhead(&self, route: &str, max: u32) -> Bulkhead {
-        let before = self.previous.and_then(|previous| {
-            let same = previous.routes.iter().find(|before| &*before.name == route)?;
-            same.bulkhead.as_ref()
-        });
-        Bulkhead::new(max, before)
+    /// The route of this name in the running configuration.
+    fn route_before(&self, name: &str) -> Option<&Route> {
+        self.previous?.routes.iter().find(|route| &*route.name == name)
+    }
+
+    /// A retry policy, with the budget that the route of this name has used so far.
+    fn retry(&self, route: &str, retry: &model::Retry) -> RetryPolicy {
+        let before = self.route_before(route).and_then(|before| before.retry.as_ref());
+        let budget = before.map(|before| before.budget.clone());
+        RetryPolicy::new(retry, budget.unwrap_or_else(|| Arc::new(Budget::new(retry.budget))))
     }
 
     fn forward(&mut self, at: At, forward: &model::Forward, params: &[Box<str>]) -> Option<Action> {

@@ -17,7 +17,7 @@ use crate::{
     http::headers::Edits,
     listen::tls::ServerTlsState,
     route::{Location, Matcher, PathRewrite},
-    upstream::endpoint::Upstream,
+    upstream::{endpoint::Upstream, retry::policy::RetryPolicy},
 };
 
 mod compile;
@@ -92,6 +92,19 @@ pub struct Route {
     pub priority: RoutePriority,
     /// Bound on its requests under way.
     pub bulkhead: Option<Bulkhead>,
+    /// Second tries.
+    pub retry: Option<RetryPolicy>,
+    /// What it does when its upstream cannot answer.
+    pub fallback: Option<Fallback>,
+}
+
+/// What a route does when its upstream cannot answer.
+#[derive(Debug)]
+pub enum Fallback {
+    /// Asks this upstream.
+    Upstream(usize),
+    /// Answers itself.
+    Respond(Respond),
 }
 
 /// What a route does.
@@ -114,6 +127,27 @@ pub struct Forward {
     pub rewrite: PathRewrite,
     /// Host sent upstream; `None` keeps the client's.
     pub host: Option<HeaderValue>,
+}
+
+impl Route {
+    /// Takes over the bounds of this configuration. To be called when it takes effect: until then
+    /// the running one's hold.
+    pub fn adjust(&self) {
+        if let Some(policy) = &self.retry {
+            policy.adjust();
+        }
+        if let Some(bulkhead) = &self.bulkhead {
+            bulkhead.adjust();
+        }
+    }
+
+    /// The upstream that its fallback is.
+    pub fn fallback_upstream(&self) -> Option<usize> {
+        match self.fallback {
+            Some(Fallback::Upstream(index)) => Some(index),
+            _ => None,
+        }
+    }
 }
 
 impl Forward {

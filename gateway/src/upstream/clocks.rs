@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::Poll,
+    time::Duration,
 };
 
 use weir_config::model::RouteTimeout;
@@ -22,58 +23,60 @@ pub(super) struct Clocks {
     deadline: Deadline,
     pub(super) timeout: RouteTimeout,
     progress: Option<Rc<Progress>>,
-    /// Whether the upstream's time to answer has begun: it does once the request is sent.
+    /// When the attempt began, and how long it may take to answer.
+    attempt: (Tick, Duration),
+    /// Whether the endpoint's time to answer has begun: it does once the request is sent.
     answering: bool,
-    /// When the last of the request's body was sent; [`Tick::ZERO`] where there is none.
-    sent: Tick,
+    /// When that was.
+    waiting_since: Tick,
 }
 
 impl Clocks {
-    /// Starts them with the request.
-    pub(super) fn start(exchange: &Exchange, timeout: RouteTimeout) -> Self {
+    /// Clocks that stand still until an attempt begins.
+    pub(super) fn new(exchange: &Exchange, timeout: RouteTimeout) -> Self {
         let deadline = exchange.connection.worker.timers.deadline();
         let progress = exchange.upload.clone();
-        let mut this = Self { deadline, timeout, progress, answering: false, sent: Tick::ZERO };
-        this.expect_answer(exchange);
-        if !this.answering {
-            this.deadline.set(this.end(exchange));
+        let attempt = (exchange.began, timeout.headers);
+        Self { deadline, timeout, progress, attempt, answering: false, waiting_since: Tick::ZERO }
+    }
+
+    /// An attempt begins, to be answered within `patience` where that is shorter.
+    pub(super) fn begin(&mut self, exchange: &Exchange, patience: Option<Duration>, now: Tick) {
+        let headers = self.timeout.headers;
+        self.attempt = (now, patience.map_or(headers, |patience| patience.min(headers)));
+        self.answering = false;
+        self.expect_answer(exchange);
+        if !self.answering {
+            self.deadline.set(self.end(exchange));
         }
-        this
     }
 
-    fn end(&self, exchange: &Exchange) -> Tick {
-        self.total(exchange).min(exchange.deadline)
-    }
-
-    fn total(&self, exchange: &Exchange) -> Tick {
+    /// When all of it must be over.
+    pub(super) fn end(&self, exchange: &Exchange) -> Tick {
         self.timeout.total.map_or(Tick::NEVER, |total| exchange.began + total)
     }
 
-    /// Whether the endpoint had the route's time to answer: nothing of the request was left to send
-    /// when it was last waited for, and it was not the client's own deadline that ended the wait.
+    /// Whether nothing of the request was left to send when it was last waited for.
     pub(super) const fn is_answering(&self) -> bool {
         self.answering
     }
 
-    /// Since when the upstream has kept an attempt waiting that began at `began`: a client that
-    /// uploads slowly is none of its doing. `None` while there is something left to send.
-    pub(super) fn waiting_since(&self, began: Tick) -> Option<Tick> {
-        self.answering.then(|| began.max(self.sent))
+    /// Since when nothing but the endpoint's answer was waited for; `None` while there was something
+    /// left to send. A client that uploads slowly is none of the endpoint's doing.
+    pub(super) fn waiting_since(&self) -> Option<Tick> {
+        self.answering.then_some(self.waiting_since)
     }
 
-    /// Starts the upstream's time to answer, once nothing of the request is left to send.
+    /// Starts the endpoint's time to answer, once nothing of the request is left to send.
     fn expect_answer(&mut self, exchange: &Exchange) {
         if self.answering || self.progress.as_ref().is_some_and(|upload| !upload.over.get()) {
             return;
         }
         self.answering = true;
-        let from = if self.progress.is_some() {
-            self.sent = clock::now();
-            self.sent
-        } else {
-            exchange.began
-        };
-        self.deadline.set((from + self.timeout.headers).min(self.end(exchange)));
+        let (began, patience) = self.attempt;
+        let from = if self.progress.is_some() { clock::now() } else { began };
+        self.waiting_since = from;
+        self.deadline.set((from + patience).min(self.end(exchange)));
     }
 
     /// Runs `work` inside of the time that is left.
@@ -94,21 +97,18 @@ impl Clocks {
         .await
     }
 
-    fn expired(&mut self, exchange: &Exchange) -> Error {
-        let now = clock::now();
-        if now >= self.end(exchange) {
-            self.answering &= now < exchange.deadline;
+    fn expired(&self, exchange: &Exchange) -> Error {
+        if clock::now() >= self.end(exchange) {
             Error::DeadlinePassed
         } else {
             Error::HeadersTimeout
         }
     }
 
-    /// What is left of the clocks once the response's head is there; streams know no end but the
-    /// client's own deadline.
+    /// What is left of the clocks once the response's head is there; streams know no end.
     pub(super) fn into_body_limit(self, exchange: &Exchange, stream: bool) -> Option<Deadline> {
-        let end = if stream { exchange.deadline } else { self.end(exchange) };
-        self.deadline.set(end);
-        Some(self.deadline).filter(|_| end < Tick::NEVER)
+        self.timeout.total.filter(|_| !stream)?;
+        self.deadline.set(self.end(exchange));
+        Some(self.deadline)
     }
 }

@@ -12,6 +12,7 @@ use super::{
     limit::Gate,
     load::{EndpointLoad, Outcome},
     roster::Roster,
+    trail::RecentFailures,
 };
 use crate::clock::Tick;
 
@@ -119,6 +120,8 @@ pub struct Upstream {
     pub gates: Gates,
     /// Which endpoints are in use.
     pub roster: Arc<Roster>,
+    /// Requests that failed of late.
+    pub failures: Arc<RecentFailures>,
     /// How connections are opened.
     pub connector: Arc<Connector>,
 }

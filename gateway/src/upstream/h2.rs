@@ -7,7 +7,6 @@
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
-    mem,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -159,9 +158,12 @@ impl H2Connection {
         };
         let (mut pipe, tunnel) = match (connect, bare) {
             (true, _) => (None, Some(send)),
-            (false, true) => (None, None),
+            (false, true) => {
+                draft.upload.finish();
+                (None, None)
+            }
             (false, false) => {
-                let upload = mem::replace(&mut draft.upload, Upload::taken());
+                let upload = draft.upload.take();
                 (Some(Box::pin(Pipe::new(upload, send))), None)
             }
         };

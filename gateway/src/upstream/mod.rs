@@ -1,18 +1,21 @@
 //! The upstream side: which endpoint, how many at a time, over which connection.
 
 pub mod adaptive;
+mod again;
 pub mod alt_svc;
 mod attempt;
 pub(crate) mod check;
 mod clocks;
 pub mod connect;
 pub(crate) mod draft;
+mod drain;
 pub mod endpoint;
 pub(crate) mod forward;
 pub mod h1;
 pub(crate) mod h2;
 pub(crate) mod h3;
 pub mod health;
+mod hedge;
 pub mod limit;
 pub mod load;
 pub mod outlier;
@@ -22,5 +25,6 @@ pub mod retry;
 pub mod roster;
 mod shared;
 pub mod tls;
+pub mod trail;
 mod trial;
 pub(crate) mod wire;
