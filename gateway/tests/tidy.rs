@@ -39,6 +39,8 @@ const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helper", "helpers", "
 /// them. What they need of time and chance comes in as arguments.
 const PURE: &[&str] = &[
     "config/src/",
+    "gateway/src/admission/memory.rs",
+    "gateway/src/admission/pressure.rs",
     "gateway/src/error",
     "gateway/src/h3/",
     "gateway/src/http/deadline",
@@ -49,6 +51,7 @@ const PURE: &[&str] = &[
     "gateway/src/route/",
     "gateway/src/telemetry/names.rs",
     "gateway/src/timers/schedule.rs",
+    "gateway/src/upstream/adaptive",
     "gateway/src/upstream/alt_svc",
     "gateway/src/upstream/breaker",
     "gateway/src/upstream/h1/decode",
