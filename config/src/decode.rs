@@ -8,17 +8,22 @@ use std::{collections::HashMap, io, num::NonZeroU32, path::Path};
 use crate::{
     address,
     fields::Fields,
-    model::{AccessLog, Admin, Bind, Config, Level, Limits, Log, MemoryLimit, Timeouts},
+    model::{AccessLog, Admin, Bind, Config, Level, Limits, Log, Timeouts},
     report::Report,
     source::Span,
     yaml::{Node, Value},
 };
 
+mod admission;
+mod breaker;
 mod condition;
 mod connect;
+mod fallback;
 mod header;
 mod health;
 mod listener;
+mod respond;
+mod retry;
 mod route;
 mod upstream;
 
@@ -265,8 +270,8 @@ fn limits(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Limits {
         h3_stream_window: h3.size32(d, "stream_window"),
         h3_connection_window: h3.size32(d, "connection_window"),
         h3_half_open: h3.count(d, "half_open"),
-        memory: MemoryLimit::Off,
-        lag: None,
+        memory: admission::memory(d, &limits),
+        lag: limits.duration_or_off(d, "lag"),
     };
     for (section, stream, connection) in [
         (&h2, read.h2_stream_window, read.h2_connection_window),

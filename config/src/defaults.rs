@@ -45,6 +45,10 @@ pub enum Kind {
     Pairs(&'static str, &'static str),
     /// A whole number or a word.
     CountOr(u64, u64, &'static str),
+    /// A size in bytes or a word.
+    SizeOr(u64, u64, &'static str),
+    /// A duration, bounds in milliseconds, or a word.
+    DurationOr(u64, u64, &'static str),
     /// A text, or `{ file: path }`; never shown.
     Secret,
     /// A mapping with the keys below this path.
@@ -82,11 +86,12 @@ pub enum Short {
 }
 
 mod edge;
-mod traffic;
+mod route;
+mod upstream;
 
 /// Every key, parents before children.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
-    edge::KEYS.iter().chain(traffic::KEYS)
+    edge::KEYS.iter().chain(upstream::KEYS).chain(route::KEYS)
 }
 
 impl Key {
@@ -128,6 +133,11 @@ pub(crate) const PROBE: &str = "a path such as `/healthz`";
 pub(crate) const SERVICE: &str = "the name of a gRPC service, or `\"\"` for the whole server";
 /// What the statuses that pass a health check look like.
 pub(crate) const STATUSES: &str = "a status or a range of them such as `200` or `200-299`";
+/// What the failures that another attempt answers look like.
+pub(crate) const RETRY_ON: &str =
+    "`connect`, `reset`, `timeout`, `5xx`, or a status or a range of them from 400 to 599";
+/// What the tolerance of an adaptive limit looks like.
+pub(crate) const TOLERANCE: &str = "a number from 1.0 to 10.0, such as `1.5`";
 /// What a condition on a value looks like.
 pub(crate) const VALUE: &str = "exact value, `*` for any, or `~ regex`";
 
@@ -140,17 +150,15 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("", "cache"),
     ("", "membership"),
     ("upstreams.*", "discovery"),
-    ("upstreams.*", "breaker"),
     ("upstreams.*.balance", "rendezvous"),
     ("upstreams.*.balance", "ring"),
     ("upstreams.*.balance", "maglev"),
     ("routes[]", "mirror"),
-    ("routes[]", "retry"),
     ("routes[]", "rate_limit"),
-    ("routes[]", "concurrency"),
     ("routes[]", "cache"),
     ("routes[]", "idempotency"),
     ("routes[]", "script"),
+    ("routes[].concurrency", "key"),
 ];
 
 /// Whether this build knows the word there but cannot do it yet.

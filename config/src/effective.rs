@@ -19,6 +19,8 @@ use crate::{
     units::{show_duration, show_percent, show_size},
 };
 
+mod resilience;
+
 /// Whether secrets show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Secrets {
@@ -56,6 +58,8 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
                 "connection_window": show_size(limits.h3_connection_window.into()),
                 "half_open": limits.h3_half_open,
             },
+            "memory": resilience::memory(limits.memory),
+            "lag": limits.lag.map(show_duration),
         },
         "timeouts": {
             "handshake": show_duration(timeouts.handshake),
@@ -158,12 +162,14 @@ fn upstream(upstream: &Upstream) -> Value {
             "ejection": show_duration(outlier.ejection),
             "max_ejected": show_percent(outlier.max_ejected),
         })),
+        "breaker": upstream.breaker.as_ref().map(resilience::breaker),
         "slow_start": upstream.slow_start.map(show_duration),
         "limits": {
             "connections": limits.connections,
             "requests": limits.requests,
             "queue": limits.queue,
             "queue_timeout": show_duration(limits.queue_timeout),
+            "adaptive": limits.adaptive.map(resilience::adaptive),
         },
         "connect_timeout": show_duration(upstream.connect_timeout),
     })
@@ -227,7 +233,15 @@ fn route(route: &Route, config: &Config) -> Value {
             "idle": show_duration(timeout.idle),
         });
         out.insert("timeout".to_owned(), timeout);
+        out.insert("retry".to_owned(), json!(route.retry.as_ref().map(resilience::retry)));
     }
+    if let Some(one) = &route.fallback {
+        out.insert("fallback".to_owned(), resilience::fallback(one, config));
+    }
+    if let Some(max) = route.concurrency {
+        out.insert("concurrency".to_owned(), json!({ "max": max }));
+    }
+    out.insert("priority".to_owned(), resilience::priority(&route.priority));
     Value::Object(out)
 }
 
@@ -250,16 +264,18 @@ fn conditions(matches: &RouteMatch) -> Value {
     ])
 }
 
+fn upstream_name(config: &Config, index: usize) -> &str {
+    config.upstreams.get(index).map(|upstream| upstream.name.as_str()).unwrap_or_default()
+}
+
 fn forward(forward: &Forward, config: &Config, out: &mut Map<String, Value>) {
-    let name = |index: usize| {
-        config.upstreams.get(index).map(|upstream| upstream.name.clone()).unwrap_or_default()
-    };
+    let name = |index| upstream_name(config, index);
     match forward.split.as_slice() {
         [(index, 1)] => out.insert("to".to_owned(), json!(name(*index))),
         split => {
-            let shares: Map<_, _> =
-                split.iter().map(|(index, weight)| (name(*index), json!(weight))).collect();
-            out.insert("split".to_owned(), shares.into())
+            let shares =
+                split.iter().map(|(index, weight)| (name(*index).to_owned(), json!(weight)));
+            out.insert("split".to_owned(), shares.collect::<Map<_, _>>().into())
         }
     };
     match &forward.rewrite {

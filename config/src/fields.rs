@@ -4,19 +4,20 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     decode::{Complaint, Decoder},
-    defaults::{self, Fallback, Key, Kind, keys},
-    diagnostic::Diagnostic,
+    defaults::{self, Fallback, Key, Kind, Short},
     model::Secret,
     units,
-    yaml::{Entry, Node, Value, Word, shorten},
+    yaml::{Entry, Node, Value, Word},
 };
 
 #[cfg(test)]
 pub(crate) mod asked;
+mod stranger;
 mod value;
 
+use stranger::stranger;
 pub(crate) use value::duration;
-use value::{amount, bounded, choice, legal, number, secret};
+use value::{amount, choice, legal, number, secret, size};
 
 /// What stands for a secret where it must not show.
 pub(crate) const REDACTED: &str = "<redacted>";
@@ -104,6 +105,44 @@ impl<'n> Fields<'n> {
             .unwrap_or_else(|| Fields::empty(place))
     }
 
+    /// A mapping below that may be written in the short forms that the table lists; `None` when it
+    /// is off, or is not written and does nothing then.
+    pub(crate) fn policy(
+        &self,
+        d: &mut Decoder<'_>,
+        name: &str,
+        place: &'static str,
+    ) -> Option<Self> {
+        let key = self.key(name);
+        let Some(entry) = self.entry(name) else {
+            return (key.fallback == Fallback::Below).then(|| Self::empty(place));
+        };
+        let node = &*entry.value;
+        if node.is_off() && key.short.contains(&Short::Off) {
+            return None;
+        }
+        if node.is_on() && key.short.contains(&Short::On) {
+            return Some(Self::empty(place));
+        }
+        let stands_for = key.short.iter().find_map(|short| match short {
+            Short::For(name) => Some(*name),
+            Short::Off | Short::On | Short::ListFor(_) => None,
+        });
+        let text = matches!(node.value, Value::Text(_));
+        let Some(short) = stands_for.filter(|_| text) else {
+            let fields = self.section(d, name, place);
+            if text && key.short.contains(&Short::On) {
+                d.report.amend(format!("`{name}: on` takes every default"));
+            }
+            return Some(fields);
+        };
+        let path = self.at(d, name, |d, _| d.report.path().to_owned()).unwrap_or_default();
+        let mut fields = Self { path, ..Self::empty(place) };
+        let known = fields.keys.iter().find(|key| key.name() == short);
+        fields.found.extend(known.map(|key| (*key, entry)));
+        Some(fields)
+    }
+
     /// A mapping in which nothing is written.
     pub(crate) fn empty(place: &'static str) -> Self {
         Self {
@@ -170,25 +209,40 @@ impl<'n> Fields<'n> {
 
     /// A whole number, or `None` for the word that may stand there instead.
     pub(crate) fn count_or(&self, d: &mut Decoder<'_>, name: &str) -> Option<u32> {
-        let key = self.key(name);
-        let read = |d: &mut Decoder<'_>, node: &Node| match (&node.value, key.kind) {
-            (Value::Text(text), Kind::CountOr(_, _, word)) if text == word => None,
-            _ => number(d, node, key),
-        };
-        self.at(d, name, read).flatten()
+        self.amount_or(d, name, number)
     }
 
     pub(crate) fn size(&self, d: &mut Decoder<'_>, name: &str) -> u64 {
         let key = self.key(name);
-        let read = |d: &mut Decoder<'_>, node: &Node| {
-            let (Kind::Size(min, max) | Kind::Count(min, max)) = key.kind else { return None };
-            let size =
-                d.parsed(node, units::SIZE, |text| units::size(text).map_err(|e| amount(text, e)))?;
-            let show = units::show_size;
-            bounded(d, node, size, (min, max), key, show)
-        };
         let default = || units::size(key.default_text()).unwrap_or_default();
-        self.at(d, name, read).flatten().unwrap_or_else(default)
+        self.at(d, name, |d, node| size(d, node, key)).flatten().unwrap_or_else(default)
+    }
+
+    /// A size in bytes, or `None` for the word that may stand there instead.
+    pub(crate) fn size_or(&self, d: &mut Decoder<'_>, name: &str) -> Option<u64> {
+        self.amount_or(d, name, size)
+    }
+
+    /// A duration, or `None` for the word that may stand there instead.
+    pub(crate) fn duration_or(&self, d: &mut Decoder<'_>, name: &str) -> Option<Duration> {
+        self.amount_or(d, name, duration)
+    }
+
+    fn amount_or<T>(
+        &self,
+        d: &mut Decoder<'_>,
+        name: &str,
+        read: impl FnOnce(&mut Decoder<'_>, &Node, &Key) -> Option<T>,
+    ) -> Option<T> {
+        let key = self.key(name);
+        let read = |d: &mut Decoder<'_>, node: &Node| match (&node.value, key.kind) {
+            (
+                Value::Text(text),
+                Kind::CountOr(_, _, word) | Kind::SizeOr(_, _, word) | Kind::DurationOr(_, _, word),
+            ) if text == word => None,
+            _ => read(d, node, key),
+        };
+        self.at(d, name, read).flatten()
     }
 
     /// A size that the table bounds to 32 bits.
@@ -224,7 +278,7 @@ impl<'n> Fields<'n> {
     /// A percentage, as a fraction of one.
     pub(crate) fn percent(&self, d: &mut Decoder<'_>, name: &str) -> f64 {
         let key = self.key(name);
-        let parse = |text: &str| units::percent(text).map_err(|e| amount(text, e));
+        let parse = |text: &str| units::percent(text).map_err(|e| amount(text, units::PERCENT, e));
         self.at(d, name, |d, node| d.parsed(node, units::PERCENT, parse))
             .flatten()
             .unwrap_or_else(|| units::percent(key.default_text()).unwrap_or_default())
@@ -337,57 +391,5 @@ impl<'n> Fields<'n> {
         let key = self.keys.iter().find(|key| key.name() == name);
         debug_assert!(key.is_some(), "`{name}` is not in the table at `{}`", self.place);
         key.copied().unwrap_or(&UNLISTED)
-    }
-}
-
-/// Reports a key that its mapping does not know; returns the one that was probably meant.
-fn stranger(d: &mut Decoder<'_>, place: &'static str, entry: &Entry) -> Option<&'static str> {
-    let word = &entry.key;
-    if defaults::is_unbuilt(place, &word.text) {
-        if !entry.value.is_off() {
-            let length = d.report.enter(&word.text);
-            let hint = format!("remove it, or write `{}: off`", word.text);
-            let what = format!("`{}` is not built into this version of Weir yet", word.text);
-            d.report.error(word.span, what).hint = Some(hint);
-            d.report.leave(length);
-        }
-        return None;
-    }
-    let names = || defaults::section(place).iter().map(|key| key.name());
-    let here = match d.report.path() {
-        "" => "at the top of the file".to_owned(),
-        path => format!("in `{path}`"),
-    };
-    let known = names().chain(defaults::unbuilt_at(place));
-    let meant = Some(())
-        .filter(|()| !d.report.full())
-        .and_then(|()| Diagnostic::suggest(&word.text, known));
-    let hint = match (place, word.text.as_str()) {
-        (_, "<<") => Some("merge keys are not part of the file's YAML; aliases are".to_owned()),
-        ("routes[]", "host") => Some(
-            "a condition on the host is `match: { host: ... }`; `set_host` changes what is sent \
-             upstream"
-                .to_owned(),
-        ),
-        _ => meant
-            .map(|name| format!("did you mean `{name}`?"))
-            .or_else(|| elsewhere(place, &word.text)),
-    };
-    let legal = names().map(str::to_owned).collect();
-    let one = d.report.error(word.span, format!("unknown key `{}` {here}", shorten(&word.text)));
-    one.hint = hint;
-    one.legal = legal;
-    meant
-}
-
-/// Where a key of that name does belong, when there is one such place, or one within `here`.
-fn elsewhere(here: &str, name: &str) -> Option<String> {
-    let places = || keys().filter(|key| key.name() == name).map(Key::place);
-    let within = |place: &&str| !here.is_empty() && place.starts_with(here);
-    let inner = places().find(within).filter(|_| places().filter(within).count() == 1);
-    let only = places().next().filter(|_| places().count() == 1);
-    match inner.or(only)? {
-        "" => Some(format!("`{name}` belongs at the top of the file")),
-        place => Some(format!("`{name}` belongs in `{place}`")),
     }
 }

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use http::Method;
 
 use crate::{
-    model::{Action, Address, Bind, Config, HostMatch, PathMatch, Route, RouteMatch, Segment},
+    model::{
+        Action, Address, Bind, Config, Fallback, HostMatch, PathMatch, Route, RouteMatch, Segment,
+    },
     report::Report,
     source::Span,
 };
@@ -16,6 +18,7 @@ pub(crate) fn check(config: &Config, report: &mut Report<'_>) {
     unused(config, report);
     shadowed(config, report);
     loops(config, report);
+    alone(config, report);
 }
 
 fn listeners(config: &Config, report: &mut Report<'_>) {
@@ -56,6 +59,11 @@ fn unused(config: &Config, report: &mut Report<'_>) {
             if let Some(used) = used.get_mut(*index) {
                 *used = true;
             }
+        }
+        if let Some(Fallback::Upstream(index)) = route.fallback
+            && let Some(used) = used.get_mut(index)
+        {
+            *used = true;
         }
     }
     if config.routes.is_empty() {
@@ -151,6 +159,24 @@ fn loops(config: &Config, report: &mut Report<'_>) {
         if any || ours.contains(address) {
             let what = format!("`{address}` is a listener of this gateway: requests go in circles");
             report.warn_at(endpoint.at, what);
+        }
+    }
+}
+
+/// Hedges that would need a second endpoint.
+fn alone(config: &Config, report: &mut Report<'_>) {
+    let single = |(index, _): &(usize, u32)| {
+        config.upstreams.get(*index).is_some_and(|upstream| upstream.endpoints.len() == 1)
+    };
+    for route in &config.routes {
+        let Action::Forward(forward) = &route.action else { continue };
+        let hedged = route.retry.as_ref().is_some_and(|retry| retry.hedge.is_some());
+        if hedged && forward.split.iter().all(single) {
+            let what = format!(
+                "`{}` never hedges: that takes a second endpoint of its upstream",
+                route.name
+            );
+            report.warn_at(route.at, what);
         }
     }
 }

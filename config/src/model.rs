@@ -9,9 +9,11 @@ use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 mod health;
+mod log;
 mod resilience;
 
 pub use health::{HealthCheck, Outlier, Probe, StatusRange};
+pub use log::{AccessLog, Level, Log};
 pub use resilience::{
     Adaptive, Backoff, Breaker, Fallback, Hedge, MemoryLimit, Priority, Retry, RetryBudget,
     RetryOn, RoutePriority, SlowCalls,
@@ -255,41 +257,6 @@ pub struct Timeouts {
     pub keep_alive: Duration,
     /// How long a shutdown or a removed listener waits for requests under way.
     pub drain: Duration,
-}
-
-/// What is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Log {
-    /// Form of the access log on stdout.
-    pub access: AccessLog,
-    /// Least level of the gateway's own log on stderr.
-    pub level: Level,
-}
-
-/// Form of the access log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccessLog {
-    /// One JSON object a line.
-    Json,
-    /// NCSA common log format.
-    Common,
-    /// None.
-    Off,
-}
-
-/// Severity of the gateway's own log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Everything, for developers.
-    Trace,
-    /// Details.
-    Debug,
-    /// Start, stop, reload, state changes.
-    Info,
-    /// What an operator should look at.
-    Warn,
-    /// What is broken.
-    Error,
 }
 
 /// A named group of endpoints.

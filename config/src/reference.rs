@@ -71,6 +71,13 @@ fn value(key: &Key) -> String {
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Count(min, max) => format!("whole number, {min} to {max}"),
         Kind::CountOr(min, max, word) => format!("`{word}` or a whole number, {min} to {max}"),
+        Kind::SizeOr(min, max, word) => {
+            let (min, max) = (units::show_size(min), units::show_size(max));
+            format!("`{word}` or a size, {min} to {max}")
+        }
+        Kind::DurationOr(min, max, word) => {
+            format!("`{word}` or a duration, {} to {}", time(min), time(max))
+        }
         Kind::Size(min, max) => {
             format!("size, {} to {}", units::show_size(min), units::show_size(max))
         }

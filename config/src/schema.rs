@@ -89,6 +89,7 @@ fn default(key: &Key, text: &str) -> Value {
         Kind::Count(..) | Kind::CountOr(..) => {
             text.parse::<u64>().map_or_else(|_| json!(text), |number| json!(number))
         }
+        Kind::Texts(_) if text.contains(", ") => text.split(", ").collect(),
         _ => json!(text),
     }
 }
@@ -98,6 +99,8 @@ fn forms(key: &'static Key) -> Vec<Value> {
     let variable = || json!({ "$ref": "#/$defs/variable" });
     let text = || json!({ "$ref": "#/$defs/text" });
     let amount = |units: &str| json!({ "type": "string", "pattern": format!("^[0-9]+({units})$") });
+    let sizes = || amount(&units::size_units().join("|"));
+    let durations = || amount(&units::duration_units().join("|"));
     let words = |words: &[&str]| {
         let numbers = words.iter().filter_map(|word| word.parse::<u64>().ok()).map(Value::from);
         let words: Vec<_> = words.iter().map(|word| json!(word)).chain(numbers).collect();
@@ -115,8 +118,10 @@ fn forms(key: &'static Key) -> Vec<Value> {
             json!({ "type": "integer", "minimum": min, "maximum": max }),
             variable(),
         ],
-        Kind::Size(..) => vec![amount(&units::size_units().join("|")), variable()],
-        Kind::Duration(..) => vec![amount(&units::duration_units().join("|")), variable()],
+        Kind::SizeOr(_, _, word) => vec![json!({ "const": word }), sizes(), variable()],
+        Kind::DurationOr(_, _, word) => vec![json!({ "const": word }), durations(), variable()],
+        Kind::Size(..) => vec![sizes(), variable()],
+        Kind::Duration(..) => vec![durations(), variable()],
         Kind::Percent => {
             let pattern = r"^[0-9]+(\.[0-9]+)?%$";
             vec![json!({ "type": "string", "pattern": pattern }), variable()]

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 mod bench;
 mod doc;
 mod lint;
+mod outage;
 mod process;
 mod python;
 mod supply;
@@ -22,6 +23,7 @@ cargo xtask VERB
   lint                       format, clippy, licences and banned versions
   doc [--check]              API documentation without warnings; regenerates the generated pages
   bench [--help]             CPU per request, latency and memory beside NGINX, HAProxy and Envoy
+  outage [--help]            what clients see while backends fail, beside Envoy
 ";
 
 fn main() -> ExitCode {
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
         bench::RESPONDER => bench::responder(rest),
         bench::STEADY => bench::steady(rest),
         bench::STREAMS => bench::streams(rest),
+        "outage" => outage::run(rest),
+        outage::BACKEND => outage::backend(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -7,7 +7,7 @@ use crate::{
     fields::Fields,
     model::{HeaderEdit, HeaderEdits, PathMatch, RouteMatch},
     source::Span,
-    yaml::{Node, Value, shorten},
+    yaml::{Entry, Node, Value, shorten},
 };
 
 /// Checks a route that names CONNECT among its methods; others pass.
@@ -43,6 +43,11 @@ pub(super) fn check(
         d.report.error(entry.key.span, what).hint =
             Some("leave `request` out, or give CONNECT a route of its own".to_owned());
     }
+    if let Some(respond) = fallback(fields, "respond") {
+        let what = "`respond` does not go with CONNECT, which hands on bytes alone";
+        d.report.error(respond.key.span, what).hint =
+            Some("name an upstream with `to`, or give CONNECT a route of its own".to_owned());
+    }
     for (span, name) in upstreams(fields) {
         if names.get(name).is_some_and(|named| !named.raw) {
             let what =
@@ -59,15 +64,27 @@ fn condition(fields: &Fields<'_>, key: &str) -> Option<Span> {
     entries.iter().find(|entry| entry.key.text == key).map(|entry| entry.key.span)
 }
 
-/// The names in `to` and `split`, and where they stand.
+/// A key of the long form of `fallback`.
+fn fallback<'n>(fields: &Fields<'n>, key: &str) -> Option<&'n Entry> {
+    let Value::Map(entries) = &fields.node("fallback")?.value else { return None };
+    entries.iter().find(|entry| entry.key.text == key)
+}
+
+/// The names in `to`, `split` and `fallback`, and where they stand.
 fn upstreams<'n>(fields: &Fields<'n>) -> impl Iterator<Item = (Span, &'n str)> {
-    let to = fields.node("to").and_then(|node| match node {
-        Node { value: Value::Text(name), span, .. } => Some((*span, name.as_str())),
+    let name = |node: &'n Node| match &node.value {
+        Value::Text(name) if !node.is_off() => Some((node.span, name.as_str())),
         _ => None,
-    });
+    };
+    let to = fields.node("to").and_then(name);
+    let fallback = match fallback(fields, "to") {
+        Some(entry) => name(&entry.value),
+        None => fields.node("fallback").and_then(name),
+    };
     let split = match fields.node("split").map(|node| &node.value) {
         Some(Value::Map(entries)) => entries.as_slice(),
         _ => &[],
     };
-    to.into_iter().chain(split.iter().map(|entry| (entry.key.span, entry.key.text.as_str())))
+    let split = split.iter().map(|entry| (entry.key.span, entry.key.text.as_str()));
+    to.into_iter().chain(split).chain(fallback)
 }

@@ -40,8 +40,8 @@ pub(super) fn name(text: &str) -> Result<HeaderName, Complaint> {
     })
 }
 
-/// A header name that may be edited: not one that frames the message or holds for one hop only.
-fn editable(text: &str) -> Result<HeaderName, Complaint> {
+/// Whether it frames the message or holds for one hop only (RFC 9110, section 7.6.1).
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
     const HOP_BY_HOP: [HeaderName; 6] = [
         header::CONNECTION,
         header::TRANSFER_ENCODING,
@@ -50,12 +50,17 @@ fn editable(text: &str) -> Result<HeaderName, Complaint> {
         header::TRAILER,
         header::CONTENT_LENGTH,
     ];
+    HOP_BY_HOP.contains(name) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+}
+
+/// A header name that may be edited.
+fn editable(text: &str) -> Result<HeaderName, Complaint> {
     let name = name(text)?;
     if name == header::HOST {
         return Err(Complaint::new("`host` is not edited as a header")
             .hint("`set_host: name` of the route changes the host sent upstream"));
     }
-    if HOP_BY_HOP.contains(&name) || matches!(name.as_str(), "keep-alive" | "proxy-connection") {
+    if is_hop_by_hop(&name) {
         let what = format!("`{name}` belongs to the connection: the gateway writes it itself");
         return Err(Complaint::new(what).hint("remove it (RFC 9110, section 7.6.1)"));
     }

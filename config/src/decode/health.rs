@@ -1,5 +1,7 @@
 //! `upstreams.*.health` and `upstreams.*.outlier`.
 
+use std::ops::RangeInclusive;
+
 use super::{Complaint, Decoder};
 use crate::{
     defaults::{PROBE, SERVICE, STATUSES},
@@ -130,32 +132,29 @@ fn expect(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<StatusRange> {
 }
 
 fn statuses(text: &str) -> Result<StatusRange, Complaint> {
+    range(text, 100..=599)
+        .ok_or_else(|| Complaint::new(format!("expected {STATUSES}, found `{}`", shorten(text))))
+}
+
+/// A status or a range of them, within what is legal.
+pub(super) fn range(text: &str, legal: RangeInclusive<u16>) -> Option<StatusRange> {
     let status = |text: &str| {
         let digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
-        text.parse().ok().filter(|status| digits && (100..=599).contains(status))
+        text.parse().ok().filter(|status| digits && legal.contains(status))
     };
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (status(first), status(last)) {
-        (Some(first), Some(last)) if first <= last => Ok(StatusRange { first, last }),
-        _ => Err(Complaint::new(format!("expected {STATUSES}, found `{}`", shorten(text)))),
-    }
+    let range = StatusRange { first: status(first)?, last: status(last)? };
+    (range.first <= range.last).then_some(range)
 }
 
 /// Ejection: on unless it is `off`.
 pub(super) fn outlier(d: &mut Decoder<'_>, upstream: &Fields<'_>) -> Option<Outlier> {
-    let bare = |node: &Node| node.is_on() || node.is_off();
-    let fields = match upstream.node("outlier") {
-        Some(node) if bare(node) => {
-            upstream.at(d, "outlier", |_, _| ());
-            Fields::empty("upstreams.*.outlier")
-        }
-        _ => upstream.section(d, "outlier", "upstreams.*.outlier"),
-    };
+    let fields = upstream.policy(d, "outlier", "upstreams.*.outlier")?;
     let outlier = Outlier {
         consecutive_failures: fields.count(d, "consecutive_failures"),
         ejection: fields.duration(d, "ejection"),
         max_ejected: fields.percent(d, "max_ejected"),
     };
     fields.finish();
-    Some(outlier).filter(|_| !upstream.node("outlier").is_some_and(Node::is_off))
+    Some(outlier)
 }

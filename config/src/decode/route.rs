@@ -4,14 +4,16 @@ use std::{collections::HashMap, time::Duration};
 
 use http::{StatusCode, Uri};
 
-use super::{Complaint, Decoder, Names, condition, connect, header, upstream};
+use super::{
+    Complaint, Decoder, Names, admission, condition, connect, fallback, header, respond, retry,
+    upstream,
+};
 use crate::{
-    defaults::{self, Kind},
+    defaults,
     diagnostic::Diagnostic,
     fields::{Fields, duration},
     model::{
-        Action, Forward, PathMatch, Piece, Redirect, Respond, Rewrite, Route, RouteMatch,
-        RoutePriority, RouteTimeout,
+        Action, Forward, PathMatch, Piece, Redirect, Rewrite, Route, RouteMatch, RouteTimeout,
     },
     pattern,
     source::Span,
@@ -20,8 +22,6 @@ use crate::{
 
 /// Most routes.
 const ROUTES: usize = 100_000;
-/// Largest fixed body, in bytes.
-const BODY_MAX: usize = 1 << 20;
 /// Largest weight in a split.
 const WEIGHT_MAX: u32 = 1_000_000;
 /// Most upstreams in a split.
@@ -63,14 +63,13 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, names: &Names) -> Option
     let action = action(d, &fields, node.span, known, names);
     let headers = header::edits(d, &fields);
     let timeout = fields.at(d, "timeout", timeout).unwrap_or_else(|| defaults_of_timeout(None));
-    if !matches!(action, Some(Action::Forward(_)) | None) {
-        for key in ["strip_prefix", "rewrite", "set_host", "timeout"] {
-            if let Some(entry) = fields.entry(key) {
-                let what = format!("`{key}` has no effect: the route sends nothing upstream");
-                d.report.error(entry.key.span, what).hint =
-                    Some("remove it, or write `to: upstream`".to_owned());
-            }
-        }
+    let retry = retry::read(d, &fields, &timeout);
+    let fallback = fallback::read(d, &fields, action.as_ref(), names);
+    let concurrency = admission::concurrency(d, &fields);
+    let priority = admission::priority(d, &fields);
+    let forwards = matches!(action, Some(Action::Forward(_)) | None);
+    if !forwards {
+        idle(d, &fields);
     }
     connect::check(d, &fields, &matches, &headers, names);
     lint(d, &fields, &matches);
@@ -83,11 +82,27 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, names: &Names) -> Option
         action: action?,
         headers,
         timeout,
-        retry: None,
-        fallback: None,
-        concurrency: None,
-        priority: RoutePriority::default(),
+        retry: retry.filter(|_| forwards),
+        fallback,
+        concurrency,
+        priority,
     })
+}
+
+/// Refuses what a route that sends nothing upstream has no use for; what is off may stay.
+fn idle(d: &mut Decoder<'_>, fields: &Fields<'_>) {
+    let never = ["strip_prefix", "rewrite", "set_host", "timeout"];
+    let unless_off = ["retry", "fallback", "concurrency"];
+    let written = never.iter().chain(&unless_off).filter_map(|key| fields.entry(key));
+    for entry in written {
+        let key = &entry.key.text;
+        if entry.value.is_off() && unless_off.contains(&key.as_str()) {
+            continue;
+        }
+        let what = format!("`{key}` has no effect: the route sends nothing upstream");
+        d.report.error(entry.key.span, what).hint =
+            Some("remove it, or write `to: upstream`".to_owned());
+    }
 }
 
 /// Warnings that need the places of single keys.
@@ -117,7 +132,7 @@ fn action(
 ) -> Option<Action> {
     let split = split(d, fields, names);
     let redirect = fields.at(d, "redirect", |d, node| redirect(d, node, path));
-    let respond = fields.at(d, "respond", respond);
+    let respond = fields.at(d, "respond", |d, node| respond::read(d, node, "routes[].respond"));
     let rewrite = rewrite(d, fields, path);
     let host = fields.parsed(d, "set_host", set_host);
     let written: Vec<_> = ACTIONS.iter().filter_map(|name| fields.entry(name)).collect();
@@ -181,7 +196,8 @@ fn split(d: &mut Decoder<'_>, fields: &Fields<'_>, names: &Names) -> Option<Vec<
     }
 }
 
-fn index(d: &mut Decoder<'_>, span: Span, name: &str, names: &Names) -> Option<usize> {
+/// The place of an upstream in the list.
+pub(super) fn index(d: &mut Decoder<'_>, span: Span, name: &str, names: &Names) -> Option<usize> {
     if let Some(named) = names.get(name) {
         return Some(named.index);
     }
@@ -305,48 +321,6 @@ fn redirect(d: &mut Decoder<'_>, node: &Node, path: Option<&PathMatch>) -> Optio
     let status = fields.choice(d, "status").parse().ok();
     fields.finish();
     Some(Redirect { to: to.flatten()?, status: status? })
-}
-
-fn respond(d: &mut Decoder<'_>, node: &Node) -> Option<Respond> {
-    let fields = match &node.value {
-        Value::Text(text) => {
-            let key =
-                defaults::section("routes[].respond").iter().find(|key| key.name() == "status")?;
-            let what = "a status from 200 to 599, or `{ status, body, headers }`";
-            let Kind::Count(min, max) = key.kind else { return None };
-            let status =
-                text.parse().ok().filter(|status| (min..=max).contains(&u64::from(*status)));
-            let Some(status) = status.and_then(|status: u16| StatusCode::from_u16(status).ok())
-            else {
-                d.mismatch(node, what);
-                return None;
-            };
-            return Some(Respond { status, body: String::new(), headers: Vec::new() });
-        }
-        _ => Fields::open(d, node, "routes[].respond"),
-    };
-    let status = fields.count(d, "status");
-    let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-    let body = fields.parsed(d, "body", |text| match text.len() {
-        0..=BODY_MAX => Ok(text.to_owned()),
-        _ => Err(Complaint::new("a fixed body has at most 1MiB")),
-    });
-    let mut headers = header::pairs(d, &fields, "headers");
-    fields.finish();
-    let (status, body) = (status?, body?);
-    let bodiless = matches!(
-        status,
-        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
-    );
-    if let (true, false, Some(node)) = (bodiless, body.is_empty(), fields.node("body")) {
-        d.report
-            .error(node.span, format!("a response with status {} has no body", status.as_u16()));
-    }
-    if !body.is_empty() && !headers.iter().any(|(name, _)| name == http::header::CONTENT_TYPE) {
-        let text = http::HeaderValue::from_static("text/plain; charset=utf-8");
-        headers.push((http::header::CONTENT_TYPE, text));
-    }
-    Some(Respond { status, body, headers })
 }
 
 fn set_host(text: &str) -> Result<String, Complaint> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Complaint, Decoder, Named, Names, health, listener::pair};
+use super::{Complaint, Decoder, Named, Names, breaker, health, listener::pair};
 use crate::{
     address,
     defaults::{ADDRESS, NAME},
@@ -75,14 +75,16 @@ fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
     let health = health::check(d, &fields);
     health::suit(d, &fields, health.as_ref(), protocol);
     let outlier = health::outlier(d, &fields);
+    let breaker = breaker::read(d, &fields);
     let slow_start = fields.duration_if_any(d, "slow_start");
     let bounds = fields.section(d, "limits", "upstreams.*.limits");
+    let requests = bounds.count(d, "requests");
     let limits = UpstreamLimits {
         connections: bounds.count(d, "connections"),
-        requests: bounds.count(d, "requests"),
+        requests,
         queue: bounds.count(d, "queue"),
         queue_timeout: bounds.duration(d, "queue_timeout"),
-        adaptive: None,
+        adaptive: breaker::adaptive(d, &bounds, requests),
     };
     bounds.finish();
     let connect_timeout = fields.duration(d, "connect_timeout");
@@ -99,7 +101,7 @@ fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
         tls,
         health,
         outlier,
-        breaker: None,
+        breaker,
         slow_start,
         limits,
         connect_timeout,

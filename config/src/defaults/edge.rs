@@ -4,7 +4,10 @@ use super::{
     BIND,
     Fallback::{Absent, Below, Is, Required},
     Key,
-    Kind::{Choice, Choices, Count, CountOr, Flag, Secret, Section, Sections, Size, Text},
+    Kind::{
+        Choice, Choices, Count, CountOr, Duration, Flag, Secret, Section, Sections, Size, SizeOr,
+        Text,
+    },
     PEM, Short, TIMEOUT,
 };
 
@@ -168,6 +171,22 @@ pub(super) const KEYS: &[Key] = &[
         "Handshakes under way per worker above which a client must prove its address (Retry); 0 \
          is always.",
     ),
+    Key::new(
+        "limits.memory",
+        SizeOr(1 << 20, 1 << 50, "auto"),
+        Is("auto"),
+        "Memory that the gateway may use before it turns requests away, those of low priority \
+         first; `auto` is what its control group may, or else what the machine has.",
+    )
+    .or(&[Short::Off]),
+    Key::new(
+        "limits.lag",
+        Duration(1, 60_000),
+        Is("100ms"),
+        "Lag of a worker's event loop at which requests of low priority are turned away; those \
+         of normal priority at ten times as much.",
+    )
+    .or(&[Short::Off]),
     Key::new("timeouts", Section, Below, "Time-outs of the downstream side."),
     Key::new(
         "timeouts.handshake",

@@ -1,6 +1,6 @@
 //! Single values, read within the bounds of the table.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use crate::{
     decode::{Complaint, Decoder},
@@ -55,9 +55,14 @@ pub(super) fn choice(d: &mut Decoder<'_>, node: &Node, key: &'static Key) -> Opt
 }
 
 pub(crate) fn duration(d: &mut Decoder<'_>, node: &Node, key: &Key) -> Option<Duration> {
-    let Kind::Duration(min, max) = key.kind else { return None };
-    let parse = |text: &str| units::duration(text).map_err(|e| amount(text, e));
-    let value = d.parsed(node, units::DURATION, parse)?;
+    let (min, max, word) = match key.kind {
+        Kind::Duration(min, max) => (min, max, None),
+        Kind::DurationOr(min, max, word) => (min, max, Some(word)),
+        _ => return None,
+    };
+    let expects = or_word(word, units::DURATION);
+    let parse = |text: &str| units::duration(text).map_err(|e| amount(text, &expects, e));
+    let value = d.parsed(node, &expects, parse)?;
     let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
     let show = |millis| units::show_duration(Duration::from_millis(millis));
     let bounded = bounded(d, node, millis, (min, max), key, show);
@@ -65,6 +70,24 @@ pub(crate) fn duration(d: &mut Decoder<'_>, node: &Node, key: &Key) -> Option<Du
         d.report.amend(format!("write `{}: off` for none", key.name()));
     }
     bounded.map(Duration::from_millis)
+}
+
+/// A size in bytes within the bounds of its key.
+pub(super) fn size(d: &mut Decoder<'_>, node: &Node, key: &Key) -> Option<u64> {
+    let (min, max, word) = match key.kind {
+        Kind::Size(min, max) => (min, max, None),
+        Kind::SizeOr(min, max, word) => (min, max, Some(word)),
+        _ => return None,
+    };
+    let expects = or_word(word, units::SIZE);
+    let parse = |text: &str| units::size(text).map_err(|e| amount(text, &expects, e));
+    let size = d.parsed(node, &expects, parse)?;
+    bounded(d, node, size, (min, max), key, units::show_size)
+}
+
+/// What is expected where a word may stand for an amount.
+fn or_word(word: Option<&str>, expects: &'static str) -> Cow<'static, str> {
+    word.map_or(Cow::Borrowed(expects), |word| Cow::Owned(format!("`{word}` or {expects}")))
 }
 
 /// A whole number within the bounds of its key.
@@ -87,7 +110,7 @@ pub(crate) fn number(d: &mut Decoder<'_>, node: &Node, key: &Key) -> Option<u32>
     d.parsed(node, &expects, parse)
 }
 
-pub(super) fn bounded(
+fn bounded(
     d: &mut Decoder<'_>,
     node: &Node,
     value: u64,
@@ -106,8 +129,8 @@ pub(super) fn bounded(
     None
 }
 
-pub(super) fn amount(text: &str, invalid: units::Invalid) -> Complaint {
-    let what = format!("expected {}, found `{}`", invalid.expected, shorten(text));
+pub(super) fn amount(text: &str, expects: &str, invalid: units::Invalid) -> Complaint {
+    let what = format!("expected {expects}, found `{}`", shorten(text));
     Complaint { what, hint: invalid.hint, part: None }
 }
 

@@ -130,8 +130,21 @@ fn it_refuses_what_does_not() {
         "listeners: [\":80\"]\nroutes: [{ match: /a }]",
         "listeners: [\":80\"]\nroutes: [{ to: a, respond: 200 }]",
         "listeners: [\":80\"]\nupstreams: { a: { balance: p2c } }",
+        "listeners: [\":80\"]\nlimits: { memory: 5 }",
+        "listeners: [\":80\"]\nroutes: [{ to: a, retry: 11 }]",
+        "listeners: [\":80\"]\nroutes: [{ to: a, retry: { hedge: p99 } }]",
+        "listeners: [\":80\"]\nroutes: [{ to: a, concurrency: { key: path, max: 1 } }]",
     ] {
         assert!(!valid(bad), "{bad}");
     }
     assert!(valid("listeners: [\":80\"]\ncache: off\nroutes: [{ respond: 200, retry: off }]"));
+    for good in [
+        "retry: on",
+        "retry: 3",
+        "retry: { on: [connect, 429, 500-503], hedge: 50ms, budget: 5% }",
+        "retry: { hedge: { after: p95 }, attempt_timeout: off }",
+        "fallback: { respond: 203 }, concurrency: 4, priority: low",
+    ] {
+        assert!(valid(&format!("listeners: [\":80\"]\nroutes: [{{ to: a, {good} }}]")), "{good}");
+    }
 }

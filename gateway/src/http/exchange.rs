@@ -63,6 +63,8 @@ pub(crate) struct Exchange {
     pub(crate) world: Rc<World>,
     /// When its head was there.
     pub(crate) began: Tick,
+    /// Until when the client waits, by its own words; [`Tick::NEVER`] without any.
+    pub(crate) deadline: Tick,
     /// The head, when it will be logged.
     pub(crate) asked: Option<Asked>,
     /// Its identity, once the head is checked.
@@ -101,6 +103,7 @@ impl Exchange {
             connection: connection.clone(),
             world: connection.worker.world(),
             began: clock::now(),
+            deadline: Tick::NEVER,
             asked: None,
             request_id: None,
             client: connection.peer().address(),
@@ -154,7 +157,9 @@ impl Exchange {
                 }
             }
             Ending::Failed(error) => {
-                if let Some(in_flight) = &mut self.in_flight {
+                // That a client has no more time is no fault of the endpoint's.
+                let cut = error == Error::DeadlinePassed && now >= self.deadline;
+                if let Some(in_flight) = self.in_flight.as_mut().filter(|_| !cut) {
                     let run = in_flight.record(Outcome::Failure, now);
                     if let Some(upstream) = self.upstream.filter(|_| run > 0) {
                         let roster = &self.world.upstreams[upstream].shared.roster;

@@ -11,8 +11,8 @@ use weir_config::model::{HealthCheck, Probe, StatusRange};
 
 use super::{
     connect::Connector,
+    draft::{Draft, Shape},
     endpoint::Endpoint,
-    forward::{Draft, Shape},
     h1::Answer,
     h2::H2Answer,
     h3::H3Answer,

@@ -21,7 +21,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::sync::oneshot;
 
 use super::{
-    forward::Draft,
+    draft::Draft,
     h1::Failed,
     pool::OpenConnection,
     wire::{H2Wire, Wire},

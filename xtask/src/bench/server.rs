@@ -22,7 +22,7 @@ pub(super) const CORE_OTHERS: &str = "1";
 
 /// A running process of ours; stopped when dropped.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     name: String,
     child: Child,
 }
@@ -39,7 +39,7 @@ pub(super) fn pinned(core: &str, words: &[String]) -> Command {
 }
 
 /// A port of this machine that nobody uses now, neither on TCP nor on UDP.
-pub(super) fn free_port() -> Result<u16, String> {
+pub(crate) fn free_port() -> Result<u16, String> {
     loop {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| e.to_string())?;
         let port = listener.local_addr().map_err(|e| e.to_string())?.port();
@@ -52,7 +52,7 @@ pub(super) fn free_port() -> Result<u16, String> {
 impl Server {
     /// Starts `words` on `core` and waits until it accepts on all `ports`. What it prints goes to
     /// a file in `folder`.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &str,
         words: &[String],
         core: &str,
@@ -81,7 +81,7 @@ impl Server {
     }
 
     /// Its process id.
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 }

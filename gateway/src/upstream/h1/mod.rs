@@ -20,7 +20,7 @@ use http_body::Body as _;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-use super::{forward::Draft, pool::OpenConnection, wire::Wire};
+use super::{draft::Draft, pool::OpenConnection, wire::Wire};
 use crate::{
     clock::Tick,
     error::Error,

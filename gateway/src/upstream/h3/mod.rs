@@ -20,7 +20,7 @@ use http_body::Body as _;
 use slab::Slab;
 use tokio::sync::oneshot;
 
-use super::{forward::Draft, h1::Failed, pool::OpenConnection, wire::Wire};
+use super::{draft::Draft, h1::Failed, pool::OpenConnection, wire::Wire};
 use crate::{
     clock::{self, Tick},
     error::Error,

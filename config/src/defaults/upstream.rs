@@ -1,22 +1,15 @@
-//! Keys of upstreams and routes.
+//! Keys of upstreams.
 
 use super::{
     ADDRESS,
-    Fallback::{self, Absent, Below, Is, Required},
-    HOST, Key,
-    Kind::{
-        self, Choice, Count, Duration, Flag, Named, Pairs, Percent, Section, Sections, Text, Texts,
-    },
-    NAME, PATH, PEM, PROBE, SERVICE, STATUSES, Short, TIMEOUT, VALUE,
+    Fallback::{Absent, Below, Is, Required},
+    Key,
+    Kind::{self, Choice, Count, Duration, Flag, Named, Percent, Section, Sections, Text, Texts},
+    PEM, PROBE, SERVICE, STATUSES, Short, TIMEOUT, TOLERANCE,
 };
 
-const HEADERS: Kind = Pairs("header name", "value");
-const NO_EDIT: Fallback = Absent("no change");
-const NO_CONDITION: Fallback = Absent("no condition");
 /// Between two checks of an endpoint: a tenth of a second to a day.
 const INTERVAL: Kind = Duration(100, 24 * 3_600_000);
-const TEMPLATE: Kind = Text("a path with placeholders such as `/new/{id}/{**}`");
-const ONE_ACTION: Fallback = Absent("one of `to`, `split`, `redirect`, `respond` is required");
 
 pub(super) const KEYS: &[Key] = &[
     Key::new("upstreams", Named, Absent("none"), "Groups of endpoints, by name."),
@@ -170,6 +163,63 @@ pub(super) const KEYS: &[Key] = &[
          never.",
     ),
     Key::new(
+        "upstreams.*.breaker",
+        Section,
+        Absent("no breaker"),
+        "Gives up an endpoint for a while when too large a share of its requests fails; counted \
+         for each endpoint, over all workers.",
+    )
+    .or(&[Short::Off, Short::On]),
+    Key::new(
+        "upstreams.*.breaker.failure_rate",
+        Percent,
+        Is("50%"),
+        "Share of failures that opens it, above 0%: what `outlier` counts.",
+    ),
+    Key::new(
+        "upstreams.*.breaker.window",
+        Duration(100, 3_600_000),
+        Is("10s"),
+        "Over how long requests are counted.",
+    ),
+    Key::new(
+        "upstreams.*.breaker.min_requests",
+        Count(1, 1_000_000),
+        Is("20"),
+        "With fewer requests in the window nothing is concluded.",
+    ),
+    Key::new(
+        "upstreams.*.breaker.open",
+        TIMEOUT,
+        Is("5s"),
+        "For how long it stays open before probes are let through.",
+    ),
+    Key::new(
+        "upstreams.*.breaker.probes",
+        Count(1, 1000),
+        Is("3"),
+        "Requests let through when it is half open; all of them must succeed.",
+    ),
+    Key::new(
+        "upstreams.*.breaker.slow",
+        Section,
+        Absent("slowness does not open it"),
+        "Opens it for slowness as well.",
+    )
+    .or(&[Short::Off, Short::On, Short::For("over")]),
+    Key::new(
+        "upstreams.*.breaker.slow.over",
+        TIMEOUT,
+        Is("1s"),
+        "A request whose response's head takes longer is slow.",
+    ),
+    Key::new(
+        "upstreams.*.breaker.slow.rate",
+        Percent,
+        Is("80%"),
+        "Share of slow requests that opens it, above 0%.",
+    ),
+    Key::new(
         "upstreams.*.slow_start",
         TIMEOUT,
         Absent("the whole share at once"),
@@ -198,139 +248,29 @@ pub(super) const KEYS: &[Key] = &[
     ),
     Key::new("upstreams.*.limits.queue_timeout", TIMEOUT, Is("1s"), "How long they wait."),
     Key::new(
+        "upstreams.*.limits.adaptive",
+        Section,
+        Absent("no such bound"),
+        "Below `requests`, a bound on the requests under way that follows latency: it falls while \
+         answers take longer than usual.",
+    )
+    .or(&[Short::Off, Short::On]),
+    Key::new(
+        "upstreams.*.limits.adaptive.min",
+        Count(1, 10_000_000),
+        Is("20"),
+        "It never falls below; never above `requests`.",
+    ),
+    Key::new(
+        "upstreams.*.limits.adaptive.tolerance",
+        Text(TOLERANCE),
+        Is("1.5"),
+        "How many times the usual latency is taken for normal.",
+    ),
+    Key::new(
         "upstreams.*.connect_timeout",
         TIMEOUT,
         Is("1s"),
         "From the name look-up to the end of the TLS handshake, or to the first HTTP/2 SETTINGS.",
-    ),
-    Key::new(
-        "routes",
-        Sections,
-        Absent("every request is answered 404"),
-        "What happens to requests: the most specific host wins, then the longest path, then the \
-         most conditions, then the first in the file.",
-    ),
-    Key::new(
-        "routes[].name",
-        Text(NAME),
-        Absent("`route-N` by place in the file"),
-        "Name in logs and metrics; unique.",
-    ),
-    Key::new("routes[].match", Section, Below, "Conditions; all must hold.")
-        .or(&[Short::For("path")]),
-    Key::new("routes[].match.host", Text(HOST), Absent("any host"), "Host without port."),
-    Key::new("routes[].match.path", Text(PATH), Is("/**"), "Path, never the query."),
-    Key::new(
-        "routes[].match.methods",
-        Texts("an HTTP method"),
-        Absent("any method"),
-        "Methods; what takes GET takes HEAD too. CONNECT is refused where it is not named; named, \
-         it becomes a tunnel of bytes to an endpoint.",
-    ),
-    Key::new(
-        "routes[].match.headers",
-        Pairs("header name", VALUE),
-        NO_CONDITION,
-        "Header fields that must be there.",
-    ),
-    Key::new(
-        "routes[].match.query",
-        Pairs("parameter", VALUE),
-        NO_CONDITION,
-        "Query parameters that must be there.",
-    ),
-    Key::new(
-        "routes[].to",
-        Text("the name of an upstream"),
-        ONE_ACTION,
-        "Upstream that serves the route.",
-    ),
-    Key::new(
-        "routes[].split",
-        Pairs("upstream", "weight from 0 to 1000000"),
-        ONE_ACTION,
-        "Upstreams and their shares of the requests.",
-    ),
-    Key::new("routes[].redirect", Section, ONE_ACTION, "Answers with a Location.")
-        .or(&[Short::For("to")]),
-    Key::new(
-        "routes[].redirect.to",
-        Text("a URL or path with placeholders"),
-        Required,
-        "Target; `{scheme}`, `{host}`, `{path}`, `{query}` and what the match names are filled in.",
-    ),
-    Key::new(
-        "routes[].redirect.status",
-        Choice(&["301", "302", "303", "307", "308"]),
-        Is("308"),
-        "Status of the redirect.",
-    ),
-    Key::new("routes[].respond", Section, ONE_ACTION, "Answers at once.")
-        .or(&[Short::For("status")]),
-    Key::new("routes[].respond.status", Count(200, 599), Is("200"), "Status."),
-    Key::new("routes[].respond.body", Text("a text"), Is(""), "Body."),
-    Key::new(
-        "routes[].respond.headers",
-        HEADERS,
-        Absent("`content-type: text/plain; charset=utf-8` when there is a body"),
-        "Header fields.",
-    ),
-    Key::new(
-        "routes[].strip_prefix",
-        Text("a path such as `/v1`"),
-        Absent("the path is kept"),
-        "Dropped from the path where it starts with it, at a segment's border.",
-    ),
-    Key::new(
-        "routes[].rewrite",
-        TEMPLATE,
-        Absent("the path is kept"),
-        "New path, built from what the match names; `{**}` is the rest. The query is kept.",
-    ),
-    Key::new(
-        "routes[].set_host",
-        Text("a host name, maybe with a port"),
-        Absent("the client's host is kept"),
-        "Host sent upstream.",
-    ),
-    Key::new(
-        "routes[].headers",
-        Section,
-        Below,
-        "Edits of header fields: remove, then set, then add.",
-    ),
-    Key::new("routes[].headers.request", Section, Below, "Towards the upstream."),
-    Key::new("routes[].headers.request.set", HEADERS, NO_EDIT, "Replaced or inserted."),
-    Key::new("routes[].headers.request.add", HEADERS, NO_EDIT, "Appended; a value may be a list."),
-    Key::new("routes[].headers.request.remove", Texts("a header name"), NO_EDIT, "Dropped."),
-    Key::new("routes[].headers.response", Section, Below, "Towards the client."),
-    Key::new("routes[].headers.response.set", HEADERS, NO_EDIT, "Replaced or inserted."),
-    Key::new("routes[].headers.response.add", HEADERS, NO_EDIT, "Appended; a value may be a list."),
-    Key::new("routes[].headers.response.remove", Texts("a header name"), NO_EDIT, "Dropped."),
-    Key::new(
-        "routes[].timeout",
-        Section,
-        Below,
-        "Time-outs of the upstream side; a duration sets `total`, `off` takes `total` alone away.",
-    )
-    .or(&[Short::Off, Short::For("total")]),
-    Key::new(
-        "routes[].timeout.headers",
-        TIMEOUT,
-        Is("15s"),
-        "From the request to the upstream's response head; never above a `total` when not written.",
-    ),
-    Key::new(
-        "routes[].timeout.total",
-        TIMEOUT,
-        Is("60s"),
-        "Of the whole exchange; WebSocket, SSE and gRPC streams are exempt.",
-    )
-    .or(&[Short::Off]),
-    Key::new(
-        "routes[].timeout.idle",
-        TIMEOUT,
-        Is("60s"),
-        "Between two pieces of the response body, or of a tunnel.",
     ),
 ];

@@ -1,0 +1,62 @@
+//! What is turned away: `limits.memory`, `limits.lag`, `routes[].concurrency` and
+//! `routes[].priority`.
+
+use http::HeaderName;
+
+use super::{Complaint, Decoder, header};
+use crate::{
+    fields::Fields,
+    model::{MemoryLimit, Priority, RoutePriority},
+    yaml::Node,
+};
+
+/// The memory at which requests are turned away.
+pub(super) fn memory(d: &mut Decoder<'_>, limits: &Fields<'_>) -> MemoryLimit {
+    if limits.node("memory").is_some_and(Node::is_off) {
+        return MemoryLimit::Off;
+    }
+    limits.size_or(d, "memory").map_or(MemoryLimit::Auto, MemoryLimit::Bytes)
+}
+
+/// Most requests of a route under way; `None` is no bound.
+pub(super) fn concurrency(d: &mut Decoder<'_>, route: &Fields<'_>) -> Option<u32> {
+    let fields = route.policy(d, "concurrency", "routes[].concurrency")?;
+    let max = fields.count(d, "max");
+    fields.finish();
+    if fields.node("max").is_none() {
+        fields.missing(d, "max", "such as `max: 64`");
+    }
+    Some(max)
+}
+
+/// How urgent a route's requests are.
+pub(super) fn priority(d: &mut Decoder<'_>, route: &Fields<'_>) -> RoutePriority {
+    let Some(fields) = route.policy(d, "priority", "routes[].priority") else {
+        return RoutePriority::default();
+    };
+    let level = match fields.choice(d, "level") {
+        "low" => Priority::Low,
+        "high" => Priority::High,
+        _ => Priority::Normal,
+    };
+    let header = fields.parsed(d, "header", end_to_end);
+    fields.finish();
+    if let (Priority::Low, Some(_), Some(entry)) = (level, &header, fields.entry("header")) {
+        let what = "`header` has no effect: it only lowers, and `level` is `low` already";
+        d.report.warn(entry.key.span, what);
+    }
+    RoutePriority { level, header }
+}
+
+/// A header that a client's word can come in.
+fn end_to_end(text: &str) -> Result<HeaderName, Complaint> {
+    let name = header::name(text)?;
+    if header::is_hop_by_hop(&name) {
+        let what = format!("`{name}` belongs to the connection: no priority comes in it");
+        return Err(Complaint::new(what).hint("name another one, such as `x-priority`"));
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests;
