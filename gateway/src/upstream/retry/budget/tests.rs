@@ -293,9 +293,10 @@ proptest! {
             let inside = |at: &u64| (from..=to).contains(at);
             let made: usize = log.iter().filter(|(at, ..)| inside(at)).map(|(.., made)| made).sum();
             let paying = |at: &u64| at + window > from && *at <= to;
-            let paid: u32 = log.iter().filter(|(at, ..)| paying(at)).map(|(_, asked, _)| asked).sum();
+            let paid = log.iter().filter(|(at, ..)| paying(at)).map(|(_, asked, _)| asked);
+            let share = policy.percent * f64::from(paid.sum::<u32>());
             let seconds = (to - from + window) as f64 / 1e9;
-            let allowed = policy.percent * f64::from(paid) + f64::from(policy.min_per_sec) * seconds;
+            let allowed = share + f64::from(policy.min_per_sec) * seconds;
             prop_assert!(made as f64 <= allowed + 1e-6, "{made} of {allowed}");
         }
     }
