@@ -68,7 +68,7 @@ pub(crate) struct World {
     pub(crate) snapshot: Arc<Snapshot>,
     /// Pools, by index of the upstream.
     pub(crate) upstreams: Vec<UpstreamPool>,
-    /// Counters by index of the route, then place in its split; routes without one have one.
+    /// Counters by index of the route, then place in its split, its fallback last; routes without have one.
     pub(crate) routes: Vec<Vec<Arc<RouteCounters>>>,
     /// Counters of requests that no route took.
     pub(crate) unrouted: Arc<RouteCounters>,
@@ -93,8 +93,10 @@ impl World {
         let upstreams: Vec<_> = upstreams.collect();
         let routes = snapshot.routes.iter().map(|route| match &route.action {
             Action::Forward(forward) => {
-                let names = forward.split.iter().map(|(index, _)| &snapshot.upstreams[*index].name);
-                names.map(|name| registry.route(&route.name, name)).collect()
+                let split = forward.split.iter().map(|(index, _)| *index);
+                let all = split.chain(route.fallback_upstream());
+                all.map(|index| registry.route(&route.name, &snapshot.upstreams[index].name))
+                    .collect()
             }
             Action::Redirect(..) | Action::Respond(_) => vec![registry.route(&route.name, "")],
         });
@@ -119,7 +121,9 @@ impl World {
         let Some(route) = route else { return &self.unrouted };
         let place = match (&self.snapshot.routes[route].action, upstream) {
             (Action::Forward(forward), Some(upstream)) => {
-                forward.split.iter().position(|(index, _)| *index == upstream)
+                let place = forward.split.iter().position(|(index, _)| *index == upstream);
+                // The fallback comes last.
+                Some(place.unwrap_or(forward.split.len()))
             }
             _ => None,
         };

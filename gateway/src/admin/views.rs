@@ -11,9 +11,12 @@ use crate::{
     snapshot::{Snapshot, live::Live},
     telemetry::registry::Registry,
     upstream::{
+        breaker,
         endpoint::{Endpoint, Upstream},
         limit::Gate,
+        retry::policy::Stop,
         roster::{EndpointReport, State},
+        trail::{FailedRequest, Tried},
     },
 };
 
@@ -68,7 +71,7 @@ pub(super) fn upstreams(
 ) -> Value {
     let upstream = |upstream: &std::sync::Arc<Upstream>| {
         let config = &upstream.config;
-        let report = upstream.roster.report();
+        let report = upstream.roster.report(now);
         let standing: HashMap<&str, &EndpointReport> =
             report.endpoints.iter().map(|one| (&*one.name, one)).collect();
         let endpoints = upstream.endpoints.iter().zip(&config.endpoints);
@@ -77,6 +80,8 @@ pub(super) fn upstreams(
             // A roster is a moment ahead of the configuration that a reload is about to replace.
             let one = standing.get(&*state.name);
             out["health"] = json!(one.map(|one| health(one, now, unix_time)));
+            let breaker = one.and_then(|one| one.breaker);
+            out["breaker"] = json!(breaker.map(|one| self::breaker(&one, now, unix_time)));
             out
         });
         json!({
@@ -91,9 +96,31 @@ pub(super) fn upstreams(
                 "queue": config.limits.queue,
             },
             "endpoints": endpoints.collect::<Vec<_>>(),
+            "recent_failures": upstream.failures.list().iter().map(failed).collect::<Vec<_>>(),
         })
     };
     json!({ "upstreams": snapshot.upstreams.iter().map(upstream).collect::<Vec<_>>() })
+}
+
+/// A request that failed; times are Unix times in seconds and milliseconds.
+fn failed(one: &FailedRequest) -> Value {
+    let tried = |tried: &Tried| {
+        json!({
+            "endpoint": &*tried.endpoint,
+            "said": tried.said.to_string(),
+            "ms": (tried.took.as_secs_f64() * 1e6).round() / 1e3,
+        })
+    };
+    json!({
+        "at": one.unix_millis as f64 / 1e3,
+        "id": &*one.id,
+        "route": &*one.route,
+        "status": one.status,
+        "error": one.error.map(|error| error.name()),
+        "tried": one.trail.tried.iter().map(tried).collect::<Vec<_>>(),
+        "stopped": one.trail.stop.map(Stop::name),
+        "fallback": one.trail.fallback,
+    })
 }
 
 fn endpoint(
@@ -141,6 +168,26 @@ fn health(one: &EndpointReport, now: Tick, unix_time: Duration) -> Value {
         "share": (one.share * 1e3).round() / 1e3,
         "ejections": one.ejections,
         "checks": one.checks.map(|(passed, failed)| json!({ "passed": passed, "failed": failed })),
+    })
+}
+
+/// Times are Unix times in seconds.
+fn breaker(one: &breaker::Report, now: Tick, unix_time: Duration) -> Value {
+    let state = match one.state {
+        breaker::State::Off => "off",
+        breaker::State::Closed => "closed",
+        breaker::State::Open => "open",
+        breaker::State::HalfOpen => "half_open",
+    };
+    json!({
+        "state": state,
+        "since": unix_time.saturating_sub(now.since(one.since)).as_secs_f64(),
+        "until": one.until.map(|until| (unix_time + until.since(now)).as_secs_f64()),
+        "reason": one.reason.map(|reason| reason.to_string()),
+        "requests": one.counts.requests,
+        "failures": one.counts.failures,
+        "slow": one.counts.slow,
+        "opened": one.opened,
     })
 }
 

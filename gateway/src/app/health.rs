@@ -17,6 +17,7 @@ use crate::{
         check,
         connect::Connector,
         endpoint::{Endpoint, Upstream},
+        retry::policy::RetryPolicy,
         roster::Roster,
     },
 };
@@ -107,6 +108,11 @@ impl Attendance {
     /// what is as before goes on undisturbed. Endpoints that were not checked before are checked
     /// at once.
     pub(super) fn take_over(&mut self, snapshot: &Snapshot) {
+        snapshot
+            .routes
+            .iter()
+            .filter_map(|route| route.retry.as_ref())
+            .for_each(RetryPolicy::adjust);
         let mut rosters = std::mem::take(&mut self.rosters);
         let mut checks = std::mem::take(&mut self.checks);
         for upstream in &snapshot.upstreams {

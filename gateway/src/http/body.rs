@@ -78,6 +78,9 @@ enum Source {
     H3(Box<H3Response>),
     /// A tunnel.
     Bridge(Box<Bridge>),
+    /// What a test says.
+    #[cfg(test)]
+    Scripted(Box<dyn Pourable>),
 }
 
 /// A body, streaming or not. See the module's page.
@@ -98,6 +101,8 @@ impl fmt::Debug for Body {
             Source::H2(_) => "Body::H2",
             Source::H3(_) => "Body::H3",
             Source::Bridge(_) => "Body::Bridge",
+            #[cfg(test)]
+            Source::Scripted(_) => "Body::Scripted",
         })
     }
 }
@@ -152,6 +157,12 @@ impl Body {
         Self::of(Source::Bridge(Box::new(bridge)))
     }
 
+    /// A body that does what a test says.
+    #[cfg(test)]
+    pub(crate) fn scripted(script: impl Pourable + 'static) -> Self {
+        Self::of(Source::Scripted(Box::new(script)))
+    }
+
     const fn of(source: Source) -> Self {
         Self { source, end: None }
     }
@@ -185,6 +196,8 @@ impl Body {
             Source::H2(response) => response.poll_frame(cx),
             Source::H3(response) => response.poll_frame(cx),
             Source::Bridge(bridge) => bridge.poll_frame(cx),
+            #[cfg(test)]
+            Source::Scripted(script) => http_body::Body::poll_frame(Pin::new(script), cx),
         }
     }
 }
@@ -222,6 +235,8 @@ impl http_body::Body for Body {
             Source::H2(response) => response.is_end_stream(),
             Source::H3(response) => response.is_end_stream(),
             Source::Bridge(bridge) => bridge.is_end_stream(),
+            #[cfg(test)]
+            Source::Scripted(script) => script.is_end_stream(),
         }
     }
 
@@ -240,6 +255,8 @@ impl http_body::Body for Body {
             Source::H2(response) => response.size_hint(),
             Source::H3(response) => response.size_hint(),
             Source::Bridge(_) => SizeHint::new(),
+            #[cfg(test)]
+            Source::Scripted(script) => script.size_hint(),
         }
     }
 }

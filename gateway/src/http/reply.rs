@@ -57,10 +57,15 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
+/// What Proxy-Status says of an error.
+pub(crate) fn proxy_status(error: Error) -> HeaderValue {
+    error.proxy_status_value(NAME)
+}
+
 fn describe(headers: &mut HeaderMap, error: Error) {
     let disposition = error.disposition();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(&name::PROXY_STATUS, error.proxy_status_value(NAME));
+    headers.insert(&name::PROXY_STATUS, proxy_status(error));
     if let Some(delay) = disposition.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
     }

@@ -7,7 +7,8 @@
 //! receive    hop-by-hop fields go, the client's address and the request's id are settled
 //! route      by host, path, method, headers, query; 404 and 405 end here
 //! act        redirect, fixed response, or
-//! forward    a place in the upstream's bounds, an endpoint, a connection, the response
+//! forward    a place in the upstream's bounds, an endpoint, a connection, the response; again
+//!            where the route's policy says so; else its fallback
 //! relay      hop-by-hop fields of the response go, the route's edits apply
 //! ```
 
@@ -17,7 +18,7 @@ use http::{
     HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request, response,
 };
 
-use super::{Found, Matched, Origin, canonical_host, join};
+use super::{Found, Matched, Origin, canonical_host, carry::carry_out, join};
 use crate::{
     clock,
     error::{Error, Reason},
@@ -39,7 +40,7 @@ use crate::{
     snapshot::{Action, Forward, Route},
     upstream::{
         draft::{Draft, Shape},
-        forward::{Forwarded, forward},
+        forward::Forwarded,
         wire::Wire,
     },
 };
@@ -122,6 +123,9 @@ impl From<Error> for Refusal {
     }
 }
 
+/// The most seconds that a client is asked to wait for a breaker.
+const LONGEST_RETRY_AFTER: f64 = 300.0;
+
 /// Makes a response of an error.
 fn rescue(
     exchange: &mut Exchange,
@@ -137,6 +141,10 @@ fn rescue(
     let headers = response.headers_mut();
     if version >= Version::HTTP_2 {
         headers.remove(header::CONNECTION);
+    }
+    if let Some(time) = exchange.retry_after.filter(|_| refusal.error == Error::BreakerOpen) {
+        let seconds = time.as_secs_f64().ceil().clamp(1.0, LONGEST_RETRY_AFTER) as u64;
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(allow) = refusal.allow {
         headers.insert(header::ALLOW, allow);
@@ -300,46 +308,18 @@ fn draft(
         false => Upgrade::of_connection(protocol, &head.headers),
     });
     drop(rng);
-    let shape =
-        Shape { framing: checked.framing, upgrade, again: false, trailers, host: to.host.clone() };
+    let host = to.host.clone();
+    let shape = Shape { upgrade, trailers, host, ..Shape::new(checked.framing) };
     let (upload, client) = match checked.bridged {
         true => (Upload::empty(), Some(Box::new(body))),
         false => (upload(exchange, body, checked.framing), None),
     };
-    Ok(Plan::Forward(Box::new(Draft { head, upload, client, shape })))
-}
-
-/// Forwards, and makes the answer the gateway's own.
-async fn carry_out(exchange: &mut Exchange, draft: Box<Draft>) -> Result<Forwarded, Error> {
-    let world = exchange.world.clone();
-    let (Some(route), Some(upstream)) = (exchange.route, exchange.upstream) else {
-        return Err(Error::Bug);
-    };
-    let route = &world.snapshot.routes[route];
-    let (method, upgrade) = (draft.head.method.clone(), draft.shape.upgrade.clone());
-    let forwarded = forward(exchange, &world.upstreams[upstream], route.timeout, draft).await?;
-    let own = |head: &mut response::Parts| {
-        let id = exchange.request_id.as_ref().ok_or(Error::Bug)?;
-        if method == Method::CONNECT {
-            // Nobody answered: that the connection stands is all there is to say.
-            head.headers.insert(&name::X_REQUEST_ID, id.clone());
-        } else {
-            headers::relay(head, &method, upgrade.as_ref(), id)?;
-        }
-        route.response_edits.apply(&mut head.headers);
-        Ok::<_, Error>(())
-    };
-    Ok(match forwarded {
-        Forwarded::Response(response) => {
-            let (mut head, body) = response.into_parts();
-            own(&mut head)?;
-            Forwarded::Response(Response::from_parts(head, body))
-        }
-        Forwarded::Switched(mut head, upstream, client) => {
-            own(&mut head)?;
-            Forwarded::Switched(head, upstream, client)
-        }
-    })
+    let mut draft = Draft { client, ..Draft::new(head, upload, shape) };
+    if let Some(policy) = &route.retry {
+        policy.budget.deposit(exchange.began);
+        draft.upload.keep(policy.buffer);
+    }
+    Ok(Plan::Forward(Box::new(draft)))
 }
 
 /// The connection becomes a tunnel to the upstream.

@@ -11,7 +11,7 @@ use weir_config::{
     model::{self, At, Config},
 };
 
-use super::{Action, Forward, Listener, Respond, Route, Snapshot};
+use super::{Action, Fallback, Forward, Listener, Respond, Route, Snapshot};
 use crate::{
     clock::Tick,
     http::headers::Edits,
@@ -21,6 +21,7 @@ use crate::{
     upstream::{
         connect::Connector,
         endpoint::{Endpoint, Gates, Upstream},
+        retry::{budget::Budget, policy::RetryPolicy},
         roster::Roster,
         tls::UpstreamTls,
     },
@@ -158,8 +159,9 @@ impl Compiler<'_> {
         let name: Arc<str> = config.name.as_str().into();
         let roster = before.map(|before| before.roster.clone());
         let roster = roster.unwrap_or_else(|| Arc::new(Roster::new(name.clone())));
+        let failures = before.map(|before| before.failures.clone()).unwrap_or_default();
         let config = config.clone();
-        Some(Arc::new(Upstream { config, name, endpoints, gates, roster, connector }))
+        Some(Arc::new(Upstream { config, name, endpoints, gates, roster, failures, connector }))
     }
 
     /// A connector as before where it would be equal, so that its open connections stay in use.
@@ -218,7 +220,22 @@ impl Compiler<'_> {
             request_edits: Edits::new(&route.headers.request),
             response_edits: Edits::new(&route.headers.response),
             timeout: route.timeout,
+            retry: route.retry.as_ref().map(|retry| self.retry(&route.name, retry)),
+            fallback: route.fallback.as_ref().map(|fallback| match fallback {
+                model::Fallback::Upstream(index) => Fallback::Upstream(*index),
+                model::Fallback::Respond(fixed) => Fallback::Respond(respond(fixed)),
+            }),
         })
+    }
+
+    /// A retry policy, with the budget that the route of this name has used so far.
+    fn retry(&self, route: &str, retry: &model::Retry) -> RetryPolicy {
+        let before = self.previous.and_then(|previous| {
+            let same = previous.routes.iter().find(|before| &*before.name == route)?;
+            same.retry.as_ref()
+        });
+        let budget = before.map(|before| before.budget.clone());
+        RetryPolicy::new(retry, budget.unwrap_or_else(|| Arc::new(Budget::new(retry.budget))))
     }
 
     fn forward(&mut self, at: At, forward: &model::Forward, params: &[Box<str>]) -> Option<Action> {

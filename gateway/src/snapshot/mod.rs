@@ -14,7 +14,7 @@ use crate::{
     http::headers::Edits,
     listen::tls::ServerTlsState,
     route::{Location, Matcher, PathRewrite},
-    upstream::endpoint::Upstream,
+    upstream::{endpoint::Upstream, retry::policy::RetryPolicy},
 };
 
 mod compile;
@@ -85,6 +85,19 @@ pub struct Route {
     pub response_edits: Edits,
     /// Time-outs of the upstream side.
     pub timeout: RouteTimeout,
+    /// Second tries.
+    pub retry: Option<RetryPolicy>,
+    /// What it does when its upstream cannot answer.
+    pub fallback: Option<Fallback>,
+}
+
+/// What a route does when its upstream cannot answer.
+#[derive(Debug)]
+pub enum Fallback {
+    /// Asks this upstream.
+    Upstream(usize),
+    /// Answers itself.
+    Respond(Respond),
 }
 
 /// What a route does.
@@ -107,6 +120,16 @@ pub struct Forward {
     pub rewrite: PathRewrite,
     /// Host sent upstream; `None` keeps the client's.
     pub host: Option<HeaderValue>,
+}
+
+impl Route {
+    /// The upstream that its fallback is.
+    pub fn fallback_upstream(&self) -> Option<usize> {
+        match self.fallback {
+            Some(Fallback::Upstream(index)) => Some(index),
+            _ => None,
+        }
+    }
 }
 
 impl Forward {

@@ -1,26 +1,27 @@
 //! One attempt: a connection to one endpoint, the request on it, the response's head.
 
-use std::{pin::pin, rc::Rc};
+use std::{pin::pin, rc::Rc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 
 use super::{
     clocks::Clocks,
     draft::Draft,
-    forward::{Forwarded, judge},
+    forward::Forwarded,
     h1::{Answer, Failed},
     h2::{H2Answer, H2Connection},
     h3::{H3Answer, H3Connection},
     load::Outcome,
-    pool::{Pooled, Ready, UpstreamPool},
+    pool::{Pooled, Ready},
+    underway::Underway,
 };
 use crate::{
     clock,
     http::{body::Body, exchange::Exchange},
-    pause::{BodyClocks, Pause},
+    pause::BodyClocks,
 };
 
-/// The response's head, by the connection that it came by.
+/// A response, as the connection gave it.
 pub(super) enum Received {
     H1(Answer),
     H2(H2Answer),
@@ -67,7 +68,7 @@ pub(super) async fn attempt(
                 Ok(answered) => answered.map(Received::H2),
                 Err(error) => {
                     // Not a byte in all that time: the connection is dead, not just slow.
-                    if connection.bytes_read() == heard {
+                    if connection.bytes_read() == heard && waited_enough(exchange) {
                         connection.retire();
                     }
                     Err(Failed { error, sent: true })
@@ -83,6 +84,15 @@ pub(super) async fn attempt(
             }
         }
     }
+}
+
+/// Whether silence for as long as this attempt took says something of its connection: the route's
+/// time does, a client's own deadline may be as short as it likes.
+fn waited_enough(exchange: &Exchange) -> bool {
+    const LONG: Duration = Duration::from_secs(1);
+    let now = clock::now();
+    let began = exchange.in_flight.as_ref().map_or(exchange.began, Underway::began);
+    !exchange.is_late(now) || now.since(began) >= LONG
 }
 
 async fn over_h2(
@@ -111,8 +121,18 @@ fn early(exchange: &Exchange) -> impl FnMut(Response<()>) {
     }
 }
 
+/// What a response's head says that the gateway goes by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard {
+    pub(super) status: StatusCode,
+    /// How the endpoint fared.
+    pub(super) outcome: Outcome,
+    /// Whether its body may have no natural end: server-sent events, gRPC.
+    pub(super) stream: bool,
+}
+
 impl Received {
-    fn head(&self) -> (StatusCode, &HeaderMap) {
+    pub(super) fn head(&self) -> (StatusCode, &HeaderMap) {
         match self {
             Self::H1(Answer::Response(response)) => (response.status(), response.headers()),
             Self::H1(Answer::Bodiless(head, _) | Answer::Switched(head, _))
@@ -122,89 +142,61 @@ impl Received {
             Self::H3(H3Answer::Response(response)) => (response.status(), response.headers()),
         }
     }
-}
 
-/// The head is there: takes the latency sample and sets the clocks of the body.
-pub(super) fn finish(
-    exchange: &mut Exchange,
-    (upstream, pool): (&UpstreamPool, &Pooled),
-    clocks: Clocks,
-    received: Received,
-    draft: Box<Draft>,
-) -> Forwarded {
-    let now = clock::now();
-    exchange.error = None;
-    exchange.upstream_time =
-        exchange.in_flight.as_ref().map(|in_flight| now.since(in_flight.began()));
-    let (status, headers) = received.head();
-    let kind = Kind::of(headers);
-    judge(exchange, upstream, kind.outcome(status, headers), now);
-    let stream = kind != Kind::Other;
-    pool.0.hear(headers, now);
-    let timers = exchange.connection.worker.timers.clone();
-    let pause = Pause::new(timers, clocks.timeout.idle);
-    let clocks =
-        |exchange: &Exchange| BodyClocks::new(pause, clocks.into_body_limit(exchange, stream));
-    Forwarded::Response(match received {
-        Received::H1(Answer::Switched(head, wire))
-        | Received::H2(H2Answer::Switched(head, wire))
-        | Received::H3(H3Answer::Switched(head, wire)) => {
-            return Forwarded::Switched(head, wire, draft.client);
-        }
-        Received::H1(Answer::Bodiless(head, connection)) => {
-            if let Some(connection) = connection {
-                pool.0.put_back(connection);
-            }
-            Response::from_parts(head, Body::empty())
-        }
-        Received::H1(Answer::Response(response)) => response.map(|mut body| {
-            body.keep(pool.0.clone(), clocks(exchange));
-            Body::h1(body)
-        }),
-        Received::H2(H2Answer::Response(response)) => response.map(|mut body| {
-            if body.is_end_stream() {
-                return Body::empty();
-            }
-            body.keep(clocks(exchange));
-            Body::h2(body)
-        }),
-        Received::H3(H3Answer::Response(response)) => response.map(|mut body| {
-            if body.is_end_stream() {
-                return Body::empty();
-            }
-            body.keep(clocks(exchange));
-            Body::h3(body)
-        }),
-    })
-}
-
-/// What a response's type says of how it is to be treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Server-sent events: no natural end.
-    Events,
-    /// gRPC: perhaps no natural end, and a status of its own.
-    Grpc,
-    Other,
-}
-
-impl Kind {
-    fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn heard(&self) -> Heard {
+        let (status, headers) = self.head();
         let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-        if kind.starts_with(b"application/grpc") {
-            Self::Grpc
-        } else if kind.starts_with(b"text/event-stream") {
-            Self::Events
-        } else {
-            Self::Other
+        let grpc = kind.starts_with(b"application/grpc");
+        // A call of gRPC that fails at once has its status in the head: INTERNAL (13) or UNAVAILABLE
+        // (14) when the server is at fault.
+        let failed = |code: &HeaderValue| matches!(code.as_bytes(), b"13" | b"14");
+        let failed =
+            (grpc && headers.get("grpc-status").is_some_and(failed)) || status.is_server_error();
+        Heard {
+            status,
+            outcome: if failed { Outcome::Failure } else { Outcome::Success },
+            stream: grpc || kind.starts_with(b"text/event-stream"),
         }
     }
 
-    /// Whether the endpoint failed, as far as the head tells: a call of gRPC that fails at once has
-    /// its status there, INTERNAL (13) or UNAVAILABLE (14) when the server is at fault.
-    fn outcome(self, status: StatusCode, headers: &HeaderMap) -> Outcome {
-        let failed = |code: &HeaderValue| matches!(code.as_bytes(), b"13" | b"14");
-        let grpc = self == Self::Grpc && headers.get("grpc-status").is_some_and(failed);
-        if grpc || status.is_server_error() { Outcome::Failure } else { Outcome::Success }
+    /// The response with its body still to be read, within `clocks`; or the tunnel, whose client's
+    /// end is `client` where that is a stream.
+    pub(super) fn open(
+        self,
+        pool: &Pooled,
+        clocks: impl FnOnce() -> BodyClocks,
+        client: Option<Box<Body>>,
+    ) -> Forwarded {
+        Forwarded::Response(match self {
+            Self::H1(Answer::Switched(head, wire))
+            | Self::H2(H2Answer::Switched(head, wire))
+            | Self::H3(H3Answer::Switched(head, wire)) => {
+                return Forwarded::Switched(head, wire, client);
+            }
+            Self::H1(Answer::Bodiless(head, connection)) => {
+                if let Some(connection) = connection {
+                    pool.0.put_back(connection);
+                }
+                Response::from_parts(head, Body::empty())
+            }
+            Self::H1(Answer::Response(response)) => response.map(|mut body| {
+                body.keep(pool.0.clone(), clocks());
+                Body::h1(body)
+            }),
+            Self::H2(H2Answer::Response(response)) => response.map(|mut body| {
+                if body.is_end_stream() {
+                    return Body::empty();
+                }
+                body.keep(clocks());
+                Body::h2(body)
+            }),
+            Self::H3(H3Answer::Response(response)) => response.map(|mut body| {
+                if body.is_end_stream() {
+                    return Body::empty();
+                }
+                body.keep(clocks());
+                Body::h3(body)
+            }),
+        })
     }
 }

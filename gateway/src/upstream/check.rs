@@ -145,8 +145,8 @@ fn draft(method: Method, target: Uri, framing: Framing, upload: Upload) -> Draft
     *request.uri_mut() = target;
     request.headers_mut().insert(header::USER_AGENT, USER_AGENT);
     let (head, ()) = request.into_parts();
-    let shape = Shape { framing, upgrade: None, again: false, trailers: false, host: None };
-    Draft { head, upload, client: None, shape }
+    let shape = Shape::new(framing);
+    Draft::new(head, upload, shape)
 }
 
 fn bodiless(head: Parts) -> Response<Body> {

@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::Poll,
+    time::Duration,
 };
 
 use weir_config::model::RouteTimeout;
@@ -22,24 +23,35 @@ pub(super) struct Clocks {
     deadline: Deadline,
     pub(super) timeout: RouteTimeout,
     progress: Option<Rc<Progress>>,
-    /// Whether the upstream's time to answer has begun: it does once the request is sent.
+    /// When the attempt began or, once it has, the endpoint's time to answer; and how long that may
+    /// be.
+    attempt: (Tick, Duration),
+    /// Whether the endpoint's time to answer has begun: it does once the request is sent.
     answering: bool,
 }
 
 impl Clocks {
-    /// Starts them with the request.
-    pub(super) fn start(exchange: &Exchange, timeout: RouteTimeout) -> Self {
+    /// Clocks that stand still until an attempt begins.
+    pub(super) fn new(exchange: &Exchange, timeout: RouteTimeout) -> Self {
         let deadline = exchange.connection.worker.timers.deadline();
         let progress = exchange.upload.clone();
-        let mut this = Self { deadline, timeout, progress, answering: false };
-        this.expect_answer(exchange);
-        if !this.answering {
-            this.deadline.set(this.end(exchange));
-        }
-        this
+        let attempt = (exchange.began, timeout.headers);
+        Self { deadline, timeout, progress, attempt, answering: false }
     }
 
-    fn end(&self, exchange: &Exchange) -> Tick {
+    /// An attempt begins, to be answered within `patience` where that is shorter.
+    pub(super) fn begin(&mut self, exchange: &Exchange, patience: Option<Duration>, now: Tick) {
+        let headers = self.timeout.headers;
+        self.attempt = (now, patience.map_or(headers, |patience| patience.min(headers)));
+        self.answering = false;
+        self.expect_answer(exchange);
+        if !self.answering {
+            self.deadline.set(self.end(exchange));
+        }
+    }
+
+    /// When all of it must be over.
+    pub(super) fn end(&self, exchange: &Exchange) -> Tick {
         self.total(exchange).min(exchange.deadline)
     }
 
@@ -53,14 +65,21 @@ impl Clocks {
         self.answering
     }
 
-    /// Starts the upstream's time to answer, once nothing of the request is left to send.
+    /// How long the endpoint took to answer, the client's part in it not counted.
+    pub(super) fn waited(&self, now: Tick) -> Duration {
+        if self.answering { now.since(self.attempt.0) } else { Duration::ZERO }
+    }
+
+    /// Starts the endpoint's time to answer, once nothing of the request is left to send.
     fn expect_answer(&mut self, exchange: &Exchange) {
         if self.answering || self.progress.as_ref().is_some_and(|upload| !upload.over.get()) {
             return;
         }
         self.answering = true;
-        let from = if self.progress.is_some() { clock::now() } else { exchange.began };
-        self.deadline.set((from + self.timeout.headers).min(self.end(exchange)));
+        let (began, patience) = self.attempt;
+        let from = if self.progress.is_some() { clock::now() } else { began };
+        self.attempt.0 = from;
+        self.deadline.set((from + patience).min(self.end(exchange)));
     }
 
     /// Runs `work` inside of the time that is left.
@@ -84,7 +103,7 @@ impl Clocks {
     fn expired(&mut self, exchange: &Exchange) -> Error {
         let now = clock::now();
         if now >= self.end(exchange) {
-            self.answering &= now < exchange.deadline;
+            self.answering &= !exchange.is_late(now);
             Error::DeadlinePassed
         } else {
             Error::HeadersTimeout

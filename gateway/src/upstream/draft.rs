@@ -2,10 +2,9 @@
 
 use http::{HeaderValue, Method, Version, request::Parts};
 
-use super::{h1::Failed, pool::Pooled};
+use super::{h1::Failed, pool::Pooled, retry::policy::Case};
 use crate::{
     clock,
-    error::Error,
     http::{
         body::Body,
         deadline,
@@ -15,7 +14,7 @@ use crate::{
     },
 };
 
-/// A request ready to be sent, as often as need be.
+/// See the module's page.
 #[derive(Debug)]
 pub(crate) struct Draft {
     /// Its head.
@@ -26,6 +25,8 @@ pub(crate) struct Draft {
     pub(crate) client: Option<Box<Body>>,
     /// How it is to be sent.
     pub(crate) shape: Shape,
+    /// Whether an endpoint may have seen it.
+    pub(crate) seen: bool,
 }
 
 /// How a request is to be sent.
@@ -37,28 +38,52 @@ pub(crate) struct Shape {
     pub(crate) upgrade: Option<Upgrade>,
     /// Whether an attempt was made with it.
     pub(crate) again: bool,
+    /// Which attempt it is for, from 1; one for a kept connection that had died does not count.
+    pub(crate) attempt: u32,
     /// Whether the client reads trailers.
     pub(crate) trailers: bool,
     /// Host that the route sets.
     pub(crate) host: Option<HeaderValue>,
 }
 
+impl Shape {
+    /// Nothing but a body, or none.
+    pub(crate) const fn new(framing: Framing) -> Self {
+        Self { framing, upgrade: None, again: false, attempt: 0, trailers: false, host: None }
+    }
+}
+
 impl Draft {
-    /// Whether the request may be sent once more: when nothing of it was sent, or when an endpoint
-    /// that did see it does no harm by seeing it again (RFC 9110 section 9.2.2) and most likely did
-    /// not, its connection having been closed between two requests.
-    pub(super) fn may_repeat(&self, failed: Failed) -> bool {
-        if !failed.sent {
-            return self.upload.is_untouched();
-        }
+    /// A request that nobody has seen.
+    pub(crate) const fn new(head: Parts, upload: Upload, shape: Shape) -> Self {
+        Self { head, upload, client: None, shape, seen: false }
+    }
+
+    /// Whether an endpoint that has seen it does no harm by seeing it again: what is idempotent (RFC
+    /// 9110 section 9.2.2) and asks for nothing but an answer.
+    pub(super) fn is_harmless(&self) -> bool {
         let method = &self.head.method;
-        self.shape.framing == Framing::None
-            && self.shape.upgrade.is_none()
-            && (method.is_idempotent() || method.as_str() == "QUERY")
-            && matches!(
-                failed.error,
-                Error::UpstreamReset { reused: true } | Error::UpstreamRefused
-            )
+        self.shape.upgrade.is_none() && (method.is_idempotent() || method.as_str() == "QUERY")
+    }
+
+    /// What a retry policy wants to know, after so many attempts.
+    pub(super) fn case(&self, tries: u32) -> Case {
+        Case { tries, harmless: self.is_harmless(), repeatable: self.upload.is_repeatable() }
+    }
+
+    /// Whether it may go to another upstream after all that was tried.
+    pub(crate) fn may_move(&mut self) -> bool {
+        (!self.seen || self.is_harmless()) && self.upload.again()
+    }
+
+    /// Whether it may be sent to two endpoints at once.
+    pub(super) fn may_hedge(&self) -> bool {
+        self.shape.framing == Framing::None && self.is_harmless()
+    }
+
+    /// A second one, for an attempt beside the first: of a request without a body.
+    pub(super) fn twin(&self) -> Self {
+        Self::new(self.head.clone(), Upload::empty(), self.shape.clone())
     }
 
     /// Whether no request goes upstream but the bytes behind this one. What asks for an upgrade may
@@ -79,6 +104,7 @@ impl Draft {
             framing: shape.framing,
             upgrade: shape.upgrade.as_ref(),
             again: shape.again,
+            attempt: shape.attempt,
             trailers: shape.trailers,
         };
         prepare_upstream(&mut self.head, &outbound).map_err(Failed::unsent)?;

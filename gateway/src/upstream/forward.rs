@@ -1,32 +1,39 @@
 //! The heart: choose an endpoint, get a connection, send the request, judge the outcome, perhaps
 //! once more. One loop, so that balancing, bounds and second tries share one control flow.
+//!
+//! What only a failure needs is in [`super::again`], what only a slow answer needs in
+//! [`super::hedge`]: a request that goes well passes by neither.
 
 use std::{
     future::{Future, poll_fn},
     pin::pin,
     task::Poll,
+    time::Duration,
 };
 
 use http::Response;
 use smallvec::SmallVec;
-use weir_config::model::RouteTimeout;
+use weir_config::model::Hedge;
 
 use super::{
-    attempt::{attempt, finish},
+    again::Next,
+    attempt::{Received, attempt},
     clocks::Clocks,
     draft::Draft,
-    load::{EndpointLoad, Outcome},
-    pool::UpstreamPool,
+    hedge,
+    pool::{Pooled, UpstreamPool},
+    retry::policy::{RetryPolicy, Stop},
+    trail::{Said, Turn},
+    underway::Underway,
     wire::Wire,
 };
 use crate::{
     clock::{self, Tick},
-    error::{Error, Retry, Side},
+    error::Error,
     http::{body::Body, exchange::Exchange},
+    pause::{BodyClocks, Pause},
+    snapshot::Route,
 };
-
-/// Endpoints tried for one request while none of them has seen it.
-const MOST_ATTEMPTS: u32 = 3;
 
 /// What came of it.
 #[derive(Debug)]
@@ -38,76 +45,60 @@ pub(crate) enum Forwarded {
     Switched(http::response::Parts, Wire, Option<Box<Body>>),
 }
 
+/// A request's way through its attempts.
+pub(super) struct Run<'a> {
+    pub(super) upstream: &'a UpstreamPool,
+    pub(super) policy: Option<&'a RetryPolicy>,
+    pub(super) clocks: Clocks,
+    /// Endpoints that are not asked while there is another.
+    pub(super) tried: SmallVec<[usize; 4]>,
+    /// Attempts made, those for a kept connection that had died not counted.
+    pub(super) tries: u32,
+    /// Those of them that followed a failure.
+    pub(super) retries: u32,
+    /// Whether a kept connection that had died was replaced.
+    pub(super) replaced: bool,
+    /// What kind of attempt is under way.
+    pub(super) turn: Turn,
+}
+
 /// Sends a request to `upstream` and returns the response, its body still to be read.
 pub(crate) async fn forward(
     exchange: &mut Exchange,
     upstream: &UpstreamPool,
-    timeout: RouteTimeout,
-    mut draft: Box<Draft>,
+    route: &Route,
+    draft: &mut Draft,
 ) -> Result<Forwarded, Error> {
-    let mut clocks = Clocks::start(exchange, timeout);
     // Time in the queue is none of an endpoint's.
     let mut now = if enter(exchange, upstream).await? { clock::now() } else { exchange.began };
-    let mut tried: SmallVec<[usize; 4]> = SmallVec::new();
-    let mut replayed = false;
+    let mut run = Run::new(exchange, upstream, route);
+    let picked = run.pick(exchange, now);
+    let mut index = picked.ok_or_else(|| run.nobody(exchange, now))?;
     loop {
-        if exchange.attempts > 0 {
-            now = clock::now();
-        }
-        let picked = {
-            let mut rng = exchange.connection.worker.rng.borrow_mut();
-            upstream.pick(|index| tried.contains(&index), now, &mut rng)
-        };
-        let Some(index) = picked else { return Err(exchange.error.unwrap_or(Error::NoEndpoint)) };
-        let pool = &upstream.endpoints[index];
-        exchange.attempts += 1;
-        exchange.in_flight = Some(EndpointLoad::begin(pool.clone(), now));
-        let failed = match attempt(exchange, pool, &mut clocks, &mut draft).await {
-            Ok(received) => {
-                return Ok(finish(exchange, (upstream, pool), clocks, received, draft));
+        run.ask(exchange, draft, &mut index, now)?;
+        let outcome = match run.hedge_after(draft, now) {
+            None => attempt(exchange, run.pool(index), &mut run.clocks, draft).await,
+            Some(delay) => {
+                let race = hedge::race(&mut run, exchange, draft, &mut index, delay);
+                Box::pin(race).await
             }
-            Err(failed) => failed,
         };
-        let stale = matches!(failed.error, Error::UpstreamReset { reused: true })
-            && draft.may_repeat(failed)
-            && !replayed;
-        // For a kept connection that had died an endpoint is not to blame.
-        if !stale && is_to_blame(failed.error, &clocks) {
-            judge(exchange, upstream, Outcome::Failure, clock::now());
+        now = clock::now();
+        let outcome = match outcome {
+            Ok(received) if !run.is_fault(&received) => {
+                return Ok(run.finish(exchange, draft, index, received, now));
+            }
+            outcome => outcome,
+        };
+        // Boxed: rare, and its state is no part of every request's.
+        match Box::pin(run.again(exchange, draft, index, outcome, now)).await {
+            Next::Ask(next) => index = next,
+            Next::End(Ok(received)) => {
+                return Ok(run.finish(exchange, draft, index, received, now));
+            }
+            Next::End(Err(failed)) => return Err(failed.error),
         }
-        exchange.error = Some(failed.error);
-        if !draft.may_repeat(failed) {
-            return Err(failed.error);
-        }
-        if stale {
-            replayed = true;
-        } else if failed.error.disposition().retry == Retry::Safe
-            && exchange.attempts < MOST_ATTEMPTS
-        {
-            tried.push(index);
-        } else {
-            return Err(failed.error);
-        }
-    }
-}
-
-/// Whether an attempt that failed speaks against its endpoint. Neither the gateway's own bound
-/// does, nor what a client can bring about: an upgrade that the endpoint need not know, or an
-/// upload that takes all the time there is.
-fn is_to_blame(error: Error, clocks: &Clocks) -> bool {
-    match error {
-        Error::UpstreamBusy | Error::UpgradeUnsupported => false,
-        Error::DeadlinePassed => clocks.is_answering(),
-        error => error.disposition().side == Side::Upstream,
-    }
-}
-
-/// Takes the sample of the attempt under way, and tells of a failure.
-pub(super) fn judge(exchange: &mut Exchange, upstream: &UpstreamPool, outcome: Outcome, now: Tick) {
-    let Some(in_flight) = &mut exchange.in_flight else { return };
-    let run = in_flight.record(outcome, now);
-    if run > 0 {
-        upstream.shared.roster.failed(&in_flight.load().0.shared, run, now);
+        now = clock::now();
     }
 }
 
@@ -133,4 +124,108 @@ async fn enter(exchange: &mut Exchange, upstream: &UpstreamPool) -> Result<bool,
         exchange.permit = Some(permit);
     }
     Ok(waits)
+}
+
+impl<'a> Run<'a> {
+    fn new(exchange: &Exchange, upstream: &'a UpstreamPool, route: &'a Route) -> Self {
+        Self {
+            upstream,
+            policy: route.retry.as_ref(),
+            clocks: Clocks::new(exchange, route.timeout),
+            tried: SmallVec::new(),
+            tries: 0,
+            retries: 0,
+            replaced: false,
+            turn: Turn::First,
+        }
+    }
+
+    pub(super) fn pool(&self, index: usize) -> &'a Pooled {
+        &self.upstream.endpoints[index]
+    }
+
+    /// An endpoint that was not tried yet.
+    pub(super) fn pick(&self, exchange: &Exchange, now: Tick) -> Option<usize> {
+        let mut rng = exchange.connection.worker.rng.borrow_mut();
+        self.upstream.pick(|index| self.tried.contains(&index), now, &mut rng)
+    }
+
+    /// An attempt begins.
+    fn ask(
+        &mut self,
+        exchange: &mut Exchange,
+        draft: &mut Draft,
+        index: &mut usize,
+        now: Tick,
+    ) -> Result<(), Error> {
+        // First, since its breaker may have a place for one only.
+        exchange.in_flight = None;
+        while exchange.in_flight.is_none() {
+            let pool = self.pool(*index);
+            exchange.in_flight = Underway::begin(&self.upstream.shared, pool, now);
+            if exchange.in_flight.is_none() {
+                // Somebody else was faster.
+                self.tried.push(*index);
+                let next = self.pick(exchange, now);
+                *index = next.ok_or_else(|| self.nobody(exchange, now))?;
+            }
+        }
+        exchange.attempts += 1;
+        self.tries += 1;
+        draft.shape.attempt += 1;
+        let patience = self.policy.and_then(|policy| policy.patience(|| draft.case(self.tries)));
+        self.clocks.begin(exchange, patience, now);
+        Ok(())
+    }
+
+    /// Why there is nobody to ask.
+    #[cold]
+    fn nobody(&self, exchange: &mut Exchange, now: Tick) -> Error {
+        exchange.retry_after = self.upstream.opens_in(now);
+        if let Some(trail) = &mut exchange.trail {
+            trail.stop = Some(Stop::NoEndpoint);
+        }
+        if exchange.retry_after.is_some() { Error::BreakerOpen } else { Error::NoEndpoint }
+    }
+
+    /// How long the attempt may take before another is made beside it.
+    fn hedge_after(&self, draft: &Draft, now: Tick) -> Option<Duration> {
+        let hedge = self.policy?.hedge.filter(|_| self.tries == 1 && draft.may_hedge())?;
+        match hedge {
+            Hedge::After(delay) => Some(delay),
+            Hedge::P95 => self.upstream.p95(now),
+        }
+    }
+
+    /// Whether the policy, or the log, has something to say about a response.
+    fn is_fault(&self, received: &Received) -> bool {
+        let (status, _) = received.head();
+        status.is_server_error() || self.policy.is_some_and(|policy| policy.names(status))
+    }
+
+    /// The head is there: takes the latency sample and sets the clocks of the body.
+    pub(super) fn finish(
+        self,
+        exchange: &mut Exchange,
+        draft: &mut Draft,
+        index: usize,
+        received: Received,
+        now: Tick,
+    ) -> Forwarded {
+        let pool = self.pool(index);
+        let heard = received.heard();
+        if let Some(in_flight) = &mut exchange.in_flight {
+            exchange.upstream_time = Some(now.since(in_flight.began()));
+            let took = self.clocks.waited(now);
+            in_flight.judge(&self.upstream.shared, heard.outcome, (took, None), now);
+        }
+        if exchange.trail.is_some() {
+            exchange.note(Said::Answer(heard.status.as_u16()), self.turn, now);
+        }
+        pool.0.hear(received.head().1, now);
+        let timers = exchange.connection.worker.timers.clone();
+        let pause = Pause::new(timers, self.clocks.timeout.idle);
+        let limit = || self.clocks.into_body_limit(exchange, heard.stream);
+        received.open(pool, || BodyClocks::new(pause, limit()), draft.client.take())
+    }
 }

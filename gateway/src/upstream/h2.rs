@@ -7,7 +7,6 @@
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
-    mem,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -159,9 +158,12 @@ impl H2Connection {
         };
         let (mut pipe, tunnel) = match (connect, bare) {
             (true, _) => (None, Some(send)),
-            (false, true) => (None, None),
+            (false, true) => {
+                draft.upload.finish();
+                (None, None)
+            }
             (false, false) => {
-                let upload = mem::replace(&mut draft.upload, Upload::taken());
+                let upload = draft.upload.take();
                 (Some(Box::pin(Pipe::new(upload, send))), None)
             }
         };
@@ -211,7 +213,10 @@ impl H2Connection {
             self.retire();
         }
         let client = progress.and_then(|progress| progress.failed.get());
-        Failed { error: client.unwrap_or_else(|| classify(error)), sent: true }
+        // A GOAWAY ends the streams that it leaves out: nobody has looked at those (RFC 9113 section
+        // 6.8).
+        let sent = !(error.is_go_away() && error.is_remote());
+        Failed { error: client.unwrap_or_else(|| classify(error)), sent }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The upstream side: which endpoint, how many at a time, over which connection.
 
+mod again;
 pub mod alt_svc;
 mod attempt;
+pub mod breaker;
 pub(crate) mod check;
 mod clocks;
 pub mod connect;
@@ -12,6 +14,7 @@ pub mod h1;
 pub(crate) mod h2;
 pub(crate) mod h3;
 pub mod health;
+mod hedge;
 pub mod limit;
 pub mod load;
 pub mod outlier;
@@ -21,5 +24,7 @@ pub mod retry;
 pub mod roster;
 mod shared;
 pub mod tls;
+pub mod trail;
 mod trial;
+pub(crate) mod underway;
 pub(crate) mod wire;

@@ -12,14 +12,21 @@ use super::{AllBlocks, Pair, Relaxed, Shared};
 use crate::{
     clock::Tick,
     telemetry::{
-        counters::{DURATION_BOUNDS_NANOS, RouteTotals},
+        counters::{DURATION_BOUNDS_NANOS, FALLBACKS, HEDGES, RETRIES, RouteTotals, STOPS},
         names::{self, Kind, Metric},
     },
-    upstream::roster::{EndpointReport, Report, State},
+    upstream::{
+        breaker,
+        retry::policy::Stop,
+        roster::{EndpointReport, Report, State},
+    },
 };
 
 /// Status classes, in the order in which routes count them.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+/// How retries ended, and attempts beside others, likewise.
+const OUTCOMES: [&str; 2] = ["success", "failure"];
+const RACES: [&str; 2] = ["won", "lost"];
 const QUANTILES: [(&str, f64); 3] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99)];
 
 pub(super) fn render(shared: &Arc<Shared>, now: Tick) -> String {
@@ -47,6 +54,12 @@ enum Sample {
     Durations(Box<RouteTotals>),
 }
 
+impl Sample {
+    const fn is_zero(&self) -> bool {
+        matches!(self, Self::Count(0))
+    }
+}
+
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut all = self.shared.lock();
@@ -55,7 +68,7 @@ impl Collector for Scrape {
         encode_listeners(&mut encoder, &all)?;
         self.encode_loads(&mut encoder, &all)?;
         encode_connections(&mut encoder, &all)?;
-        encode_rosters(&mut encoder, &all)?;
+        encode_rosters(&mut encoder, &all, self.now)?;
         encode_gates(&mut encoder, &all)?;
         drop(all);
         self.encode_process(&mut encoder)
@@ -74,7 +87,7 @@ impl Scrape {
                 names.iter().zip(of(totals)).map(row)
             });
             // What never happened is left out: reasons are many, and most routes meet few.
-            rows.filter(|(_, sample)| !matches!(sample, Sample::Count(0)))
+            rows.filter(|(_, sample)| !sample.is_zero())
         };
         family(out, &names::REQUESTS, each(&CLASSES, |totals| &totals.classes))?;
         family(out, &names::ERRORS, each(self.shared.errors, |totals| &totals.errors))?;
@@ -86,7 +99,12 @@ impl Scrape {
         family(out, &names::REQUEST_BYTES, of(|totals| Sample::Count(totals.request_bytes)))?;
         family(out, &names::RESPONSE_BYTES, of(|totals| Sample::Count(totals.response_bytes)))?;
         let durations = of(|totals| Sample::Durations(Box::new(totals.clone())));
-        family(out, &names::REQUEST_DURATION, durations)
+        family(out, &names::REQUEST_DURATION, durations)?;
+        family(out, &names::RETRIES, each(&OUTCOMES, |totals| &totals.tries[RETRIES]))?;
+        family(out, &names::RETRY_STOPS, each(&Stop::NAMES, |totals| &totals.tries[STOPS]))?;
+        family(out, &names::HEDGES, each(&RACES, |totals| &totals.tries[HEDGES]))?;
+        let fallbacks = of(|totals| Sample::Count(totals.tries[FALLBACKS]));
+        family(out, &names::FALLBACKS, fallbacks.filter(|(_, sample)| !sample.is_zero()))
     }
 
     fn encode_loads(&self, out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
@@ -165,11 +183,11 @@ fn encode_connections(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::
     family(out, &names::UPSTREAM_ALT_SVC, tried)
 }
 
-fn encode_rosters(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+fn encode_rosters(out: &mut DescriptorEncoder<'_>, all: &AllBlocks, now: Tick) -> fmt::Result {
     let rosters: Vec<(&str, Report)> = all
         .rosters
         .iter()
-        .filter_map(|(upstream, roster)| Some((&**upstream, roster.upgrade()?.report())))
+        .filter_map(|(upstream, roster)| Some((&**upstream, roster.upgrade()?.report(now))))
         .collect();
     let rows = || {
         rosters.iter().flat_map(|(upstream, report)| {
@@ -180,6 +198,16 @@ fn encode_rosters(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Resu
     family(out, &names::ENDPOINT_HEALTHY, rows().map(|(key, one)| (key, healthy(one))))?;
     let ejections = rows().map(|(key, one)| (key, Sample::Count(one.ejections)));
     family(out, &names::ENDPOINT_EJECTIONS, ejections)?;
+    let breakers = || rows().filter_map(|(key, one)| Some((key, one.breaker?)));
+    let state = |one: breaker::Report| match one.state {
+        breaker::State::Off | breaker::State::Closed => Sample::Level(0),
+        breaker::State::HalfOpen => Sample::Level(1),
+        breaker::State::Open => Sample::Level(2),
+    };
+    let states = breakers().map(|(key, one)| (key, state(one)));
+    family(out, &names::ENDPOINT_BREAKER_STATE, states)?;
+    let opened = breakers().map(|(key, one)| (key, Sample::Count(one.opened)));
+    family(out, &names::ENDPOINT_BREAKER_OPENED, opened)?;
     let checks = rows().filter_map(|(key, one)| Some((key, one.checks?)));
     let checks = checks.flat_map(|([upstream, endpoint], (passed, failed))| {
         let outcomes = [("success", passed), ("failure", failed)];

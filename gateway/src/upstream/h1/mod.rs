@@ -190,7 +190,7 @@ impl H1Connection {
         let response = match sending {
             None => H1Response::new(self, body, keep),
             Some(part) => {
-                let upload = std::mem::replace(&mut draft.upload, Upload::taken());
+                let upload = draft.upload.take();
                 H1Response::duplex(*self, body, keeps_alive, part, upload)
             }
         };

@@ -7,7 +7,6 @@
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
-    mem,
     pin::Pin,
     rc::Rc,
     task::{Poll, Waker},
@@ -166,9 +165,12 @@ impl H3Connection {
         let id = send.id();
         let sending = match (connect, draft.upload.is_end_stream()) {
             (true, _) => Sending::Tunnel(send, head.freeze()),
-            (false, true) => Sending::Message(Pour::new(head, Upload::empty(), send)),
+            (false, true) => {
+                draft.upload.finish();
+                Sending::Message(Pour::new(head, Upload::empty(), send))
+            }
             (false, false) => {
-                let upload = mem::replace(&mut draft.upload, Upload::taken());
+                let upload = draft.upload.take();
                 Sending::Message(Pour::new(head, upload, send))
             }
         };

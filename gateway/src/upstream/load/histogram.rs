@@ -52,15 +52,29 @@ impl LatencyHistogram {
     /// The latency that a share `q` of the values (0 to 1) do not exceed, within 6.25 %; `None`
     /// while there are no values.
     pub fn quantile(&self, q: f64) -> Option<Duration> {
-        let counts: [u32; BUCKETS] = std::array::from_fn(|i| self.buckets[i].load(Relaxed));
-        let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
-        if total == 0 {
+        Self::quantile_of([self], q, 1)
+    }
+
+    /// The same over several histograms; `None` while there are fewer values than `least`.
+    pub fn quantile_of<'a>(
+        all: impl IntoIterator<Item = &'a Self>,
+        q: f64,
+        least: u64,
+    ) -> Option<Duration> {
+        let mut counts = [0_u64; BUCKETS];
+        for one in all {
+            for (count, bucket) in counts.iter_mut().zip(&one.buckets) {
+                *count += u64::from(bucket.load(Relaxed));
+            }
+        }
+        let total: u64 = counts.iter().sum();
+        if total < least.max(1) {
             return None;
         }
         let rank = ((q.clamp(0.0, 1.0) * total as f64).ceil() as u64).max(1);
         let mut seen = 0;
         for (i, &count) in counts.iter().enumerate() {
-            seen += u64::from(count);
+            seen += count;
             if seen >= rank {
                 return Some(Duration::from_nanos(middle(i)));
             }
@@ -132,6 +146,17 @@ mod tests {
             let got = histogram.quantile(q).unwrap().as_secs_f64();
             assert!((got - expected).abs() / expected <= 0.07, "{q}: {got}");
         }
+    }
+
+    #[test]
+    fn several_are_read_as_one() {
+        let (fast, slow) = (LatencyHistogram::new(), LatencyHistogram::new());
+        (0..90).for_each(|_| fast.record(1_000_000));
+        (0..9).for_each(|_| slow.record(100_000_000));
+        let of = |least| LatencyHistogram::quantile_of([&fast, &slow], 0.95, least);
+        assert_eq!(of(100), None, "too few");
+        assert!((0.09..0.11).contains(&of(99).unwrap().as_secs_f64()));
+        assert_eq!(LatencyHistogram::quantile_of([], 0.5, 0), None);
     }
 
     #[test]

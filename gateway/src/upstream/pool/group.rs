@@ -1,14 +1,26 @@
 //! One worker's pools for the endpoints of one upstream, and how it picks among them.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{EndpointPool, Pooled};
 use crate::{
     clock::Tick,
     quic::Dialer,
     telemetry::registry::Registry,
-    upstream::{endpoint::Upstream, pick::Picker, roster::Mode},
+    upstream::{endpoint::Upstream, load::LatencyHistogram, pick::Picker, roster::Mode},
 };
+
+/// How long a quantile of the latency is believed.
+const QUANTILE_KEEP: Duration = Duration::from_secs(1);
+/// Answers from which one is read.
+const SAMPLES_LEAST: u64 = 100;
+/// Less is never waited for an answer.
+const HEDGE_LEAST: Duration = Duration::from_millis(1);
 
 /// One worker's view of one upstream.
 #[derive(Debug)]
@@ -18,6 +30,8 @@ pub(crate) struct UpstreamPool {
     /// In the order of the configuration.
     pub(crate) endpoints: Vec<Pooled>,
     picker: RefCell<Picker>,
+    /// What most answers took of late, and until when that is believed.
+    slow: Cell<(Tick, Option<Duration>)>,
 }
 
 impl UpstreamPool {
@@ -47,21 +61,50 @@ impl UpstreamPool {
             })
             .collect();
         let picker = Picker::new(shared.config.balance, &weights, rng);
-        Self { shared, endpoints, picker: RefCell::new(picker) }
+        let slow = Cell::new((Tick::ZERO, None));
+        Self { shared, endpoints, picker: RefCell::new(picker), slow }
     }
 
-    /// Chooses an endpoint that is not excluded, among those in use as long as there are any.
+    /// Chooses an endpoint that is not excluded and whose breaker lets somebody through, among
+    /// those in use as long as there are any.
     pub(crate) fn pick(
         &self,
         excluded: impl Fn(usize) -> bool,
         now: Tick,
         rng: &mut fastrand::Rng,
     ) -> Option<usize> {
+        let breaks = self.shared.config.breaker.is_some();
+        let refuses = |index: usize| self.endpoints[index].0.shared.breaker.refuses(now);
+        let excluded = |index| excluded(index) || (breaks && refuses(index));
         let mut picker = self.picker.borrow_mut();
         match self.shared.roster.mode() {
             Mode::Whole | Mode::Panic => picker.pick(&self.endpoints, excluded, now, rng),
             Mode::Shares => picker.pick_in_use(&self.endpoints, excluded, now, rng),
         }
+    }
+
+    /// What 95 of 100 answers took of late, over all endpoints, at least a millisecond; none while
+    /// there are few. As of at most a second ago.
+    pub(crate) fn p95(&self, now: Tick) -> Option<Duration> {
+        let (until, known) = self.slow.get();
+        if now < until {
+            return known;
+        }
+        let all = self.endpoints.iter().map(|pool| pool.0.shared.load.latency());
+        let p95 = LatencyHistogram::quantile_of(all, 0.95, SAMPLES_LEAST);
+        let p95 = p95.map(|time| time.max(HEDGE_LEAST));
+        self.slow.set((now + QUANTILE_KEEP, p95));
+        p95
+    }
+
+    /// How long it takes until a breaker of these endpoints lets somebody through, if there is one
+    /// that does not.
+    pub(crate) fn opens_in(&self, now: Tick) -> Option<Duration> {
+        self.shared.config.breaker?;
+        let breakers = self.endpoints.iter().map(|pool| &pool.0.shared.breaker);
+        // One that is half open waits for its probes, and will say soon.
+        let refusing = breakers.filter(|breaker| breaker.refuses(now));
+        refusing.map(|breaker| breaker.opens_until(now).unwrap_or(now).since(now)).min()
     }
 
     /// Sweeps all pools.

@@ -1,0 +1,120 @@
+//! Forwarding as a route says: to its upstream, and where that cannot answer, what stands in.
+
+use http::{HeaderValue, Method, Response, response};
+
+use crate::{
+    error::{Error, Side},
+    http::{
+        body::Body,
+        exchange::Exchange,
+        headers::{self, name},
+        reply,
+    },
+    snapshot::{Fallback, Respond, Route},
+    upstream::{
+        draft::Draft,
+        forward::{Forwarded, forward},
+    },
+};
+
+/// Forwards, and makes the answer the gateway's own.
+pub(super) async fn carry_out(
+    exchange: &mut Exchange,
+    mut draft: Box<Draft>,
+) -> Result<Forwarded, Error> {
+    let world = exchange.world.clone();
+    let (Some(route), Some(upstream)) = (exchange.route, exchange.upstream) else {
+        return Err(Error::Bug);
+    };
+    let route = &world.snapshot.routes[route];
+    let (method, upgrade) = (draft.head.method.clone(), draft.shape.upgrade.clone());
+    let forwarded = match forward(exchange, &world.upstreams[upstream], route, &mut draft).await {
+        Ok(forwarded) => forwarded,
+        Err(error) => match fallback(exchange, route, &mut draft, error).ok_or(error)? {
+            Instead::Respond(response) => return Ok(Forwarded::Response(response)),
+            Instead::Ask(index) => {
+                // Boxed: rare, and its state is no part of every request's.
+                Box::pin(forward(exchange, &world.upstreams[index], route, &mut draft)).await?
+            }
+        },
+    };
+    let own = |head: &mut response::Parts| {
+        let id = exchange.request_id.as_ref().ok_or(Error::Bug)?;
+        if method == Method::CONNECT {
+            // Nobody answered: that the connection stands is all there is to say.
+            head.headers.insert(&name::X_REQUEST_ID, id.clone());
+        } else {
+            headers::relay(head, &method, upgrade.as_ref(), id)?;
+        }
+        route.response_edits.apply(&mut head.headers);
+        Ok::<_, Error>(())
+    };
+    Ok(match forwarded {
+        Forwarded::Response(response) => {
+            let (mut head, body) = response.into_parts();
+            own(&mut head)?;
+            Forwarded::Response(Response::from_parts(head, body))
+        }
+        Forwarded::Switched(mut head, upstream, client) => {
+            own(&mut head)?;
+            Forwarded::Switched(head, upstream, client)
+        }
+    })
+}
+
+/// What stands in for an upstream.
+enum Instead {
+    Ask(usize),
+    Respond(Response<Body>),
+}
+
+/// The route's fallback, where it has one and this failure and this request allow it.
+fn fallback(
+    exchange: &mut Exchange,
+    route: &Route,
+    draft: &mut Draft,
+    error: Error,
+) -> Option<Instead> {
+    let fallback = route.fallback.as_ref()?;
+    let disposition = error.disposition();
+    let fails = matches!(disposition.status.as_u16(), 502..=504);
+    if disposition.side != Side::Upstream || !fails {
+        return None;
+    }
+    let instead = match fallback {
+        Fallback::Upstream(index) => {
+            draft.may_move().then_some(())?;
+            exchange.upstream = Some(*index);
+            Instead::Ask(*index)
+        }
+        Fallback::Respond(fixed) => {
+            // A client that asked for a tunnel takes a 2xx for one.
+            let tunnel = draft.client.is_some() || draft.head.method == Method::CONNECT;
+            (!tunnel || !fixed.status.is_success()).then_some(())?;
+            exchange.error = Some(error);
+            Instead::Respond(respond(exchange, route, fixed, reply::proxy_status(error)))
+        }
+    };
+    (exchange.permit, exchange.in_flight) = (None, None);
+    exchange.trail.get_or_insert_default().fallback = true;
+    Some(instead)
+}
+
+/// A fixed response, which says what it stands for.
+fn respond(
+    exchange: &Exchange,
+    route: &Route,
+    fixed: &Respond,
+    why: HeaderValue,
+) -> Response<Body> {
+    let mut response = Response::new(Body::full(fixed.body.clone()));
+    *response.status_mut() = fixed.status;
+    let headers = response.headers_mut();
+    headers.extend(fixed.headers.clone());
+    if let Some(id) = &exchange.request_id {
+        headers.insert(&name::X_REQUEST_ID, id.clone());
+    }
+    route.response_edits.apply(headers);
+    headers.insert(&name::PROXY_STATUS, why);
+    response
+}
