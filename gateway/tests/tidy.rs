@@ -62,6 +62,8 @@ const PURE: &[&str] = &[
     "gateway/src/upstream/breaker",
     "gateway/src/upstream/outlier",
     "gateway/src/upstream/pick/",
+    "gateway/src/upstream/retry/backoff",
+    "gateway/src/upstream/retry/budget",
 ];
 
 /// What a pure file may not name.
