@@ -6,7 +6,7 @@
 //! one counts in [`SLICES`] slices and forgets a slice only once all of it is out of the window.
 //!
 //! - Never over: in any interval `(t - window, t]` at most the quota passes. Exactly, always.
-//! - Forgets late: what passed is counted for at least the window and for less than 8/7 of it. A
+//! - Forgets late: what passed is counted for at least the window and for at most 8/7 of it. A
 //!   request is denied only if the quota would be passed in the last 8/7 windows. A client that
 //!   always asks for more gets between 7/8 and all of the quota per window.
 //!
