@@ -1,11 +1,21 @@
 //! Limits on how much and how often.
-pub mod algorithm;
-pub mod bucket;
-pub mod decision;
-pub mod key;
-pub mod leaky;
-pub mod local;
-pub mod moment;
-pub mod rate;
+mod algorithm;
+mod bucket;
+mod decision;
+mod key;
+mod leaky;
+mod local;
+mod moment;
+mod rate;
 mod table;
-pub mod window;
+mod window;
+
+pub use algorithm::{Algorithm, Policy};
+pub use bucket::{Bucket, Turn};
+pub use decision::{Decision, Ruling, Verdict};
+pub use key::{Key, KeyHasher, Secret};
+pub use leaky::Leaky;
+pub use local::{Ask, Local, Swept, Usage};
+pub use moment::{Moment, Nanos};
+pub use rate::{InvalidLimit, Rate};
+pub use window::{Counts, SLICES, Window};

@@ -30,7 +30,7 @@ use crate::{
     bucket::Turn,
     decision::{Decision, Ruling, Verdict},
     key::Key,
-    moment::{Moment, Nanos},
+    moment::{Moment, Nanos, STEP},
     table::{Kept, Table},
     window::Counts,
 };
@@ -211,7 +211,8 @@ impl Local {
     ) {
         let ask = Ask { algorithm, key, cost, dry_run: false };
         let mut locked = self.lock_all(&[ask]);
-        let state = match (algorithm, locked.state(&ask)) {
+        let before = locked.state(&ask);
+        let state = match (algorithm, before) {
             (Algorithm::TokenBucket(bucket), State::Moment(full_at)) => {
                 State::Moment(bucket.refund(full_at, cost, now))
             }
@@ -220,8 +221,10 @@ impl Local {
             }
             (_, state) => state,
         };
-        // A key that is not there has nothing to be given back.
-        locked.keep(&ask, state, now);
+        // Nothing is given to a key that is not there: it must not take up room for that.
+        if state != before {
+            locked.keep(&ask, state, now);
+        }
     }
 
     /// Forgets `key`: it starts anew.
@@ -231,16 +234,18 @@ impl Local {
         tables.counts.remove(key);
     }
 
-    /// Takes out keys that are as good as new, until `budget` keys have been looked at or all.
+    /// Takes out keys that have been as good as new for a second, until `budget` keys have been looked at or all.
     ///
     /// A call looks at whole shards, so at least at one and some thousand keys beyond the budget.
     pub fn sweep(&self, now: Nanos, budget: usize) -> Swept {
         let mut swept = Swept::default();
+        // A thread that is a little late must not find a key as good as new too early.
+        let spent = now.get().saturating_sub(STEP);
         for _ in 0..self.shards.len() {
             let shard = self.cursor.fetch_add(1, Ordering::Relaxed) % self.shards.len();
             let mut tables = self.lock(shard);
             swept.seen += tables.moments.len() + tables.counts.len();
-            swept.removed += tables.moments.sweep(now.get()) + tables.counts.sweep(now.get());
+            swept.removed += tables.moments.sweep(spent) + tables.counts.sweep(spent);
             if swept.seen >= budget {
                 break;
             }
@@ -282,7 +287,7 @@ impl Local {
 }
 
 /// What is kept of any key.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Moment(Moment),
     Counts(Counts),

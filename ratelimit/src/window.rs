@@ -124,6 +124,9 @@ impl Window {
     /// What is counted after `cost` has been given back that was charged at `charged_at`: nothing
     /// less when that is forgotten already.
     pub fn refund(&self, counts: Counts, cost: u64, charged_at: Nanos, now: Nanos) -> Counts {
+        if now.get() >= counts.until {
+            return counts;
+        }
         let (mut counts, _) = self.slid(counts, now);
         let age = self.began(&counts).saturating_sub(charged_at.get()).div_ceil(self.slice);
         let slice = usize::try_from(age).ok().and_then(|age| counts.slices.get_mut(age));

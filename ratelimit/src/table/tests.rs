@@ -26,7 +26,7 @@ fn agrees_with_a_map() {
         let mut table = Table::default();
         let mut expected = HashMap::new();
         // Few different homes and many of them at the end, so that chains are long and wrap.
-        let mut any_key = |rng: &mut fastrand::Rng| match rng.u8(0..4) {
+        let any_key = |rng: &mut fastrand::Rng| match rng.u8(0..4) {
             0 => key(u64::MAX - rng.u64(0..20)),
             1 => key(rng.u64(0..20)),
             2 => key(rng.u64(0..20) << 58),
