@@ -7,10 +7,11 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot begin has failed")]
 
 use std::{
-    fs,
+    env, fs,
     hint::black_box,
     num::NonZeroU32,
     ops::Add,
+    process::Command,
     sync::Barrier,
     thread,
     time::{Duration, Instant},
@@ -23,6 +24,7 @@ use weir_ratelimit::{
 
 const LOOPS: usize = 200;
 const TURNS: u64 = 2_000;
+const ROUNDS: u64 = 1_000;
 const SECOND: Duration = Duration::from_secs(1);
 const RATE: u32 = 3_000_000;
 const BURST: u32 = 1_000_000_000;
@@ -40,10 +42,11 @@ fn time(name: &str, mut turn: impl FnMut(u64)) {
     report(name, best.unwrap_or_default(), TURNS);
 }
 
-/// Prints the best of some rounds in which `threads` do `turns` turns each, per turn.
-fn time_threads(name: &str, threads: u64, turns: u64, turn: impl Fn(u64, u64) + Sync) {
+/// Prints the best of many rounds in which `threads` do [`TURNS`] turns each, per turn. Rounds are
+/// far shorter than what a scheduler hands out, so that some are not interrupted.
+fn time_threads(name: &str, threads: u64, turn: impl Fn(u64, u64) + Sync) {
     let turn = &turn;
-    let round = |_| {
+    let round = |round: u64| {
         let barrier = &Barrier::new(threads as usize);
         thread::scope(|scope| {
             let threads: Vec<_> = (0..threads)
@@ -51,7 +54,7 @@ fn time_threads(name: &str, threads: u64, turns: u64, turn: impl Fn(u64, u64) + 
                     scope.spawn(move || {
                         barrier.wait();
                         let began = Instant::now();
-                        (0..turns).for_each(|i| turn(thread, i));
+                        (0..TURNS).for_each(|i| turn(thread, round * TURNS + i));
                         began.elapsed()
                     })
                 })
@@ -59,7 +62,7 @@ fn time_threads(name: &str, threads: u64, turns: u64, turn: impl Fn(u64, u64) + 
             threads.into_iter().map(|thread| thread.join().unwrap()).max().unwrap()
         })
     };
-    report(name, (0..15).map(round).min().unwrap(), turns);
+    report(name, (0..ROUNDS).map(round).min().unwrap(), TURNS);
 }
 
 fn report(name: &str, time: Duration, turns: u64) {
@@ -67,7 +70,7 @@ fn report(name: &str, time: Duration, turns: u64) {
 }
 
 fn hasher() -> KeyHasher {
-    KeyHasher::new(&Secret::new(*b"sixteen bytes...").to_owned(), "api/per-ip")
+    KeyHasher::new(&Secret::new(*b"sixteen bytes..."), "api/per-ip")
 }
 
 fn address(number: u64) -> [u8; 16] {
@@ -127,8 +130,16 @@ fn peer(rate: u32, burst: u32) -> Peer {
     RateLimiter::new(quota, keyed::DefaultKeyedStateStore::default(), Still(1_000_000))
 }
 
+/// Tells a process of this program what to fill.
+const KIND: &str = "DECIDE_FILL";
+
 fn main() {
-    one_thread();
+    if let Ok(kind) = env::var(KIND) {
+        return fill(&kind);
+    }
+    if env::var_os("X").is_none() {
+        one_thread();
+    }
     two_threads();
     memory();
 }
@@ -181,7 +192,6 @@ fn two_threads() {
     let plenty = &bucket(RATE.into(), BURST.into());
     let peer = &peer(RATE, BURST);
     let hasher = &hasher();
-    let turns = 200_000;
     let ours = |number: u64| {
         let key = hasher.part(&address(number)).finish();
         black_box(store.check_one(&ask(plenty, key), now));
@@ -190,21 +200,16 @@ fn two_threads() {
         _ = black_box(peer.check_key(&address(number)));
     };
     for threads in [1, 2] {
-        time_threads(&format!("{threads} threads, one hot key: ours"), threads, turns, |_, _| {
+        time_threads(&format!("{threads} threads, one hot key: ours"), threads, |_, _| {
             ours(1);
         });
-        time_threads(
-            &format!("{threads} threads, one hot key: governor"),
-            threads,
-            turns,
-            |_, _| {
-                theirs(1);
-            },
-        );
+        time_threads(&format!("{threads} threads, one hot key: governor"), threads, |_, _| {
+            theirs(1);
+        });
         let spread = |thread: u64, i: u64| (i * 7_919 + thread * 104_729) % 100_000;
         let name = format!("{threads} threads, 100,000 keys");
-        time_threads(&format!("{name}: ours"), threads, turns, |thread, i| ours(spread(thread, i)));
-        time_threads(&format!("{name}: governor"), threads, turns, |thread, i| {
+        time_threads(&format!("{name}: ours"), threads, |thread, i| ours(spread(thread, i)));
+        time_threads(&format!("{name}: governor"), threads, |thread, i| {
             theirs(spread(thread, i));
         });
     }
@@ -216,45 +221,54 @@ fn resident() -> u64 {
     pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4_096
 }
 
+/// Fills a million keys, each kind in a process of its own, which has no memory to reuse.
 fn memory() {
-    let now = Nanos::new(1_000_000);
-    let window = Algorithm::SlidingWindow(Window::new(10, SECOND).unwrap());
-    for (name, algorithm) in [("bucket", bucket(10, 10)), ("sliding window", window)] {
-        let store = Local::new(5 * MILLION as usize / 4);
-        let before = resident();
-        let began = Instant::now();
-        for number in 0..MILLION {
-            store.check_one(&ask(&algorithm, key(number)), now);
-        }
-        let time = began.elapsed();
-        let usage = store.usage();
-        println!(
-            "{name}: {} keys, {:.1} bytes each, {:.1} of resident memory; new key {:.0} ns; {} lost",
-            usage.keys,
-            usage.bytes as f64 / usage.keys as f64,
-            (resident() - before) as f64 / usage.keys as f64,
-            time.as_nanos() as f64 / MILLION as f64,
-            usage.lost,
-        );
-        sweeping(&store);
+    for kind in ["bucket", "window", "governor"] {
+        let status = Command::new(env::current_exe().unwrap()).env(KIND, kind).status();
+        assert!(status.unwrap().success());
     }
-    let peer = peer(10, 10);
+}
+
+fn fill(kind: &str) {
+    let now = Nanos::new(1_000_000);
     let before = resident();
-    (0..MILLION).for_each(|number| _ = peer.check_key(&address(number)));
+    let began = Instant::now();
+    let grown = || (resident() - before) as f64 / MILLION as f64;
+    if kind == "governor" {
+        let peer = peer(10, 10);
+        (0..MILLION).for_each(|number| _ = peer.check_key(&address(number)));
+        println!("governor, {} keys: {:.1} bytes of resident memory each", peer.len(), grown());
+        return report("    a new key", began.elapsed(), MILLION);
+    }
+    let algorithm = match kind {
+        "bucket" => bucket(10, 10),
+        _ => Algorithm::SlidingWindow(Window::new(10, SECOND).unwrap()),
+    };
+    let store = Local::new(5 * MILLION as usize / 4);
+    (0..MILLION).for_each(|number| {
+        store.check_one(&ask(&algorithm, key(number)), now);
+    });
+    let (time, usage) = (began.elapsed(), store.usage());
+    let bytes = usage.bytes as f64 / usage.keys as f64;
     println!(
-        "governor: {} keys, {:.1} bytes of resident memory each",
-        peer.len(),
-        (resident() - before) as f64 / MILLION as f64
+        "{kind}, {} keys: {bytes:.1} bytes each, {:.1} of resident memory; {} lost",
+        usage.keys,
+        grown(),
+        usage.lost,
     );
+    report("    a new key", time, MILLION);
+    sweeping(&store);
 }
 
 fn sweeping(store: &Local) {
-    let (mut worst, mut total, mut removed) = (Duration::ZERO, Duration::ZERO, 0);
+    let (mut holds, mut removed) = (Vec::new(), 0);
     while removed < MILLION as usize {
         let began = Instant::now();
         removed += store.sweep(Nanos::new(60_000_000_000), 1).removed;
-        worst = worst.max(began.elapsed());
-        total += began.elapsed();
+        holds.push(began.elapsed());
     }
-    println!("    swept in {total:?}, longest hold of a lock {worst:?}");
+    let total: Duration = holds.iter().sum();
+    holds.sort();
+    let (median, p99) = (holds[holds.len() / 2], holds[holds.len() * 99 / 100]);
+    println!("    swept in {total:?}; holds a lock for {median:?}, at the 99th percentile {p99:?}");
 }
