@@ -108,8 +108,10 @@ impl Concurrency {
     }
 
     fn lock(&self, key: Key) -> MutexGuard<'_, Table<UnderWay>> {
-        let shard = (u128::from(key.shard) * self.shards.len() as u128 >> 64) as usize;
-        self.shards[shard].0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[key.shard_of(self.shards.len())]
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -27,10 +27,29 @@ impl Key {
     /// Of no key: marks free room in a table.
     pub(crate) const NONE: Self = Self { place: 0, shard: 0 };
 
+    /// Which of so many shards it belongs in.
+    #[inline]
+    pub(crate) const fn shard_of(self, shards: usize) -> usize {
+        share(self.shard, shards)
+    }
+
+    /// Which of so many places it would like.
+    #[inline]
+    pub(crate) const fn place_of(self, places: usize) -> usize {
+        share(self.place, places)
+    }
+
     /// The key as one number, the same in every process that has the same secret.
     pub const fn number(self) -> u128 {
-        (self.shard as u128) << 64 | self.place as u128
+        ((self.shard as u128) << 64) | self.place as u128
     }
+}
+
+/// Spreads hashes over any number of rooms, without a division: the high half of the product is
+/// below `rooms`.
+#[inline]
+const fn share(hash: u64, rooms: usize) -> usize {
+    ((hash as u128 * rooms as u128) >> 64) as usize
 }
 
 /// 32 hexadecimal digits: how a shared store names the key.
@@ -258,7 +277,7 @@ mod tests {
         for i in 0..10_000_u32 {
             let number = key("a", &[Some(&i.to_be_bytes())]).number();
             for (bit, count) in ones.iter_mut().enumerate() {
-                *count += (number >> bit & 1) as u32;
+                *count += ((number >> bit) & 1) as u32;
             }
         }
         assert!(ones.iter().all(|count| (4_700..5_300).contains(count)), "{ones:?}");

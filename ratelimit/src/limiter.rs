@@ -131,11 +131,9 @@ impl Limiter {
         self.store.check(&asks, now)
     }
 
-    /// Corrects what a request that passed has been charged: it cost `actual`. What is missing is
-    /// charged, even into debt where the algorithm has it; what was too much is given back.
-    ///
-    /// A limit in dry run that did not pass was not charged: leave it out by settling only those
-    /// whose ruling was "allowed", which `verdict` tells.
+    /// Corrects what a request has been charged: it cost `actual`. What is missing is charged, even
+    /// into debt where the algorithm has it; what was too much is given back. By its `verdict`, a
+    /// limit that charged nothing is left alone.
     pub fn settle(&self, keys: &[Key], verdict: &Verdict, charge: Charge, actual: u64, now: Nanos) {
         if !verdict.allowed() {
             return;

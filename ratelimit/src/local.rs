@@ -125,20 +125,7 @@ impl Local {
     /// Decides on a request under one limit: what [`Local::check`] does, without the list.
     #[inline]
     pub fn check_one(&self, ask: &Ask<'_>, now: Nanos) -> Decision {
-        let mut tables = self.lock(self.shard(ask.key));
-        let (key, cost, max) = (ask.key, ask.cost, self.shard_max);
-        let Tables { moments, counts, lost } = &mut *tables;
-        match ask.algorithm {
-            Algorithm::TokenBucket(bucket) => {
-                apply(moments, key, lost, max, now, |full_at| bucket.decide(full_at, cost, now))
-            }
-            Algorithm::LeakyBucket(leaky) => {
-                apply(moments, key, lost, max, now, |empty_at| leaky.decide(empty_at, cost, now))
-            }
-            Algorithm::SlidingWindow(window) => {
-                apply(counts, key, lost, max, now, |counts| window.decide(counts, cost, now))
-            }
-        }
+        self.lock(self.shard(ask.key)).decide(ask, ask.cost, self.shard_max, now)
     }
 
     /// Decides on a request under several limits: all pass and are charged, or none is charged.
@@ -151,53 +138,50 @@ impl Local {
             return Verdict::new([Ruling { decision, dry_run: ask.dry_run }].into_iter().collect());
         }
         let mut locked = self.lock_all(asks);
-        let mut turns: SmallVec<[Turn<State>; 4]> = SmallVec::new();
-        for (index, ask) in asks.iter().enumerate() {
-            let earlier = asks[..index].iter().zip(&turns).rev();
-            let planned = earlier
-                .filter(|(earlier, _)| earlier.key == ask.key)
-                .find_map(|(_, turn)| turn.keep);
-            let state = planned.unwrap_or_else(|| locked.state(ask));
-            turns.push(state.decide(ask, ask.cost, now));
+        let mut plans: SmallVec<[Plan; 8]> = SmallVec::new();
+        for ask in asks {
+            let earlier = asks.iter().zip(&plans).filter(|(earlier, _)| earlier.key == ask.key);
+            let charged = earlier.filter(|(_, plan)| plan.passes).map(|(earlier, _)| earlier.cost);
+            let cost = charged.fold(ask.cost, u64::saturating_add);
+            let passes = locked.tables(ask.key).peek(ask, cost, now).allowed();
+            plans.push(Plan { passes, cost });
         }
-        let denied =
-            |(ask, turn): (&Ask<'_>, &Turn<State>)| !ask.dry_run && !turn.decision.allowed();
-        let passes = !asks.iter().zip(&turns).any(denied);
-        for (ask, turn) in asks.iter().zip(&mut turns) {
-            // What is kept of a limit that has just denied is not a charge: the clock has stepped.
-            if passes || !turn.decision.allowed() {
-                if let Some(state) = turn.keep {
-                    locked.keep(ask, state, now);
-                }
+        let passes = asks.iter().zip(&plans).all(|(ask, plan)| ask.dry_run || plan.passes);
+        let ruling = |(ask, plan): (&Ask<'_>, &Plan)| {
+            let tables = locked.tables(ask.key);
+            let decision = if passes {
+                tables.decide(ask, ask.cost, self.shard_max, now)
+            } else if plan.passes {
+                tables.peek(ask, 0, now)
             } else {
-                turn.decision = locked.state(ask).decide(ask, 0, now).decision;
-            }
-        }
-        let rulings = asks.iter().zip(&turns);
-        let ruling = |(ask, turn): (&Ask<'_>, &Turn<State>)| Ruling {
-            decision: turn.decision,
-            dry_run: ask.dry_run,
+                // Charges nothing either, but remembers if the clock has made a step.
+                tables.decide(ask, plan.cost, self.shard_max, now)
+            };
+            Ruling { decision, dry_run: ask.dry_run }
         };
-        Verdict::new(rulings.map(ruling).collect())
+        Verdict::new(asks.iter().zip(&plans).map(ruling).collect())
     }
 
     /// Charges `cost` more, without asking: a response turned out dearer than its request looked.
     pub fn charge(&self, algorithm: &Algorithm, key: Key, cost: u64, now: Nanos) {
-        let ask = Ask { algorithm, key, cost, dry_run: false };
-        let mut locked = self.lock_all(&[ask]);
-        let state = match (algorithm, locked.state(&ask)) {
-            (Algorithm::TokenBucket(bucket), State::Moment(full_at)) => {
-                State::Moment(bucket.charge(full_at, cost, now))
+        let mut tables = self.lock(self.shard(key));
+        let Tables { moments, counts, lost } = &mut *tables;
+        let (max, at) = (self.shard_max, now.get());
+        let dropped = match algorithm {
+            Algorithm::TokenBucket(bucket) => {
+                let full_at = bucket.charge(moments.find(key).0.unwrap_or_default(), cost, now);
+                moments.insert(key, full_at, max, at)
             }
-            (Algorithm::LeakyBucket(leaky), State::Moment(empty_at)) => {
-                State::Moment(leaky.charge(empty_at, cost, now))
+            Algorithm::LeakyBucket(leaky) => {
+                let empty_at = leaky.charge(moments.find(key).0.unwrap_or_default(), cost, now);
+                moments.insert(key, empty_at, max, at)
             }
-            (Algorithm::SlidingWindow(window), State::Counts(counts)) => {
-                State::Counts(window.charge(counts, cost, now))
+            Algorithm::SlidingWindow(window) => {
+                let after = window.charge(counts.find(key).0.unwrap_or_default(), cost, now);
+                counts.insert(key, after, max, at)
             }
-            (_, state) => state,
         };
-        locked.keep(&ask, state, now);
+        *lost += u64::from(dropped);
     }
 
     /// Gives `cost` back that was charged at `charged_at`; to a leaky bucket nothing can be given.
@@ -209,21 +193,21 @@ impl Local {
         charged_at: Nanos,
         now: Nanos,
     ) {
-        let ask = Ask { algorithm, key, cost, dry_run: false };
-        let mut locked = self.lock_all(&[ask]);
-        let before = locked.state(&ask);
-        let state = match (algorithm, before) {
-            (Algorithm::TokenBucket(bucket), State::Moment(full_at)) => {
-                State::Moment(bucket.refund(full_at, cost, now))
+        let mut tables = self.lock(self.shard(key));
+        let Tables { moments, counts, .. } = &mut *tables;
+        // A key that is not there has nothing to be given back.
+        match algorithm {
+            Algorithm::TokenBucket(bucket) => {
+                if let (Some(full_at), place) = moments.find(key) {
+                    moments.replace(place, bucket.refund(full_at, cost, now));
+                }
             }
-            (Algorithm::SlidingWindow(window), State::Counts(counts)) => {
-                State::Counts(window.refund(counts, cost, charged_at, now))
+            Algorithm::LeakyBucket(_) => {}
+            Algorithm::SlidingWindow(window) => {
+                if let (Some(before), place) = counts.find(key) {
+                    counts.replace(place, window.refund(before, cost, charged_at, now));
+                }
             }
-            (_, state) => state,
-        };
-        // Nothing is given to a key that is not there: it must not take up room for that.
-        if state != before {
-            locked.keep(&ask, state, now);
         }
     }
 
@@ -267,7 +251,7 @@ impl Local {
 
     #[inline]
     fn shard(&self, key: Key) -> usize {
-        (u128::from(key.shard) * self.shards.len() as u128 >> 64) as usize
+        key.shard_of(self.shards.len())
     }
 
     #[inline]
@@ -278,7 +262,7 @@ impl Local {
 
     /// Locks the shards of all keys, in ascending order: whoever waits holds none that comes later.
     fn lock_all(&self, asks: &[Ask<'_>]) -> Locked<'_> {
-        let mut order: SmallVec<[usize; 4]> = asks.iter().map(|ask| self.shard(ask.key)).collect();
+        let mut order: SmallVec<[usize; 8]> = asks.iter().map(|ask| self.shard(ask.key)).collect();
         order.sort_unstable();
         order.dedup();
         let shards = order.into_iter().map(|shard| (shard, self.lock(shard))).collect();
@@ -286,43 +270,11 @@ impl Local {
     }
 }
 
-/// What is kept of any key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Moment(Moment),
-    Counts(Counts),
-}
-
-impl State {
-    fn decide(self, ask: &Ask<'_>, cost: u64, now: Nanos) -> Turn<Self> {
-        let moment = |turn: Turn<Moment>| Turn {
-            decision: turn.decision,
-            keep: turn.keep.map(Self::Moment),
-        };
-        match (ask.algorithm, self) {
-            (Algorithm::TokenBucket(bucket), state) => {
-                moment(bucket.decide(state.moment(), cost, now))
-            }
-            (Algorithm::LeakyBucket(leaky), state) => {
-                moment(leaky.decide(state.moment(), cost, now))
-            }
-            (Algorithm::SlidingWindow(window), state) => {
-                let counts = match state {
-                    Self::Counts(counts) => counts,
-                    Self::Moment(_) => Counts::default(),
-                };
-                let turn = window.decide(counts, cost, now);
-                Turn { decision: turn.decision, keep: turn.keep.map(Self::Counts) }
-            }
-        }
-    }
-
-    fn moment(self) -> Moment {
-        match self {
-            Self::Moment(moment) => moment,
-            Self::Counts(_) => Moment::default(),
-        }
-    }
+/// What comes of a limit if all that are asked before it are charged.
+struct Plan {
+    passes: bool,
+    /// Of this limit's key, with what is asked of it before.
+    cost: u64,
 }
 
 /// Several shards, locked together.
@@ -332,32 +284,47 @@ struct Locked<'s> {
 }
 
 impl Locked<'_> {
-    fn tables(&mut self, key: Key) -> Option<&mut Tables> {
+    /// The tables that `key` belongs in, which must be one of those that were locked for.
+    #[inline]
+    fn tables(&mut self, key: Key) -> &mut Tables {
         let shard = self.store.shard(key);
-        let locked = self.shards.iter_mut().find(|(locked, _)| *locked == shard);
-        locked.map(|(_, tables)| &mut **tables)
+        let found = self.shards.iter().position(|(locked, _)| *locked == shard);
+        // Found: this is asked of the keys that the locks were taken for.
+        &mut self.shards[found.unwrap_or(0)].1
     }
+}
 
-    fn state(&mut self, ask: &Ask<'_>) -> State {
-        let tables = self.tables(ask.key);
+impl Tables {
+    /// Decides on a request of `cost` and keeps what follows.
+    #[inline]
+    fn decide(&mut self, ask: &Ask<'_>, cost: u64, max: usize, now: Nanos) -> Decision {
+        let Self { moments, counts, lost } = self;
+        let key = ask.key;
         match ask.algorithm {
-            Algorithm::TokenBucket(_) | Algorithm::LeakyBucket(_) => {
-                State::Moment(tables.and_then(|t| t.moments.find(ask.key).0).unwrap_or_default())
+            Algorithm::TokenBucket(bucket) => {
+                apply(moments, key, lost, max, now, |full_at| bucket.decide(full_at, cost, now))
             }
-            Algorithm::SlidingWindow(_) => {
-                State::Counts(tables.and_then(|t| t.counts.find(ask.key).0).unwrap_or_default())
+            Algorithm::LeakyBucket(leaky) => {
+                apply(moments, key, lost, max, now, |empty_at| leaky.decide(empty_at, cost, now))
+            }
+            Algorithm::SlidingWindow(window) => {
+                apply(counts, key, lost, max, now, |counts| window.decide(counts, cost, now))
             }
         }
     }
 
-    fn keep(&mut self, ask: &Ask<'_>, state: State, now: Nanos) {
-        let (key, max, now) = (ask.key, self.store.shard_max, now.get());
-        let Some(tables) = self.tables(key) else { return };
-        let lost = match state {
-            State::Moment(moment) => tables.moments.insert(key, moment, max, now),
-            State::Counts(counts) => tables.counts.insert(key, counts, max, now),
-        };
-        tables.lost += u64::from(lost);
+    /// What it would decide.
+    #[inline]
+    fn peek(&self, ask: &Ask<'_>, cost: u64, now: Nanos) -> Decision {
+        let moment = || self.moments.find(ask.key).0.unwrap_or_default();
+        match ask.algorithm {
+            Algorithm::TokenBucket(bucket) => bucket.decide(moment(), cost, now).decision,
+            Algorithm::LeakyBucket(leaky) => leaky.decide(moment(), cost, now).decision,
+            Algorithm::SlidingWindow(window) => {
+                let counts = self.counts.find(ask.key).0.unwrap_or_default();
+                window.decide(counts, cost, now).decision
+            }
+        }
     }
 }
 

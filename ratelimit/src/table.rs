@@ -131,8 +131,7 @@ impl<V: Kept> Table<V> {
     /// Where `key` goes when nobody is in its way.
     #[inline]
     fn home(&self, key: Key) -> usize {
-        // The high half of the product is below the length: the place's share of all places.
-        (u128::from(key.place) * self.places.len() as u128 >> 64) as usize
+        key.place_of(self.places.len())
     }
 
     #[inline]
