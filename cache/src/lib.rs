@@ -1,0 +1,3 @@
+//! Weir's cache.
+
+pub mod sieve;
