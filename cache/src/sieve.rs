@@ -119,23 +119,26 @@ impl<T: Marked> Sieve<T> {
         self.nodes.get(slot.0 as usize)?.object.as_ref()
     }
 
+    /// The slot that the next insertion will take; none when all are taken.
+    pub fn next_slot(&self) -> Option<Slot> {
+        match self.vacant {
+            NONE if self.nodes.len() >= NONE as usize => None,
+            NONE => Some(Slot(self.nodes.len() as u32)),
+            vacant => Some(Slot(vacant)),
+        }
+    }
+
     /// Puts `object` at the head. Evicts nothing. Gives it back when all of the 4,294,967,295 slots
     /// are taken.
     pub fn insert(&mut self, object: T, weight: u64) -> Result<Slot, T> {
-        let node = Node { newer: NONE, older: self.head, weight, object: None };
-        let slot = if self.vacant == NONE {
-            if self.nodes.len() >= NONE as usize {
-                return Err(object);
-            }
+        let Some(Slot(slot)) = self.next_slot() else { return Err(object) };
+        let node = Node { newer: NONE, older: self.head, weight, object: Some(object) };
+        if self.vacant == NONE {
             self.nodes.push(node);
-            (self.nodes.len() - 1) as u32
         } else {
-            let slot = self.vacant;
             self.vacant = self.node(slot).older;
             *self.node_mut(slot) = node;
-            slot
-        };
-        self.node_mut(slot).object = Some(object);
+        }
         match self.head {
             NONE => self.tail = slot,
             head => self.node_mut(head).newer = slot,
