@@ -6,6 +6,7 @@
 //! socket, reads a clock or starts a task: `now` is an argument.
 
 pub mod entry;
+pub mod http;
 pub mod purges;
 mod shard;
 pub mod sieve;
