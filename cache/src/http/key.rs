@@ -142,8 +142,11 @@ impl Target<'_> {
             path_and_query: &path_and_query,
             scope: self.scope,
         };
-        let origin = |target: Self| Target { path_and_query: "/", ..target }.name();
-        (origin(Target { path_and_query: "/", ..other }) == origin(*self)).then(|| other.name())
+        (other.origin() == self.origin()).then(|| other.name())
+    }
+
+    fn origin(&self) -> Vec<u8> {
+        Target { path_and_query: "/", ..*self }.name()
     }
 }
 
