@@ -3,8 +3,10 @@
 //!
 //! A request has its key written by [`key`], finds a [`page::Page`] in the store and is decided on
 //! by [`decide`]. [`serve`] answers it from what is stored. What the origin answers is weighed by
-//! [`stored`], or, after a question whether what is stored still holds, by [`validate`].
+//! [`admission`] and kept as [`stored`] has it; after a question whether what is stored still holds
+//! [`validate`] takes the answer in.
 
+pub mod admission;
 pub mod date;
 pub mod decide;
 pub mod directives;

@@ -74,8 +74,8 @@ pub struct Store<V> {
 }
 
 impl<V> Store<V> {
-    /// An empty store. `seed` should be secret: keys come from strangers, who could otherwise choose
-    /// them so that all fall into one place.
+    /// An empty store. `seed` should be secret: keys come from strangers, who could otherwise
+    /// choose them so that all fall into one place.
     pub fn new(options: Options, seed: u64) -> Self {
         let hasher = FixedState::with_seed(seed);
         let shards = options.shards.max(1);

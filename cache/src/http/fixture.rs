@@ -6,10 +6,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::{
+    admission::NoStore,
     freshness::Exchange,
     page::Page,
     policy::Policy,
-    stored::{Head, NoStore, Request, Response, Stored},
+    stored::{Head, Request, Response, Stored},
 };
 use crate::{
     entry::{Entry, Key},

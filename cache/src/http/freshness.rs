@@ -61,8 +61,8 @@ impl Freshness {
         let always_validate = directives.no_cache == Scope::Whole;
         let never_stale =
             always_validate || directives.must_revalidate || directives.proxy_revalidate;
-        // `s-maxage` forbids stale use as well (RFC 9111 section 5.2.2.10), unless the origin grants
-        // it by name in the same breath.
+        // `s-maxage` forbids stale use as well (RFC 9111 section 5.2.2.10), unless the origin
+        // grants it by name in the same breath.
         let window = |granted: Option<Delta>, usual: Duration| match granted {
             _ if never_stale => Duration::ZERO,
             Some(granted) => granted.duration(),
@@ -201,9 +201,9 @@ fn default_lifetime(
 }
 
 /// The statuses that may be cached without being told (RFC 9110 section 15.1), without 206, which
-/// is not stored. Of errors only those that say something lasting about the resource: a gateway that
-/// cached a 501 by default would let one odd request shut out others.
-const fn is_cacheable_by_default(status: StatusCode) -> bool {
+/// is not stored. Of errors only those that say something lasting about the resource: a gateway
+/// that cached a 501 by default would let one odd request shut out others.
+pub(crate) const fn is_cacheable_by_default(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308 | 404 | 410)
 }
 

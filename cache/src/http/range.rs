@@ -144,7 +144,10 @@ mod tests {
         }
 
         #[test]
-        fn never_panics(range in prop::collection::vec(any::<u8>(), 0..40), length in any::<usize>()) {
+        fn never_panics(
+            range in prop::collection::vec(any::<u8>(), 0..40),
+            length in any::<usize>(),
+        ) {
             Parts::of(&range, length);
         }
     }

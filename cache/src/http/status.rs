@@ -4,7 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
-use super::{decide::Decision, stored::NoStore};
+use super::{admission::NoStore, decide::Decision};
 use crate::time::Time;
 
 /// The field.

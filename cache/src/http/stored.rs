@@ -8,15 +8,16 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
         AGE, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE,
-        ETAG, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER,
+        ETAG, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
         TRANSFER_ENCODING, UPGRADE,
     },
 };
 
 use super::{
+    admission::{NoStore, is_shared, is_stored_method, permit},
     date,
-    directives::{RequestDirectives, ResponseDirectives, Scope},
-    freshness::{Exchange, Freshness, date_of},
+    directives::{RequestDirectives, ResponseDirectives},
+    freshness::{Exchange, Freshness, date_of, is_cacheable_by_default},
     policy::Policy,
     vary::{Selection, Vary},
 };
@@ -75,52 +76,6 @@ pub struct Response<'a> {
     pub is_content_location: bool,
 }
 
-/// Why a response is not stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoStore {
-    /// The method's responses are not stored.
-    Method,
-    /// The status is not final, is partial, or needs an explicit lifetime that is not there.
-    Status,
-    /// The request forbids it.
-    RequestNoStore,
-    /// The response forbids it.
-    ResponseNoStore,
-    /// It is for one user.
-    Private,
-    /// The request was authorized and the response does not say that others may see it.
-    Authorization,
-    /// It sets a cookie.
-    SetCookie,
-    /// Its `Vary` is never matched.
-    Vary,
-    /// It is never fresh and could not be validated.
-    Useless,
-    /// It carries more tags than are counted.
-    Tags,
-    /// It is larger than the policy allows.
-    TooLarge,
-}
-
-impl NoStore {
-    /// A word for logs and for the detail of `Cache-Status`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Method => "method",
-            Self::Status => "status",
-            Self::RequestNoStore => "request-no-store",
-            Self::ResponseNoStore => "no-store",
-            Self::Private => "private",
-            Self::Authorization => "authorization",
-            Self::SetCookie => "set-cookie",
-            Self::Vary => "vary",
-            Self::Useless => "not-fresh",
-            Self::Tags => "tags",
-            Self::TooLarge => "too-large",
-        }
-    }
-}
-
 /// All of a stored response but its body.
 #[derive(Debug, Clone)]
 pub struct Head {
@@ -150,7 +105,7 @@ impl Head {
         }
         let freshness = Freshness::of(status, headers, &directives, response.exchange, policy);
         let lasting = freshness.is_explicit() || directives.public;
-        if !lasting && (is_error_or_fleeting(status) || !is_stored_method(request.method)) {
+        if !lasting && (!is_cacheable_by_default(status) || !is_stored_method(request.method)) {
             return Err(NoStore::Status);
         }
         let Vary::Fields(names) = Vary::of(headers) else { return Err(NoStore::Vary) };
@@ -248,15 +203,15 @@ impl Stored {
     }
 
     /// Puts what a `304`, or the answer to a `HEAD`, says in the place of what was stored (RFC 9111
-    /// section 3.2) and works everything out anew. An error if what it says now forbids storing;
-    /// the response is then given all the same, for the one use that it was validated for.
+    /// section 3.2) and works everything out anew. Tells as well why the outcome is not to be
+    /// stored, should that be so: it is then for the one use that it was validated for.
     pub fn freshened(
         &self,
         request: &Request<'_>,
         update: &HeaderMap,
         exchange: Exchange,
         policy: &Policy,
-    ) -> Result<Self, (NoStore, Self)> {
+    ) -> (Self, Option<NoStore>) {
         /// They are about the body that is stored, or about one that was not sent.
         const NOT_UPDATED: [HeaderName; 3] = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE];
         let mut headers = self.head.headers.clone();
@@ -277,7 +232,7 @@ impl Stored {
             is_content_location: false,
         };
         match Head::of(&request, &response, policy) {
-            Ok(head) => Ok(Self { head, body: self.body.clone() }),
+            Ok(head) => (Self { head, body: self.body.clone() }, None),
             Err(why) => {
                 let directives = ResponseDirectives::of(&headers);
                 let head = Head {
@@ -291,7 +246,7 @@ impl Stored {
                     headers: kept(&headers, &directives, exchange),
                     ..self.head.clone()
                 };
-                Err((why, Self { head, body: self.body.clone() }))
+                (Self { head, body: self.body.clone() }, Some(why))
             }
         }
     }
@@ -299,64 +254,6 @@ impl Stored {
 
 /// A [`Stored`] that several hold.
 pub type SharedResponse = Arc<Stored>;
-
-/// What neither depends on freshness nor on the selection (RFC 9111 section 3).
-fn permit(
-    request: &Request<'_>,
-    response: &Response<'_>,
-    directives: &ResponseDirectives,
-    policy: &Policy,
-) -> Result<(), NoStore> {
-    let status = response.status.as_u16();
-    if !(is_stored_method(request.method)
-        || *request.method == Method::POST && response.is_content_location)
-    {
-        return Err(NoStore::Method);
-    }
-    if status < 200 || status == 206 || status == 304 {
-        return Err(NoStore::Status);
-    }
-    if request.directives.no_store {
-        return Err(NoStore::RequestNoStore);
-    }
-    // `must-understand` lifts `no-store` for those who know the status (section 5.2.2.3).
-    if directives.must_understand && !is_understood(status) {
-        return Err(NoStore::Status);
-    }
-    if directives.no_store && !directives.must_understand {
-        return Err(NoStore::ResponseNoStore);
-    }
-    if directives.private == Scope::Whole {
-        return Err(NoStore::Private);
-    }
-    let listed = [&directives.private, &directives.no_cache];
-    let listed = listed.iter().any(|scope| scope.fields().contains(&SET_COOKIE));
-    if response.headers.contains_key(SET_COOKIE) && !policy.store_cookies && !listed {
-        return Err(NoStore::SetCookie);
-    }
-    Ok(())
-}
-
-/// Methods whose answers are stored, and may be without an explicit lifetime.
-fn is_stored_method(method: &Method) -> bool {
-    *method == Method::GET || method.as_str() == "QUERY"
-}
-
-/// Statuses that RFC 9110 defines and this cache acts upon as it says.
-const fn is_understood(status: u16) -> bool {
-    matches!(status, 200..=205 | 300..=303 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505)
-}
-
-/// Statuses that are only stored with an explicit lifetime or `public` (RFC 9111 section 3), and
-/// errors that may be about one odd request rather than about the resource.
-const fn is_error_or_fleeting(status: StatusCode) -> bool {
-    !matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308 | 404 | 410)
-}
-
-/// Whether the answer to an authorized request may be stored (RFC 9111 section 3.5).
-const fn is_shared(directives: &ResponseDirectives) -> bool {
-    directives.public || directives.must_revalidate || directives.s_maxage.is_some()
-}
 
 /// The fields that are stored (RFC 9111 section 3.1), those named by a restricted `no-cache` or
 /// `private` left out, and `Date` put in if there is none (RFC 9110 section 6.6.1).

@@ -185,7 +185,8 @@ mod tests {
     #[test]
     fn reads_members() {
         let parsed = parse_dictionary(
-            b"max-age=60;x=1;y, no-cache=\"a, \\\"b\", private,\t s-maxage=-5, l=(1 \"a\";q tok);z, d=1.5, t=tok/en, b=:aGk=:, f=?0, w=@12",
+            b"max-age=60;x=1;y, no-cache=\"a, \\\"b\", private,\t s-maxage=-5, \
+              l=(1 \"a\";q tok);z, d=1.5, t=tok/en, b=:aGk=:, f=?0, w=@12",
         );
         let members = parsed.unwrap();
         let value = |key: &str| &members.iter().find(|(other, _)| other == key).unwrap().1;

@@ -10,10 +10,11 @@ use http::{
 };
 
 use super::{
+    admission::NoStore,
     date,
     freshness::{Exchange, date_of},
     policy::Policy,
-    stored::{NoStore, Request, Stored},
+    stored::{Request, Stored},
 };
 use crate::time::Time;
 
@@ -166,8 +167,8 @@ pub fn freshen(
         return Validated::Another;
     }
     match stored.freshened(request, not_modified, exchange, policy) {
-        Ok(stored) => Validated::Store(stored),
-        Err((why, stored)) => Validated::Serve(stored, why),
+        (stored, None) => Validated::Store(stored),
+        (stored, Some(why)) => Validated::Serve(stored, why),
     }
 }
 
@@ -188,7 +189,8 @@ pub fn freshen_by_head(
     if !good || !is_about(stored, headers, exchange.answered) {
         return None;
     }
-    stored.freshened(request, headers, exchange, policy).ok()
+    let (stored, forbidden) = stored.freshened(request, headers, exchange, policy);
+    forbidden.is_none().then_some(stored)
 }
 
 /// Whether the validators of an update, if it has any, are those of the stored response.

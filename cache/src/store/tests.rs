@@ -334,7 +334,10 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn finds_only_what_is_good(steps in prop::collection::vec(step(), 0..200), shards in 1..5_usize) {
+    fn finds_only_what_is_good(
+        steps in prop::collection::vec(step(), 0..200),
+        shards in 1..5_usize,
+    ) {
         let store = Subject::new(Options { shards, ..UNITS });
         let mut model = HashMap::<u8, (u32, Time, u8)>::new();
         let mut now = NOW;

@@ -118,7 +118,9 @@ fn reads_requests() {
 
 proptest! {
     #[test]
-    fn never_panics(lines in prop::collection::vec(prop::collection::vec(32..=255_u8, 0..60), 0..4)) {
+    fn never_panics(
+        lines in prop::collection::vec(prop::collection::vec(32..=255_u8, 0..60), 0..4),
+    ) {
         let mut headers = HeaderMap::new();
         for line in lines {
             if let Ok(value) = HeaderValue::from_bytes(&line) {
@@ -133,7 +135,9 @@ proptest! {
     }
 
     #[test]
-    fn never_panics_on_what_looks_like_one(line in "((no-cache|private|max-age)[= \"\\\\,a0-9]{0,6},?){0,6}") {
+    fn never_panics_on_what_looks_like_one(
+        line in "((no-cache|private|max-age)[= \"\\\\,a0-9]{0,6},?){0,6}",
+    ) {
         if let Ok(value) = HeaderValue::from_str(&line) {
             let mut headers = HeaderMap::new();
             headers.append(CACHE_CONTROL, value);

@@ -140,7 +140,9 @@ fn a_head_freshens_what_it_is_about() {
 
 proptest! {
     #[test]
-    fn never_panics(lines in prop::collection::vec(prop::collection::vec(32..=255_u8, 0..40), 0..3)) {
+    fn never_panics(
+        lines in prop::collection::vec(prop::collection::vec(32..=255_u8, 0..40), 0..3),
+    ) {
         let mut map = HeaderMap::new();
         for value in lines {
             if let Ok(value) = http::HeaderValue::from_bytes(&value) {
@@ -156,7 +158,10 @@ proptest! {
     }
 
     #[test]
-    fn a_list_of_tags_names_its_tags(tags in prop::collection::vec("[!#-~]{0,5}", 1..5), at in 0..5_usize) {
+    fn a_list_of_tags_names_its_tags(
+        tags in prop::collection::vec("[!#-~]{0,5}", 1..5),
+        at in 0..5_usize,
+    ) {
         let line = tags.iter().map(|tag| format!("\"{tag}\"")).collect::<Vec<_>>().join(", ");
         let tag = format!("W/\"{}\"", tags[at % tags.len()]);
         prop_assert!(names_tag(line.as_bytes(), EntityTag::parse(tag.as_bytes())));
