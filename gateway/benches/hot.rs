@@ -154,6 +154,7 @@ fn access_log() {
                 bytes_out: 1_024,
                 duration_nanos: 1_234_567,
                 upstream_nanos: Some(1_000_999),
+                trail: None,
             }));
         });
     }

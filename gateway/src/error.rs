@@ -85,7 +85,7 @@ pub enum Error {
     UpgradeUnsupported,
     /// No response head within the route's `timeout.headers`.
     HeadersTimeout,
-    /// The route's `timeout.total` is over.
+    /// The route's `timeout.total` is over, or the client's own deadline.
     DeadlinePassed,
     /// The response's body ended early or broke its framing.
     UpstreamBodyBroken,
@@ -133,6 +133,8 @@ pub enum Reason {
     ConnectionField,
     /// The body's framing is broken, or it is shorter or longer than announced.
     Body,
+    /// `grpc-timeout` of a call or `x-request-deadline` is malformed, or there are several.
+    Deadline,
 }
 
 impl Error {
@@ -320,6 +322,7 @@ impl fmt::Display for Reason {
             Self::FieldValue => "invalid field value",
             Self::ConnectionField => "connection-specific field outside of HTTP/1",
             Self::Body => "invalid body",
+            Self::Deadline => "invalid deadline",
         })
     }
 }

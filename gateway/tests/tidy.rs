@@ -41,6 +41,7 @@ const PURE: &[&str] = &[
     "config/src/",
     "gateway/src/error",
     "gateway/src/h3/",
+    "gateway/src/http/deadline",
     "gateway/src/http/guard",
     "gateway/src/http/headers",
     "gateway/src/http/path",

@@ -14,7 +14,9 @@ use crate::{
         breaker,
         endpoint::{Endpoint, Upstream},
         limit::Gate,
+        retry::policy::Stop,
         roster::{EndpointReport, State},
+        trail::{FailedRequest, Tried},
     },
 };
 
@@ -94,9 +96,31 @@ pub(super) fn upstreams(
                 "queue": config.limits.queue,
             },
             "endpoints": endpoints.collect::<Vec<_>>(),
+            "recent_failures": upstream.failures.list().iter().map(failed).collect::<Vec<_>>(),
         })
     };
     json!({ "upstreams": snapshot.upstreams.iter().map(upstream).collect::<Vec<_>>() })
+}
+
+/// A request that failed; times are Unix times in seconds and milliseconds.
+fn failed(one: &FailedRequest) -> Value {
+    let tried = |tried: &Tried| {
+        json!({
+            "endpoint": &*tried.endpoint,
+            "said": tried.said.to_string(),
+            "ms": (tried.took.as_secs_f64() * 1e6).round() / 1e3,
+        })
+    };
+    json!({
+        "at": one.unix_millis as f64 / 1e3,
+        "id": &*one.id,
+        "route": &*one.route,
+        "status": one.status,
+        "error": one.error.map(|error| error.name()),
+        "tried": one.trail.tried.iter().map(tried).collect::<Vec<_>>(),
+        "stopped": one.trail.stop.map(Stop::name),
+        "fallback": one.trail.fallback,
+    })
 }
 
 fn endpoint(

@@ -64,6 +64,8 @@ pub(crate) struct Exchange {
     pub(crate) world: Rc<World>,
     /// When its head was there.
     pub(crate) began: Tick,
+    /// Until when the client waits, by its own words; [`Tick::NEVER`] without any.
+    pub(crate) deadline: Tick,
     /// The head, when it will be logged.
     pub(crate) asked: Option<Asked>,
     /// Its identity, once the head is checked.
@@ -106,6 +108,7 @@ impl Exchange {
             connection: connection.clone(),
             world: connection.worker.world(),
             began: clock::now(),
+            deadline: Tick::NEVER,
             asked: None,
             request_id: None,
             client: connection.peer().address(),
@@ -146,6 +149,11 @@ impl Exchange {
         }
     }
 
+    /// Whether the client waits no longer, by its own words.
+    pub(crate) fn is_late(&self, now: Tick) -> bool {
+        now >= self.deadline
+    }
+
     /// Notes what came of the attempt under way.
     pub(crate) fn note(&mut self, said: Said, turn: Turn, now: Tick) {
         if let Some(asked) = &self.in_flight {
@@ -168,7 +176,10 @@ impl Exchange {
                 }
             }
             Ending::Failed(error) => {
-                if let Some((asked, upstream)) = self.in_flight.as_mut().zip(self.upstream) {
+                // That a client has no more time is no fault of the endpoint's.
+                let cut = error == Error::DeadlinePassed && self.is_late(now);
+                let asked = self.in_flight.as_mut().filter(|_| !cut);
+                if let Some((asked, upstream)) = asked.zip(self.upstream) {
                     let upstream = &self.world.upstreams[upstream].shared;
                     asked.judge(upstream, Outcome::Failure, (Duration::ZERO, None), now);
                 }

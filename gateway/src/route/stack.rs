@@ -20,10 +20,12 @@ use http::{
 
 use super::{Found, Matched, Origin, canonical_host, carry::carry_out, join};
 use crate::{
+    clock,
     error::{Error, Reason},
     http::{
         body::Body,
         bridge::Bridge,
+        deadline,
         exchange::{Asked, EarlyData, Exchange},
         guard::{self, Checked, Framing},
         headers::{self, Upgrade, name},
@@ -291,11 +293,15 @@ fn draft(
     checked: &Checked,
     trailers: bool,
 ) -> Result<Plan, Error> {
+    route.request_edits.apply(&mut head.headers);
+    head.extensions.clear();
+    if let Some(limit) = deadline::read(&head.headers, exchange.began, clock::unix_time)? {
+        exchange.deadline = limit.at;
+        head.extensions.insert(limit);
+    }
     let index = to.choose(&mut exchange.connection.worker.rng.borrow_mut());
     exchange.upstream = Some(index.ok_or(Error::NoEndpoint)?);
     exchange.invite(checked);
-    route.request_edits.apply(&mut head.headers);
-    head.extensions.clear();
     let mut rng = exchange.connection.worker.rng.borrow_mut();
     let upgrade = checked.upgrade.clone().map(|protocol| match checked.bridged {
         true => Upgrade::of_stream(protocol, &mut rng),

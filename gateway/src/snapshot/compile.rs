@@ -159,8 +159,9 @@ impl Compiler<'_> {
         let name: Arc<str> = config.name.as_str().into();
         let roster = before.map(|before| before.roster.clone());
         let roster = roster.unwrap_or_else(|| Arc::new(Roster::new(name.clone())));
+        let failures = before.map(|before| before.failures.clone()).unwrap_or_default();
         let config = config.clone();
-        Some(Arc::new(Upstream { config, name, endpoints, gates, roster, connector }))
+        Some(Arc::new(Upstream { config, name, endpoints, gates, roster, failures, connector }))
     }
 
     /// A connector as before where it would be equal, so that its open connections stay in use.

@@ -12,6 +12,8 @@ mod tests;
 pub use buffer::{LogBuffer, LogWriter};
 use stamp::Stamp;
 
+use crate::upstream::{retry::policy::Stop, trail::Trail};
+
 /// Form of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -58,6 +60,8 @@ pub struct AccessRecord<'a> {
     pub duration_nanos: u64,
     /// From the last attempt's start to its response's head.
     pub upstream_nanos: Option<u64>,
+    /// What was tried, where not all went well.
+    pub trail: Option<&'a Trail>,
 }
 
 impl AccessRecord<'_> {
@@ -101,6 +105,9 @@ impl AccessRecord<'_> {
             out.extend_from_slice(b",\"upstream_ms\":");
             millis(out, nanos);
         }
+        if let Some(trail) = self.trail {
+            append_trail(out, trail);
+        }
         out.extend_from_slice(b"}\n");
     }
 
@@ -122,6 +129,29 @@ impl AccessRecord<'_> {
             bytes => integer(out, bytes),
         }
         out.push(b'\n');
+    }
+}
+
+#[cold]
+fn append_trail(out: &mut Vec<u8>, trail: &Trail) {
+    let mut before: &[u8] = b",\"tried\":[";
+    for tried in &trail.tried {
+        out.extend_from_slice(before);
+        out.extend_from_slice(b"{\"endpoint\":\"");
+        escape_json(out, tried.endpoint.as_bytes());
+        out.extend_from_slice(b"\",\"said\":\"");
+        out.extend_from_slice(tried.said.to_string().as_bytes());
+        out.extend_from_slice(b"\",\"ms\":");
+        millis(out, tried.took.as_nanos() as u64);
+        out.push(b'}');
+        before = b",";
+    }
+    if !trail.tried.is_empty() {
+        out.push(b']');
+    }
+    optional(out, b",\"stopped\":", trail.stop.map(Stop::name));
+    if trail.fallback {
+        out.extend_from_slice(b",\"fallback\":true");
     }
 }
 

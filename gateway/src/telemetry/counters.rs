@@ -5,8 +5,13 @@
 //! worse. Blocks keep to cache lines of their own, so that workers do not slow one another down.
 
 use std::{
-    ops::AddAssign,
+    ops::{AddAssign, Range},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use crate::upstream::{
+    retry::policy::Stop,
+    trail::{Said, Trail, Turn},
 };
 
 /// Upper bounds of the duration buckets in nanoseconds; one bucket more holds what is longer.
@@ -29,6 +34,14 @@ pub const DURATION_BOUNDS_NANOS: [u64; 16] = [
     60_000_000_000,
 ];
 const BUCKETS: usize = DURATION_BOUNDS_NANOS.len() + 1;
+
+/// Places among the counts of attempts beyond the first: retries that went well and that did not,
+/// hedges that won and that did not, fallbacks, and why there was no further attempt.
+pub(super) const RETRIES: Range<usize> = 0..2;
+pub(super) const HEDGES: Range<usize> = 2..4;
+pub(super) const FALLBACKS: usize = 4;
+pub(super) const STOPS: Range<usize> = 5..TRIES;
+const TRIES: usize = 5 + Stop::NAMES.len();
 
 /// A number that one thread writes and all may read.
 #[derive(Debug, Default)]
@@ -82,6 +95,7 @@ pub struct RouteCounters {
     duration_sum: Count,
     durations: [Count; BUCKETS],
     errors: Box<[Count]>,
+    tries: [Count; TRIES],
 }
 
 impl RouteCounters {
@@ -94,6 +108,7 @@ impl RouteCounters {
             duration_sum: Count::new(),
             durations: [const { Count::new() }; BUCKETS],
             errors: (0..errors).map(|_| Count::new()).collect(),
+            tries: [const { Count::new() }; TRIES],
         }
     }
 
@@ -114,6 +129,24 @@ impl RouteCounters {
         self.durations[DURATION_BOUNDS_NANOS.partition_point(longer)].add(1);
     }
 
+    /// Counts what was tried for a request of which not all went well.
+    #[cold]
+    pub(crate) fn record_trail(&self, trail: &Trail) {
+        for tried in &trail.tried {
+            let place = match (tried.turn, tried.said) {
+                (Turn::First, _) => continue,
+                (Turn::Retry, Said::Answer(..500)) | (Turn::Hedge, Said::Answer(_)) => 0,
+                (Turn::Retry | Turn::Hedge, _) => 1,
+            };
+            let kind = if tried.turn == Turn::Hedge { HEDGES } else { RETRIES };
+            self.tries[kind.start + place].add(1);
+        }
+        self.tries[FALLBACKS].add(trail.fallback.into());
+        if let Some(stop) = trail.stop {
+            self.tries[STOPS.start + stop as usize].add(1);
+        }
+    }
+
     /// What was counted so far.
     pub(super) fn totals(&self) -> RouteTotals {
         RouteTotals {
@@ -123,6 +156,7 @@ impl RouteCounters {
             duration_sum: self.duration_sum.value(),
             durations: self.durations.each_ref().map(Count::value),
             errors: self.errors.iter().map(Count::value).collect(),
+            tries: self.tries.each_ref().map(Count::value),
         }
     }
 }
@@ -136,6 +170,7 @@ pub(super) struct RouteTotals {
     pub(super) duration_sum: u64,
     pub(super) durations: [u64; BUCKETS],
     pub(super) errors: Vec<u64>,
+    pub(super) tries: [u64; TRIES],
 }
 
 impl AddAssign for RouteTotals {
@@ -147,6 +182,7 @@ impl AddAssign for RouteTotals {
         add_all(&mut self.durations, &other.durations);
         self.errors.resize(self.errors.len().max(other.errors.len()), 0);
         add_all(&mut self.errors, &other.errors);
+        add_all(&mut self.tries, &other.tries);
     }
 }
 

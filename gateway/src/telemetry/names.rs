@@ -73,6 +73,34 @@ pub const REQUEST_DURATION: Metric = metric(
     ROUTE,
     "Time from a request's head to the end of its response",
 );
+/// Attempts after a failure.
+pub const RETRIES: Metric = metric(
+    "weir_retries_total",
+    Kind::Counter,
+    &["route", "upstream", "outcome"],
+    "Attempts after a failed one: success is an answer below 500 that went to the client",
+);
+/// Failures without a further attempt.
+pub const RETRY_STOPS: Metric = metric(
+    "weir_retry_stops_total",
+    Kind::Counter,
+    &["route", "upstream", "reason"],
+    "Requests whose last attempt failed, by the reason why there was no further one",
+);
+/// Attempts beside a slow one.
+pub const HEDGES: Metric = metric(
+    "weir_hedges_total",
+    Kind::Counter,
+    &["route", "upstream", "outcome"],
+    "Attempts beside a slow one: won when their answer went to the client",
+);
+/// Requests for which the fallback stepped in.
+pub const FALLBACKS: Metric = metric(
+    "weir_fallbacks_total",
+    Kind::Counter,
+    ROUTE,
+    "Requests for which the fallback of the route stepped in; the upstream is the one that answers",
+);
 /// Connections taken.
 pub const CONNECTIONS_ACCEPTED: Metric = metric(
     "weir_connections_accepted_total",
@@ -290,6 +318,10 @@ pub const ALL: &[&Metric] = &[
     &REQUEST_BYTES,
     &RESPONSE_BYTES,
     &REQUEST_DURATION,
+    &RETRIES,
+    &RETRY_STOPS,
+    &HEDGES,
+    &FALLBACKS,
     &CONNECTIONS_ACCEPTED,
     &CONNECTIONS_OPEN,
     &CONNECTIONS_REFUSED,

@@ -7,9 +7,10 @@ use http::Version;
 use super::{access_log::AccessRecord, counters};
 use crate::{
     clock::{self, Tick},
-    error::Error,
+    error::{Error, Side},
     http::exchange::Exchange,
     listen::connection::Connection,
+    upstream::trail::{FailedRequest, Trail},
 };
 
 /// Counts and logs an exchange that ended at `now`.
@@ -24,7 +25,14 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
         response_bytes: exchange.sent,
         duration_nanos: duration,
     };
-    world.counters(exchange.route, exchange.upstream).record(&counted);
+    let counters = world.counters(exchange.route, exchange.upstream);
+    counters.record(&counted);
+    if let Some(trail) = &exchange.trail {
+        counters.record_trail(trail);
+    }
+    if exchange.status >= 500 || exchange.error.is_some() {
+        remember(exchange, now);
+    }
     let Some(asked) = &exchange.asked else { return };
     let snapshot = &world.snapshot;
     let route = exchange.route.map(|index| &*snapshot.routes[index].name);
@@ -61,8 +69,33 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
             bytes_out: exchange.sent,
             duration_nanos: duration,
             upstream_nanos: exchange.upstream_time.map(|time| time.as_nanos() as u64),
+            trail: exchange.trail.as_deref(),
         },
     );
+}
+
+/// Remembers a request that failed on the upstream's account: the client got a 5xx, or not all of
+/// a response.
+#[cold]
+fn remember(exchange: &Exchange, now: Tick) {
+    let (world, trail) = (&exchange.world, exchange.trail.as_deref());
+    let (Some(route), Some(upstream)) = (exchange.route, exchange.upstream) else { return };
+    let upstreams = match exchange.error {
+        Some(error) => error.disposition().side == Side::Upstream,
+        None => trail.is_some(),
+    };
+    if !upstreams || (exchange.status < 500 && trail.is_some_and(Trail::is_replaced)) {
+        return;
+    }
+    let unix_millis = exchange.connection.worker.calendar.borrow_mut().unix_millis(now);
+    world.upstreams[upstream].shared.failures.push(FailedRequest {
+        unix_millis,
+        id: exchange.request_id.as_ref().map_or("", |id| id.to_str().unwrap_or("")).into(),
+        route: world.snapshot.routes[route].name.clone(),
+        status: exchange.status,
+        error: exchange.error,
+        trail: trail.cloned().unwrap_or_default(),
+    });
 }
 
 /// Counts and logs bytes that were refused before they became a request.
@@ -99,6 +132,7 @@ pub(crate) fn refusal(connection: &Rc<Connection>, error: Error, sent: u64) {
             bytes_out: sent,
             duration_nanos: now.nanos_since(connection.idle_since.get()),
             upstream_nanos: None,
+            trail: None,
         },
     );
 }

@@ -8,11 +8,10 @@ use super::{
     attempt::Received,
     clocks::Clocks,
     draft::Draft,
-    drain::drain,
-    forward::Run,
+    forward::{Forwarded, Run},
     h1::Failed,
     load::Outcome,
-    pool::UpstreamPool,
+    pool::{Pooled, UpstreamPool},
     retry::policy::{Fault, Stop},
     trail::{Said, Turn},
     underway::Underway,
@@ -20,7 +19,8 @@ use super::{
 use crate::{
     clock::{self, Tick},
     error::{Error, Side},
-    http::exchange::Exchange,
+    http::{drain, exchange::Exchange},
+    pause::{BodyClocks, Pause},
 };
 
 /// How a request goes on.
@@ -64,7 +64,7 @@ impl Run<'_> {
         }
         let Ok((next, wait)) = plan else { return Next::End(outcome) };
         if let Ok(received) = outcome {
-            drain(received, self.pool(index), exchange);
+            discard(received, self.pool(index), exchange);
         }
         // While it waits it is no endpoint's.
         exchange.in_flight = None;
@@ -137,6 +137,20 @@ pub(super) fn said(outcome: &Result<Received, Failed>) -> Said {
     match outcome {
         Ok(received) => Said::Failure(received.head().0.as_u16()),
         Err(failed) => Said::Error(failed.error),
+    }
+}
+
+/// Lets go of a response that another attempt takes the place of. What is left of it is read aside,
+/// so that its connection can be kept.
+pub(super) fn discard(received: Received, pool: &Pooled, exchange: &Exchange) {
+    if exchange.upload.as_ref().is_some_and(|upload| !upload.over.get()) {
+        // It came before the request was sent: its connection ends with it.
+        return;
+    }
+    let timers = exchange.connection.worker.timers.clone();
+    let clocks = || BodyClocks::new(Pause::new(timers, drain::LONGEST), None);
+    if let Forwarded::Response(response) = received.open(pool, clocks, None) {
+        drain::drain(response.into_body());
     }
 }
 

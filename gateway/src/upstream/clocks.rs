@@ -52,10 +52,15 @@ impl Clocks {
 
     /// When all of it must be over.
     pub(super) fn end(&self, exchange: &Exchange) -> Tick {
+        self.total(exchange).min(exchange.deadline)
+    }
+
+    fn total(&self, exchange: &Exchange) -> Tick {
         self.timeout.total.map_or(Tick::NEVER, |total| exchange.began + total)
     }
 
-    /// Whether nothing of the request was left to send when it was last waited for.
+    /// Whether the endpoint had the route's time to answer: nothing of the request was left to send
+    /// when it was last waited for, and it was not the client's own deadline that ended the wait.
     pub(super) const fn is_answering(&self) -> bool {
         self.answering
     }
@@ -95,18 +100,21 @@ impl Clocks {
         .await
     }
 
-    fn expired(&self, exchange: &Exchange) -> Error {
-        if clock::now() >= self.end(exchange) {
+    fn expired(&mut self, exchange: &Exchange) -> Error {
+        let now = clock::now();
+        if now >= self.end(exchange) {
+            self.answering &= !exchange.is_late(now);
             Error::DeadlinePassed
         } else {
             Error::HeadersTimeout
         }
     }
 
-    /// What is left of the clocks once the response's head is there; streams know no end.
+    /// What is left of the clocks once the response's head is there; streams know no end but the
+    /// client's own deadline.
     pub(super) fn into_body_limit(self, exchange: &Exchange, stream: bool) -> Option<Deadline> {
-        self.timeout.total.filter(|_| !stream)?;
-        self.deadline.set(self.end(exchange));
-        Some(self.deadline)
+        let end = if stream { exchange.deadline } else { self.end(exchange) };
+        self.deadline.set(end);
+        Some(self.deadline).filter(|_| end < Tick::NEVER)
     }
 }

@@ -8,6 +8,7 @@ use weir_config::model::{self, Address, UpstreamProtocol};
 
 use super::{
     breaker::Breaker, connect::Connector, limit::Gate, load::EndpointLoad, roster::Roster,
+    trail::RecentFailures,
 };
 use crate::clock::Tick;
 
@@ -114,6 +115,8 @@ pub struct Upstream {
     pub gates: Gates,
     /// Which endpoints are in use.
     pub roster: Arc<Roster>,
+    /// Requests that failed of late.
+    pub failures: Arc<RecentFailures>,
     /// How connections are opened.
     pub connector: Arc<Connector>,
 }

@@ -109,13 +109,16 @@ async fn enter(exchange: &mut Exchange, upstream: &UpstreamPool) -> Result<bool,
     let waits = exchange.permit.is_none();
     if waits {
         let patience = exchange.connection.worker.timers.deadline();
-        patience.set(clock::now() + upstream.shared.config.limits.queue_timeout);
+        let longest = clock::now() + upstream.shared.config.limits.queue_timeout;
+        patience.set(longest.min(exchange.deadline));
         let mut turn = pin!(gate.acquire());
         let permit = poll_fn(|cx| {
             if let Poll::Ready(permit) = turn.as_mut().poll(cx) {
                 return Poll::Ready(permit.map_err(|_| Error::UpstreamBusy));
             }
-            patience.poll_expired(cx).map(|()| Err(Error::QueueTimeout))
+            let late = exchange.deadline < longest;
+            let error = if late { Error::DeadlinePassed } else { Error::QueueTimeout };
+            patience.poll_expired(cx).map(|()| Err(error))
         })
         .await?;
         exchange.permit = Some(permit);

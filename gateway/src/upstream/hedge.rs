@@ -11,11 +11,10 @@ use std::{
 use weir_config::model::RouteTimeout;
 
 use super::{
-    again::{blame, said},
+    again::{blame, discard, said},
     attempt::{Received, attempt},
     clocks::Clocks,
     draft::Draft,
-    drain::drain,
     forward::Run,
     h1::Failed,
     pool::UpstreamPool,
@@ -118,7 +117,7 @@ impl Second {
         let trail = exchange.trail.get_or_insert_default();
         trail.note(&self.in_flight, said, turn, now);
         if let Some(Ok(received)) = end {
-            drain(received, self.in_flight.load(), exchange);
+            discard(received, self.in_flight.load(), exchange);
         }
     }
 }

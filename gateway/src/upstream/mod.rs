@@ -8,7 +8,6 @@ pub(crate) mod check;
 mod clocks;
 pub mod connect;
 pub(crate) mod draft;
-mod drain;
 pub mod endpoint;
 pub(crate) mod forward;
 pub mod h1;

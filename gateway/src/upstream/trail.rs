@@ -63,6 +63,12 @@ pub enum Turn {
 }
 
 impl Trail {
+    /// Whether the client got a fixed response of the route's fallback.
+    pub(crate) fn is_replaced(&self) -> bool {
+        let last = self.tried.last().map(|tried| tried.said);
+        self.fallback && !matches!(last, Some(Said::Answer(_)))
+    }
+
     /// An attempt is over, at `now`.
     pub(crate) fn note(&mut self, asked: &Underway, said: Said, turn: Turn, now: Tick) {
         let endpoint = asked.load().0.shared.name.clone();

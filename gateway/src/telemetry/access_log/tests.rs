@@ -34,6 +34,7 @@ fn record() -> AccessRecord<'static> {
         bytes_out: 1024,
         duration_nanos: 1_234_567,
         upstream_nanos: Some(1_000_999),
+        trail: None,
     }
 }
 

@@ -12,17 +12,21 @@ use super::{AllBlocks, Pair, Relaxed, Shared};
 use crate::{
     clock::Tick,
     telemetry::{
-        counters::{DURATION_BOUNDS_NANOS, RouteTotals},
+        counters::{DURATION_BOUNDS_NANOS, FALLBACKS, HEDGES, RETRIES, RouteTotals, STOPS},
         names::{self, Kind, Metric},
     },
     upstream::{
         breaker,
+        retry::policy::Stop,
         roster::{EndpointReport, Report, State},
     },
 };
 
 /// Status classes, in the order in which routes count them.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+/// How retries ended, and attempts beside others, likewise.
+const OUTCOMES: [&str; 2] = ["success", "failure"];
+const RACES: [&str; 2] = ["won", "lost"];
 const QUANTILES: [(&str, f64); 3] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99)];
 
 pub(super) fn render(shared: &Arc<Shared>, now: Tick) -> String {
@@ -48,6 +52,12 @@ enum Sample {
     Level(i64),
     Measure(f64),
     Durations(Box<RouteTotals>),
+}
+
+impl Sample {
+    const fn is_zero(&self) -> bool {
+        matches!(self, Self::Count(0))
+    }
 }
 
 impl Collector for Scrape {
@@ -77,7 +87,7 @@ impl Scrape {
                 names.iter().zip(of(totals)).map(row)
             });
             // What never happened is left out: reasons are many, and most routes meet few.
-            rows.filter(|(_, sample)| !matches!(sample, Sample::Count(0)))
+            rows.filter(|(_, sample)| !sample.is_zero())
         };
         family(out, &names::REQUESTS, each(&CLASSES, |totals| &totals.classes))?;
         family(out, &names::ERRORS, each(self.shared.errors, |totals| &totals.errors))?;
@@ -89,7 +99,12 @@ impl Scrape {
         family(out, &names::REQUEST_BYTES, of(|totals| Sample::Count(totals.request_bytes)))?;
         family(out, &names::RESPONSE_BYTES, of(|totals| Sample::Count(totals.response_bytes)))?;
         let durations = of(|totals| Sample::Durations(Box::new(totals.clone())));
-        family(out, &names::REQUEST_DURATION, durations)
+        family(out, &names::REQUEST_DURATION, durations)?;
+        family(out, &names::RETRIES, each(&OUTCOMES, |totals| &totals.tries[RETRIES]))?;
+        family(out, &names::RETRY_STOPS, each(&Stop::NAMES, |totals| &totals.tries[STOPS]))?;
+        family(out, &names::HEDGES, each(&RACES, |totals| &totals.tries[HEDGES]))?;
+        let fallbacks = of(|totals| Sample::Count(totals.tries[FALLBACKS]));
+        family(out, &names::FALLBACKS, fallbacks.filter(|(_, sample)| !sample.is_zero()))
     }
 
     fn encode_loads(&self, out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {

@@ -1,5 +1,8 @@
 use super::*;
-use crate::upstream::pick::Picker;
+use crate::upstream::{
+    load::{EndpointLoad, Outcome},
+    pick::Picker,
+};
 
 /// An upstream of so many endpoints with these further keys.
 fn config(endpoints: usize, keys: &str) -> Upstream {
@@ -18,9 +21,24 @@ fn endpoints(config: &Upstream) -> Vec<Arc<Endpoint>> {
 fn roster(count: usize, keys: &str) -> (Roster, Vec<Arc<Endpoint>>) {
     let config = config(count, keys);
     let endpoints = endpoints(&config);
+    for endpoint in &endpoints {
+        answer(endpoint, Outcome::Success, 1);
+    }
     let roster = Roster::new("a".into());
     roster.adjust(&config, &endpoints, Tick::ZERO);
     (roster, endpoints)
+}
+
+/// A request at an endpoint; failures in a row so far.
+fn answer(endpoint: &Arc<Endpoint>, outcome: Outcome, millis: u64) -> u32 {
+    EndpointLoad::begin(endpoint.load.clone(), at(millis)).record(outcome, at(millis))
+}
+
+/// So many requests at an endpoint, a millisecond apart, all of which fail.
+fn fail(roster: &Roster, endpoint: &Arc<Endpoint>, count: u64, from: u64) {
+    for millis in from..from + count {
+        roster.failed(endpoint, answer(endpoint, Outcome::Failure, millis), at(millis));
+    }
 }
 
 fn at(millis: u64) -> Tick {
@@ -54,8 +72,6 @@ fn ejected_and_back() {
     let report = roster.report(at(0));
     assert_eq!(report.endpoints[0].state, State::Ejected(at(30_001)));
     assert_eq!(report.endpoints[0].reason.as_deref(), Some("5 failures in a row"));
-    roster.failed(&endpoints[1], 5, at(2));
-    assert_eq!(shares(&endpoints), [0, W], "the last one stays");
     assert_eq!(roster.refresh(at(30_000)), at(30_001));
     assert_eq!(roster.refresh(at(30_001)), Tick::NEVER);
     assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Whole, vec![W, W]));
@@ -187,4 +203,55 @@ fn an_endpoint_may_be_out_for_both_reasons() {
     assert_eq!(shares(&endpoints), [FIRST_SHARE, W, W, W]);
     check(&roster, &endpoints[0], "---", 41_100);
     assert_eq!(roster.refresh(at(43_200)), Tick::NEVER, "nothing grows while it is out");
+}
+
+#[test]
+fn while_every_endpoint_fails_none_is_left_out() {
+    let (roster, endpoints) = roster(4, "");
+    for (nth, endpoint) in endpoints.iter().enumerate() {
+        fail(&roster, endpoint, 50, 100 + 50 * nth as u64);
+    }
+    assert_eq!(shares(&endpoints), [W; 4]);
+    // Only where another has answered since is there a better place.
+    fail(&roster, &endpoints[0], 10, 1000);
+    assert_eq!(shares(&endpoints), [W; 4]);
+    answer(&endpoints[3], Outcome::Success, 2000);
+    fail(&roster, &endpoints[0], 5, 2001);
+    assert_eq!(shares(&endpoints), [0, W, W, W]);
+}
+
+#[test]
+fn when_the_others_fail_too_the_ejected_come_back() {
+    let (roster, endpoints) = roster(4, "");
+    fail(&roster, &endpoints[0], 3, 100);
+    answer(&endpoints[1], Outcome::Success, 110);
+    answer(&endpoints[2], Outcome::Success, 110);
+    fail(&roster, &endpoints[0], 2, 120);
+    fail(&roster, &endpoints[1], 3, 130);
+    answer(&endpoints[2], Outcome::Success, 140);
+    fail(&roster, &endpoints[1], 2, 150);
+    assert_eq!(shares(&endpoints), [0, 0, W, W]);
+    fail(&roster, &endpoints[2], 5, 200);
+    assert_eq!(shares(&endpoints), [W; 4], "nobody has answered since");
+}
+
+#[test]
+fn after_an_outage_ejections_are_short_at_first() {
+    let (roster, endpoints) = roster(2, "");
+    let length = |from: u64| {
+        answer(&endpoints[1], Outcome::Success, from);
+        fail(&roster, &endpoints[0], 5, from);
+        match roster.report(at(0)).endpoints[0].state {
+            State::Ejected(until) => until.since(at(from + 4)).as_millis(),
+            other => panic!("{other:?}"),
+        }
+    };
+    for endpoint in &endpoints {
+        fail(&roster, endpoint, 5, 100);
+    }
+    assert_eq!(length(10_000), 1000);
+    roster.refresh(at(11_004));
+    assert_eq!(length(11_100), 2000, "longer each time");
+    roster.refresh(at(13_104));
+    assert_eq!(length(120_000), 30_000, "as usual, when the outage is long over");
 }

@@ -2,8 +2,10 @@
 
 mod breaker;
 mod checks;
+mod deadlines;
 mod ejection;
 mod grpc;
+mod replay;
 
 use std::sync::{
     Arc,
