@@ -53,6 +53,8 @@ pub enum Error {
     UpstreamBusy,
     /// The request waited `queue_timeout` for its turn.
     QueueTimeout,
+    /// All endpoints that could be asked have their breaker open.
+    BreakerOpen,
     /// The endpoint's name could not be looked up.
     LookupFailed,
     /// The endpoint refused the connection.
@@ -83,7 +85,7 @@ pub enum Error {
     UpgradeUnsupported,
     /// No response head within the route's `timeout.headers`.
     HeadersTimeout,
-    /// The route's `timeout.total` is over.
+    /// The route's `timeout.total` is over, or the client's own deadline.
     DeadlinePassed,
     /// The response's body ended early or broke its framing.
     UpstreamBodyBroken,
@@ -131,6 +133,8 @@ pub enum Reason {
     ConnectionField,
     /// The body's framing is broken, or it is shorter or longer than announced.
     Body,
+    /// `grpc-timeout` of a call or `x-request-deadline` is malformed, or there are several.
+    Deadline,
 }
 
 impl Error {
@@ -155,6 +159,7 @@ impl Error {
             Self::NoEndpoint => "no_endpoint",
             Self::UpstreamBusy => "upstream_busy",
             Self::QueueTimeout => "queue_timeout",
+            Self::BreakerOpen => "breaker_open",
             Self::LookupFailed => "lookup_failed",
             Self::ConnectRefused => "connect_refused",
             Self::ConnectTimeout => "connect_timeout",
@@ -198,6 +203,7 @@ impl Error {
         "no_endpoint",
         "upstream_busy",
         "queue_timeout",
+        "breaker_open",
         "lookup_failed",
         "connect_refused",
         "connect_timeout",
@@ -270,6 +276,7 @@ impl fmt::Display for Error {
             Self::NoEndpoint => "no endpoint in the upstream",
             Self::UpstreamBusy => "the upstream is at its limits",
             Self::QueueTimeout => "no free place in the upstream in time",
+            Self::BreakerOpen => "the upstream failed too often of late",
             Self::LookupFailed => "the upstream's name could not be looked up",
             Self::ConnectRefused => "connection refused by the upstream",
             Self::ConnectTimeout => "no connection to the upstream in time",
@@ -315,6 +322,7 @@ impl fmt::Display for Reason {
             Self::FieldValue => "invalid field value",
             Self::ConnectionField => "connection-specific field outside of HTTP/1",
             Self::Body => "invalid body",
+            Self::Deadline => "invalid deadline",
         })
     }
 }

@@ -22,9 +22,9 @@ use crate::{
     telemetry::record,
     upstream::{
         limit::Permit,
-        load::{InFlight, Outcome},
-        pool::Pooled,
+        load::Outcome,
         trail::{Said, Trail, Turn},
+        underway::Underway,
     },
     worker::World,
 };
@@ -64,6 +64,8 @@ pub(crate) struct Exchange {
     pub(crate) world: Rc<World>,
     /// When its head was there.
     pub(crate) began: Tick,
+    /// Until when the client waits, by its own words; [`Tick::NEVER`] without any.
+    pub(crate) deadline: Tick,
     /// The head, when it will be logged.
     pub(crate) asked: Option<Asked>,
     /// Its identity, once the head is checked.
@@ -75,7 +77,7 @@ pub(crate) struct Exchange {
     /// Index of the upstream it went to.
     pub(crate) upstream: Option<usize>,
     /// The endpoint that answered, or was asked last; holds its place in the load count.
-    pub(crate) in_flight: Option<InFlight<Pooled>>,
+    pub(crate) in_flight: Option<Underway>,
     /// Its place among the upstream's requests.
     pub(crate) permit: Option<Permit>,
     /// Attempts made.
@@ -84,6 +86,8 @@ pub(crate) struct Exchange {
     pub(crate) trail: Option<Box<Trail>>,
     /// Why the gateway answered itself, or cut the response off.
     pub(crate) error: Option<Error>,
+    /// When the client may come again, where [`Error::BreakerOpen`] says why not now.
+    pub(crate) retry_after: Option<Duration>,
     /// Status sent.
     pub(crate) status: u16,
     /// The upload, when there is one.
@@ -104,6 +108,7 @@ impl Exchange {
             connection: connection.clone(),
             world: connection.worker.world(),
             began: clock::now(),
+            deadline: Tick::NEVER,
             asked: None,
             request_id: None,
             client: connection.peer().address(),
@@ -114,6 +119,7 @@ impl Exchange {
             attempts: 0,
             trail: None,
             error: None,
+            retry_after: None,
             status: 0,
             upload: None,
             upstream_time: None,
@@ -143,6 +149,11 @@ impl Exchange {
         }
     }
 
+    /// Whether the client waits no longer, by its own words.
+    pub(crate) fn is_late(&self, now: Tick) -> bool {
+        now >= self.deadline
+    }
+
     /// Notes what came of the attempt under way.
     pub(crate) fn note(&mut self, said: Said, turn: Turn, now: Tick) {
         if let Some(asked) = &self.in_flight {
@@ -165,12 +176,12 @@ impl Exchange {
                 }
             }
             Ending::Failed(error) => {
-                if let Some(in_flight) = &mut self.in_flight {
-                    let run = in_flight.record(Outcome::Failure, now);
-                    if let Some(upstream) = self.upstream.filter(|_| run > 0) {
-                        let roster = &self.world.upstreams[upstream].shared.roster;
-                        roster.failed(&in_flight.load().0.shared, run, now);
-                    }
+                // That a client has no more time is no fault of the endpoint's.
+                let cut = error == Error::DeadlinePassed && self.is_late(now);
+                let asked = self.in_flight.as_mut().filter(|_| !cut);
+                if let Some((asked, upstream)) = asked.zip(self.upstream) {
+                    let upstream = &self.world.upstreams[upstream].shared;
+                    asked.judge(upstream, Outcome::Failure, (Duration::ZERO, None), now);
                 }
                 self.error = Some(error);
             }

@@ -45,6 +45,10 @@ pub mod name {
     pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
     /// The request may be a replay: it came before the handshake was done (RFC 8470).
     pub static EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
+    /// How long the client of a call waits (gRPC over HTTP/2, "Requests").
+    pub static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+    /// Until when the client waits, in milliseconds since the Unix epoch.
+    pub static X_REQUEST_DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline");
     /// Which attempt at the request this is; not there on the first.
     pub static X_WEIR_ATTEMPTS: HeaderName = HeaderName::from_static("x-weir-attempts");
     /// Attempts at a call of gRPC before this one.

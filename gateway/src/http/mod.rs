@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod bridge;
+pub(crate) mod deadline;
 pub(crate) mod drain;
 pub(crate) mod exchange;
 pub mod guard;

@@ -29,6 +29,8 @@ pub(crate) fn of_error(error: Error) -> Response<Body> {
 /// code that gRPC's own mapping gives the HTTP status.
 pub(crate) fn of_grpc_error(error: Error) -> Response<Body> {
     let code = match error.disposition().status.as_u16() {
+        // The mapping knows no deadlines, which gRPC has a code for.
+        _ if error == Error::DeadlinePassed => "4",
         400 => "13",
         401 => "16",
         403 => "7",

@@ -20,10 +20,12 @@ use http::{
 
 use super::{Found, Matched, Origin, canonical_host, carry::carry_out, join};
 use crate::{
+    clock,
     error::{Error, Reason},
     http::{
         body::Body,
         bridge::Bridge,
+        deadline,
         exchange::{Asked, EarlyData, Exchange},
         guard::{self, Checked, Framing},
         headers::{self, Upgrade, name},
@@ -121,6 +123,9 @@ impl From<Error> for Refusal {
     }
 }
 
+/// The most seconds that a client is asked to wait for a breaker.
+const LONGEST_RETRY_AFTER: f64 = 300.0;
+
 /// Makes a response of an error.
 fn rescue(
     exchange: &mut Exchange,
@@ -136,6 +141,10 @@ fn rescue(
     let headers = response.headers_mut();
     if version >= Version::HTTP_2 {
         headers.remove(header::CONNECTION);
+    }
+    if let Some(time) = exchange.retry_after.filter(|_| refusal.error == Error::BreakerOpen) {
+        let seconds = time.as_secs_f64().ceil().clamp(1.0, LONGEST_RETRY_AFTER) as u64;
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(allow) = refusal.allow {
         headers.insert(header::ALLOW, allow);
@@ -284,11 +293,15 @@ fn draft(
     checked: &Checked,
     trailers: bool,
 ) -> Result<Plan, Error> {
+    route.request_edits.apply(&mut head.headers);
+    head.extensions.clear();
+    if let Some(limit) = deadline::read(&head.headers, exchange.began, clock::unix_time)? {
+        exchange.deadline = limit.at;
+        head.extensions.insert(limit);
+    }
     let index = to.choose(&mut exchange.connection.worker.rng.borrow_mut());
     exchange.upstream = Some(index.ok_or(Error::NoEndpoint)?);
     exchange.invite(checked);
-    route.request_edits.apply(&mut head.headers);
-    head.extensions.clear();
     let mut rng = exchange.connection.worker.rng.borrow_mut();
     let upgrade = checked.upgrade.clone().map(|protocol| match checked.bridged {
         true => Upgrade::of_stream(protocol, &mut rng),

@@ -7,7 +7,8 @@ use http::HeaderValue;
 use weir_config::model::{self, Address, UpstreamProtocol};
 
 use super::{
-    connect::Connector, limit::Gate, load::EndpointLoad, roster::Roster, trail::RecentFailures,
+    breaker::Breaker, connect::Connector, limit::Gate, load::EndpointLoad, roster::Roster,
+    trail::RecentFailures,
 };
 use crate::clock::Tick;
 
@@ -22,6 +23,8 @@ pub struct Endpoint {
     pub host: HeaderValue,
     /// Requests in flight, latency, failures.
     pub load: Arc<EndpointLoad>,
+    /// Gives it up for a while by the share of its requests that fail.
+    pub breaker: Breaker,
 }
 
 impl Upstream {
@@ -30,6 +33,11 @@ impl Upstream {
     pub fn adjust(&self, now: Tick) {
         self.gates.adjust(&self.config);
         self.roster.adjust(&self.config, &self.endpoints, now);
+        for endpoint in &self.endpoints {
+            if let Some(change) = endpoint.breaker.adjust(self.config.breaker, now) {
+                change.log(&self.name, &endpoint.name);
+            }
+        }
     }
 }
 
@@ -41,6 +49,7 @@ impl Endpoint {
             host: host(&address),
             address,
             load: Arc::new(EndpointLoad::new(now)),
+            breaker: Breaker::new(),
         }
     }
 }

@@ -67,6 +67,9 @@ pub struct EndpointLoad {
     ewma_at: AtomicU64,
     /// Failures since the last success.
     run: AtomicU32,
+    /// When the latest success was, and when the first failure after it, in nanoseconds of [`Tick`].
+    succeeded: AtomicU64,
+    run_began: AtomicU64,
     /// Share of failures among the latest outcomes.
     failing: Stamped,
     levels: Levels,
@@ -84,6 +87,8 @@ impl EndpointLoad {
             ewma: AtomicU64::new((EWMA_DEFAULT.as_nanos() as f64).to_bits()),
             ewma_at: AtomicU64::new(now.nanos()),
             run: AtomicU32::new(0),
+            succeeded: AtomicU64::new(0),
+            run_began: AtomicU64::new(0),
             failing: Stamped::new(),
             levels: Levels::new(),
             latency: LatencyHistogram::new(),
@@ -138,6 +143,17 @@ impl EndpointLoad {
     /// Forgets the failures in a row so far.
     pub fn forgive(&self) {
         self.run.store(0, Relaxed);
+    }
+
+    /// Whether there was a success at `then` or later.
+    pub fn has_succeeded_since(&self, then: Tick) -> bool {
+        let succeeded = self.succeeded.load(Relaxed);
+        succeeded != 0 && succeeded >= then.nanos()
+    }
+
+    /// When the latest run of failures began.
+    pub fn run_began(&self) -> Tick {
+        Tick::from_nanos(self.run_began.load(Relaxed))
     }
 
     /// Estimated latency in nanoseconds: jumps to a peak, then decays towards what is measured, and
@@ -195,6 +211,7 @@ impl EndpointLoad {
         let (cost, run) = match outcome {
             Outcome::Success => {
                 self.levels.record(found, took, now);
+                self.succeeded.store(now.nanos(), Relaxed);
                 // Nearly always there is none to end.
                 if self.run.load(Relaxed) != 0 {
                     self.forgive();
@@ -204,6 +221,9 @@ impl EndpointLoad {
             Outcome::Failure => {
                 self.failures.fetch_add(1, Relaxed);
                 let run = self.run.fetch_add(1, Relaxed).saturating_add(1);
+                if run == 1 {
+                    self.run_began.store(now.nanos(), Relaxed);
+                }
                 (took.max(EWMA_FAILURE.as_nanos() as u64), run)
             }
         };

@@ -3,11 +3,11 @@
 mod again;
 pub mod alt_svc;
 mod attempt;
+pub mod breaker;
 pub(crate) mod check;
 mod clocks;
 pub mod connect;
 pub(crate) mod draft;
-mod drain;
 pub mod endpoint;
 pub(crate) mod forward;
 pub mod h1;
@@ -26,4 +26,5 @@ mod shared;
 pub mod tls;
 pub mod trail;
 mod trial;
+pub(crate) mod underway;
 pub(crate) mod wire;

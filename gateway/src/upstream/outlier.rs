@@ -117,6 +117,16 @@ impl Ejections {
         }
     }
 
+    /// Ends all of them; calls `back` for each.
+    pub fn release_all(&mut self, mut back: impl FnMut(usize), now: Tick) {
+        for (index, record) in self.records.iter_mut().enumerate() {
+            if record.until.is_some() {
+                record.release(now);
+                back(index);
+            }
+        }
+    }
+
     /// When the next one ends.
     pub fn next(&self) -> Option<Tick> {
         self.records.iter().filter_map(|record| record.until).min()

@@ -43,6 +43,9 @@ const FIRST_SHARE: u32 = WHOLE_SHARE / 10;
 const RAMP_STEPS: u32 = 50;
 const STEP_LEAST: Duration = Duration::from_millis(10);
 const STEP_MOST: Duration = Duration::from_secs(1);
+/// First ejection for a while after all endpoints failed at once: they come back one by one, and
+/// the last of them is needed as well.
+const AFTERMATH: Duration = Duration::from_secs(1);
 
 /// How endpoints are to be picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +79,8 @@ struct Inner {
     /// In the order of the members.
     ejections: Ejections,
     panic: bool,
+    /// When all endpoints were found failing last.
+    outage: Option<Tick>,
     /// To be logged once the lock is given back.
     events: Vec<Event>,
 }
@@ -190,6 +195,14 @@ impl Roster {
         if !inner.members[index].health.is_healthy() {
             return;
         }
+        if !inner.others_succeed(index) {
+            inner.spare_all(outlier.ejection, now);
+            self.settle(inner, now);
+            return;
+        }
+        let aftermath = inner.outage.is_some_and(|outage| now.since(outage) < outlier.ejection);
+        let ejection = if aftermath { AFTERMATH } else { outlier.ejection };
+        let outlier = Outlier { ejection: ejection.min(outlier.ejection), ..outlier };
         let Some(until) = inner.ejections.eject(index, &outlier, now) else { return };
         let member = &mut inner.members[index];
         member.ejections += 1;
@@ -298,6 +311,36 @@ impl Roster {
 impl Inner {
     fn position(&self, endpoint: &Arc<Endpoint>) -> Option<usize> {
         self.members.iter().position(|member| Arc::ptr_eq(&member.endpoint, endpoint))
+    }
+
+    /// Whether another endpoint in use has answered well since this one's failures began. If none
+    /// has, there is no better place for the requests, and the fault is hardly this endpoint's own.
+    fn others_succeed(&self, index: usize) -> bool {
+        let began = self.members[index].endpoint.load.run_began();
+        self.members.iter().enumerate().any(|(other, member)| {
+            other != index
+                && member.health.is_healthy()
+                && self.ejections.record(other).until().is_none()
+                && member.endpoint.load.has_succeeded_since(began)
+        })
+    }
+
+    /// Ends all ejections: while every endpoint fails, each of them is as good as any other, and
+    /// the first to come back is not to come back alone.
+    fn spare_all(&mut self, ejection: Duration, now: Tick) {
+        if self.outage.is_none_or(|outage| now.since(outage) >= ejection) {
+            self.events.push(Event::Outage { of: self.members.len() });
+        }
+        self.outage = Some(now);
+        let (members, events) = (&mut self.members, &mut self.events);
+        let back = |index: usize| {
+            let member: &mut Member = &mut members[index];
+            if member.health.is_healthy() {
+                member.since = now;
+                events.push(Event::returned(member));
+            }
+        };
+        self.ejections.release_all(back, now);
     }
 }
 

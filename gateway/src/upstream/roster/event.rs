@@ -12,6 +12,7 @@ pub(super) enum Event {
     Returned { endpoint: Arc<Endpoint> },
     Unhealthy { endpoint: Arc<Endpoint>, reason: Box<str> },
     Healthy { endpoint: Arc<Endpoint> },
+    Outage { of: usize },
     Panic { begins: bool, available: usize, of: usize },
 }
 
@@ -50,6 +51,9 @@ impl Event {
             }
             Self::Healthy { endpoint } => {
                 tracing::info!(upstream, endpoint = &*endpoint.name, "endpoint healthy again");
+            }
+            Self::Outage { of } => {
+                tracing::warn!(upstream, of, "every endpoint fails: none is left out");
             }
             Self::Panic { begins: true, available, of } => {
                 tracing::warn!(upstream, available, of, "too few endpoints are well: all are used");

@@ -1,5 +1,8 @@
 use super::*;
-use crate::upstream::pick::Picker;
+use crate::upstream::{
+    load::{EndpointLoad, Outcome},
+    pick::Picker,
+};
 
 /// An upstream of so many endpoints with these further keys.
 fn config(endpoints: usize, keys: &str) -> Upstream {
@@ -18,9 +21,24 @@ fn endpoints(config: &Upstream) -> Vec<Arc<Endpoint>> {
 fn roster(count: usize, keys: &str) -> (Roster, Vec<Arc<Endpoint>>) {
     let config = config(count, keys);
     let endpoints = endpoints(&config);
+    for endpoint in &endpoints {
+        answer(endpoint, Outcome::Success, 1);
+    }
     let roster = Roster::new("a".into());
     roster.adjust(&config, &endpoints, Tick::ZERO);
     (roster, endpoints)
+}
+
+/// A request at an endpoint; failures in a row so far.
+fn answer(endpoint: &Arc<Endpoint>, outcome: Outcome, millis: u64) -> u32 {
+    EndpointLoad::begin(endpoint.load.clone(), at(millis)).record(outcome, at(millis))
+}
+
+/// So many requests at an endpoint, a millisecond apart, all of which fail.
+fn fail(roster: &Roster, endpoint: &Arc<Endpoint>, count: u64, from: u64) {
+    for millis in from..from + count {
+        roster.failed(endpoint, answer(endpoint, Outcome::Failure, millis), at(millis));
+    }
 }
 
 fn at(millis: u64) -> Tick {
@@ -51,15 +69,13 @@ fn ejected_and_back() {
     assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Whole, vec![W, W]));
     roster.failed(&endpoints[0], 5, at(1));
     assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Shares, vec![0, W]));
-    let report = roster.report();
+    let report = roster.report(at(0));
     assert_eq!(report.endpoints[0].state, State::Ejected(at(30_001)));
     assert_eq!(report.endpoints[0].reason.as_deref(), Some("5 failures in a row"));
-    roster.failed(&endpoints[1], 5, at(2));
-    assert_eq!(shares(&endpoints), [0, W], "the last one stays");
     assert_eq!(roster.refresh(at(30_000)), at(30_001));
     assert_eq!(roster.refresh(at(30_001)), Tick::NEVER);
     assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Whole, vec![W, W]));
-    assert_eq!(roster.report().endpoints[0].ejections, 1);
+    assert_eq!(roster.report(at(0)).endpoints[0].ejections, 1);
     roster.failed(&endpoints[1], 10, at(30_002));
     assert_eq!(shares(&endpoints), [W, 0], "tried again as it goes on failing");
 }
@@ -80,12 +96,12 @@ fn checks_turn_an_endpoint_off_and_on() {
     assert_eq!(shares(&endpoints), [W, W]);
     check(&roster, &endpoints[1], "-", 2000);
     assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Shares, vec![W, 0]));
-    let report = &roster.report().endpoints[1];
+    let report = &roster.report(at(0)).endpoints[1];
     assert_eq!((report.state, report.since), (State::Unhealthy, at(2000)));
     assert_eq!(report.reason.as_deref(), Some("status 503"));
     assert_eq!(report.checks, Some((0, 3)));
     roster.failed(&endpoints[1], 5, at(2500));
-    assert_eq!(roster.report().endpoints[1].ejections, 0, "it is out already");
+    assert_eq!(roster.report(at(0)).endpoints[1].ejections, 0, "it is out already");
     check(&roster, &endpoints[1], "++", 3000);
     assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Whole, vec![W, W]));
 }
@@ -98,10 +114,10 @@ fn too_few_left_is_panic() {
     assert_eq!(roster.mode(), Mode::Shares, "half of them are enough");
     check(&roster, &endpoints[2], "---", 0);
     assert_eq!(roster.mode(), Mode::Panic);
-    assert!(roster.report().panic);
+    assert!(roster.report(at(0)).panic);
     check(&roster, &endpoints[0], "++", 9000);
     assert_eq!(roster.mode(), Mode::Shares);
-    assert!(!roster.report().panic);
+    assert!(!roster.report(at(0)).panic);
 }
 
 #[test]
@@ -124,7 +140,7 @@ fn a_reload_keeps_what_is_known() {
     roster.adjust(&next, &kept, at(9000));
     assert_eq!(shares(&kept), [0, W, 0]);
     assert_eq!(roster.mode(), Mode::Panic, "one of three is left");
-    assert_eq!(roster.report().endpoints[2].state, State::Ejected(at(30_001)));
+    assert_eq!(roster.report(at(0)).endpoints[2].state, State::Ejected(at(30_001)));
     let (of_before, of_now) = (&before[3], &kept[1]);
     let mut rng = Rng::with_seed(1);
     assert!(roster.checked(of_before, Ok(()), &mut rng, at(9001)).is_none(), "it is gone");
@@ -171,7 +187,7 @@ fn an_endpoint_may_be_out_for_both_reasons() {
     roster.failed(&endpoints[0], 5, at(1));
     check(&roster, &endpoints[0], "---", 1000);
     let state = || {
-        let one = roster.report().endpoints.remove(0);
+        let one = roster.report(at(0)).endpoints.remove(0);
         (one.state, one.since, one.reason.unwrap_or_default().into_string())
     };
     assert_eq!(state(), (State::Unhealthy, at(3000), "status 503".to_owned()));
@@ -187,4 +203,55 @@ fn an_endpoint_may_be_out_for_both_reasons() {
     assert_eq!(shares(&endpoints), [FIRST_SHARE, W, W, W]);
     check(&roster, &endpoints[0], "---", 41_100);
     assert_eq!(roster.refresh(at(43_200)), Tick::NEVER, "nothing grows while it is out");
+}
+
+#[test]
+fn while_every_endpoint_fails_none_is_left_out() {
+    let (roster, endpoints) = roster(4, "");
+    for (nth, endpoint) in endpoints.iter().enumerate() {
+        fail(&roster, endpoint, 50, 100 + 50 * nth as u64);
+    }
+    assert_eq!(shares(&endpoints), [W; 4]);
+    // Only where another has answered since is there a better place.
+    fail(&roster, &endpoints[0], 10, 1000);
+    assert_eq!(shares(&endpoints), [W; 4]);
+    answer(&endpoints[3], Outcome::Success, 2000);
+    fail(&roster, &endpoints[0], 5, 2001);
+    assert_eq!(shares(&endpoints), [0, W, W, W]);
+}
+
+#[test]
+fn when_the_others_fail_too_the_ejected_come_back() {
+    let (roster, endpoints) = roster(4, "");
+    fail(&roster, &endpoints[0], 3, 100);
+    answer(&endpoints[1], Outcome::Success, 110);
+    answer(&endpoints[2], Outcome::Success, 110);
+    fail(&roster, &endpoints[0], 2, 120);
+    fail(&roster, &endpoints[1], 3, 130);
+    answer(&endpoints[2], Outcome::Success, 140);
+    fail(&roster, &endpoints[1], 2, 150);
+    assert_eq!(shares(&endpoints), [0, 0, W, W]);
+    fail(&roster, &endpoints[2], 5, 200);
+    assert_eq!(shares(&endpoints), [W; 4], "nobody has answered since");
+}
+
+#[test]
+fn after_an_outage_ejections_are_short_at_first() {
+    let (roster, endpoints) = roster(2, "");
+    let length = |from: u64| {
+        answer(&endpoints[1], Outcome::Success, from);
+        fail(&roster, &endpoints[0], 5, from);
+        match roster.report().endpoints[0].state {
+            State::Ejected(until) => until.since(at(from + 4)).as_millis(),
+            other => panic!("{other:?}"),
+        }
+    };
+    for endpoint in &endpoints {
+        fail(&roster, endpoint, 5, 100);
+    }
+    assert_eq!(length(10_000), 1000);
+    roster.refresh(at(11_004));
+    assert_eq!(length(11_100), 2000, "longer each time");
+    roster.refresh(at(13_104));
+    assert_eq!(length(120_000), 30_000, "as usual, when the outage is long over");
 }

@@ -1,6 +1,8 @@
 //! Endpoints that fail: who keeps asking them, for how long, and who is told.
 
+mod breaker;
 mod checks;
+mod deadlines;
 mod ejection;
 mod grpc;
 mod replay;
