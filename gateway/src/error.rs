@@ -45,6 +45,8 @@ pub enum Error {
     Denied,
     /// The gateway itself is at a limit.
     Overloaded,
+    /// The route's `concurrency` is under way already.
+    RouteBusy,
     /// The gateway is about to stop and takes no more requests.
     Draining,
     /// The upstream has no endpoint.
@@ -155,6 +157,7 @@ impl Error {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Denied => "denied",
             Self::Overloaded => "overloaded",
+            Self::RouteBusy => "route_busy",
             Self::Draining => "draining",
             Self::NoEndpoint => "no_endpoint",
             Self::UpstreamBusy => "upstream_busy",
@@ -199,6 +202,7 @@ impl Error {
         "method_not_allowed",
         "denied",
         "overloaded",
+        "route_busy",
         "draining",
         "no_endpoint",
         "upstream_busy",
@@ -272,6 +276,7 @@ impl fmt::Display for Error {
             Self::MethodNotAllowed => "this method is not allowed here",
             Self::Denied => "the request is denied",
             Self::Overloaded => "the gateway is at its limits",
+            Self::RouteBusy => "the route is at its limit",
             Self::Draining => "the gateway is shutting down",
             Self::NoEndpoint => "no endpoint in the upstream",
             Self::UpstreamBusy => "the upstream is at its limits",

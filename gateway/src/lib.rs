@@ -1,6 +1,7 @@
 //! Weir: an L7 service gateway. The binary is a thin shell over this library.
 
 pub mod admin;
+pub mod admission;
 pub mod app;
 mod base64;
 pub mod cli;

@@ -7,12 +7,13 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use slab::Slab;
 use tokio::sync::{mpsc, watch};
 use weir_config::model::{AccessLog, Bind};
 
 use crate::{
+    admission::{self, pulse::Pulse},
     clock::{self, Calendar, Tick},
     listen::{
         accept,
@@ -22,7 +23,7 @@ use crate::{
     },
     quic::{Dialer, QuicSocket},
     snapshot::{
-        Action, Snapshot,
+        Action, Route, Snapshot,
         live::{ListenerState, Live},
     },
     task,
@@ -142,6 +143,8 @@ pub(crate) struct Worker {
     pub(crate) live: Arc<Live>,
     /// Calendar time without a system call.
     pub(crate) calendar: RefCell<Calendar>,
+    /// How late this worker is, and whom it turns away.
+    pulse: Rc<Pulse>,
     /// Access-log lines on their way out.
     pub(crate) log: RefCell<LogBuffer>,
     /// Opens QUIC connections to upstreams.
@@ -180,6 +183,7 @@ impl Worker {
         let worker = Rc::new(Self {
             timers: Timers::new(),
             rng: RefCell::new(rng),
+            pulse: Pulse::new(live.admission.clone()),
             live,
             calendar: RefCell::default(),
             log: RefCell::new(log),
@@ -218,6 +222,12 @@ impl Worker {
         }
         self.set_log(next.snapshot.config.log.access);
         *self.world.borrow_mut() = Rc::new(next);
+    }
+
+    /// Whether a request of this route with these fields is let in.
+    pub(crate) fn admits(&self, route: &Route, headers: &HeaderMap) -> bool {
+        let priority = || admission::priority_of(&route.priority, headers);
+        self.pulse.admits(priority, || self.rng.borrow_mut().u8(..))
     }
 
     /// The present time for a Date field.
@@ -279,6 +289,9 @@ impl Worker {
                 worker.housekeep(clock::now());
             }
         });
+        let worker = self.clone();
+        let limit = move || worker.world().snapshot.limits.lag;
+        task::spawn(self.pulse.clone().run(limit));
         while let Some(command) = commands.recv().await {
             match command {
                 Command::Listen(bind, socket) => self.listen(bind, socket),

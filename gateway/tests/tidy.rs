@@ -38,7 +38,10 @@ const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helper", "helpers", "
 /// Files and folders that are plain computation: no socket, no task, no clock, no library that has
 /// them. What they need of time and chance comes in as arguments.
 const PURE: &[&str] = &[
+    "cache/src/",
     "config/src/",
+    "gateway/src/admission/memory.rs",
+    "gateway/src/admission/pressure.rs",
     "gateway/src/error",
     "gateway/src/h3/",
     "gateway/src/http/deadline",
@@ -49,6 +52,7 @@ const PURE: &[&str] = &[
     "gateway/src/route/",
     "gateway/src/telemetry/names.rs",
     "gateway/src/timers/schedule.rs",
+    "gateway/src/upstream/adaptive",
     "gateway/src/upstream/alt_svc",
     "gateway/src/upstream/breaker",
     "gateway/src/upstream/h1/decode",
@@ -59,6 +63,8 @@ const PURE: &[&str] = &[
     "gateway/src/upstream/breaker",
     "gateway/src/upstream/outlier",
     "gateway/src/upstream/pick/",
+    "gateway/src/upstream/retry/backoff",
+    "gateway/src/upstream/retry/budget",
 ];
 
 /// What a pure file may not name.

@@ -3,14 +3,20 @@
 use std::{collections::HashMap, time::Duration};
 
 use serde_json::{Map, Value, json};
-use weir_config::model::{self, Action, Balance, Piece, Protocols, UpstreamProtocol};
+use weir_config::model::{self, Action, Balance, Piece, Priority, Protocols, UpstreamProtocol};
 
 use crate::{
+    admission::{
+        Admission, Cause, PRIORITIES,
+        pressure::{Shares, WHOLE},
+        priority_name,
+    },
     app::{self, Report},
     clock::Tick,
     snapshot::{Snapshot, live::Live},
     telemetry::registry::Registry,
     upstream::{
+        adaptive::Standing,
         breaker,
         endpoint::{Endpoint, Upstream},
         limit::Gate,
@@ -34,6 +40,7 @@ pub(super) fn status(live: &Live, report: &Report, unix_time: Duration) -> Value
         "draining": live.is_draining(),
         "workers": report.workers,
         "connections_open": open,
+        "pressure": pressure(&live.admission),
         "listeners": listeners(&snapshot, report),
         "config": {
             "file": report.file,
@@ -41,6 +48,31 @@ pub(super) fn status(live: &Live, report: &Report, unix_time: Duration) -> Value
             "loads": report.loads,
             "refused": refused,
         },
+    })
+}
+
+/// What is turned away, as a share of all requests of a priority, and why.
+fn pressure(admission: &Admission) -> Value {
+    let memory = admission.memory().map(|memory| {
+        json!({
+            "resident_bytes": memory.resident,
+            "limit_bytes": memory.bound,
+            "ratio": memory.ratio(),
+        })
+    });
+    let shares = [admission.memory_shares(), admission.lag_shares()];
+    let shed = |(cause, shares): (Cause, Shares)| {
+        let by = |of: &dyn Fn(Priority) -> Value| -> Map<String, Value> {
+            PRIORITIES.iter().map(|one| (priority_name(*one).to_owned(), of(*one))).collect()
+        };
+        let share = |one| json!(f64::from(shares.of(one)) / f64::from(WHOLE));
+        let count = |one| json!(admission.shed(cause, one));
+        (cause.name().to_owned(), json!({ "share": by(&share), "count": by(&count) }))
+    };
+    json!({
+        "memory": memory,
+        "lag_seconds": admission.lag_nanos() as f64 / 1e9,
+        "shed": Cause::ALL.into_iter().zip(shares).map(shed).collect::<Map<_, _>>(),
     })
 }
 
@@ -94,6 +126,7 @@ pub(super) fn upstreams(
                 "requests": gate(&upstream.gates.requests),
                 "connections": gate(&upstream.gates.connections),
                 "queue": config.limits.queue,
+                "adaptive": upstream.gates.adaptive.standing().map(adaptive),
             },
             "endpoints": endpoints.collect::<Vec<_>>(),
             "recent_failures": upstream.failures.list().iter().map(failed).collect::<Vec<_>>(),
@@ -195,6 +228,10 @@ fn gate(gate: &Gate) -> Value {
     json!({ "in_use": gate.in_use(), "max": gate.max(), "waiting": gate.waiting() })
 }
 
+fn adaptive(standing: Standing) -> Value {
+    json!({ "limit": standing.limit, "usual_seconds": standing.usual.as_secs_f64() })
+}
+
 /// `/routes`.
 pub(super) fn routes(snapshot: &Snapshot) -> Value {
     let config = &snapshot.config;
@@ -202,6 +239,12 @@ pub(super) fn routes(snapshot: &Snapshot) -> Value {
         let mut out = Map::new();
         out.insert("name".to_owned(), json!(route.name));
         out.insert("match".to_owned(), json!(snapshot.matcher.describe(index)));
+        out.insert("priority".to_owned(), json!(priority_name(route.priority.level)));
+        let bulkhead = snapshot.routes.get(index).and_then(|route| route.bulkhead.as_ref());
+        let bulkhead = bulkhead.map(
+            |bulkhead| json!({ "in_use": bulkhead.gate().in_use(), "max": bulkhead.gate().max() }),
+        );
+        out.insert("concurrency".to_owned(), json!(bulkhead));
         let (key, value) = action(&route.action, &config.upstreams);
         out.insert(key.to_owned(), value);
         Value::Object(out)

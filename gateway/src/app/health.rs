@@ -11,13 +11,12 @@ use weir_config::model::HealthCheck;
 use crate::{
     clock,
     quic::Dialer,
-    snapshot::Snapshot,
+    snapshot::{Route, Snapshot},
     task,
     upstream::{
         check,
         connect::Connector,
         endpoint::{Endpoint, Upstream},
-        retry::policy::RetryPolicy,
         roster::Roster,
     },
 };
@@ -108,11 +107,7 @@ impl Attendance {
     /// what is as before goes on undisturbed. Endpoints that were not checked before are checked
     /// at once.
     pub(super) fn take_over(&mut self, snapshot: &Snapshot) {
-        snapshot
-            .routes
-            .iter()
-            .filter_map(|route| route.retry.as_ref())
-            .for_each(RetryPolicy::adjust);
+        snapshot.routes.iter().for_each(Route::adjust);
         let mut rosters = std::mem::take(&mut self.rosters);
         let mut checks = std::mem::take(&mut self.checks);
         for upstream in &snapshot.upstreams {

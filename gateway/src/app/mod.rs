@@ -18,9 +18,10 @@ use tokio::{
 use weir_config::{Change, Diagnostics, Loaded};
 
 use crate::{
-    admin, clock,
+    admin, admission, clock,
     error::Error,
     snapshot::{compile, live::Live},
+    task,
     telemetry::{access_log::LogWriter, log, registry::Registry},
     watch::Watcher,
     worker::Command,
@@ -29,6 +30,7 @@ use crate::{
 mod drain;
 mod health;
 mod listening;
+mod metrics;
 mod status;
 mod workers;
 
@@ -189,7 +191,8 @@ impl App {
         let mut attendance = Attendance::new(workers::seed());
         attendance.take_over(&compiled.snapshot);
         let live = Arc::new(Live::new(compiled.snapshot, registry));
-        watch_metrics(&live);
+        metrics::show(&live);
+        task::spawn(admission::watch::watch(live.clone()));
         let workers = Workers::start(count, &live, &writer).map_err(start)?;
         let (asks, control) = mpsc::channel(16);
         let status = Status::new(&loaded, count, listening.pairs(), clock::unix_time());
@@ -233,7 +236,7 @@ impl App {
         let mut aging = tokio::time::interval(AGING);
         let lame_duck = loop {
             tokio::select! {
-                _ = aging.tick() => age_latencies(&self.live),
+                _ = aging.tick() => metrics::age_latencies(&self.live),
                 _ = signals.hangup.recv() => drop(self.reload("SIGHUP").await),
                 () = changed(self.watcher.as_ref()) => drop(self.reload("a changed file").await),
                 _ = signals.terminate.recv() => break true,
@@ -286,7 +289,7 @@ impl App {
         log::set_level(loaded.config.log.level);
         self.attendance.take_over(&compiled.snapshot);
         self.live.store(compiled.snapshot);
-        watch_metrics(&self.live);
+        metrics::show(&self.live);
         self.workers.tell_all(|| Command::Refresh).await;
         self.listen_to_new().await;
         let released = self.listening.release_unused(&loaded.config);
@@ -341,27 +344,6 @@ impl App {
 fn warn(warnings: &Diagnostics) {
     if !warnings.is_empty() {
         tracing::warn!("configuration:\n{}", warnings.render());
-    }
-}
-
-/// Shows loads and gates of the current snapshot in the metrics.
-fn watch_metrics(live: &Live) {
-    let registry = &live.registry;
-    for upstream in &live.snapshot().upstreams {
-        registry.watch_gate(&upstream.name, "requests", &upstream.gates.requests);
-        registry.watch_gate(&upstream.name, "connections", &upstream.gates.connections);
-        registry.watch_roster(&upstream.name, &upstream.roster);
-        for endpoint in &upstream.endpoints {
-            registry.watch_load(&upstream.name, &endpoint.name, &endpoint.load);
-        }
-    }
-}
-
-fn age_latencies(live: &Live) {
-    for upstream in &live.snapshot().upstreams {
-        for endpoint in &upstream.endpoints {
-            endpoint.load.latency().age();
-        }
     }
 }
 

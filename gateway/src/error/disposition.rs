@@ -67,6 +67,7 @@ impl Error {
             close: self.closes(),
             retry_after: match self {
                 Self::Overloaded
+                | Self::RouteBusy
                 | Self::Draining
                 | Self::UpstreamBusy
                 | Self::QueueTimeout
@@ -92,6 +93,7 @@ impl Error {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Denied => StatusCode::FORBIDDEN,
             Self::Overloaded
+            | Self::RouteBusy
             | Self::Draining
             | Self::NoEndpoint
             | Self::UpstreamBusy
@@ -135,7 +137,7 @@ impl Error {
             | Self::UnknownProtocol => "http_request_error",
             Self::NoRoute => "destination_not_found",
             Self::TooEarly | Self::MethodNotAllowed | Self::Denied => "http_request_denied",
-            Self::Overloaded | Self::Draining => "proxy_internal_response",
+            Self::Overloaded | Self::RouteBusy | Self::Draining => "proxy_internal_response",
             Self::NoEndpoint | Self::ConnectFailed => "destination_unavailable",
             Self::UpstreamBusy | Self::QueueTimeout | Self::BreakerOpen => {
                 "connection_limit_reached"
@@ -176,7 +178,9 @@ impl Error {
             Self::TooEarly => ("DN", Side::Downstream, Retry::Never),
             Self::NoRoute => ("NR", Side::Gateway, Retry::Never),
             Self::MethodNotAllowed | Self::Denied => ("DN", Side::Gateway, Retry::Never),
-            Self::Overloaded | Self::Draining => ("OM", Side::Gateway, Retry::Never),
+            Self::Overloaded | Self::RouteBusy | Self::Draining => {
+                ("OM", Side::Gateway, Retry::Never)
+            }
             Self::NoEndpoint => ("UH", Side::Upstream, Retry::Never),
             Self::UpstreamBusy => ("UO", Side::Upstream, Retry::Safe),
             Self::QueueTimeout | Self::BreakerOpen => ("UO", Side::Upstream, Retry::Never),

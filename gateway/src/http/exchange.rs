@@ -80,6 +80,8 @@ pub(crate) struct Exchange {
     pub(crate) in_flight: Option<Underway>,
     /// Its place among the upstream's requests.
     pub(crate) permit: Option<Permit>,
+    /// Its place among the route's requests.
+    pub(crate) route_permit: Option<Permit>,
     /// Attempts made.
     pub(crate) attempts: u32,
     /// What was tried, where not all went well.
@@ -116,6 +118,7 @@ impl Exchange {
             upstream: None,
             in_flight: None,
             permit: None,
+            route_permit: None,
             attempts: 0,
             trail: None,
             error: None,
@@ -190,6 +193,7 @@ impl Exchange {
         record::exchange(self, now);
         self.in_flight = None;
         self.permit = None;
+        self.route_permit = None;
         if let Some(upload) = self.upload.take_if(|upload| !upload.over.get()) {
             self.connection.upload_goes_on(upload);
         }

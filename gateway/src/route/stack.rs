@@ -6,6 +6,7 @@
 //! check      one host, one framing, bounds: nothing further in sees an ambiguous head
 //! receive    hop-by-hop fields go, the client's address and the request's id are settled
 //! route      by host, path, method, headers, query; 404 and 405 end here
+//! admit      503 for who is turned away under pressure, or is one too many for the route
 //! act        redirect, fixed response, or
 //! forward    a place in the upstream's bounds, an endpoint, a connection, the response; again
 //!            where the route's policy says so; else its fallback
@@ -185,6 +186,7 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     };
     exchange.route = Some(matched.route);
     let route = &snapshot.routes[matched.route];
+    admit(exchange, route, &head.headers)?;
     match &route.action {
         Action::Forward(to) => {
             if let Some(target) = rewrite(to, &head, &path, &matched)? {
@@ -211,6 +213,17 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
             }))
         }
     }
+}
+
+/// Turns the request away when there is too much at once.
+fn admit(exchange: &mut Exchange, route: &Route, headers: &http::HeaderMap) -> Result<(), Error> {
+    if !exchange.connection.worker.admits(route, headers) {
+        return Err(Error::Overloaded);
+    }
+    if let Some(bulkhead) = &route.bulkhead {
+        exchange.route_permit = Some(bulkhead.enter().ok_or(Error::RouteBusy)?);
+    }
+    Ok(())
 }
 
 /// What came before the handshake was done may be a replay: only what changes nothing goes on, and

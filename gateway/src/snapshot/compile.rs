@@ -13,6 +13,7 @@ use weir_config::{
 
 use super::{Action, Fallback, Forward, Listener, Respond, Route, Snapshot};
 use crate::{
+    admission::bulkhead::Bulkhead,
     clock::Tick,
     http::headers::Edits,
     listen::tls::{Remembered, ServerTlsState},
@@ -225,15 +226,22 @@ impl Compiler<'_> {
                 model::Fallback::Upstream(index) => Fallback::Upstream(*index),
                 model::Fallback::Respond(fixed) => Fallback::Respond(respond(fixed)),
             }),
+            priority: route.priority.clone(),
+            bulkhead: route.concurrency.map(|max| {
+                let before = self.route_before(&route.name);
+                Bulkhead::new(max, before.and_then(|before| before.bulkhead.as_ref()))
+            }),
         })
+    }
+
+    /// The route of this name in the running configuration.
+    fn route_before(&self, name: &str) -> Option<&Route> {
+        self.previous?.routes.iter().find(|route| &*route.name == name)
     }
 
     /// A retry policy, with the budget that the route of this name has used so far.
     fn retry(&self, route: &str, retry: &model::Retry) -> RetryPolicy {
-        let before = self.previous.and_then(|previous| {
-            let same = previous.routes.iter().find(|before| &*before.name == route)?;
-            same.retry.as_ref()
-        });
+        let before = self.route_before(route).and_then(|before| before.retry.as_ref());
         let budget = before.map(|before| before.budget.clone());
         RetryPolicy::new(retry, budget.unwrap_or_else(|| Arc::new(Budget::new(retry.budget))))
     }

@@ -9,7 +9,10 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 
 use super::{Listener, Snapshot};
-use crate::telemetry::{counters::ListenerCounters, registry::Registry};
+use crate::{
+    admission::Admission,
+    telemetry::{counters::ListenerCounters, registry::Registry},
+};
 
 /// Shared by the control thread and all workers.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub struct Live {
     version: AtomicU64,
     /// Metrics.
     pub registry: Registry,
+    /// Who is turned away when there is too much at once.
+    pub admission: Arc<Admission>,
     /// Open downstream connections.
     pub connections: AtomicU32,
     /// Downstream connections accepted so far.
@@ -28,10 +33,13 @@ pub struct Live {
 impl Live {
     /// Begins with a first snapshot.
     pub fn new(first: Snapshot, registry: Registry) -> Self {
+        let admission = Arc::default();
+        registry.watch_admission(&admission);
         Self {
             version: AtomicU64::new(first.version),
             current: ArcSwap::from_pointee(first),
             registry,
+            admission,
             connections: AtomicU32::new(0),
             accepted: AtomicU64::new(0),
             draining: AtomicBool::new(false),

@@ -8,9 +8,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use weir_config::model::{self, AltSvc, Bind, Config, Limits, RouteTimeout, Timeouts};
+use weir_config::model::{
+    self, AltSvc, Bind, Config, Limits, RoutePriority, RouteTimeout, Timeouts,
+};
 
 use crate::{
+    admission::bulkhead::Bulkhead,
     http::headers::Edits,
     listen::tls::ServerTlsState,
     route::{Location, Matcher, PathRewrite},
@@ -85,6 +88,10 @@ pub struct Route {
     pub response_edits: Edits,
     /// Time-outs of the upstream side.
     pub timeout: RouteTimeout,
+    /// How urgent its requests are.
+    pub priority: RoutePriority,
+    /// Bound on its requests under way.
+    pub bulkhead: Option<Bulkhead>,
     /// Second tries.
     pub retry: Option<RetryPolicy>,
     /// What it does when its upstream cannot answer.
@@ -123,6 +130,17 @@ pub struct Forward {
 }
 
 impl Route {
+    /// Takes over the bounds of this configuration. To be called when it takes effect: until then
+    /// the running one's hold.
+    pub fn adjust(&self) {
+        if let Some(policy) = &self.retry {
+            policy.adjust();
+        }
+        if let Some(bulkhead) = &self.bulkhead {
+            bulkhead.adjust();
+        }
+    }
+
     /// The upstream that its fallback is.
     pub fn fallback_upstream(&self) -> Option<usize> {
         match self.fallback {

@@ -272,6 +272,41 @@ pub const LIMIT_WAITING: Metric = metric(
     LIMIT,
     "Requests that wait in the queue before the upstream's limit",
 );
+/// Limits that follow latency.
+pub const UPSTREAM_ADAPTIVE_LIMIT: Metric = metric(
+    "weir_upstream_adaptive_limit",
+    Kind::Gauge,
+    &["upstream"],
+    "Requests that may wait for the upstream's answers by limits.adaptive",
+);
+/// Places taken of a route's bound.
+pub const ROUTE_CONCURRENCY: Metric = metric(
+    "weir_route_concurrency_in_use",
+    Kind::Gauge,
+    &["route"],
+    "Requests under way of a route that bounds them by concurrency",
+);
+/// Requests turned away under pressure.
+pub const SHED: Metric = metric(
+    "weir_shed_total",
+    Kind::Counter,
+    &["reason", "priority"],
+    "Requests turned away because memory was short or a worker late",
+);
+/// Memory against its bound.
+pub const MEMORY_PRESSURE: Metric = metric(
+    "weir_memory_pressure_ratio",
+    Kind::Gauge,
+    &[],
+    "Resident memory of the process as a share of limits.memory",
+);
+/// Lag of event loops.
+pub const EVENT_LOOP_LAG: Metric = metric(
+    "weir_event_loop_lag_seconds",
+    Kind::Gauge,
+    &[],
+    "How late timers of the worker that is latest fire of late",
+);
 /// Reloads of the configuration.
 pub const CONFIG_RELOADS: Metric = metric(
     "weir_config_reloads_total",
@@ -347,6 +382,11 @@ pub const ALL: &[&Metric] = &[
     &UPSTREAM_PANIC,
     &LIMIT_IN_USE,
     &LIMIT_WAITING,
+    &UPSTREAM_ADAPTIVE_LIMIT,
+    &ROUTE_CONCURRENCY,
+    &SHED,
+    &MEMORY_PRESSURE,
+    &EVENT_LOOP_LAG,
     &CONFIG_RELOADS,
     &CONFIG_LOADED,
     &BUILD,

@@ -18,8 +18,9 @@ use std::{
 
 use super::counters::{EndpointCounters, ListenerCounters, RouteCounters};
 use crate::{
+    admission::Admission,
     clock::Tick,
-    upstream::{limit::Gate, load::EndpointLoad, roster::Roster},
+    upstream::{adaptive::AdaptiveLimit, limit::Gate, load::EndpointLoad, roster::Roster},
 };
 
 mod blocks;
@@ -77,6 +78,9 @@ struct AllBlocks {
     endpoints: BTreeMap<Pair, Blocks<EndpointCounters>>,
     loads: BTreeMap<Pair, Weak<EndpointLoad>>,
     gates: BTreeMap<Pair, Weak<Gate>>,
+    adaptive: BTreeMap<Box<str>, Weak<AdaptiveLimit>>,
+    bulkheads: BTreeMap<Box<str>, Weak<Gate>>,
+    admission: Weak<Admission>,
     rosters: BTreeMap<Box<str>, Weak<Roster>>,
     /// Number of keys at which it is time to look for those that are gone.
     sweep_at: usize,
@@ -157,6 +161,25 @@ impl Registry {
         all.gates.insert(pair(upstream, limit), Arc::downgrade(gate));
     }
 
+    /// Shows an upstream's limit that follows latency in the scrape, while it is on.
+    pub fn watch_adaptive(&self, upstream: &str, limit: &Arc<AdaptiveLimit>) {
+        let mut all = self.shared.lock();
+        all.make_room();
+        all.adaptive.insert(upstream.into(), Arc::downgrade(limit));
+    }
+
+    /// Shows how much of a route's bound is taken in the scrape, for as long as it has one.
+    pub fn watch_bulkhead(&self, route: &str, gate: &Arc<Gate>) {
+        let mut all = self.shared.lock();
+        all.make_room();
+        all.bulkheads.insert(route.into(), Arc::downgrade(gate));
+    }
+
+    /// Shows who is turned away in the scrape, and for what.
+    pub fn watch_admission(&self, admission: &Arc<Admission>) {
+        self.shared.lock().admission = Arc::downgrade(admission);
+    }
+
     /// Shows how an upstream's endpoints stand in the scrape, for as long as it lives.
     pub fn watch_roster(&self, upstream: &str, roster: &Arc<Roster>) {
         let mut all = self.shared.lock();
@@ -214,6 +237,8 @@ impl AllBlocks {
             + self.endpoints.len()
             + self.loads.len()
             + self.gates.len()
+            + self.adaptive.len()
+            + self.bulkheads.len()
             + self.rosters.len()
     }
 
@@ -223,6 +248,8 @@ impl AllBlocks {
         self.endpoints.retain(|_, blocks| blocks.fold());
         self.loads.retain(|_, load| load.strong_count() > 0);
         self.gates.retain(|_, gate| gate.strong_count() > 0);
+        self.adaptive.retain(|_, limit| limit.strong_count() > 0);
+        self.bulkheads.retain(|_, gate| gate.strong_count() > 0);
         self.rosters.retain(|_, roster| roster.strong_count() > 0);
         let gone = self.routes.values_mut().filter_map(|blocks| (!blocks.fold()).then_some(()));
         if gone.count() > KEPT {

@@ -1,13 +1,18 @@
 //! What all workers share of an upstream and its endpoints. Survives reloads: a new configuration
 //! changes policy, never counts, latencies or connections.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use weir_config::model::{self, Address, UpstreamProtocol};
 
 use super::{
-    breaker::Breaker, connect::Connector, limit::Gate, load::EndpointLoad, roster::Roster,
+    adaptive::AdaptiveLimit,
+    breaker::Breaker,
+    connect::Connector,
+    limit::Gate,
+    load::{EndpointLoad, Outcome},
+    roster::Roster,
     trail::RecentFailures,
 };
 use crate::clock::Tick;
@@ -70,6 +75,8 @@ pub struct Gates {
     pub requests: Arc<Gate>,
     /// One permit for each open connection.
     pub connections: Arc<Gate>,
+    /// What may bound requests that wait for their answers further.
+    pub adaptive: Arc<AdaptiveLimit>,
 }
 
 impl Gates {
@@ -80,6 +87,7 @@ impl Gates {
         Self {
             requests: Arc::new(Gate::new(requests, queue)),
             connections: Arc::new(Gate::new(connections, queue)),
+            adaptive: Arc::default(),
         }
     }
 
@@ -88,6 +96,12 @@ impl Gates {
         let (requests, queue) = request_bounds(upstream);
         self.requests.set_max(requests, queue);
         self.connections.set_max(upstream.limits.connections, queue);
+        self.adaptive.adjust(upstream.limits.adaptive, requests, &self.requests);
+    }
+
+    /// What an attempt says of the upstream: the time to its response's head, or its failure.
+    pub fn record(&self, took: Duration, outcome: Outcome, now: Tick) {
+        self.adaptive.record(&self.requests, took, outcome, now);
     }
 }
 

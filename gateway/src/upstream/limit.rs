@@ -4,16 +4,22 @@
 //! request waits in line; the permit of whoever ends next is handed to the first in line, across
 //! threads, and newcomers do not overtake. How long to wait is the caller's business: a dropped
 //! [`Acquire`] leaves the line, and hands on what it was given.
+//!
+//! Below its bound a gate can have a second, lower one that only counts some of the permits: those
+//! that have not stepped aside.
 
 use std::{
     future::Future,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering, fence},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
+
+use crate::clock::Tick;
 
 mod line;
 #[cfg(test)]
@@ -33,9 +39,19 @@ pub struct Gate {
     /// and "somebody waits" are decided at one moment. The low half changes under the lock only.
     state: AtomicU64,
     max: AtomicU32,
+    /// Most permits that have not stepped aside; `u32::MAX` is no such bound.
+    ahead: AtomicU32,
+    /// Permits that have.
+    aside: AtomicU32,
     queue: AtomicU32,
     line: Mutex<Line>,
+    /// Since when there has been somebody in the line, in nanoseconds of [`Tick`]; 0 is nobody.
+    /// Changes under the lock only.
+    standing: AtomicU64,
 }
+
+/// By how much a line that stands shortens the patience of who joins it.
+const STANDING: u32 = 10;
 
 const PERMIT: u64 = 1 << 32;
 
@@ -53,14 +69,17 @@ impl Gate {
         Self {
             state: AtomicU64::new(0),
             max: AtomicU32::new(max),
+            ahead: AtomicU32::new(u32::MAX),
+            aside: AtomicU32::new(0),
             queue: AtomicU32::new(queue),
             line: Mutex::new(Line::default()),
+            standing: AtomicU64::new(0),
         }
     }
 
     /// A permit, if there is one and nobody waits for it.
     pub fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
-        self.take().then(|| Permit { gate: Arc::clone(self) })
+        self.take().then(|| Permit::of(self))
     }
 
     /// A permit, after a wait in line if need be; [`QueueFull`] at once when the line is full.
@@ -78,9 +97,38 @@ impl Gate {
         self.max.load(Ordering::Relaxed)
     }
 
+    /// Permits out that have not stepped aside.
+    pub fn in_use_ahead(&self) -> u32 {
+        self.in_use().saturating_sub(self.aside.load(Ordering::Relaxed))
+    }
+
     /// Length of the line.
     pub fn waiting(&self) -> u32 {
         waiters(self.state.load(Ordering::Relaxed))
+    }
+
+    /// How long somebody in the line should wait: `most`, but a tenth of it when the line has not
+    /// been empty for as long as that. A line that comes from a burst is gone by then; one that
+    /// stands makes every request late and none more likely to be served (the queue discipline of
+    /// "Fail at Scale", ACM Queue 13(8), 2015).
+    pub fn patience(&self, most: Duration, now: Tick) -> Duration {
+        let _line = self.lock();
+        if self.waiting() == 0 {
+            return most;
+        }
+        match self.standing.load(Ordering::Relaxed) {
+            0 => self.standing.store(now.nanos().max(1), Ordering::Relaxed),
+            since if now.since(Tick::from_nanos(since)) > most => return most / STANDING,
+            _ => {}
+        }
+        most
+    }
+
+    /// To be called under the lock when somebody has left the line.
+    fn look_at_line(&self) {
+        if self.waiting() == 0 {
+            self.standing.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Changes both bounds. Permits that are out stay valid: a lower `max` holds from when enough
@@ -91,8 +139,21 @@ impl Gate {
         self.admit();
     }
 
+    /// Bounds the permits that have not stepped aside, below the gate's own bound; `None` lifts it.
+    pub fn set_ahead(&self, most: Option<u32>) {
+        self.ahead.store(most.unwrap_or(u32::MAX), Ordering::SeqCst);
+        self.admit();
+    }
+
+    /// How many permits may be out at this moment.
+    fn room(&self) -> u32 {
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        let aside = self.aside.load(Ordering::Relaxed);
+        self.max.load(Ordering::Relaxed).min(ahead.saturating_add(aside))
+    }
+
     fn take(&self) -> bool {
-        let max = self.max.load(Ordering::Relaxed);
+        let max = self.room();
         self.step(|state| (waiters(state) == 0 && permits(state) < max).then(|| state + PERMIT))
     }
 
@@ -109,11 +170,12 @@ impl Gate {
     fn admit(&self) {
         loop {
             let mut line = self.lock();
-            let max = self.max.load(Ordering::SeqCst);
+            let max = self.room();
             let admitted = self.step(|state| {
                 (waiters(state) > 0 && permits(state) < max).then(|| state + PERMIT - 1)
             });
             let waker = if admitted { line.grant_first() } else { None };
+            self.look_at_line();
             drop(line);
             // Outside of the lock: a waker may run whatever it likes, even drop another `Acquire`.
             if let Some(waker) = waker {
@@ -121,7 +183,7 @@ impl Gate {
             }
             // Whoever makes room from here on comes by this way as well.
             let state = self.state.load(Ordering::Acquire);
-            if !admitted || waiters(state) == 0 || permits(state) >= max {
+            if !admitted || waiters(state) == 0 || permits(state) >= self.room() {
                 break;
             }
         }
@@ -157,7 +219,7 @@ impl Acquire {
     fn start(&mut self, waker: &Waker) -> Poll<Result<Permit, QueueFull>> {
         if self.gate.take() {
             self.step = Step::Done;
-            return Poll::Ready(Ok(Permit { gate: Arc::clone(&self.gate) }));
+            return Poll::Ready(Ok(Permit::of(&self.gate)));
         }
         self.join(waker)
     }
@@ -168,7 +230,7 @@ impl Acquire {
     fn join(&mut self, waker: &Waker) -> Poll<Result<Permit, QueueFull>> {
         let gate = &self.gate;
         let mut line = gate.lock();
-        let max = gate.max.load(Ordering::SeqCst);
+        let max = gate.room();
         let queue = gate.queue.load(Ordering::SeqCst);
         let mut took = false;
         let fits = gate.step(|state| {
@@ -180,9 +242,18 @@ impl Acquire {
             }
         });
         self.step = if fits && !took { Step::InLine(line.join(waker.clone())) } else { Step::Done };
+        drop(line);
+        if fits && !took {
+            // Who steps aside looks for waiters without the lock, and a waiter looks for room: with
+            // a fence on both sides one of them sees the other.
+            fence(Ordering::SeqCst);
+            if permits(gate.state.load(Ordering::Relaxed)) < gate.room() {
+                gate.admit();
+            }
+        }
         match (fits, took) {
             (false, _) => Poll::Ready(Err(QueueFull)),
-            (true, true) => Poll::Ready(Ok(Permit { gate: Arc::clone(gate) })),
+            (true, true) => Poll::Ready(Ok(Permit::of(gate))),
             (true, false) => Poll::Pending,
         }
     }
@@ -202,7 +273,7 @@ impl Future for Acquire {
             line.leave(key);
             drop(line);
             self.step = Step::Done;
-            return Poll::Ready(Ok(Permit { gate: Arc::clone(&self.gate) }));
+            return Poll::Ready(Ok(Permit::of(&self.gate)));
         }
         let old = line.set_waker(key, context.waker());
         drop(line);
@@ -220,6 +291,7 @@ impl Drop for Acquire {
         let waker = line.leave(key);
         if !granted {
             self.gate.step(|state| Some(state - 1));
+            self.gate.look_at_line();
         }
         drop(line);
         drop(waker);
@@ -233,10 +305,35 @@ impl Drop for Acquire {
 #[derive(Debug)]
 pub struct Permit {
     gate: Arc<Gate>,
+    aside: bool,
+}
+
+impl Permit {
+    fn of(gate: &Arc<Gate>) -> Self {
+        Self { gate: Arc::clone(gate), aside: false }
+    }
+
+    /// Counts no more for [`Gate::set_ahead`], if that is in force.
+    pub fn step_aside(&mut self) {
+        let gate = &self.gate;
+        if self.aside || gate.ahead.load(Ordering::Relaxed) == u32::MAX {
+            return;
+        }
+        self.aside = true;
+        gate.aside.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if waiters(gate.state.load(Ordering::Relaxed)) > 0 {
+            gate.admit();
+        }
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if self.aside {
+            // Before the permit: in between there is too little room, never too much.
+            self.gate.aside.fetch_sub(1, Ordering::Relaxed);
+        }
         self.gate.release();
     }
 }

@@ -1,5 +1,6 @@
 //! The upstream side: which endpoint, how many at a time, over which connection.
 
+pub mod adaptive;
 mod again;
 pub mod alt_svc;
 mod attempt;

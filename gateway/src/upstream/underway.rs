@@ -44,6 +44,7 @@ impl Underway {
         let run = self.in_flight.record(outcome, now);
         let endpoint = &self.in_flight.load().0.shared;
         if run > 0 {
+            upstream.gates.record(now.since(self.began()), outcome, now);
             upstream.roster.failed(endpoint, run, now);
         }
         if let Some(pass) = self.pass.take() {

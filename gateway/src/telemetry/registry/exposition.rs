@@ -10,6 +10,7 @@ use prometheus_client::{
 
 use super::{AllBlocks, Pair, Relaxed, Shared};
 use crate::{
+    admission::{Cause, PRIORITIES, priority_name},
     clock::Tick,
     telemetry::{
         counters::{DURATION_BOUNDS_NANOS, FALLBACKS, HEDGES, RETRIES, RouteTotals, STOPS},
@@ -70,6 +71,7 @@ impl Collector for Scrape {
         encode_connections(&mut encoder, &all)?;
         encode_rosters(&mut encoder, &all, self.now)?;
         encode_gates(&mut encoder, &all)?;
+        encode_admission(&mut encoder, &all)?;
         drop(all);
         self.encode_process(&mut encoder)
     }
@@ -225,7 +227,39 @@ fn encode_gates(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result
     let in_use = rows().map(|(key, gate)| (key, Sample::Level(gate.in_use().into())));
     family(out, &names::LIMIT_IN_USE, in_use)?;
     let waiting = rows().map(|(key, gate)| (key, Sample::Level(gate.waiting().into())));
-    family(out, &names::LIMIT_WAITING, waiting)
+    family(out, &names::LIMIT_WAITING, waiting)?;
+    let adaptive: Vec<_> = all
+        .adaptive
+        .iter()
+        .filter_map(|(key, limit)| Some((&**key, limit.upgrade()?.standing()?.limit)))
+        .collect();
+    let adaptive = adaptive.iter().map(|(key, limit)| ([*key], Sample::Level((*limit).into())));
+    family(out, &names::UPSTREAM_ADAPTIVE_LIMIT, adaptive)
+}
+
+fn encode_admission(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+    let bulkheads: Vec<_> = all
+        .bulkheads
+        .iter()
+        .filter_map(|(route, gate)| Some((&**route, gate.upgrade()?.in_use())))
+        .collect();
+    let in_use = bulkheads.iter().map(|(route, count)| ([*route], Sample::Level((*count).into())));
+    family(out, &names::ROUTE_CONCURRENCY, in_use)?;
+    let admission = all.admission.upgrade();
+    let shed = admission.iter().flat_map(|admission| {
+        Cause::ALL.into_iter().flat_map(|cause| {
+            PRIORITIES.map(|priority| {
+                let count = Sample::Count(admission.shed(cause, priority));
+                ([cause.name(), priority_name(priority)], count)
+            })
+        })
+    });
+    family(out, &names::SHED, shed)?;
+    let memory = admission.as_ref().and_then(|admission| admission.memory());
+    let ratio = memory.map(|memory| ([], Sample::Measure(memory.ratio())));
+    family(out, &names::MEMORY_PRESSURE, ratio)?;
+    let lag = admission.map(|admission| ([], Sample::Measure(admission.lag_nanos() as f64 / 1e9)));
+    family(out, &names::EVENT_LOOP_LAG, lag)
 }
 
 /// Writes one metric with all its label sets, as the format wants them: together.

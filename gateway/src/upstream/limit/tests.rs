@@ -250,3 +250,78 @@ fn the_bound_may_change_while_threads_run() {
     });
     assert_eq!((gate.in_use(), gate.waiting()), (0, 0));
 }
+
+#[test]
+fn a_permit_that_stepped_aside_makes_room_below_the_bound() {
+    let gate = Arc::new(Gate::new(3, 4));
+    gate.set_ahead(Some(1));
+    let mut first = gate.try_acquire().unwrap();
+    assert!(gate.try_acquire().is_none());
+    let mut waiter = join(&gate);
+    first.step_aside();
+    first.step_aside();
+    let mut second = granted(&mut waiter).expect("the first makes room");
+    assert_eq!((gate.in_use(), gate.in_use_ahead()), (2, 1));
+    second.step_aside();
+    let mut third = gate.try_acquire().unwrap();
+    third.step_aside();
+    assert!(gate.try_acquire().is_none(), "the gate's own bound holds for all");
+    drop(first);
+    assert_eq!((gate.in_use(), gate.in_use_ahead()), (2, 0));
+    let fourth = gate.try_acquire().unwrap();
+    drop((second, third));
+    assert_eq!((gate.in_use(), gate.in_use_ahead()), (1, 1));
+    let mut waiter = join(&gate);
+    gate.set_ahead(None);
+    let fifth = granted(&mut waiter).expect("without the lower bound there is room");
+    drop((fourth, fifth));
+    assert_eq!((gate.in_use(), gate.in_use_ahead()), (0, 0));
+}
+
+#[test]
+fn nobody_waits_where_others_step_aside() {
+    let gate = Arc::new(Gate::new(1_000, 1_000));
+    gate.set_ahead(Some(2));
+    let served = Arc::new(AtomicUsize::new(0));
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let (gate, served) = (Arc::clone(&gate), Arc::clone(&served));
+            thread::spawn(move || {
+                for _ in 0..2_000 {
+                    block_on(&mut gate.acquire()).unwrap().step_aside();
+                    served.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(served.load(Ordering::SeqCst), 8_000);
+    assert_eq!((gate.in_use(), gate.in_use_ahead(), gate.waiting()), (0, 0, 0));
+}
+
+#[test]
+fn a_line_that_stands_shortens_the_patience_of_who_joins() {
+    const MOST: Duration = Duration::from_secs(1);
+    let at = |millis| Tick::ZERO + Duration::from_millis(millis);
+    let gate = Arc::new(Gate::new(1, 10));
+    assert_eq!(gate.patience(MOST, at(1)), MOST, "nobody waits");
+    let permit = gate.try_acquire();
+    let mut first = join(&gate);
+    assert_eq!(gate.patience(MOST, at(5_000)), MOST, "the first counts from now");
+    let second = join(&gate);
+    assert_eq!(gate.patience(MOST, at(6_000)), MOST);
+    assert_eq!(gate.patience(MOST, at(6_001)), MOST / STANDING);
+    drop(permit);
+    let permit = granted(&mut first);
+    assert_eq!(gate.patience(MOST, at(6_002)), MOST / STANDING, "one still waits");
+    drop(second);
+    let third = join(&gate);
+    assert_eq!(gate.patience(MOST, at(6_003)), MOST, "it was empty in between");
+    drop((third, permit));
+    let last = gate.try_acquire();
+    let fourth = join(&gate);
+    assert_eq!(gate.patience(MOST, at(9_000)), MOST);
+    drop((fourth, last));
+}

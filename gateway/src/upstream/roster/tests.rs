@@ -241,7 +241,7 @@ fn after_an_outage_ejections_are_short_at_first() {
     let length = |from: u64| {
         answer(&endpoints[1], Outcome::Success, from);
         fail(&roster, &endpoints[0], 5, from);
-        match roster.report().endpoints[0].state {
+        match roster.report(at(from + 4)).endpoints[0].state {
             State::Ejected(until) => until.since(at(from + 4)).as_millis(),
             other => panic!("{other:?}"),
         }

@@ -1,6 +1,9 @@
 //! Endpoints that fail: who keeps asking them, for how long, and who is told.
 
+mod adaptive;
+mod admission;
 mod breaker;
+mod bulkhead;
 mod checks;
 mod deadlines;
 mod ejection;

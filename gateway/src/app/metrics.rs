@@ -1,0 +1,31 @@
+//! What the metrics show of a configuration, beside what workers count.
+
+use crate::snapshot::live::Live;
+
+/// Shows loads, limits and health of the current configuration, for as long as it has them.
+pub(super) fn show(live: &Live) {
+    let registry = &live.registry;
+    for route in &live.snapshot().routes {
+        if let Some(bulkhead) = &route.bulkhead {
+            registry.watch_bulkhead(&route.name, bulkhead.gate());
+        }
+    }
+    for upstream in &live.snapshot().upstreams {
+        registry.watch_gate(&upstream.name, "requests", &upstream.gates.requests);
+        registry.watch_gate(&upstream.name, "connections", &upstream.gates.connections);
+        registry.watch_adaptive(&upstream.name, &upstream.gates.adaptive);
+        registry.watch_roster(&upstream.name, &upstream.roster);
+        for endpoint in &upstream.endpoints {
+            registry.watch_load(&upstream.name, &endpoint.name, &endpoint.load);
+        }
+    }
+}
+
+/// Lets what was measured long ago weigh less.
+pub(super) fn age_latencies(live: &Live) {
+    for upstream in &live.snapshot().upstreams {
+        for endpoint in &upstream.endpoints {
+            endpoint.load.latency().age();
+        }
+    }
+}
