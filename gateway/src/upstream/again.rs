@@ -141,8 +141,8 @@ pub(super) fn said(outcome: &Result<Received, Failed>) -> Said {
 }
 
 /// Lets go of a response that another attempt takes the place of. What is left of it is read aside,
-/// so that its connection can be kept; where it came before the request was sent, its connection ends
-/// with what it still has of the upload.
+/// so that its connection can be kept; where it came before the request was sent, its connection
+/// ends with what it still has of the upload.
 pub(super) fn discard(received: Received, pool: &Pooled, exchange: &Exchange) {
     let timers = exchange.connection.worker.timers.clone();
     let clocks = || BodyClocks::new(Pause::new(timers, drain::LONGEST), None);

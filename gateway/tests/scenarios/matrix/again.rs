@@ -196,7 +196,7 @@ pub(super) async fn many_fail_at_once<C: Client>(stage: &Stage<C>) -> Result<(),
     let replies = join_all((0..60).map(async |n: usize| {
         let (length, place) = ((n * 9973) % KEPT, places[n % places.len()]);
         let path = format!("/fail/{}/{place}/at-once/{n:03}", n % 3);
-        let known = (n % 2 == 0).then_some(length);
+        let known = n.is_multiple_of(2).then_some(length);
         let reply = stage.send(put(&path, known), Some(length), HeaderMap::new()).await;
         taken(&reply?, length).map_err(|why| format!("{path}: {why}"))?;
         whole(stage, &path, n % 3 + 1, length).await.map(drop)

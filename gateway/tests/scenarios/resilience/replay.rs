@@ -257,8 +257,8 @@ fn the_bound_of_a_body_holds_over_all_attempts() {
     assert!(origin.seen_at("/long").iter().all(|seen| !seen.complete));
 }
 
-/// The answer comes while the client still sends, and another attempt takes the rest: what the first
-/// connection had of the upload is let go of.
+/// The answer comes while the client still sends, and another attempt takes the rest: what the
+/// first connection had of the upload is let go of.
 #[test]
 fn a_connection_that_answered_early_is_not_held() {
     let origin = Origin::start(|x| {
