@@ -55,6 +55,8 @@ pub enum Error {
     UpstreamBusy,
     /// The request waited `queue_timeout` for its turn.
     QueueTimeout,
+    /// All endpoints that could be asked have their breaker open.
+    BreakerOpen,
     /// The endpoint's name could not be looked up.
     LookupFailed,
     /// The endpoint refused the connection.
@@ -160,6 +162,7 @@ impl Error {
             Self::NoEndpoint => "no_endpoint",
             Self::UpstreamBusy => "upstream_busy",
             Self::QueueTimeout => "queue_timeout",
+            Self::BreakerOpen => "breaker_open",
             Self::LookupFailed => "lookup_failed",
             Self::ConnectRefused => "connect_refused",
             Self::ConnectTimeout => "connect_timeout",
@@ -204,6 +207,7 @@ impl Error {
         "no_endpoint",
         "upstream_busy",
         "queue_timeout",
+        "breaker_open",
         "lookup_failed",
         "connect_refused",
         "connect_timeout",
@@ -277,6 +281,7 @@ impl fmt::Display for Error {
             Self::NoEndpoint => "no endpoint in the upstream",
             Self::UpstreamBusy => "the upstream is at its limits",
             Self::QueueTimeout => "no free place in the upstream in time",
+            Self::BreakerOpen => "the upstream failed too often of late",
             Self::LookupFailed => "the upstream's name could not be looked up",
             Self::ConnectRefused => "connection refused by the upstream",
             Self::ConnectTimeout => "no connection to the upstream in time",

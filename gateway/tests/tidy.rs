@@ -53,11 +53,13 @@ const PURE: &[&str] = &[
     "gateway/src/timers/schedule.rs",
     "gateway/src/upstream/adaptive",
     "gateway/src/upstream/alt_svc",
+    "gateway/src/upstream/breaker",
     "gateway/src/upstream/h1/decode",
     "gateway/src/upstream/h1/encode",
     "gateway/src/upstream/health",
     "gateway/src/upstream/limit",
     "gateway/src/upstream/load",
+    "gateway/src/upstream/breaker",
     "gateway/src/upstream/outlier",
     "gateway/src/upstream/pick/",
 ];

@@ -184,7 +184,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     Key::new(
         "upstreams.*.breaker.min_requests",
-        Count(1, 1_000_000),
+        Count(1, 8000),
         Is("20"),
         "With fewer requests in the window nothing is concluded.",
     ),

@@ -17,6 +17,7 @@ use crate::{
     telemetry::registry::Registry,
     upstream::{
         adaptive::Standing,
+        breaker,
         endpoint::{Endpoint, Upstream},
         limit::Gate,
         retry::policy::Stop,
@@ -102,7 +103,7 @@ pub(super) fn upstreams(
 ) -> Value {
     let upstream = |upstream: &std::sync::Arc<Upstream>| {
         let config = &upstream.config;
-        let report = upstream.roster.report();
+        let report = upstream.roster.report(now);
         let standing: HashMap<&str, &EndpointReport> =
             report.endpoints.iter().map(|one| (&*one.name, one)).collect();
         let endpoints = upstream.endpoints.iter().zip(&config.endpoints);
@@ -111,6 +112,8 @@ pub(super) fn upstreams(
             // A roster is a moment ahead of the configuration that a reload is about to replace.
             let one = standing.get(&*state.name);
             out["health"] = json!(one.map(|one| health(one, now, unix_time)));
+            let breaker = one.and_then(|one| one.breaker);
+            out["breaker"] = json!(breaker.map(|one| self::breaker(&one, now, unix_time)));
             out
         });
         json!({
@@ -198,6 +201,26 @@ fn health(one: &EndpointReport, now: Tick, unix_time: Duration) -> Value {
         "share": (one.share * 1e3).round() / 1e3,
         "ejections": one.ejections,
         "checks": one.checks.map(|(passed, failed)| json!({ "passed": passed, "failed": failed })),
+    })
+}
+
+/// Times are Unix times in seconds.
+fn breaker(one: &breaker::Report, now: Tick, unix_time: Duration) -> Value {
+    let state = match one.state {
+        breaker::State::Off => "off",
+        breaker::State::Closed => "closed",
+        breaker::State::Open => "open",
+        breaker::State::HalfOpen => "half_open",
+    };
+    json!({
+        "state": state,
+        "since": unix_time.saturating_sub(now.since(one.since)).as_secs_f64(),
+        "until": one.until.map(|until| (unix_time + until.since(now)).as_secs_f64()),
+        "reason": one.reason.map(|reason| reason.to_string()),
+        "requests": one.counts.requests,
+        "failures": one.counts.failures,
+        "slow": one.counts.slow,
+        "opened": one.opened,
     })
 }
 

@@ -46,11 +46,11 @@ pub struct Disposition {
     pub retry: Retry,
     /// Whether an HTTP/1 downstream connection must close after the response.
     pub close: bool,
-    /// Value of Retry-After.
+    /// Value of Retry-After, unless more is known ([`Error::BreakerOpen`]).
     pub retry_after: Option<Duration>,
 }
 
-/// How long clients are asked to stay away while a limit is reached.
+/// How long clients are asked to stay away at least while a limit is reached, or a breaker open.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
 impl Error {
@@ -70,7 +70,8 @@ impl Error {
                 | Self::RouteBusy
                 | Self::Draining
                 | Self::UpstreamBusy
-                | Self::QueueTimeout => Some(BACK_OFF),
+                | Self::QueueTimeout
+                | Self::BreakerOpen => Some(BACK_OFF),
                 _ => None,
             },
         }
@@ -96,7 +97,8 @@ impl Error {
             | Self::Draining
             | Self::NoEndpoint
             | Self::UpstreamBusy
-            | Self::QueueTimeout => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::QueueTimeout
+            | Self::BreakerOpen => StatusCode::SERVICE_UNAVAILABLE,
             Self::LookupFailed
             | Self::ConnectRefused
             | Self::ConnectFailed
@@ -137,7 +139,9 @@ impl Error {
             Self::TooEarly | Self::MethodNotAllowed | Self::Denied => "http_request_denied",
             Self::Overloaded | Self::RouteBusy | Self::Draining => "proxy_internal_response",
             Self::NoEndpoint | Self::ConnectFailed => "destination_unavailable",
-            Self::UpstreamBusy | Self::QueueTimeout => "connection_limit_reached",
+            Self::UpstreamBusy | Self::QueueTimeout | Self::BreakerOpen => {
+                "connection_limit_reached"
+            }
             Self::LookupFailed => "dns_error",
             Self::ConnectRefused => "connection_refused",
             Self::ConnectTimeout => "connection_timeout",
@@ -179,7 +183,7 @@ impl Error {
             }
             Self::NoEndpoint => ("UH", Side::Upstream, Retry::Never),
             Self::UpstreamBusy => ("UO", Side::Upstream, Retry::Safe),
-            Self::QueueTimeout => ("UO", Side::Upstream, Retry::Never),
+            Self::QueueTimeout | Self::BreakerOpen => ("UO", Side::Upstream, Retry::Never),
             Self::LookupFailed
             | Self::ConnectRefused
             | Self::ConnectTimeout

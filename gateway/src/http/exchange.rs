@@ -22,9 +22,9 @@ use crate::{
     telemetry::record,
     upstream::{
         limit::Permit,
-        load::{InFlight, Outcome},
-        pool::Pooled,
+        load::Outcome,
         trail::{Said, Trail, Turn},
+        underway::Underway,
     },
     worker::World,
 };
@@ -77,7 +77,7 @@ pub(crate) struct Exchange {
     /// Index of the upstream it went to.
     pub(crate) upstream: Option<usize>,
     /// The endpoint that answered, or was asked last; holds its place in the load count.
-    pub(crate) in_flight: Option<InFlight<Pooled>>,
+    pub(crate) in_flight: Option<Underway>,
     /// Its place among the upstream's requests.
     pub(crate) permit: Option<Permit>,
     /// Its place among the route's requests.
@@ -88,6 +88,8 @@ pub(crate) struct Exchange {
     pub(crate) trail: Option<Box<Trail>>,
     /// Why the gateway answered itself, or cut the response off.
     pub(crate) error: Option<Error>,
+    /// When the client may come again, where [`Error::BreakerOpen`] says why not now.
+    pub(crate) retry_after: Option<Duration>,
     /// Status sent.
     pub(crate) status: u16,
     /// The upload, when there is one.
@@ -120,6 +122,7 @@ impl Exchange {
             attempts: 0,
             trail: None,
             error: None,
+            retry_after: None,
             status: 0,
             upload: None,
             upstream_time: None,
@@ -149,6 +152,11 @@ impl Exchange {
         }
     }
 
+    /// Whether the client waits no longer, by its own words.
+    pub(crate) fn is_late(&self, now: Tick) -> bool {
+        now >= self.deadline
+    }
+
     /// Notes what came of the attempt under way.
     pub(crate) fn note(&mut self, said: Said, turn: Turn, now: Tick) {
         if let Some(asked) = &self.in_flight {
@@ -172,13 +180,11 @@ impl Exchange {
             }
             Ending::Failed(error) => {
                 // That a client has no more time is no fault of the endpoint's.
-                let cut = error == Error::DeadlinePassed && now >= self.deadline;
-                if let Some(in_flight) = self.in_flight.as_mut().filter(|_| !cut) {
-                    let run = in_flight.record(Outcome::Failure, now);
-                    if let Some(upstream) = self.upstream.filter(|_| run > 0) {
-                        let roster = &self.world.upstreams[upstream].shared.roster;
-                        roster.failed(&in_flight.load().0.shared, run, now);
-                    }
+                let cut = error == Error::DeadlinePassed && self.is_late(now);
+                let asked = self.in_flight.as_mut().filter(|_| !cut);
+                if let Some((asked, upstream)) = asked.zip(self.upstream) {
+                    let upstream = &self.world.upstreams[upstream].shared;
+                    asked.judge(upstream, Outcome::Failure, (Duration::ZERO, None), now);
                 }
                 self.error = Some(error);
             }

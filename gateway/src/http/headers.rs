@@ -49,6 +49,11 @@ pub mod name {
     pub static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
     /// Until when the client waits, in milliseconds since the Unix epoch.
     pub static X_REQUEST_DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline");
+    /// Which attempt at the request this is; not there on the first.
+    pub static X_WEIR_ATTEMPTS: HeaderName = HeaderName::from_static("x-weir-attempts");
+    /// Attempts at a call of gRPC before this one.
+    pub static GRPC_PREVIOUS_RPC_ATTEMPTS: HeaderName =
+        HeaderName::from_static("grpc-previous-rpc-attempts");
     /// Why the gateway answered itself (RFC 9209).
     pub static PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 }
@@ -70,7 +75,8 @@ pub struct Received {
 ///
 /// Dropped are hop-by-hop fields, those that Connection nominates, Expect (the gateway answers it),
 /// Proxy-Authorization, `Proxy` (CGI backends take it for HTTP_PROXY), Forwarded (the gateway
-/// speaks X-Forwarded-* instead), and without trusted hops every other X-Forwarded-* and X-Real-IP.
+/// speaks X-Forwarded-* instead), x-weir-attempts (its own attempts are what counts), and without
+/// trusted hops every other X-Forwarded-* and X-Real-IP.
 pub fn receive(parts: &mut request::Parts, peer: &Peer, rng: &mut fastrand::Rng) -> Received {
     let headers = &mut parts.headers;
     let mut doomed = Doomed::new();
@@ -81,7 +87,10 @@ pub fn receive(parts: &mut request::Parts, peer: &Peer, rng: &mut fastrand::Rng)
         nominates |= text == "connection";
         traced |= matches!(text, "traceparent" | "tracestate");
         let dropped = is_hop_by_hop(text)
-            || matches!(text, "expect" | "proxy-authorization" | "proxy" | "forwarded")
+            || matches!(
+                text,
+                "expect" | "proxy-authorization" | "proxy" | "forwarded" | "x-weir-attempts"
+            )
             || (!peer.trusts() && (text.starts_with("x-forwarded-") || text == "x-real-ip"));
         if dropped {
             doomed.push(name.clone());

@@ -3,6 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod bridge;
 pub(crate) mod deadline;
+pub(crate) mod drain;
 pub(crate) mod exchange;
 pub mod guard;
 pub mod headers;

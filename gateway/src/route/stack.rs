@@ -124,6 +124,9 @@ impl From<Error> for Refusal {
     }
 }
 
+/// The most seconds that a client is asked to wait for a breaker.
+const LONGEST_RETRY_AFTER: f64 = 300.0;
+
 /// Makes a response of an error.
 fn rescue(
     exchange: &mut Exchange,
@@ -139,6 +142,10 @@ fn rescue(
     let headers = response.headers_mut();
     if version >= Version::HTTP_2 {
         headers.remove(header::CONNECTION);
+    }
+    if let Some(time) = exchange.retry_after.filter(|_| refusal.error == Error::BreakerOpen) {
+        let seconds = time.as_secs_f64().ceil().clamp(1.0, LONGEST_RETRY_AFTER) as u64;
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(allow) = refusal.allow {
         headers.insert(header::ALLOW, allow);

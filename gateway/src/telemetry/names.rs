@@ -223,6 +223,20 @@ pub const ENDPOINT_EJECTIONS: Metric = metric(
     ENDPOINT,
     "Times that the endpoint was ejected because of failures in a row",
 );
+/// State of the breaker.
+pub const ENDPOINT_BREAKER_STATE: Metric = metric(
+    "weir_endpoint_breaker_state",
+    Kind::Gauge,
+    ENDPOINT,
+    "0 while the endpoint's breaker is closed, 1 half open, 2 open",
+);
+/// Openings of the breaker.
+pub const ENDPOINT_BREAKER_OPENED: Metric = metric(
+    "weir_endpoint_breaker_opened_total",
+    Kind::Counter,
+    ENDPOINT,
+    "Times that the endpoint's breaker opened",
+);
 /// Active checks.
 pub const HEALTH_CHECKS: Metric = metric(
     "weir_health_checks_total",
@@ -362,6 +376,8 @@ pub const ALL: &[&Metric] = &[
     &UPSTREAM_ALT_SVC,
     &ENDPOINT_HEALTHY,
     &ENDPOINT_EJECTIONS,
+    &ENDPOINT_BREAKER_STATE,
+    &ENDPOINT_BREAKER_OPENED,
     &HEALTH_CHECKS,
     &UPSTREAM_PANIC,
     &LIMIT_IN_USE,

@@ -8,18 +8,19 @@ use super::{
     attempt::Received,
     clocks::Clocks,
     draft::Draft,
-    drain::drain,
-    forward::{Run, judge},
+    forward::{Forwarded, Run},
     h1::Failed,
-    load::{InFlight, Outcome},
+    load::Outcome,
     pool::{Pooled, UpstreamPool},
     retry::policy::{Fault, Stop},
     trail::{Said, Turn},
+    underway::Underway,
 };
 use crate::{
     clock::{self, Tick},
     error::{Error, Side},
-    http::exchange::Exchange,
+    http::{drain, exchange::Exchange},
+    pause::{BodyClocks, Pause},
 };
 
 /// How a request goes on.
@@ -63,7 +64,7 @@ impl Run<'_> {
         }
         let Ok((next, wait)) = plan else { return Next::End(outcome) };
         if let Ok(received) = outcome {
-            drain(received, self.pool(index), exchange);
+            discard(received, self.pool(index), exchange);
         }
         // While it waits it is no endpoint's.
         exchange.in_flight = None;
@@ -139,21 +140,34 @@ pub(super) fn said(outcome: &Result<Received, Failed>) -> Said {
     }
 }
 
+/// Lets go of a response that another attempt takes the place of. What is left of it is read aside,
+/// so that its connection can be kept.
+pub(super) fn discard(received: Received, pool: &Pooled, exchange: &Exchange) {
+    if exchange.upload.as_ref().is_some_and(|upload| !upload.over.get()) {
+        // It came before the request was sent: its connection ends with it.
+        return;
+    }
+    let timers = exchange.connection.worker.timers.clone();
+    let clocks = || BodyClocks::new(Pause::new(timers, drain::LONGEST), None);
+    if let Forwarded::Response(response) = received.open(pool, clocks, None) {
+        drain::drain(response.into_body());
+    }
+}
+
 /// Takes the sample of an attempt, if it says something of its endpoint.
 pub(super) fn blame(
     upstream: &UpstreamPool,
-    in_flight: &mut InFlight<Pooled>,
+    asked: &mut Underway,
     outcome: &Result<Received, Failed>,
     clocks: &Clocks,
     now: Tick,
 ) {
-    match outcome {
-        Ok(received) => judge(upstream, in_flight, received.heard().outcome, now),
-        Err(failed) if is_to_blame(failed.error, clocks) => {
-            judge(upstream, in_flight, Outcome::Failure, now);
-        }
-        Err(_) => {}
-    }
+    let (outcome, wish) = match outcome {
+        Ok(received) => (received.heard().outcome, asks_for(received)),
+        Err(failed) if is_to_blame(failed.error, clocks) => (Outcome::Failure, None),
+        Err(_) => return,
+    };
+    asked.judge(&upstream.shared, outcome, (clocks.waited(now), wish), now);
 }
 
 /// Whether an attempt that failed speaks against its endpoint. Neither the gateway's own bound

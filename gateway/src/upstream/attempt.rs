@@ -1,6 +1,6 @@
 //! One attempt: a connection to one endpoint, the request on it, the response's head.
 
-use std::{pin::pin, rc::Rc};
+use std::{pin::pin, rc::Rc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 
@@ -13,8 +13,10 @@ use super::{
     h3::{H3Answer, H3Connection},
     load::Outcome,
     pool::{Pooled, Ready},
+    underway::Underway,
 };
 use crate::{
+    clock,
     http::{body::Body, exchange::Exchange},
     pause::BodyClocks,
 };
@@ -66,7 +68,7 @@ pub(super) async fn attempt(
                 Ok(answered) => answered.map(Received::H2),
                 Err(error) => {
                     // Not a byte in all that time: the connection is dead, not just slow.
-                    if connection.bytes_read() == heard {
+                    if connection.bytes_read() == heard && waited_enough(exchange) {
                         connection.retire();
                     }
                     Err(Failed { error, sent: true })
@@ -82,6 +84,15 @@ pub(super) async fn attempt(
             }
         }
     }
+}
+
+/// Whether silence for as long as this attempt took says something of its connection: the route's
+/// time does, a client's own deadline may be as short as it likes.
+fn waited_enough(exchange: &Exchange) -> bool {
+    const LONG: Duration = Duration::from_secs(1);
+    let now = clock::now();
+    let began = exchange.in_flight.as_ref().map_or(exchange.began, Underway::began);
+    !exchange.is_late(now) || now.since(began) >= LONG
 }
 
 async fn over_h2(

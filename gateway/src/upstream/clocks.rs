@@ -23,12 +23,11 @@ pub(super) struct Clocks {
     deadline: Deadline,
     pub(super) timeout: RouteTimeout,
     progress: Option<Rc<Progress>>,
-    /// When the attempt began, and how long it may take to answer.
+    /// When the attempt began or, once it has, the endpoint's time to answer; and how long that may
+    /// be.
     attempt: (Tick, Duration),
     /// Whether the endpoint's time to answer has begun: it does once the request is sent.
     answering: bool,
-    /// When that was.
-    waiting_since: Tick,
 }
 
 impl Clocks {
@@ -37,7 +36,7 @@ impl Clocks {
         let deadline = exchange.connection.worker.timers.deadline();
         let progress = exchange.upload.clone();
         let attempt = (exchange.began, timeout.headers);
-        Self { deadline, timeout, progress, attempt, answering: false, waiting_since: Tick::ZERO }
+        Self { deadline, timeout, progress, attempt, answering: false }
     }
 
     /// An attempt begins, to be answered within `patience` where that is shorter.
@@ -53,18 +52,22 @@ impl Clocks {
 
     /// When all of it must be over.
     pub(super) fn end(&self, exchange: &Exchange) -> Tick {
+        self.total(exchange).min(exchange.deadline)
+    }
+
+    fn total(&self, exchange: &Exchange) -> Tick {
         self.timeout.total.map_or(Tick::NEVER, |total| exchange.began + total)
     }
 
-    /// Whether nothing of the request was left to send when it was last waited for.
+    /// Whether the endpoint had the route's time to answer: nothing of the request was left to send
+    /// when it was last waited for, and it was not the client's own deadline that ended the wait.
     pub(super) const fn is_answering(&self) -> bool {
         self.answering
     }
 
-    /// Since when nothing but the endpoint's answer was waited for; `None` while there was something
-    /// left to send. A client that uploads slowly is none of the endpoint's doing.
-    pub(super) fn waiting_since(&self) -> Option<Tick> {
-        self.answering.then_some(self.waiting_since)
+    /// How long the endpoint took to answer, the client's part in it not counted.
+    pub(super) fn waited(&self, now: Tick) -> Duration {
+        if self.answering { now.since(self.attempt.0) } else { Duration::ZERO }
     }
 
     /// Starts the endpoint's time to answer, once nothing of the request is left to send.
@@ -75,7 +78,7 @@ impl Clocks {
         self.answering = true;
         let (began, patience) = self.attempt;
         let from = if self.progress.is_some() { clock::now() } else { began };
-        self.waiting_since = from;
+        self.attempt.0 = from;
         self.deadline.set((from + patience).min(self.end(exchange)));
     }
 
@@ -97,18 +100,21 @@ impl Clocks {
         .await
     }
 
-    fn expired(&self, exchange: &Exchange) -> Error {
-        if clock::now() >= self.end(exchange) {
+    fn expired(&mut self, exchange: &Exchange) -> Error {
+        let now = clock::now();
+        if now >= self.end(exchange) {
+            self.answering &= !exchange.is_late(now);
             Error::DeadlinePassed
         } else {
             Error::HeadersTimeout
         }
     }
 
-    /// What is left of the clocks once the response's head is there; streams know no end.
+    /// What is left of the clocks once the response's head is there; streams know no end but the
+    /// client's own deadline.
     pub(super) fn into_body_limit(self, exchange: &Exchange, stream: bool) -> Option<Deadline> {
-        self.timeout.total.filter(|_| !stream)?;
-        self.deadline.set(self.end(exchange));
-        Some(self.deadline)
+        let end = if stream { exchange.deadline } else { self.end(exchange) };
+        self.deadline.set(end);
+        Some(self.deadline).filter(|_| end < Tick::NEVER)
     }
 }

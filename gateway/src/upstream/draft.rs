@@ -3,11 +3,15 @@
 use http::{HeaderValue, Method, Version, request::Parts};
 
 use super::{h1::Failed, pool::Pooled, retry::policy::Case};
-use crate::http::{
-    body::Body,
-    guard::Framing,
-    headers::{Outbound, Upgrade, prepare_upstream},
-    upload::Upload,
+use crate::{
+    clock,
+    http::{
+        body::Body,
+        deadline,
+        guard::Framing,
+        headers::{Outbound, Upgrade, prepare_upstream},
+        upload::Upload,
+    },
 };
 
 /// See the module's page.
@@ -90,6 +94,7 @@ impl Draft {
 
     /// Brings the head into the form of one connection.
     pub(super) fn prepare(&mut self, pool: &Pooled, version: Version) -> Result<(), Failed> {
+        deadline::tell(&mut self.head, clock::now).map_err(Failed::unsent)?;
         let shape = &self.shape;
         let outbound = Outbound {
             version,
@@ -99,6 +104,7 @@ impl Draft {
             framing: shape.framing,
             upgrade: shape.upgrade.as_ref(),
             again: shape.again,
+            attempt: shape.attempt,
             trailers: shape.trailers,
         };
         prepare_upstream(&mut self.head, &outbound).map_err(Failed::unsent)?;

@@ -8,6 +8,7 @@ use weir_config::model::{self, Address, UpstreamProtocol};
 
 use super::{
     adaptive::AdaptiveLimit,
+    breaker::Breaker,
     connect::Connector,
     limit::Gate,
     load::{EndpointLoad, Outcome},
@@ -27,6 +28,8 @@ pub struct Endpoint {
     pub host: HeaderValue,
     /// Requests in flight, latency, failures.
     pub load: Arc<EndpointLoad>,
+    /// Gives it up for a while by the share of its requests that fail.
+    pub breaker: Breaker,
 }
 
 impl Upstream {
@@ -35,6 +38,11 @@ impl Upstream {
     pub fn adjust(&self, now: Tick) {
         self.gates.adjust(&self.config);
         self.roster.adjust(&self.config, &self.endpoints, now);
+        for endpoint in &self.endpoints {
+            if let Some(change) = endpoint.breaker.adjust(self.config.breaker, now) {
+                change.log(&self.name, &endpoint.name);
+            }
+        }
     }
 }
 
@@ -46,6 +54,7 @@ impl Endpoint {
             host: host(&address),
             address,
             load: Arc::new(EndpointLoad::new(now)),
+            breaker: Breaker::new(),
         }
     }
 }

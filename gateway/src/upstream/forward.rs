@@ -21,10 +21,11 @@ use super::{
     clocks::Clocks,
     draft::Draft,
     hedge,
-    load::{EndpointLoad, InFlight, Outcome},
+    load::Outcome,
     pool::{Pooled, UpstreamPool},
-    retry::policy::RetryPolicy,
+    retry::policy::{RetryPolicy, Stop},
     trail::{Said, Turn},
+    underway::Underway,
     wire::Wire,
 };
 use crate::{
@@ -72,9 +73,10 @@ pub(crate) async fn forward(
     // Time in the queue is none of an endpoint's.
     let mut now = if enter(exchange, upstream).await? { clock::now() } else { exchange.began };
     let mut run = Run::new(exchange, upstream, route);
-    let mut index = run.pick(exchange, now).ok_or(Error::NoEndpoint)?;
+    let picked = run.pick(exchange, now);
+    let mut index = picked.ok_or_else(|| run.nobody(exchange, now))?;
     loop {
-        run.ask(exchange, draft, index, now);
+        run.ask(exchange, draft, &mut index, now)?;
         let outcome = match run.hedge_after(draft, now) {
             None => attempt(exchange, run.pool(index), &mut run.clocks, draft).await,
             Some(delay) => {
@@ -108,13 +110,16 @@ async fn enter(exchange: &mut Exchange, upstream: &UpstreamPool) -> Result<bool,
     let waits = exchange.permit.is_none();
     if waits {
         let patience = exchange.connection.worker.timers.deadline();
-        patience.set(clock::now() + upstream.shared.config.limits.queue_timeout);
+        let longest = clock::now() + upstream.shared.config.limits.queue_timeout;
+        patience.set(longest.min(exchange.deadline));
         let mut turn = pin!(gate.acquire());
         let permit = poll_fn(|cx| {
             if let Poll::Ready(permit) = turn.as_mut().poll(cx) {
                 return Poll::Ready(permit.map_err(|_| Error::UpstreamBusy));
             }
-            patience.poll_expired(cx).map(|()| Err(Error::QueueTimeout))
+            let late = exchange.deadline < longest;
+            let error = if late { Error::DeadlinePassed } else { Error::QueueTimeout };
+            patience.poll_expired(cx).map(|()| Err(error))
         })
         .await?;
         exchange.permit = Some(permit);
@@ -147,13 +152,41 @@ impl<'a> Run<'a> {
     }
 
     /// An attempt begins.
-    fn ask(&mut self, exchange: &mut Exchange, draft: &mut Draft, index: usize, now: Tick) {
+    fn ask(
+        &mut self,
+        exchange: &mut Exchange,
+        draft: &mut Draft,
+        index: &mut usize,
+        now: Tick,
+    ) -> Result<(), Error> {
+        // First, since its breaker may have a place for one only.
+        exchange.in_flight = None;
+        while exchange.in_flight.is_none() {
+            let pool = self.pool(*index);
+            exchange.in_flight = Underway::begin(&self.upstream.shared, pool, now);
+            if exchange.in_flight.is_none() {
+                // Somebody else was faster.
+                self.tried.push(*index);
+                let next = self.pick(exchange, now);
+                *index = next.ok_or_else(|| self.nobody(exchange, now))?;
+            }
+        }
         exchange.attempts += 1;
-        exchange.in_flight = Some(EndpointLoad::begin(self.pool(index).clone(), now));
         self.tries += 1;
         draft.shape.attempt += 1;
         let patience = self.policy.and_then(|policy| policy.patience(|| draft.case(self.tries)));
         self.clocks.begin(exchange, patience, now);
+        Ok(())
+    }
+
+    /// Why there is nobody to ask.
+    #[cold]
+    fn nobody(&self, exchange: &mut Exchange, now: Tick) -> Error {
+        exchange.retry_after = self.upstream.opens_in(now);
+        if let Some(trail) = &mut exchange.trail {
+            trail.stop = Some(Stop::NoEndpoint);
+        }
+        if exchange.retry_after.is_some() { Error::BreakerOpen } else { Error::NoEndpoint }
     }
 
     /// How long the attempt may take before another is made beside it.
@@ -184,7 +217,8 @@ impl<'a> Run<'a> {
         let heard = received.heard();
         if let Some(in_flight) = &mut exchange.in_flight {
             exchange.upstream_time = Some(now.since(in_flight.began()));
-            judge(self.upstream, in_flight, heard.outcome, now);
+            let took = self.clocks.waited(now);
+            in_flight.judge(&self.upstream.shared, heard.outcome, (took, None), now);
         }
         self.tell_limit(exchange, heard.outcome, now);
         if exchange.trail.is_some() {
@@ -200,26 +234,12 @@ impl<'a> Run<'a> {
     /// Tells the limit that follows latency how long the answer took. From here on the request
     /// counts for the fixed one only: how long its body takes is as much the client's doing.
     fn tell_limit(&self, exchange: &mut Exchange, outcome: Outcome, now: Tick) {
-        let since = self.clocks.waiting_since().filter(|_| outcome == Outcome::Success);
-        if let Some(since) = since {
-            self.upstream.shared.gates.record(now.since(since), outcome, now);
+        let took = self.clocks.waited(now);
+        if outcome == Outcome::Success && !took.is_zero() {
+            self.upstream.shared.gates.record(took, outcome, now);
         }
         if let Some(permit) = &mut exchange.permit {
             permit.step_aside();
         }
-    }
-}
-
-/// Takes the sample of an attempt, and tells of a failure.
-pub(super) fn judge(
-    upstream: &UpstreamPool,
-    in_flight: &mut InFlight<Pooled>,
-    outcome: Outcome,
-    now: Tick,
-) {
-    let run = in_flight.record(outcome, now);
-    if run > 0 {
-        upstream.shared.gates.record(now.since(in_flight.began()), outcome, now);
-        upstream.shared.roster.failed(&in_flight.load().0.shared, run, now);
     }
 }

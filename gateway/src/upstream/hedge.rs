@@ -11,17 +11,16 @@ use std::{
 use weir_config::model::RouteTimeout;
 
 use super::{
-    again::{blame, said},
+    again::{blame, discard, said},
     attempt::{Received, attempt},
     clocks::Clocks,
     draft::Draft,
-    drain::drain,
     forward::Run,
     h1::Failed,
-    load::{EndpointLoad, InFlight},
-    pool::{Pooled, UpstreamPool},
+    pool::UpstreamPool,
     retry::policy::RetryPolicy,
     trail::{Said, Turn},
+    underway::Underway,
 };
 use crate::{clock, http::exchange::Exchange};
 
@@ -31,7 +30,7 @@ type End = Result<Received, Failed>;
 /// An attempt beside another.
 struct Second {
     index: usize,
-    in_flight: InFlight<Pooled>,
+    in_flight: Underway,
     clocks: Clocks,
 }
 
@@ -96,9 +95,10 @@ impl Second {
         if pool.0.shared.load.share() == 0 || !policy?.budget.withdraw(now) {
             return None;
         }
+        let in_flight = Underway::begin(&upstream.shared, pool, now)?;
         let mut clocks = Clocks::new(exchange, timeout);
         clocks.begin(exchange, None, now);
-        Some(Self { index, in_flight: EndpointLoad::begin(pool.clone(), now), clocks })
+        Some(Self { index, in_flight, clocks })
     }
 
     /// It does not count, or not any more: `self` is about the attempt that lost.
@@ -117,7 +117,7 @@ impl Second {
         let trail = exchange.trail.get_or_insert_default();
         trail.note(&self.in_flight, said, turn, now);
         if let Some(Ok(received)) = end {
-            drain(received, self.in_flight.load(), exchange);
+            discard(received, self.in_flight.load(), exchange);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{load::InFlight, pool::Pooled, retry::policy::Stop};
+use super::{retry::policy::Stop, underway::Underway};
 use crate::{clock::Tick, error::Error};
 
 /// Failed requests of an upstream that are remembered.
@@ -70,7 +70,7 @@ impl Trail {
     }
 
     /// An attempt is over, at `now`.
-    pub(crate) fn note(&mut self, asked: &InFlight<Pooled>, said: Said, turn: Turn, now: Tick) {
+    pub(crate) fn note(&mut self, asked: &Underway, said: Said, turn: Turn, now: Tick) {
         let endpoint = asked.load().0.shared.name.clone();
         self.tried.push(Tried { endpoint, said, took: now.since(asked.began()), turn });
     }

@@ -170,7 +170,10 @@ proptest! {
 
     /// However long, a deadline only ever shortens.
     #[test]
-    fn moments_are_where_they_belong(unix in 0u64..1_000_000_000_000_000, count in 0u32..100_000_000) {
+    fn moments_are_where_they_belong(
+        unix in 0u64..1_000_000_000_000_000,
+        count in 0u32..100_000_000,
+    ) {
         let list = [
             ("content-type", "application/grpc".to_owned()),
             ("grpc-timeout", format!("{count}m")),

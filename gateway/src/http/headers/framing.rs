@@ -1,12 +1,12 @@
 //! The last touch before a request leaves: one host, one framing, the version's own form.
 
 use http::{
-    HeaderValue, Uri, Version, header,
+    HeaderMap, HeaderValue, Uri, Version, header,
     request::Parts,
     uri::{self, Authority, PathAndQuery, Scheme},
 };
 
-use super::Upgrade;
+use super::{Upgrade, name};
 use crate::{
     error::{Error, Reason},
     http::guard::Framing,
@@ -25,6 +25,8 @@ pub struct Outbound<'a> {
     pub fallback_host: &'a HeaderValue,
     /// Whether the request was in another attempt's form before: what that added must go.
     pub again: bool,
+    /// Which attempt at the request it is, the first being 1.
+    pub attempt: u32,
     /// The body that will be sent.
     pub framing: Framing,
     /// What to ask for: by Upgrade in HTTP/1.1, by extended CONNECT in HTTP/2.
@@ -38,13 +40,17 @@ pub struct Outbound<'a> {
 ///
 /// The framing is unambiguous afterwards: `Length` is one Content-Length, `Unknown` is
 /// `Transfer-Encoding: chunked` in HTTP/1.1 and nothing in HTTP/2, `None` is neither. A body of a
-/// known length must be sent with exactly that length.
+/// known length must be sent with exactly that length. From the second attempt on the upstream is
+/// told which one it is.
 ///
 /// # Errors
 /// [`Error::BadRequest`] where the host or the target has no form in this version.
 pub fn prepare_upstream(parts: &mut Parts, outbound: &Outbound<'_>) -> Result<(), Error> {
     frame(parts, outbound);
     parts.version = outbound.version;
+    if outbound.attempt > 1 {
+        count(&mut parts.headers, outbound.attempt);
+    }
     if outbound.version >= Version::HTTP_2 {
         return address_h2(parts, outbound);
     }
@@ -91,6 +97,18 @@ fn frame(parts: &mut Parts, outbound: &Outbound<'_>) {
         Some(upgrade) => upgrade.connect(parts),
         None => {}
     }
+}
+
+/// Says that this is not the first attempt; gRPC has a field of its own for that, which its
+/// services know (gRPC proposal A6).
+fn count(headers: &mut HeaderMap, attempt: u32) {
+    let grpc = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    if grpc {
+        headers.insert(&name::GRPC_PREVIOUS_RPC_ATTEMPTS, HeaderValue::from(attempt - 1));
+    }
+    headers.insert(&name::X_WEIR_ATTEMPTS, HeaderValue::from(attempt));
 }
 
 /// Origin form and Host.

@@ -243,6 +243,7 @@ fn outbound(version: Version, framing: Framing) -> Outbound<'static> {
         framing,
         upgrade: None,
         again: true,
+        attempt: 1,
         trailers: true,
     }
 }
@@ -304,6 +305,39 @@ fn host_and_target_take_the_form_of_the_version() {
             assert!(!parts.headers.contains_key("host"), "{uri}");
         }
     }
+}
+
+#[test]
+fn upstreams_are_told_of_further_attempts() {
+    let grpc = "content-type: application/grpc+proto\nhost: c\nte: trailers";
+    for (sent, attempt, expected) in [
+        ("host: c", 1, "host: c"),
+        ("host: c", 2, "host: c\nx-weir-attempts: 2"),
+        ("content-type: application/grpc\nhost: c", 1, "content-type: application/grpc\nhost: c"),
+        (
+            grpc,
+            3,
+            "content-type: application/grpc+proto\ngrpc-previous-rpc-attempts: 2\nhost: c\n\
+             x-weir-attempts: 3",
+        ),
+    ] {
+        let mut parts = request("/", sent);
+        // Each attempt starts from what the last one left.
+        for attempt in 1..=attempt {
+            let outbound = Outbound { attempt, ..outbound(V1, Framing::None) };
+            prepare_upstream(&mut parts, &outbound).unwrap();
+        }
+        assert_eq!(text(&parts.headers), expected, "{attempt}");
+    }
+}
+
+#[test]
+fn clients_do_not_say_how_many_attempts_there_were() {
+    let sent = "host: h\nx-weir-attempts: 7\nx-weir-attempts: 8";
+    assert_eq!((left(0, sent).as_str(), left(1, sent).as_str()), ("host: h", "host: h"));
+    let mut trailers = fields("x-sum: 1\nx-weir-attempts: 7");
+    filter_trailers(&mut trailers);
+    assert_eq!(text(&trailers), "x-sum: 1");
 }
 
 #[test]

@@ -23,6 +23,7 @@ fn is_forbidden(name: &str) -> bool {
             "content-length" | "trailer" | "content-encoding" | "content-type" | "content-range"
             // Routing and who is asking.
             | "host" | "forwarded" | "via" | "max-forwards" | "x-real-ip" | "x-request-id"
+            | "x-weir-attempts"
             // Authentication and state.
             | "authorization" | "cookie" | "set-cookie" | "www-authenticate" | "proxy"
             | "proxy-authenticate" | "proxy-authorization" | "proxy-authentication-info"

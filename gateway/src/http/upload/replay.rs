@@ -8,7 +8,7 @@ use std::{
     cell::{Cell, RefCell},
     mem,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -33,6 +33,9 @@ const NEVER: u32 = 0;
 struct Replay {
     turn: Cell<u32>,
     progress: Option<Rc<Progress>>,
+    /// The task of a connection that waits for its turn to go on. The client wakes it no more once
+    /// another attempt waits.
+    waiting: RefCell<Option<Waker>>,
     state: RefCell<State>,
 }
 
@@ -80,11 +83,9 @@ impl Reader {
         let progress = stream.watch.as_ref().map(|watch| watch.progress.clone());
         let state = RefCell::new(State { stream, ended: false, kept: Kept::new(most) });
         let turn = NEVER + 1;
-        Self {
-            replay: Rc::new(Replay { turn: Cell::new(turn), progress, state }),
-            turn,
-            lent: false,
-        }
+        let (first, waiting) = (Cell::new(turn), RefCell::new(None));
+        let replay = Rc::new(Replay { turn: first, progress, waiting, state });
+        Self { replay, turn, lent: false }
     }
 
     /// Passes the turn to a connection.
@@ -104,6 +105,12 @@ impl Reader {
         self.replay.turn.set(self.turn);
         if let Some(progress) = &self.replay.progress {
             progress.over.set(state.is_end_stream());
+        }
+        drop(state);
+        // Out of turn, it must find out.
+        let waiting = self.replay.waiting.take();
+        if let Some(waiting) = waiting {
+            waiting.wake();
         }
         true
     }
@@ -126,7 +133,19 @@ impl Reader {
         if !self.has_turn() {
             return Poll::Ready(());
         }
-        self.replay.state.borrow_mut().stream.poll_stalled(cx)
+        let stalled = self.replay.state.borrow_mut().stream.poll_stalled(cx);
+        self.wait(cx, stalled.is_pending());
+        stalled
+    }
+
+    /// Notes whose turn it is to be woken for.
+    fn wait(&self, cx: &Context<'_>, pending: bool) {
+        if !(pending && self.lent) {
+            return;
+        }
+        let waiting = self.replay.waiting.take();
+        let known = waiting.filter(|waiting| waiting.will_wake(cx.waker()));
+        self.replay.waiting.replace(known.or_else(|| Some(cx.waker().clone())));
     }
 
     pub(super) fn poll_frame(
@@ -136,11 +155,12 @@ impl Reader {
         if !self.has_turn() {
             return Poll::Ready(Some(Err(STALE)));
         }
-        let frame = ready!(self.replay.state.borrow_mut().poll_frame(cx));
-        if frame.is_none() {
+        let frame = self.replay.state.borrow_mut().poll_frame(cx);
+        self.wait(cx, frame.is_pending());
+        if matches!(frame, Poll::Ready(None)) {
             self.finish();
         }
-        Poll::Ready(frame)
+        frame
     }
 
     pub(super) fn is_end_stream(&self) -> bool {

@@ -1,4 +1,12 @@
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Wake,
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
@@ -124,6 +132,16 @@ fn read(upload: &mut Upload, most: usize) -> Result<Heard, Error> {
     Ok(heard)
 }
 
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 const ALL: usize = 1000;
 
 #[test]
@@ -161,6 +179,21 @@ fn an_attempt_that_took_the_upload_away_reads_no_more() {
     let rest = read(&mut second, ALL).unwrap();
     assert_eq!((rest.text(), rest.ended), ("two", true));
     assert!(progress.over.get());
+}
+
+#[test]
+fn an_attempt_that_waits_for_the_client_learns_that_its_turn_is_over() {
+    let woken = Arc::<Woken>::default();
+    let waker = Waker::from(woken.clone());
+    let (mut upload, _) = kept([data("one"), Step::Pause, data("two")], 1000);
+    let mut first = upload.take();
+    assert_eq!(read(&mut first, 1).unwrap().text(), "one");
+    let mut cx = Context::from_waker(&waker);
+    assert!(Pin::new(&mut first).poll_frame(&mut cx).is_pending());
+    let before = woken.0.load(Ordering::Relaxed);
+    assert!(upload.again());
+    assert_eq!(woken.0.load(Ordering::Relaxed), before + 1);
+    assert!(Pin::new(&mut first).poll_frame(&mut cx).is_ready());
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::{
         names::{self, Kind, Metric},
     },
     upstream::{
+        breaker,
         retry::policy::Stop,
         roster::{EndpointReport, Report, State},
     },
@@ -68,7 +69,7 @@ impl Collector for Scrape {
         encode_listeners(&mut encoder, &all)?;
         self.encode_loads(&mut encoder, &all)?;
         encode_connections(&mut encoder, &all)?;
-        encode_rosters(&mut encoder, &all)?;
+        encode_rosters(&mut encoder, &all, self.now)?;
         encode_gates(&mut encoder, &all)?;
         encode_admission(&mut encoder, &all)?;
         drop(all);
@@ -184,11 +185,11 @@ fn encode_connections(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::
     family(out, &names::UPSTREAM_ALT_SVC, tried)
 }
 
-fn encode_rosters(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+fn encode_rosters(out: &mut DescriptorEncoder<'_>, all: &AllBlocks, now: Tick) -> fmt::Result {
     let rosters: Vec<(&str, Report)> = all
         .rosters
         .iter()
-        .filter_map(|(upstream, roster)| Some((&**upstream, roster.upgrade()?.report())))
+        .filter_map(|(upstream, roster)| Some((&**upstream, roster.upgrade()?.report(now))))
         .collect();
     let rows = || {
         rosters.iter().flat_map(|(upstream, report)| {
@@ -199,6 +200,16 @@ fn encode_rosters(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Resu
     family(out, &names::ENDPOINT_HEALTHY, rows().map(|(key, one)| (key, healthy(one))))?;
     let ejections = rows().map(|(key, one)| (key, Sample::Count(one.ejections)));
     family(out, &names::ENDPOINT_EJECTIONS, ejections)?;
+    let breakers = || rows().filter_map(|(key, one)| Some((key, one.breaker?)));
+    let state = |one: breaker::Report| match one.state {
+        breaker::State::Off | breaker::State::Closed => Sample::Level(0),
+        breaker::State::HalfOpen => Sample::Level(1),
+        breaker::State::Open => Sample::Level(2),
+    };
+    let states = breakers().map(|(key, one)| (key, state(one)));
+    family(out, &names::ENDPOINT_BREAKER_STATE, states)?;
+    let opened = breakers().map(|(key, one)| (key, Sample::Count(one.opened)));
+    family(out, &names::ENDPOINT_BREAKER_OPENED, opened)?;
     let checks = rows().filter_map(|(key, one)| Some((key, one.checks?)));
     let checks = checks.flat_map(|([upstream, endpoint], (passed, failed))| {
         let outcomes = [("success", passed), ("failure", failed)];

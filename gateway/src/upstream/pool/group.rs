@@ -65,13 +65,17 @@ impl UpstreamPool {
         Self { shared, endpoints, picker: RefCell::new(picker), slow }
     }
 
-    /// Chooses an endpoint that is not excluded, among those in use as long as there are any.
+    /// Chooses an endpoint that is not excluded and whose breaker lets somebody through, among
+    /// those in use as long as there are any.
     pub(crate) fn pick(
         &self,
         excluded: impl Fn(usize) -> bool,
         now: Tick,
         rng: &mut fastrand::Rng,
     ) -> Option<usize> {
+        let breaks = self.shared.config.breaker.is_some();
+        let refuses = |index: usize| self.endpoints[index].0.shared.breaker.refuses(now);
+        let excluded = |index| excluded(index) || (breaks && refuses(index));
         let mut picker = self.picker.borrow_mut();
         match self.shared.roster.mode() {
             Mode::Whole | Mode::Panic => picker.pick(&self.endpoints, excluded, now, rng),
@@ -91,6 +95,16 @@ impl UpstreamPool {
         let p95 = p95.map(|time| time.max(HEDGE_LEAST));
         self.slow.set((now + QUANTILE_KEEP, p95));
         p95
+    }
+
+    /// How long it takes until a breaker of these endpoints lets somebody through, if there is one
+    /// that does not.
+    pub(crate) fn opens_in(&self, now: Tick) -> Option<Duration> {
+        self.shared.config.breaker?;
+        let breakers = self.endpoints.iter().map(|pool| &pool.0.shared.breaker);
+        // One that is half open waits for its probes, and will say soon.
+        let refusing = breakers.filter(|breaker| breaker.refuses(now));
+        refusing.map(|breaker| breaker.opens_until(now).unwrap_or(now).since(now)).min()
     }
 
     /// Sweeps all pools.

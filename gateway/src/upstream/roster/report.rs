@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{Inner, Member, Mode, Roster};
-use crate::{clock::Tick, upstream::load::WHOLE_SHARE};
+use crate::{
+    clock::Tick,
+    upstream::{breaker, load::WHOLE_SHARE},
+};
 
 /// How the endpoints of an upstream stand.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +34,8 @@ pub struct EndpointReport {
     pub ejections: u64,
     /// Checks that passed, and those that did not; `None` where nothing is checked.
     pub checks: Option<(u64, u64)>,
+    /// How its breaker stands; `None` where there is none.
+    pub breaker: Option<breaker::Report>,
 }
 
 /// Whether an endpoint is in use.
@@ -46,16 +51,16 @@ pub enum State {
 
 impl Roster {
     /// How things stand.
-    pub fn report(&self) -> Report {
+    pub fn report(&self, now: Tick) -> Report {
         let panic = self.mode() == Mode::Panic;
         let inner = self.lock();
-        let endpoint = |(index, member)| inner.endpoint(index, member);
+        let endpoint = |(index, member)| inner.endpoint(index, member, now);
         Report { panic, endpoints: inner.members.iter().enumerate().map(endpoint).collect() }
     }
 }
 
 impl Inner {
-    fn endpoint(&self, index: usize, member: &Member) -> EndpointReport {
+    fn endpoint(&self, index: usize, member: &Member, now: Tick) -> EndpointReport {
         let (state, since, reason) = match self.ejections.record(index).until() {
             // What the checks say lasts until they say otherwise.
             _ if !member.health.is_healthy() => {
@@ -72,6 +77,7 @@ impl Inner {
             share: f64::from(member.endpoint.load.share()) / f64::from(WHOLE_SHARE),
             ejections: member.ejections,
             checks: self.check.as_ref().map(|_| (member.passed, member.failed)),
+            breaker: member.endpoint.breaker.report(now),
         }
     }
 }

@@ -69,13 +69,13 @@ fn ejected_and_back() {
     assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Whole, vec![W, W]));
     roster.failed(&endpoints[0], 5, at(1));
     assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Shares, vec![0, W]));
-    let report = roster.report();
+    let report = roster.report(at(0));
     assert_eq!(report.endpoints[0].state, State::Ejected(at(30_001)));
     assert_eq!(report.endpoints[0].reason.as_deref(), Some("5 failures in a row"));
     assert_eq!(roster.refresh(at(30_000)), at(30_001));
     assert_eq!(roster.refresh(at(30_001)), Tick::NEVER);
     assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Whole, vec![W, W]));
-    assert_eq!(roster.report().endpoints[0].ejections, 1);
+    assert_eq!(roster.report(at(0)).endpoints[0].ejections, 1);
     roster.failed(&endpoints[1], 10, at(30_002));
     assert_eq!(shares(&endpoints), [W, 0], "tried again as it goes on failing");
 }
@@ -96,12 +96,12 @@ fn checks_turn_an_endpoint_off_and_on() {
     assert_eq!(shares(&endpoints), [W, W]);
     check(&roster, &endpoints[1], "-", 2000);
     assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Shares, vec![W, 0]));
-    let report = &roster.report().endpoints[1];
+    let report = &roster.report(at(0)).endpoints[1];
     assert_eq!((report.state, report.since), (State::Unhealthy, at(2000)));
     assert_eq!(report.reason.as_deref(), Some("status 503"));
     assert_eq!(report.checks, Some((0, 3)));
     roster.failed(&endpoints[1], 5, at(2500));
-    assert_eq!(roster.report().endpoints[1].ejections, 0, "it is out already");
+    assert_eq!(roster.report(at(0)).endpoints[1].ejections, 0, "it is out already");
     check(&roster, &endpoints[1], "++", 3000);
     assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Whole, vec![W, W]));
 }
@@ -114,10 +114,10 @@ fn too_few_left_is_panic() {
     assert_eq!(roster.mode(), Mode::Shares, "half of them are enough");
     check(&roster, &endpoints[2], "---", 0);
     assert_eq!(roster.mode(), Mode::Panic);
-    assert!(roster.report().panic);
+    assert!(roster.report(at(0)).panic);
     check(&roster, &endpoints[0], "++", 9000);
     assert_eq!(roster.mode(), Mode::Shares);
-    assert!(!roster.report().panic);
+    assert!(!roster.report(at(0)).panic);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_reload_keeps_what_is_known() {
     roster.adjust(&next, &kept, at(9000));
     assert_eq!(shares(&kept), [0, W, 0]);
     assert_eq!(roster.mode(), Mode::Panic, "one of three is left");
-    assert_eq!(roster.report().endpoints[2].state, State::Ejected(at(30_001)));
+    assert_eq!(roster.report(at(0)).endpoints[2].state, State::Ejected(at(30_001)));
     let (of_before, of_now) = (&before[3], &kept[1]);
     let mut rng = Rng::with_seed(1);
     assert!(roster.checked(of_before, Ok(()), &mut rng, at(9001)).is_none(), "it is gone");
@@ -187,7 +187,7 @@ fn an_endpoint_may_be_out_for_both_reasons() {
     roster.failed(&endpoints[0], 5, at(1));
     check(&roster, &endpoints[0], "---", 1000);
     let state = || {
-        let one = roster.report().endpoints.remove(0);
+        let one = roster.report(at(0)).endpoints.remove(0);
         (one.state, one.since, one.reason.unwrap_or_default().into_string())
     };
     assert_eq!(state(), (State::Unhealthy, at(3000), "status 503".to_owned()));
@@ -241,7 +241,7 @@ fn after_an_outage_ejections_are_short_at_first() {
     let length = |from: u64| {
         answer(&endpoints[1], Outcome::Success, from);
         fail(&roster, &endpoints[0], 5, from);
-        match roster.report().endpoints[0].state {
+        match roster.report(at(from + 4)).endpoints[0].state {
             State::Ejected(until) => until.since(at(from + 4)).as_millis(),
             other => panic!("{other:?}"),
         }

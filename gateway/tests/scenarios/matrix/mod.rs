@@ -4,6 +4,7 @@
 //! Each pair is a test: one gateway, one origin, one client connection (as far as the version can
 //! share one), all scenarios in turn.
 
+mod again;
 mod bodies;
 mod breaks;
 mod clients;
@@ -73,6 +74,29 @@ async fn play<C: Client>(down: Version, up: Version) {
             connections_that_vanish,
         ],
     );
+    leave(stage, failures).await;
+}
+
+/// The same for requests that need several attempts.
+async fn play_again<C: Client>(down: Version, up: Version) {
+    let stage = Stage::<C>::set_for(down, up, again::ROUTE).await;
+    let mut failures = Vec::new();
+    play_all!(stage, failures,
+        again: [
+            bodies_are_sent_again,
+            trailers_are_sent_again,
+            attempts_are_counted,
+            slow_uploads_go_on,
+            long_bodies_are_sent_once,
+            refused_requests_are_sent_again,
+            what_could_be_done_twice_is_not,
+            nothing_is_left_of_an_attempt,
+        ],
+    );
+    leave(stage, failures).await;
+}
+
+async fn leave<C>(stage: Stage<C>, mut failures: Vec<String>) {
     failures.extend(stage.ledger.faults());
     assert_none(&failures);
     let Stage { client, gateway, .. } = stage;
@@ -89,6 +113,16 @@ macro_rules! pairs {
                 play::<$client>(Version::$client, Version::$up).await;
             }
         )*
+        /// Attempts that fail.
+        mod failing {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    play_again::<$client>(Version::$client, Version::$up).await;
+                }
+            )*
+        }
     };
 }
 

@@ -255,7 +255,10 @@ impl Exchange for H2Exchange {
         } else if let Some(send) = &mut self.send {
             send.send_reset(Reason::INTERNAL_ERROR);
         } else {
-            self.respond.send_reset(Reason::INTERNAL_ERROR);
+            self.respond.send_reset(match self.head.uri().query() {
+                Some("unseen") => Reason::REFUSED_STREAM,
+                _ => Reason::INTERNAL_ERROR,
+            });
         }
     }
 

@@ -69,6 +69,11 @@ pub(super) fn head(method: Method, target: &str) -> Request<()> {
 impl<C: Client> Stage<C> {
     /// Starts everything.
     pub(super) async fn set(down: Version, up: Version) -> Self {
+        Self::set_for(down, up, "").await
+    }
+
+    /// Starts everything, with these keys of the route.
+    pub(super) async fn set_for(down: Version, up: Version, route: &str) -> Self {
         let (dir, authority) = (TempDir::new().unwrap(), Authority::new());
         authority.issue(&[EDGE]).write(dir.path(), "edge");
         authority.write(&dir.path().join("ca.pem"));
@@ -88,6 +93,7 @@ impl<C: Client> Stage<C> {
         };
         let mut setup = Setup::to(&[address])
             .upstream(&format!("outlier: off, protocol: {protocol}"))
+            .route(route)
             .within(dir);
         if down == Version::H3 {
             setup = setup.listener(

@@ -112,7 +112,9 @@ fn off_is_off() {
     let gateway = Setup::to(&[good.address, bad.origin.address])
         .upstream("balance: round_robin, outlier: off")
         .start();
-    assert_eq!(failures(&gateway, 100), 50);
+    let failed = failures(&gateway, 100);
+    // Each of the two workers takes turns on its own.
+    assert!((49..=51).contains(&failed), "{failed} of 100");
     assert_eq!(states(&gateway), ["healthy", "healthy"]);
 }
 

@@ -2,10 +2,13 @@
 
 mod adaptive;
 mod admission;
+mod breaker;
 mod bulkhead;
 mod checks;
+mod deadlines;
 mod ejection;
 mod grpc;
+mod replay;
 
 use std::sync::{
     Arc,

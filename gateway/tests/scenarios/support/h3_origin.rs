@@ -155,7 +155,10 @@ impl Exchange for H3Exchange {
         if self.head.uri().query() == Some("connection") {
             self.quic.close(VarInt::from_u32(0x102), b"");
         }
-        self.stream.stop_stream(Code::H3_INTERNAL_ERROR);
+        self.stream.stop_stream(match self.head.uri().query() {
+            Some("unseen") => Code::H3_REQUEST_REJECTED,
+            _ => Code::H3_INTERNAL_ERROR,
+        });
     }
 
     async fn gone(&mut self) {

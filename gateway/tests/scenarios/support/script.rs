@@ -12,6 +12,7 @@
 //! | `/wait` | answers nothing, and sees the client go |
 //! | `/abort/<head, known, unknown, short>` | breaks off at that place |
 //! | `/abort/held` | the same, once told to by [`Ledger::release`] |
+//! | `/fail/<times>/<place>...` | fails so often, after that many bytes, then does as `/take` |
 //! | `/hints` | 103, then 200 |
 //! | `/gather/<count>` | answers once that many wait at once |
 //! | `/large` | a head of 20 KiB |
@@ -61,6 +62,11 @@ async fn act(x: &mut impl Exchange, entry: &Entry, ledger: &Ledger) -> Result<()
             Err("gone".to_owned())
         }
         ["abort", place] => abort(x, entry, ledger, place).await,
+        ["fail", times, place, ..] => {
+            let attempts = ledger.seen(&path).len();
+            let fails = attempts <= times.parse().unwrap();
+            if fails { fail(x, entry, place).await } else { take(x, entry).await }
+        }
         ["hints"] => hints(x, entry).await,
         ["gather", count, ..] => {
             read(x, entry).await?;
@@ -80,19 +86,26 @@ async fn act(x: &mut impl Exchange, entry: &Entry, ledger: &Ledger) -> Result<()
 }
 
 async fn read(x: &mut impl Exchange, entry: &Entry) -> Result<(), String> {
+    read_up_to(x, entry, usize::MAX).await?;
+    let trailers = x.trailers().await?;
+    entry.note(|record| {
+        record.trailers = trailers;
+        record.complete = true;
+    });
+    Ok(())
+}
+
+async fn read_up_to(x: &mut impl Exchange, entry: &Entry, most: usize) -> Result<(), String> {
     let mut pattern = Pattern::default();
-    while let Some(piece) = x.piece().await? {
+    while pattern.at < most
+        && let Some(piece) = x.piece().await?
+    {
         let intact = pattern.check(&piece);
         entry.note(|record| {
             record.received += piece.len();
             record.intact &= intact;
         });
     }
-    let trailers = x.trailers().await?;
-    entry.note(|record| {
-        record.trailers = trailers;
-        record.complete = true;
-    });
     Ok(())
 }
 
@@ -200,6 +213,36 @@ async fn abort(
     }
     x.abort().await;
     Ok(())
+}
+
+async fn fail(x: &mut impl Exchange, entry: &Entry, place: &str) -> Result<(), String> {
+    match place {
+        "hasty" => {
+            busy(x).await?;
+            // It means to read on, if the rest comes.
+            let _ = read(x, entry).await;
+        }
+        "busy" => {
+            read(x, entry).await?;
+            busy(x).await?;
+        }
+        "end" => {
+            read(x, entry).await?;
+            x.abort().await;
+        }
+        _ => {
+            read_up_to(x, entry, place.parse().unwrap()).await?;
+            x.abort().await;
+        }
+    }
+    Ok(())
+}
+
+async fn busy(x: &mut impl Exchange) -> Result<(), String> {
+    let head = Response::builder().status(503).header("content-length", 4).body(()).unwrap();
+    x.respond(head, false).await?;
+    x.write(Bytes::from_static(b"busy")).await?;
+    x.end(HeaderMap::new()).await
 }
 
 async fn hints(x: &mut impl Exchange, entry: &Entry) -> Result<(), String> {

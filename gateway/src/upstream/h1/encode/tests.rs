@@ -23,6 +23,7 @@ fn sent(
         framing,
         upgrade: None,
         again: true,
+        attempt: 1,
         trailers: true,
     };
     prepare_upstream(&mut head, &outbound).unwrap();

@@ -1,0 +1,81 @@
+//! An attempt under way at an endpoint: its place in the load count and its pass of the breaker,
+//! both given back when it is dropped.
+
+use std::time::Duration;
+
+use super::{
+    breaker::{Pass, Verdict},
+    endpoint::Upstream,
+    load::{EndpointLoad, InFlight, Outcome},
+    pool::Pooled,
+};
+use crate::clock::{self, Tick};
+
+/// See the module's page.
+#[derive(Debug)]
+pub(crate) struct Underway {
+    in_flight: InFlight<Pooled>,
+    /// As long as the breaker waits to hear of it.
+    pass: Option<Pass>,
+}
+
+impl Underway {
+    /// Begins one, unless the endpoint's breaker lets nobody through.
+    pub(crate) fn begin(upstream: &Upstream, pool: &Pooled, now: Tick) -> Option<Self> {
+        let endpoint = &pool.0.shared;
+        let pass = endpoint.breaker.admit(now)?;
+        if let Some(change) = pass.change() {
+            change.log(&upstream.name, &endpoint.name);
+        }
+        let in_flight = EndpointLoad::begin(pool.clone(), now);
+        Some(Self { in_flight, pass: Some(pass).filter(|pass| pass.is_watched()) })
+    }
+
+    /// Takes the sample of the attempt, and tells limit, roster and breaker: when the response's head is
+    /// there, or its failure certain. Only the first call counts. The endpoint alone `took` so
+    /// long, and a failing answer of it may ask to be left alone for `wish`.
+    pub(crate) fn judge(
+        &mut self,
+        upstream: &Upstream,
+        outcome: Outcome,
+        (took, wish): (Duration, Option<Duration>),
+        now: Tick,
+    ) {
+        let run = self.in_flight.record(outcome, now);
+        let endpoint = &self.in_flight.load().0.shared;
+        if run > 0 {
+            upstream.gates.record(took, outcome, now);
+            upstream.roster.failed(endpoint, run, now);
+        }
+        if let Some(pass) = self.pass.take() {
+            let verdict = match outcome {
+                Outcome::Success => Verdict::Success,
+                Outcome::Failure => Verdict::Failure,
+            };
+            if let Some(change) = endpoint.breaker.record(pass, verdict, took, wish, now) {
+                change.log(&upstream.name, &endpoint.name);
+            }
+        }
+    }
+
+    /// When it began.
+    pub(crate) fn began(&self) -> Tick {
+        self.in_flight.began()
+    }
+
+    /// Who is asked.
+    pub(crate) fn load(&self) -> &Pooled {
+        self.in_flight.load()
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if let Some(pass) = self.pass.take() {
+            let breaker = &self.load().0.shared.breaker;
+            // Of what nobody knows nothing follows but that a probe's place is free.
+            let none = Duration::ZERO;
+            let _ = breaker.record(pass, Verdict::Unknown, none, None, clock::now());
+        }
+    }
+}
