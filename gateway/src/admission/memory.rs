@@ -34,8 +34,8 @@ pub fn bound(root: &Path) -> Option<u64> {
     limits.chain(memory).min()
 }
 
-/// The least limit that stands in `file` of a group or of one above, up to the root of the mount: in
-/// a container that is the group itself, whatever its path says.
+/// The least limit that stands in `file` of a group or of one above, up to the root of the mount:
+/// in a container that is the group itself, whatever its path says.
 fn least(mount: &Path, group: &str, file: &str) -> Option<u64> {
     let names = Path::new(group).components().filter(|one| matches!(one, Component::Normal(_)));
     let group = mount.join(names.collect::<std::path::PathBuf>());

@@ -31,9 +31,9 @@ impl Underway {
         Some(Self { in_flight, pass: Some(pass).filter(|pass| pass.is_watched()) })
     }
 
-    /// Takes the sample of the attempt, and tells limit, roster and breaker: when the response's head is
-    /// there, or its failure certain. Only the first call counts. The endpoint alone `took` so
-    /// long, and a failing answer of it may ask to be left alone for `wish`.
+    /// Takes the sample of the attempt, and tells limit, roster and breaker: when the response's
+    /// head is there, or its failure certain. Only the first call counts. The endpoint alone `took`
+    /// so long, and a failing answer of it may ask to be left alone for `wish`.
     pub(crate) fn judge(
         &mut self,
         upstream: &Upstream,
