@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use weir_config::model::Balance;
+use weir_config::model::{Balance, RetryBudget};
 use weir_gateway::{
     clock::{self, Calendar, Tick},
     telemetry::{
@@ -28,6 +28,7 @@ use weir_gateway::{
         limit::Gate,
         load::{EndpointLoad, LatencyHistogram, Outcome},
         pick::Picker,
+        retry::budget::Budget,
     },
 };
 
@@ -60,6 +61,7 @@ fn main() {
     pickers();
     loads();
     gates();
+    budgets();
     counters();
     access_log();
     timers();
@@ -113,6 +115,16 @@ fn gates() {
     time("Gate::acquire and release", |_| {
         let acquire = gate.acquire();
         let _ = black_box(std::pin::pin!(acquire).poll(&mut context));
+    });
+}
+
+fn budgets() {
+    let now = clock::now();
+    let window = Duration::from_secs(10);
+    let budget = Budget::new(RetryBudget { percent: 0.2, min_per_sec: 3, window });
+    time("Budget::deposit", |i| budget.deposit(now + Duration::from_micros(i.into())));
+    time("Budget::withdraw", |_| {
+        black_box(budget.withdraw(now));
     });
 }
 

@@ -38,6 +38,7 @@ const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helper", "helpers", "
 /// Files and folders that are plain computation: no socket, no task, no clock, no library that has
 /// them. What they need of time and chance comes in as arguments.
 const PURE: &[&str] = &[
+    "cache/src/",
     "config/src/",
     "gateway/src/admission/memory.rs",
     "gateway/src/admission/pressure.rs",
@@ -62,6 +63,8 @@ const PURE: &[&str] = &[
     "gateway/src/upstream/breaker",
     "gateway/src/upstream/outlier",
     "gateway/src/upstream/pick/",
+    "gateway/src/upstream/retry/backoff",
+    "gateway/src/upstream/retry/budget",
 ];
 
 /// What a pure file may not name.

@@ -144,7 +144,7 @@ fn slice(at: Tick) -> usize {
     (at.since(Tick::ZERO).as_millis() / SLICE.as_millis()) as usize
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Fall,
     Rise,

@@ -79,12 +79,15 @@ fn with_a_budget_it_is_over_in_three_seconds() {
     assert!(run(Outage::Dead, Client::BOTH, LENGTH, SEED).pressure() < 1.21);
 }
 
-/// A backend that is back with a queue that nobody waits for any more has to be left alone.
+/// A backend that is back with a queue that nobody waits for any more has to be left alone: two
+/// seconds for the queue, and up to two more until the next probe has been answered.
 #[test]
 fn failing_fast_empties_a_queue() {
-    let [budget, whole] = [Client::BOTH, Client::WHOLE]
-        .map(|client| recovery(Outage::Stalled, client, LENGTH, SEED).unwrap());
-    assert!(whole <= Duration::from_secs(3) && whole < budget, "{whole:?} {budget:?}");
+    for seed in SEED..SEED + 3 {
+        let [budget, whole] = [Client::BOTH, Client::WHOLE]
+            .map(|client| recovery(Outage::Stalled, client, LENGTH, seed).unwrap());
+        assert!(whole <= Duration::from_secs(4) && whole < budget, "{whole:?} {budget:?}");
+    }
 }
 
 #[test]

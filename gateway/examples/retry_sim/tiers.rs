@@ -59,7 +59,7 @@ impl Chain {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Arrive,
-    /// What a tier asks of the next one, with the tries so far of the tiers before, itself included.
+    /// What a tier asks of the next one, with the tries so far of each tier up to it.
     Ask {
         tier: usize,
         tries: [u32; TIERS],

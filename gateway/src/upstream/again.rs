@@ -167,7 +167,7 @@ pub(super) fn blame(
         Err(failed) if is_to_blame(failed.error, clocks) => (Outcome::Failure, None),
         Err(_) => return,
     };
-    asked.judge(&upstream.shared, outcome, (clocks.waited(now), wish), now);
+    asked.judge(&upstream.shared, outcome, (clocks.waited(now).unwrap_or_default(), wish), now);
 }
 
 /// Whether an attempt that failed speaks against its endpoint. Neither the gateway's own bound

@@ -65,9 +65,10 @@ impl Clocks {
         self.answering
     }
 
-    /// How long the endpoint took to answer, the client's part in it not counted.
-    pub(super) fn waited(&self, now: Tick) -> Duration {
-        if self.answering { now.since(self.attempt.0) } else { Duration::ZERO }
+    /// How long nothing but the endpoint's answer was waited for; `None` while there was something
+    /// left to send. A client that uploads slowly is none of the endpoint's doing.
+    pub(super) fn waited(&self, now: Tick) -> Option<Duration> {
+        self.answering.then(|| now.since(self.attempt.0))
     }
 
     /// Starts the endpoint's time to answer, once nothing of the request is left to send.

@@ -110,13 +110,17 @@ async fn enter(exchange: &mut Exchange, upstream: &UpstreamPool) -> Result<bool,
     let waits = exchange.permit.is_none();
     if waits {
         let patience = exchange.connection.worker.timers.deadline();
-        let longest = clock::now() + upstream.shared.config.limits.queue_timeout;
-        patience.set(longest.min(exchange.deadline));
-        let mut turn = pin!(gate.acquire());
+        let (mut turn, mut longest) = (pin!(gate.acquire()), None);
         let permit = poll_fn(|cx| {
             if let Poll::Ready(permit) = turn.as_mut().poll(cx) {
                 return Poll::Ready(permit.map_err(|_| Error::UpstreamBusy));
             }
+            let longest = *longest.get_or_insert_with(|| {
+                let now = clock::now();
+                let end = now + gate.patience(upstream.shared.config.limits.queue_timeout, now);
+                patience.set(end.min(exchange.deadline));
+                end
+            });
             let late = exchange.deadline < longest;
             let error = if late { Error::DeadlinePassed } else { Error::QueueTimeout };
             patience.poll_expired(cx).map(|()| Err(error))
@@ -217,7 +221,7 @@ impl<'a> Run<'a> {
         let heard = received.heard();
         if let Some(in_flight) = &mut exchange.in_flight {
             exchange.upstream_time = Some(now.since(in_flight.began()));
-            let took = self.clocks.waited(now);
+            let took = self.clocks.waited(now).unwrap_or_default();
             in_flight.judge(&self.upstream.shared, heard.outcome, (took, None), now);
         }
         self.tell_limit(exchange, heard.outcome, now);
@@ -234,9 +238,9 @@ impl<'a> Run<'a> {
     /// Tells the limit that follows latency how long the answer took. From here on the request
     /// counts for the fixed one only: how long its body takes is as much the client's doing.
     fn tell_limit(&self, exchange: &mut Exchange, outcome: Outcome, now: Tick) {
-        let took = self.clocks.waited(now);
-        if outcome == Outcome::Success && !took.is_zero() {
-            self.upstream.shared.gates.record(took, outcome, now);
+        let waited = self.clocks.waited(now).filter(|_| outcome == Outcome::Success);
+        if let Some(waited) = waited {
+            self.upstream.shared.gates.record(waited, outcome, now);
         }
         if let Some(permit) = &mut exchange.permit {
             permit.step_aside();

@@ -16,7 +16,10 @@ use std::{
         atomic::{AtomicU32, AtomicU64, Ordering, fence},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
+
+use crate::clock::Tick;
 
 mod line;
 #[cfg(test)]
@@ -42,7 +45,13 @@ pub struct Gate {
     aside: AtomicU32,
     queue: AtomicU32,
     line: Mutex<Line>,
+    /// Since when there has been somebody in the line, in nanoseconds of [`Tick`]; 0 is nobody.
+    /// Changes under the lock only.
+    standing: AtomicU64,
 }
+
+/// By how much a line that stands shortens the patience of who joins it.
+const STANDING: u32 = 10;
 
 const PERMIT: u64 = 1 << 32;
 
@@ -64,6 +73,7 @@ impl Gate {
             aside: AtomicU32::new(0),
             queue: AtomicU32::new(queue),
             line: Mutex::new(Line::default()),
+            standing: AtomicU64::new(0),
         }
     }
 
@@ -95,6 +105,30 @@ impl Gate {
     /// Length of the line.
     pub fn waiting(&self) -> u32 {
         waiters(self.state.load(Ordering::Relaxed))
+    }
+
+    /// How long somebody in the line should wait: `most`, but a tenth of it when the line has not
+    /// been empty for as long as that. A line that comes from a burst is gone by then; one that
+    /// stands makes every request late and none more likely to be served (the queue discipline of
+    /// "Fail at Scale", ACM Queue 13(8), 2015).
+    pub fn patience(&self, most: Duration, now: Tick) -> Duration {
+        let _line = self.lock();
+        if self.waiting() == 0 {
+            return most;
+        }
+        match self.standing.load(Ordering::Relaxed) {
+            0 => self.standing.store(now.nanos().max(1), Ordering::Relaxed),
+            since if now.since(Tick::from_nanos(since)) > most => return most / STANDING,
+            _ => {}
+        }
+        most
+    }
+
+    /// To be called under the lock when somebody has left the line.
+    fn look_at_line(&self) {
+        if self.waiting() == 0 {
+            self.standing.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Changes both bounds. Permits that are out stay valid: a lower `max` holds from when enough
@@ -141,6 +175,7 @@ impl Gate {
                 (waiters(state) > 0 && permits(state) < max).then(|| state + PERMIT - 1)
             });
             let waker = if admitted { line.grant_first() } else { None };
+            self.look_at_line();
             drop(line);
             // Outside of the lock: a waker may run whatever it likes, even drop another `Acquire`.
             if let Some(waker) = waker {
@@ -256,6 +291,7 @@ impl Drop for Acquire {
         let waker = line.leave(key);
         if !granted {
             self.gate.step(|state| Some(state - 1));
+            self.gate.look_at_line();
         }
         drop(line);
         drop(waker);

@@ -31,9 +31,9 @@ impl Underway {
         Some(Self { in_flight, pass: Some(pass).filter(|pass| pass.is_watched()) })
     }
 
-    /// Takes the sample of the attempt, and tells limit, roster and breaker: when the response's
-    /// head is there, or its failure certain. Only the first call counts. The endpoint alone `took`
-    /// so long, and a failing answer of it may ask to be left alone for `wish`.
+    /// Takes the sample of the attempt, and tells roster and breaker: when the response's head is
+    /// there, or its failure certain. Only the first call counts. The endpoint alone `took` so
+    /// long, and a failing answer of it may ask to be left alone for `wish`.
     pub(crate) fn judge(
         &mut self,
         upstream: &Upstream,
@@ -44,7 +44,7 @@ impl Underway {
         let run = self.in_flight.record(outcome, now);
         let endpoint = &self.in_flight.load().0.shared;
         if run > 0 {
-            upstream.gates.record(took, outcome, now);
+            upstream.gates.record(now.since(self.began()), outcome, now);
             upstream.roster.failed(endpoint, run, now);
         }
         if let Some(pass) = self.pass.take() {

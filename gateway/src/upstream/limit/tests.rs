@@ -300,3 +300,28 @@ fn nobody_waits_where_others_step_aside() {
     assert_eq!(served.load(Ordering::SeqCst), 8_000);
     assert_eq!((gate.in_use(), gate.in_use_ahead(), gate.waiting()), (0, 0, 0));
 }
+
+#[test]
+fn a_line_that_stands_shortens_the_patience_of_who_joins() {
+    const MOST: Duration = Duration::from_secs(1);
+    let at = |millis| Tick::ZERO + Duration::from_millis(millis);
+    let gate = Arc::new(Gate::new(1, 10));
+    assert_eq!(gate.patience(MOST, at(1)), MOST, "nobody waits");
+    let permit = gate.try_acquire();
+    let mut first = join(&gate);
+    assert_eq!(gate.patience(MOST, at(5_000)), MOST, "the first counts from now");
+    let second = join(&gate);
+    assert_eq!(gate.patience(MOST, at(6_000)), MOST);
+    assert_eq!(gate.patience(MOST, at(6_001)), MOST / STANDING);
+    drop(permit);
+    let permit = granted(&mut first);
+    assert_eq!(gate.patience(MOST, at(6_002)), MOST / STANDING, "one still waits");
+    drop(second);
+    let third = join(&gate);
+    assert_eq!(gate.patience(MOST, at(6_003)), MOST, "it was empty in between");
+    drop((third, permit));
+    let last = gate.try_acquire();
+    let fourth = join(&gate);
+    assert_eq!(gate.patience(MOST, at(9_000)), MOST);
+    drop((fourth, last));
+}

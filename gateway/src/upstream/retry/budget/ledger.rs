@@ -1,12 +1,10 @@
 //! The retries granted, and what decides about the next: what the lock of a budget guards.
 
-use std::time::Duration;
-
 use weir_config::model::RetryBudget;
 
 use super::{
     Standing,
-    tally::{SLOTS, Scale, Tally},
+    tally::{SLOTS, Scale, Tally, nanos},
 };
 use crate::clock::Tick;
 
@@ -19,7 +17,8 @@ pub(super) struct Ledger {
     share: u128,
     /// What there is without any.
     floor: u128,
-    window: Duration,
+    /// In nanoseconds.
+    window: u64,
     scale: Scale,
     /// The latest moment that anybody asked at, in nanoseconds.
     latest: u64,
@@ -32,7 +31,7 @@ impl Ledger {
         let mut this = Self {
             share: 0,
             floor: 0,
-            window: policy.window,
+            window: nanos(policy.window),
             scale,
             latest: 0,
             retries: [0; SLOTS],
@@ -47,7 +46,7 @@ impl Ledger {
         // A rate a second times nanoseconds is in thousand-millionths.
         self.floor =
             (u128::from(policy.min_per_sec).saturating_mul(policy.window.as_nanos())) / 1_000;
-        self.window = policy.window;
+        self.window = nanos(policy.window);
         let scale = self.scale.adapt(policy.window);
         if scale != self.scale {
             self.recast(scale);
@@ -93,8 +92,12 @@ impl Ledger {
     pub(super) fn standing(&self, requests: &Tally, now: Tick) -> Standing {
         let now = now.nanos().max(self.latest);
         let present = self.scale.number(now);
-        let requests = requests.sum(self.scale, present, self.scale.inside(self.window));
-        let begin = present.saturating_sub(self.scale.reach(self.window));
+        // The last moment before the window: requests of its slot do not count, later retries do.
+        // It is a slot before the present one, for slots are shorter than windows.
+        let before = now.checked_sub(self.window);
+        let first = before.map_or(0, |before| self.scale.number(before) + 1);
+        let requests = requests.sum(self.scale, first, present);
+        let begin = before.map_or(0, |before| self.scale.number(before + 1));
         let retries = (begin..=self.scale.number(self.latest))
             .map(|number| u64::from(self.retries[number as usize % SLOTS]))
             .sum();

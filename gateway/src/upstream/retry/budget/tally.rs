@@ -63,16 +63,6 @@ impl Scale {
     pub(super) const fn end(self, number: u64) -> u64 {
         number << self.shift | ((1 << self.shift) - 1)
     }
-
-    /// Slots that lie in the window as a whole, the present one included, whenever that is.
-    pub(super) fn inside(self, window: Duration) -> u64 {
-        nanos(window) >> self.shift
-    }
-
-    /// Slots before the present one that may lie in the window, if only in part.
-    pub(super) fn reach(self, window: Duration) -> u64 {
-        nanos(window).div_ceil(1 << self.shift)
-    }
 }
 
 /// The shortest slots of which no more than [`MOST`] make a window.
@@ -81,8 +71,8 @@ fn shift(window: Duration) -> u32 {
     least.next_power_of_two().trailing_zeros()
 }
 
-/// The longest window is 292 years.
-fn nanos(window: Duration) -> u64 {
+/// A window in nanoseconds; the longest has 292 years.
+pub(super) fn nanos(window: Duration) -> u64 {
     u64::try_from(window.as_nanos()).unwrap_or(u64::MAX).clamp(1, u64::MAX / 2)
 }
 
@@ -113,14 +103,18 @@ impl Tally {
         });
     }
 
-    /// The sum of the `inside` slots up to the one of number `present`.
-    pub(super) fn sum(&self, scale: Scale, present: u64, inside: u64) -> u64 {
+    /// The sum of the slots from number `first` up to `present`.
+    pub(super) fn sum(&self, scale: Scale, first: u64, present: u64) -> u64 {
         let sums = self.0.iter().map(|slot| {
             let word = slot.load(Relaxed);
             let found = word >> COUNT_BITS;
             let age = present.wrapping_sub(found) & NUMBER_MOST;
-            let counts = found >> NUMBER_BITS == u64::from(scale.generation) && age < inside;
-            if counts { word & COUNT_MOST } else { 0 }
+            let generation = found >> NUMBER_BITS;
+            if generation == u64::from(scale.generation) && age <= present - first {
+                word & COUNT_MOST
+            } else {
+                0
+            }
         });
         sums.sum()
     }

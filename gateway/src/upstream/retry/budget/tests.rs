@@ -102,6 +102,29 @@ fn another_window_keeps_the_retries() {
     }
 }
 
+#[test]
+fn who_comes_late_takes_nothing_from_what_came_since() {
+    let budget = Budget::new(POLICY);
+    let slot = 1 << 28;
+    deposit(&budget, 100, Tick::from_nanos(70 * slot));
+    deposit(&budget, 10, Tick::from_nanos(69 * slot));
+    // Its slot's place is another's by now.
+    deposit(&budget, 1, Tick::from_nanos(6 * slot));
+    assert_eq!(budget.standing(Tick::from_nanos(71 * slot)).requests, 110);
+}
+
+/// A worker may still count by the slots of before when a reload has changed their length.
+#[test]
+fn slots_of_another_length_do_not_count() {
+    let old = Scale::first(Duration::from_secs(10));
+    let new = old.adapt(Duration::from_secs(60));
+    let tally = Tally::new();
+    tally.add(old, at(0));
+    assert_eq!((tally.sum(old, 0, 0), tally.sum(new, 0, 0)), (1, 0));
+    tally.add(new, at(0));
+    assert_eq!((tally.sum(old, 0, 0), tally.sum(new, 0, 0)), (0, 1));
+}
+
 /// A budget that remembers every request and every retry.
 #[derive(Default)]
 struct Model {
@@ -134,7 +157,7 @@ impl Model {
             self.retries.push(self.latest);
             assert!(self.left(policy, window, window) >= 0, "overdrawn at {now}");
         } else if lossless {
-            let slot = window / 31 + 1;
+            let slot = window / 31 + 2;
             let left = self.left(policy, window - slot, window + slot);
             assert!(left < 1_000_000, "refused at {now} with {left} left");
         }
@@ -174,13 +197,28 @@ fn any_span() -> impl Strategy<Value = u64> {
 
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0..200_u16).prop_map(Step::Request),
-        4 => (0..60_u16).prop_map(Step::Retry),
+        4 => (0..150_u16).prop_map(Step::Request),
+        4 => (0..40_u16).prop_map(Step::Retry),
         4 => any_span().prop_map(Step::Pass),
     ]
 }
 
 proptest! {
+    #[test]
+    fn slots_err_on_the_side_of_fewer_retries(begin in 0..1_u64 << 54, window in any_policy()) {
+        let policy = RetryBudget { percent: 1.0, min_per_sec: 0, ..window };
+        let window = policy.window.as_nanos() as u64;
+        let slot = window / 31 + 2;
+        let budget = Budget::new(policy);
+        let after = |nanos| budget.standing(Tick::from_nanos(begin + nanos));
+        budget.deposit(Tick::from_nanos(begin));
+        prop_assert!(budget.withdraw(Tick::from_nanos(begin)));
+        prop_assert_eq!(after(window - slot).requests, 1);
+        prop_assert_eq!(after(window).requests, 0);
+        prop_assert_eq!(after(window - 1).retries, 1);
+        prop_assert_eq!(after(window + slot).retries, 0);
+    }
+
     #[test]
     fn grants_what_there_is_and_no_more(policy in any_policy(), steps in vec(any_step(), 1..60)) {
         let (budget, mut model, mut now) = (Budget::new(policy), Model::default(), 0_u64);
@@ -255,9 +293,10 @@ proptest! {
             let inside = |at: &u64| (from..=to).contains(at);
             let made: usize = log.iter().filter(|(at, ..)| inside(at)).map(|(.., made)| made).sum();
             let paying = |at: &u64| at + window > from && *at <= to;
-            let paid: u32 = log.iter().filter(|(at, ..)| paying(at)).map(|(_, asked, _)| asked).sum();
+            let paid = log.iter().filter(|(at, ..)| paying(at)).map(|(_, asked, _)| asked);
+            let share = policy.percent * f64::from(paid.sum::<u32>());
             let seconds = (to - from + window) as f64 / 1e9;
-            let allowed = policy.percent * f64::from(paid) + f64::from(policy.min_per_sec) * seconds;
+            let allowed = share + f64::from(policy.min_per_sec) * seconds;
             prop_assert!(made as f64 <= allowed + 1e-6, "{made} of {allowed}");
         }
     }

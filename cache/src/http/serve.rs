@@ -1,0 +1,122 @@
+//! The answer made from a stored response: the whole, its head, a part, several, or that the client
+//! has it already (RFC 9111 section 4, RFC 9110 sections 14 and 15.4.5).
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{
+        AGE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE,
+    },
+};
+
+use super::{
+    range::Parts,
+    stored::{Request, Stored},
+    validate,
+};
+use crate::time::Time;
+
+/// An answer. `Content-Length` and `Age` are among its headers.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The header section.
+    pub headers: HeaderMap,
+    /// The body; empty for a `HEAD`, a 304 and a 416.
+    pub body: Bytes,
+}
+
+/// Answers `request` with `stored`. `nonce` goes into the boundary of several parts: it should be
+/// random, so that nobody can write a body that holds it.
+pub fn answer(request: &Request<'_>, stored: &Stored, now: Time, nonce: u128) -> Answer {
+    let head = stored.head();
+    let mut headers = head.headers().clone();
+    headers.insert(AGE, HeaderValue::from(head.freshness().age(now).as_secs()));
+    if validate::is_not_modified(request, stored, now) {
+        // What is about the content is about the one that the client has.
+        for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_LANGUAGE] {
+            headers.remove(name);
+        }
+        return Answer { status: StatusCode::NOT_MODIFIED, headers, body: Bytes::new() };
+    }
+    match parts(request, stored, now) {
+        Parts::Whole => whole(request, stored, headers),
+        Parts::Unsatisfiable => {
+            let range = format!("bytes */{}", stored.body().len());
+            set(&mut headers, CONTENT_RANGE, &range);
+            headers.remove(CONTENT_TYPE);
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+            let status = StatusCode::RANGE_NOT_SATISFIABLE;
+            Answer { status, headers, body: Bytes::new() }
+        }
+        Parts::Some(parts) => partial(stored, headers, &parts, nonce),
+    }
+}
+
+/// The parts of the body that are wanted; ranges are for a `GET` of a 200.
+fn parts(request: &Request<'_>, stored: &Stored, now: Time) -> Parts {
+    let mut lines = request.headers.get_all(RANGE).iter();
+    match (lines.next(), lines.next()) {
+        (Some(range), None)
+            if *request.method == Method::GET
+                && stored.head().status() == StatusCode::OK
+                && validate::is_range_valid(request, stored, now) =>
+        {
+            Parts::of(range.as_bytes(), stored.body().len())
+        }
+        _ => Parts::Whole,
+    }
+}
+
+fn whole(request: &Request<'_>, stored: &Stored, mut headers: HeaderMap) -> Answer {
+    let status = stored.head().status();
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(stored.body().len()));
+    }
+    let is_head = *request.method == Method::HEAD;
+    let body = if is_head { Bytes::new() } else { stored.body().clone() };
+    Answer { status, headers, body }
+}
+
+fn partial(stored: &Stored, mut headers: HeaderMap, parts: &[Range<usize>], nonce: u128) -> Answer {
+    let whole = stored.body();
+    let content_range =
+        |part: &Range<usize>| format!("bytes {}-{}/{}", part.start, part.end - 1, whole.len());
+    let body = if let [part] = parts {
+        set(&mut headers, CONTENT_RANGE, &content_range(part));
+        whole.slice(part.clone())
+    } else {
+        let kind = headers.get(CONTENT_TYPE).cloned();
+        let boundary = format!("{nonce:032x}");
+        let mut body = BytesMut::new();
+        for part in parts {
+            body.extend_from_slice(format!("\r\n--{boundary}\r\n").as_bytes());
+            if let Some(kind) = &kind {
+                body.extend_from_slice(b"Content-Type: ");
+                body.extend_from_slice(kind.as_bytes());
+                body.extend_from_slice(b"\r\n");
+            }
+            let range = content_range(part);
+            body.extend_from_slice(format!("Content-Range: {range}\r\n\r\n").as_bytes());
+            body.extend_from_slice(&whole[part.clone()]);
+        }
+        body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        set(&mut headers, CONTENT_TYPE, &format!("multipart/byteranges; boundary={boundary}"));
+        body.freeze()
+    };
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    Answer { status: StatusCode::PARTIAL_CONTENT, headers, body }
+}
+
+/// Sets a field to a text of digits and letters.
+fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,365 @@
+//! The store: many readers, sharded writers, a budget that holds at every moment.
+//!
+//! A hit looks its key up in one concurrent map and sets a bit, if that is clear: it takes no lock
+//! and writes nothing that another core reads, so that hits on one entry from all cores stay in
+//! their own caches. Whoever changes something takes the lock of the key's shard; under it the map,
+//! the queue and the indexes change together, so that a key is in all of them or in none.
+
+use std::{
+    hash::BuildHasher,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use foldhash::quality::FixedState;
+use papaya::Guard as _;
+
+use crate::{
+    entry::{ENTRY_OVERHEAD, Entry, Fill, Key, TAG_OVERHEAD},
+    purges::{Purge, PurgeLog, Purged, Selector, Ticket},
+    shard::{Room, Shard},
+    sieve::{Marked, Slot},
+    time::Time,
+};
+
+/// So many entries are looked at under a shard's lock at once; then others get a turn.
+const SWEEP_MAX: usize = 256;
+
+/// An entry heavier than this is freed as soon as nobody reads it.
+const PROMPT_MIN: u64 = 16 * 1024;
+
+/// The size of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// What all entries may weigh together.
+    pub capacity: u64,
+    /// How many locks share the work of filling. Each shard has its share of the capacity, and an
+    /// entry that is larger than that is refused. Zero is taken for one.
+    pub shards: usize,
+    /// What counts.
+    pub weighing: Weighing,
+}
+
+/// What an entry counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weighing {
+    /// Bytes: the weight that comes with the value, the key, the tags and the overhead.
+    Bytes,
+    /// The weight that comes with the value and nothing else.
+    Units,
+}
+
+/// Why something was not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// It weighs more than a shard may hold.
+    TooLarge,
+    /// It may have been purged while it was under way.
+    Purged,
+    /// It is expired already.
+    Expired,
+    /// Whoever was to make it thought better of it.
+    Withdrawn,
+}
+
+/// The store. Share it by reference or in an [`Arc`].
+#[derive(Debug)]
+pub struct Store<V> {
+    map: papaya::HashMap<Key, Arc<Entry<V>>, FixedState>,
+    shards: Box<[Mutex<Shard<V>>]>,
+    /// The smallest share of the capacity that a shard has.
+    share: u64,
+    hasher: FixedState,
+    purges: PurgeLog,
+    options: Options,
+}
+
+impl<V> Store<V> {
+    /// An empty store. `seed` should be secret: keys come from strangers, who could otherwise
+    /// choose them so that all fall into one place.
+    pub fn new(options: Options, seed: u64) -> Self {
+        let hasher = FixedState::with_seed(seed);
+        let shards = options.shards.max(1);
+        let share = options.capacity / shards as u64;
+        let rest = options.capacity % shards as u64;
+        let shard = |i| Mutex::new(Shard::new(share + u64::from((i as u64) < rest)));
+        Self {
+            map: papaya::HashMap::builder().hasher(hasher.clone()).build(),
+            shards: (0..shards).map(shard).collect(),
+            share,
+            hasher,
+            purges: PurgeLog::new(),
+            options,
+        }
+    }
+
+    /// Calls `read` with the entry under `key` and counts that as a visit. Takes no lock. Do not
+    /// tarry in `read`: what is removed meanwhile, by anyone, is freed only after it.
+    pub fn read<R>(&self, key: &[u8], now: Time, read: impl FnOnce(&Entry<V>) -> R) -> Option<R> {
+        let map = self.map.pin();
+        let entry = map.get(key).filter(|entry| entry.expires() > now)?;
+        entry.mark().set();
+        Some(read(entry))
+    }
+
+    /// The entry under `key`, as [`Store::read`] finds it, to keep. Counts a reference, which all
+    /// cores that hit the same entry share.
+    pub fn entry(&self, key: &[u8], now: Time) -> Option<Arc<Entry<V>>> {
+        let map = self.map.pin();
+        let entry = map.get(key).filter(|entry| entry.expires() > now)?;
+        entry.mark().set();
+        Some(Arc::clone(entry))
+    }
+
+    /// A ticket for a fill. Take it before the value is asked for.
+    pub fn ticket(&self) -> Ticket {
+        self.purges.ticket()
+    }
+
+    /// Stores `fill` under `key`, in the place of what was there.
+    pub fn insert(
+        &self,
+        key: &Key,
+        fill: Fill<V>,
+        ticket: Ticket,
+        now: Time,
+    ) -> Result<(), Refused> {
+        let weight = self.weigh(key, &fill);
+        let entry = Entry::new(key.clone(), fill, weight);
+        self.admit(&entry, now)?;
+        match self.put(entry, None, ticket, now) {
+            Err(Put::Refused(refused)) => Err(refused),
+            // It was not asked to compare.
+            Ok(()) | Err(Put::Changed) => Ok(()),
+        }
+    }
+
+    /// Stores what `make` makes of what is there now. `make` is called without a lock, and again if
+    /// another was faster: it must be free of effects.
+    pub fn update(
+        &self,
+        key: &Key,
+        ticket: Ticket,
+        now: Time,
+        mut make: impl FnMut(Option<&Entry<V>>) -> Option<Fill<V>>,
+    ) -> Result<(), Refused> {
+        loop {
+            let before = self.map.pin().get(key).map(Arc::clone);
+            let live = before.as_deref().filter(|entry| entry.expires() > now);
+            let fill = make(live).ok_or(Refused::Withdrawn)?;
+            let weight = self.weigh(key, &fill);
+            let entry = Entry::new(key.clone(), fill, weight);
+            self.admit(&entry, now)?;
+            match self.put(entry, Some(before.as_ref()), ticket, now) {
+                Ok(()) => return Ok(()),
+                Err(Put::Refused(refused)) => return Err(refused),
+                Err(Put::Changed) => {}
+            }
+        }
+    }
+
+    /// Removes what `what` means, or makes it stale. Whatever of it is under way is not stored
+    /// either. Takes time of the order of the number of entries met.
+    pub fn purge(&self, what: Selector<'_>, how: Purge) -> Purged {
+        self.purges.record(what, |name| self.hasher.hash_one(name));
+        let mut purged = Purged::default();
+        let shards = match what {
+            Selector::Name(name) => std::slice::from_ref(self.shard_of(name)),
+            Selector::All | Selector::Prefix(_) | Selector::Tag(_) => &self.shards,
+        };
+        for shard in shards {
+            let slots = lock(shard).find(what, &self.hasher);
+            for slots in slots.chunks(SWEEP_MAX) {
+                self.purge_slots(&mut lock(shard), slots, what, how, &mut purged);
+            }
+        }
+        purged
+    }
+
+    /// Purges those of `slots` that still hold what is meant.
+    fn purge_slots(
+        &self,
+        shard: &mut Shard<V>,
+        slots: &[Slot],
+        what: Selector<'_>,
+        how: Purge,
+        purged: &mut Purged,
+    ) {
+        for slot in slots {
+            let Some(entry) = shard.at(*slot).filter(|entry| what.matches(entry)) else { continue };
+            purged.entries += 1;
+            purged.weight += entry.weight();
+            match how {
+                Purge::Soft => entry.outdate(),
+                Purge::Hard => shard.remove(*slot, &self.hasher, |entry| self.unmap(entry)),
+            }
+        }
+    }
+
+    /// Removes what has expired, no more than `max` entries of a shard; how many it were. Nothing
+    /// needs it but those who want the memory back early.
+    pub fn remove_expired(&self, now: Time, max: usize) -> usize {
+        let mut removed = 0;
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            for _ in 0..max {
+                let Some(slot) = shard.expired(now) else { break };
+                shard.remove(slot, &self.hasher, |entry| self.unmap(entry));
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    /// How many entries there are. Takes each shard's lock in turn.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What all entries weigh. Takes each shard's lock in turn.
+    pub fn weight(&self) -> u64 {
+        self.shards.iter().map(|shard| lock(shard).weight()).sum()
+    }
+
+    /// What all entries may weigh.
+    pub const fn capacity(&self) -> u64 {
+        self.options.capacity
+    }
+
+    /// What one entry may weigh, its key, tags and overhead included.
+    pub const fn entry_max(&self) -> u64 {
+        self.share
+    }
+
+    fn weigh(&self, key: &Key, fill: &Fill<V>) -> u64 {
+        match self.options.weighing {
+            Weighing::Units => fill.weight,
+            Weighing::Bytes => {
+                let tags = fill.tags.iter().map(|tag| tag.len() as u64 + TAG_OVERHEAD);
+                let known = key.as_bytes().len() as u64 + ENTRY_OVERHEAD + tags.sum::<u64>();
+                fill.weight.saturating_add(known)
+            }
+        }
+    }
+
+    fn admit(&self, entry: &Entry<V>, now: Time) -> Result<(), Refused> {
+        if entry.weight() > self.share {
+            return Err(Refused::TooLarge);
+        }
+        if entry.expires() <= now {
+            return Err(Refused::Expired);
+        }
+        Ok(())
+    }
+
+    /// Puts `entry` in, provided that what is there is still `before`, if the caller cares. Gives
+    /// the lock up now and then while it makes room.
+    fn put(
+        &self,
+        entry: Entry<V>,
+        before: Option<Option<&Arc<Entry<V>>>>,
+        ticket: Ticket,
+        now: Time,
+    ) -> Result<(), Put> {
+        let name_hash = self.hasher.hash_one(entry.key().name());
+        let shard = &self.shards[self.index(name_hash)];
+        let mut sweep = Sweep::default();
+        loop {
+            let mut shard = lock(shard);
+            if self.purges.meets(&entry, ticket, name_hash) {
+                return Err(Put::Refused(Refused::Purged));
+            }
+            let current = self.map.pin().get(entry.key()).map(Arc::clone);
+            if before.is_some_and(|before| !is_same(before, current.as_ref())) {
+                return Err(Put::Changed);
+            }
+            let held = current.as_ref().map_or(0, |current| {
+                current.mark().set();
+                current.weight()
+            });
+            let growth = entry.weight().saturating_sub(held);
+            if sweep.make_room(self, &mut shard, growth, now) == Room::Unfinished {
+                continue;
+            }
+            let stored = match current {
+                None => shard.insert(entry, &self.hasher),
+                // What makes room for its successor's growth may be the entry itself.
+                Some(current) if shard.at(current.slot).is_none() => continue,
+                Some(current) => shard.replace(&current, entry, &self.hasher),
+            };
+            let stored = stored.ok_or(Put::Refused(Refused::TooLarge))?;
+            self.map.pin().insert(stored.key().clone(), stored);
+            return Ok(());
+        }
+    }
+
+    /// Takes an entry that has left its shard out of the map. To be called under the shard's lock.
+    fn unmap(&self, entry: &Entry<V>) {
+        let guard = self.map.guard();
+        self.map.remove(entry.key(), &guard);
+        // The map frees what was removed some dozens at a time. Of the large, each at once.
+        if entry.weight() > PROMPT_MIN {
+            guard.flush();
+        }
+    }
+
+    fn shard_of(&self, name: &[u8]) -> &Mutex<Shard<V>> {
+        &self.shards[self.index(self.hasher.hash_one(name))]
+    }
+
+    /// The high bits choose the shard; the map uses others.
+    const fn index(&self, name_hash: u64) -> usize {
+        ((name_hash as u128 * self.shards.len() as u128) >> 64) as usize
+    }
+}
+
+/// Why [`Store::put`] did not.
+#[derive(Debug)]
+enum Put {
+    Refused(Refused),
+    /// Another was faster.
+    Changed,
+}
+
+/// The making of room for one entry, over several holds of the lock.
+#[derive(Debug, Default)]
+struct Sweep {
+    /// How many entries it may look at; none before the first hold.
+    steps_left: Option<usize>,
+}
+
+impl Sweep {
+    /// One hold's worth. A sweep clears each bit once at most and then comes round to a clear one,
+    /// unless hits set them again behind the hand: then, after two rounds, it takes what is there.
+    fn make_room<V>(
+        &mut self,
+        store: &Store<V>,
+        shard: &mut Shard<V>,
+        weight: u64,
+        now: Time,
+    ) -> Room {
+        let left = self.steps_left.get_or_insert(2 * shard.len() + SWEEP_MAX);
+        if *left < SWEEP_MAX {
+            shard.evict_at_hand(&store.hasher, |entry| store.unmap(entry));
+        }
+        *left = left.saturating_sub(SWEEP_MAX);
+        shard.make_room(weight, now, SWEEP_MAX, &store.hasher, |entry| store.unmap(entry))
+    }
+}
+
+fn is_same<V>(one: Option<&Arc<Entry<V>>>, other: Option<&Arc<Entry<V>>>) -> bool {
+    one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
+}
+
+/// A shard's state is whole between any two statements that can panic, of which there are none but
+/// the drop of a value.
+fn lock<V>(shard: &Mutex<Shard<V>>) -> MutexGuard<'_, Shard<V>> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

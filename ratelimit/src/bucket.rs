@@ -1,0 +1,184 @@
+//! The token bucket, as the generic cell rate algorithm (GCRA): one moment per key.
+//!
+//! The moment is when the bucket is full again. A request of cost `c` moves it by the time in which
+//! `c` is earned; it passes if the moment is then no further off than the time in which the whole
+//! burst is earned. In any interval, ends included, at most `burst + rate x length` passes, exactly:
+//! nothing is rounded on the way.
+
+use crate::{
+    decision::{Answer, Decision},
+    moment::{Moment, Nanos, SPAN_MAX, STEP, Span},
+    rate::{InvalidLimit, Rate},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// A bucket of `burst` tokens that refills at `rate`.
+///
+/// | case | what happens |
+/// |---|---|
+/// | rate 0 | nothing passes, not even cost 0; nothing is kept |
+/// | cost over the burst | never passes, and says so |
+/// | cost 0 | passes while there is no debt; charges nothing |
+/// | refund | at most to the full bucket |
+/// | charge afterwards | into debt, up to [`Bucket::with_debt`]; what is beyond is forgiven |
+/// | clock back, up to 1 s behind what a key has seen | time stands still for this key |
+/// | clock further back | the key counts as empty and in full debt, and refills from there |
+/// | clock forward | the bucket is full, no fuller |
+/// | other rate, same key | the moment at which it is full stays, or the key counts as empty |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bucket {
+    rate: Rate,
+    burst: u64,
+    /// The time in which one token is earned, kept since nearly every request costs one.
+    token: Span,
+    /// The time in which the burst is earned.
+    depth: Span,
+    /// The time in which the largest debt is paid.
+    debt: Span,
+}
+
+/// A decision and the state that follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn<S> {
+    /// What to say.
+    pub decision: Decision,
+    /// What to keep for the key; `None` leaves it as it is.
+    pub keep: Option<S>,
+}
+
+impl Bucket {
+    /// A bucket that holds `burst` and earns `rate`.
+    ///
+    /// # Errors
+    /// [`InvalidLimit::Burst`] when it takes over 73 years to fill.
+    pub fn new(rate: Rate, burst: u64) -> Result<Self, InvalidLimit> {
+        if rate.is_zero() {
+            let none = Span::default();
+            return Ok(Self { rate, burst: 0, token: none, depth: none, debt: none });
+        }
+        let depth = rate.span(burst).ok_or(InvalidLimit::Burst)?;
+        // A burst of 0 may go with tokens that take longer; no request of cost 1 ever passes then.
+        let token = rate.span(1).unwrap_or_default();
+        Ok(Self { rate, burst, token, depth, debt: Span::default() })
+    }
+
+    /// Lets charges made after the fact take the bucket below empty, by at most `debt` tokens.
+    ///
+    /// Without it they stop at empty, and a key whose requests turn out dearer than admitted gets
+    /// more than its rate in the long run.
+    ///
+    /// # Errors
+    /// [`InvalidLimit::Burst`] when it takes over 73 years to pay.
+    pub fn with_debt(mut self, debt: u64) -> Result<Self, InvalidLimit> {
+        if !self.rate.is_zero() {
+            self.debt = self.rate.span(debt).ok_or(InvalidLimit::Burst)?;
+        }
+        Ok(self)
+    }
+
+    /// What it holds when full.
+    pub const fn burst(&self) -> u64 {
+        self.burst
+    }
+
+    /// What it earns.
+    pub const fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// The time in which it fills, in nanoseconds, rounded up.
+    pub(crate) const fn depth_nanos(&self) -> u64 {
+        self.depth.ceil()
+    }
+
+    /// Decides on a request of `cost` by a key whose bucket is full at `full_at`.
+    #[inline]
+    pub fn decide(&self, full_at: Moment, cost: u64, now: Nanos) -> Turn<Moment> {
+        self.turn(full_at, cost, now).0
+    }
+
+    /// The same, and the nanoseconds until the bucket would be full without this request.
+    #[inline]
+    pub(crate) fn turn(&self, full_at: Moment, cost: u64, now: Nanos) -> (Turn<Moment>, u64) {
+        if cost > self.burst || self.rate.is_zero() {
+            return (self.never(full_at, now), 0);
+        }
+        let parts = self.rate.parts();
+        let now = Moment::at(now);
+        let empty = now.after(self.depth, parts);
+        let (held, stepped) = self.held(full_at, empty);
+        let base = held.max(now);
+        let ahead = base.since(now, parts).ceil();
+        let span = if cost == 1 { self.token } else { self.span(cost) };
+        let next = base.after(span, parts);
+        if next <= empty {
+            let decision = Decision {
+                limit: self.burst,
+                remaining: self.rate.earned(empty.since(next, parts)),
+                answer: Answer::Allowed { delay: 0 },
+                reset: next.since(now, parts).ceil(),
+            };
+            return (Turn { decision, keep: (cost > 0).then_some(next) }, ahead);
+        }
+        let decision = Decision {
+            limit: self.burst,
+            remaining: self.rate.earned(empty.since(base, parts)),
+            answer: Answer::Denied { retry_after: next.since(empty, parts).ceil() },
+            reset: ahead,
+        };
+        (Turn { decision, keep: stepped.then_some(held) }, ahead)
+    }
+
+    /// The state after `cost` has been charged that nobody was asked about: the response turned out
+    /// dearer than the request looked.
+    pub fn charge(&self, full_at: Moment, cost: u64, now: Nanos) -> Moment {
+        let parts = self.rate.parts();
+        let now = Moment::at(now);
+        let empty = now.after(self.depth, parts);
+        let (held, _) = self.held(full_at, empty);
+        let next = held.max(now).after(self.span(cost), parts);
+        // Someone a little ahead of this clock may have gone further already.
+        next.min(empty.after(self.debt, parts).max(held))
+    }
+
+    /// The state after `cost` has been given back.
+    pub fn refund(&self, full_at: Moment, cost: u64, now: Nanos) -> Moment {
+        let parts = self.rate.parts();
+        let empty = Moment::at(now).after(self.depth, parts);
+        self.held(full_at, empty).0.before(self.span(cost), parts)
+    }
+
+    /// The kept moment as this bucket and this clock understand it, and whether it is no more than
+    /// a clock ahead by a step could have left.
+    fn held(&self, full_at: Moment, empty: Moment) -> (Moment, bool) {
+        let parts = self.rate.parts();
+        let held = full_at.within(parts);
+        let worst = empty.after(self.debt, parts);
+        if held.nanos > worst.nanos + STEP { (worst, true) } else { (held, false) }
+    }
+
+    /// Too dear for arithmetic is too dear for any burst or debt.
+    fn span(&self, cost: u64) -> Span {
+        self.rate.span(cost).unwrap_or(Span { nanos: SPAN_MAX, part: 0 })
+    }
+
+    fn never(&self, full_at: Moment, now: Nanos) -> Turn<Moment> {
+        let parts = self.rate.parts();
+        let now = Moment::at(now);
+        let empty = now.after(self.depth, parts);
+        let (held, _) = self.held(full_at, empty);
+        let decision = Decision {
+            limit: self.burst,
+            remaining: if self.rate.is_zero() {
+                0
+            } else {
+                self.rate.earned(empty.since(held.max(now), parts))
+            },
+            answer: Answer::Never,
+            reset: held.since(now, parts).ceil(),
+        };
+        Turn { decision, keep: None }
+    }
+}
