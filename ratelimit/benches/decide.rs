@@ -134,6 +134,9 @@ fn peer(rate: u32, burst: u32) -> Peer {
 const KIND: &str = "DECIDE_FILL";
 
 fn main() {
+    if env::var_os("X").is_some() {
+        return one_thread();
+    }
     if let Ok(kind) = env::var(KIND) {
         return fill(&kind);
     }

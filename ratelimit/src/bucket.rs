@@ -60,7 +60,7 @@ impl Bucket {
         }
         let depth = rate.span(burst).ok_or(InvalidLimit::Burst)?;
         // A burst of 0 may go with tokens that take longer; no request of cost 1 ever passes then.
-        let token = rate.span(1).unwrap_or_default();
+        let token = rate.span(1).unwrap_or(Span { nanos: SPAN_MAX, part: 0 });
         Ok(Self { rate, burst, token, depth, debt: Span::default() })
     }
 
@@ -99,6 +99,16 @@ impl Bucket {
         self.turn(full_at, cost, now).0
     }
 
+    /// Whether [`Bucket::decide`] would let it pass.
+    #[inline]
+    pub(crate) fn passes(&self, full_at: Moment, cost: u64, now: Nanos) -> bool {
+        let parts = self.rate.parts();
+        let now = Moment::at(now);
+        let empty = now.after(self.depth, parts);
+        let base = self.held(full_at, empty).0.max(now);
+        cost <= self.burst && !self.rate.is_zero() && base.after(self.span(cost), parts) <= empty
+    }
+
     /// The same, and the nanoseconds until the bucket would be full without this request.
     #[inline]
     pub(crate) fn turn(&self, full_at: Moment, cost: u64, now: Nanos) -> (Turn<Moment>, u64) {
@@ -111,8 +121,7 @@ impl Bucket {
         let (held, stepped) = self.held(full_at, empty);
         let base = held.max(now);
         let ahead = base.since(now, parts).ceil();
-        let span = if cost == 1 { self.token } else { self.span(cost) };
-        let next = base.after(span, parts);
+        let next = base.after(self.span(cost), parts);
         if next <= empty {
             let decision = Decision {
                 limit: self.burst,
@@ -152,6 +161,7 @@ impl Bucket {
 
     /// The kept moment as this bucket and this clock understand it, and whether it is no more than
     /// a clock ahead by a step could have left.
+    #[inline]
     fn held(&self, full_at: Moment, empty: Moment) -> (Moment, bool) {
         let parts = self.rate.parts();
         let held = full_at.within(parts);
@@ -160,10 +170,15 @@ impl Bucket {
     }
 
     /// Too dear for arithmetic is too dear for any burst or debt.
+    #[inline]
     fn span(&self, cost: u64) -> Span {
+        if cost == 1 {
+            return self.token;
+        }
         self.rate.span(cost).unwrap_or(Span { nanos: SPAN_MAX, part: 0 })
     }
 
+    #[cold]
     fn never(&self, full_at: Moment, now: Nanos) -> Turn<Moment> {
         let parts = self.rate.parts();
         let now = Moment::at(now);

@@ -41,6 +41,12 @@ impl Leaky {
         &self.room
     }
 
+    /// Whether [`Leaky::decide`] would let it pass.
+    #[inline]
+    pub(crate) fn passes(&self, empty_at: Moment, cost: u64, now: Nanos) -> bool {
+        self.room.passes(empty_at, cost, now)
+    }
+
     /// Decides on a request of `cost` by a key whose queue is empty at `empty_at`.
     pub fn decide(&self, empty_at: Moment, cost: u64, now: Nanos) -> Turn<Moment> {
         let (mut turn, ahead) = self.room.turn(empty_at, cost, now);

@@ -143,23 +143,25 @@ impl Local {
             let earlier = asks.iter().zip(&plans).filter(|(earlier, _)| earlier.key == ask.key);
             let charged = earlier.filter(|(_, plan)| plan.passes).map(|(earlier, _)| earlier.cost);
             let cost = charged.fold(ask.cost, u64::saturating_add);
-            let passes = locked.tables(ask.key).peek(ask, cost, now).allowed();
+            let passes = locked.tables(ask.key).passes(ask, cost, now);
             plans.push(Plan { passes, cost });
         }
         let passes = asks.iter().zip(&plans).all(|(ask, plan)| ask.dry_run || plan.passes);
-        let ruling = |(ask, plan): (&Ask<'_>, &Plan)| {
+        let mut rulings = SmallVec::new();
+        for (ask, plan) in asks.iter().zip(&plans) {
             let tables = locked.tables(ask.key);
             let decision = if passes {
                 tables.decide(ask, ask.cost, self.shard_max, now)
             } else if plan.passes {
-                tables.peek(ask, 0, now)
+                // Cost 0 charges nothing.
+                tables.decide(ask, 0, self.shard_max, now)
             } else {
-                // Charges nothing either, but remembers if the clock has made a step.
+                // Nor does what is denied, but a step of the clock is remembered.
                 tables.decide(ask, plan.cost, self.shard_max, now)
             };
-            Ruling { decision, dry_run: ask.dry_run }
-        };
-        Verdict::new(asks.iter().zip(&plans).map(ruling).collect())
+            rulings.push(Ruling { decision, dry_run: ask.dry_run });
+        }
+        Verdict::new(rulings)
     }
 
     /// Charges `cost` more, without asking: a response turned out dearer than its request looked.
@@ -262,10 +264,13 @@ impl Local {
 
     /// Locks the shards of all keys, in ascending order: whoever waits holds none that comes later.
     fn lock_all(&self, asks: &[Ask<'_>]) -> Locked<'_> {
-        let mut order: SmallVec<[usize; 8]> = asks.iter().map(|ask| self.shard(ask.key)).collect();
-        order.sort_unstable();
-        order.dedup();
-        let shards = order.into_iter().map(|shard| (shard, self.lock(shard))).collect();
+        let mut shards = SmallVec::new();
+        let mut next = asks.iter().map(|ask| self.shard(ask.key)).min();
+        while let Some(shard) = next {
+            shards.push((shard, self.lock(shard)));
+            // Requests fall under a handful of limits: looking again is cheaper than a sorted list.
+            next = asks.iter().map(|ask| self.shard(ask.key)).filter(|other| *other > shard).min();
+        }
         Locked { store: self, shards }
     }
 }
@@ -313,16 +318,15 @@ impl Tables {
         }
     }
 
-    /// What it would decide.
+    /// Whether it would let it pass.
     #[inline]
-    fn peek(&self, ask: &Ask<'_>, cost: u64, now: Nanos) -> Decision {
+    fn passes(&self, ask: &Ask<'_>, cost: u64, now: Nanos) -> bool {
         let moment = || self.moments.find(ask.key).0.unwrap_or_default();
         match ask.algorithm {
-            Algorithm::TokenBucket(bucket) => bucket.decide(moment(), cost, now).decision,
-            Algorithm::LeakyBucket(leaky) => leaky.decide(moment(), cost, now).decision,
+            Algorithm::TokenBucket(bucket) => bucket.passes(moment(), cost, now),
+            Algorithm::LeakyBucket(leaky) => leaky.passes(moment(), cost, now),
             Algorithm::SlidingWindow(window) => {
-                let counts = self.counts.find(ask.key).0.unwrap_or_default();
-                window.decide(counts, cost, now).decision
+                window.passes(&self.counts.find(ask.key).0.unwrap_or_default(), cost, now)
             }
         }
     }
