@@ -2,8 +2,8 @@
 //!
 //! The moment is when the bucket is full again. A request of cost `c` moves it by the time in which
 //! `c` is earned; it passes if the moment is then no further off than the time in which the whole
-//! burst is earned. In any interval, ends included, at most `burst + rate x length` passes, exactly:
-//! nothing is rounded on the way.
+//! burst is earned. In any interval, ends included, at most `burst + rate x length` passes,
+//! exactly: nothing is rounded on the way.
 
 use crate::{
     decision::{Answer, Decision},
@@ -86,6 +86,11 @@ impl Bucket {
     /// What it earns.
     pub const fn rate(&self) -> Rate {
         self.rate
+    }
+
+    /// The largest debt.
+    pub(crate) fn debt_tokens(&self) -> u64 {
+        if self.rate.is_zero() { 0 } else { self.rate.earned(self.debt) }
     }
 
     /// The time in which it fills, in nanoseconds, rounded up.
@@ -183,17 +188,15 @@ impl Bucket {
         let parts = self.rate.parts();
         let now = Moment::at(now);
         let empty = now.after(self.depth, parts);
-        let (held, _) = self.held(full_at, empty);
+        let (held, stepped) = self.held(full_at, empty);
+        let earns = !self.rate.is_zero();
+        let left = empty.since(held.max(now), parts);
         let decision = Decision {
             limit: self.burst,
-            remaining: if self.rate.is_zero() {
-                0
-            } else {
-                self.rate.earned(empty.since(held.max(now), parts))
-            },
+            remaining: if earns { self.rate.earned(left) } else { 0 },
             answer: Answer::Never,
             reset: held.since(now, parts).ceil(),
         };
-        Turn { decision, keep: None }
+        Turn { decision, keep: (stepped && earns).then_some(held) }
     }
 }

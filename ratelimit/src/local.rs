@@ -4,15 +4,16 @@
 //! writes under the lock, so threads that share a key share one bucket and admit together exactly
 //! what one thread would. A request under several limits takes the locks of all its shards, always
 //! in ascending order and each once, so that no two requests wait for each other; it decides on all
-//! of them and writes only if all pass. There is no moment at which one limit is charged and another
-//! not, hence nothing to roll back, which is why this is locks and not compare-and-swap: a charge
-//! that is taken back later has meanwhile denied others for nothing. Locks are held for some tens of
-//! nanoseconds, by code that allocates only when a shard grows.
+//! of them and writes only if all pass. There is no moment at which one limit is charged and
+//! another not, hence nothing to roll back, which is why this is locks and not compare-and-swap: a
+//! charge that is taken back later has meanwhile denied others for nothing. Locks are held for some
+//! tens of nanoseconds, by code that allocates only when a shard grows.
 //!
 //! **Bounds.** A store keeps at most so many keys of buckets, and as many of windows, 32 and 56
 //! bytes each at 9/16 to 3/4 load. A new key in a full shard takes the place of the one among eight
 //! neighbours that would be as good as new first, which loses the least: a flood of one-time keys
-//! drives out its own, not the client who has used up all of a large burst. Such losses are counted.
+//! drives out its own, not the client who has used up all of a large burst. Such losses are
+//! counted.
 //!
 //! **Sweeping.** [`Local::sweep`] goes on where the last one stopped, shard by shard, and takes out
 //! keys that would be treated the same if they were not there. It locks one shard at a time, for
@@ -220,7 +221,8 @@ impl Local {
         tables.counts.remove(key);
     }
 
-    /// Takes out keys that have been as good as new for a second, until `budget` keys have been looked at or all.
+    /// Takes out keys that have been as good as new for a second, until `budget` keys have been
+    /// looked at or all.
     ///
     /// A call looks at whole shards, so at least at one and some thousand keys beyond the budget.
     pub fn sweep(&self, now: Nanos, budget: usize) -> Swept {
