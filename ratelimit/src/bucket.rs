@@ -48,6 +48,20 @@ pub struct Turn<S> {
     pub keep: Option<S>,
 }
 
+/// What a bucket makes of a request, before it is put into words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weighed {
+    /// When it would be full without this request, at the earliest now.
+    pub(crate) base: Moment,
+    /// When it would be full with it.
+    next: Moment,
+    /// When it would be full if it were empty now.
+    empty: Moment,
+    pub(crate) passes: bool,
+    /// What to keep for the key, if anything changes.
+    pub(crate) keep: Option<Moment>,
+}
+
 impl Bucket {
     /// A bucket that holds `burst` and earns `rate`.
     ///
@@ -101,48 +115,45 @@ impl Bucket {
     /// Decides on a request of `cost` by a key whose bucket is full at `full_at`.
     #[inline]
     pub fn decide(&self, full_at: Moment, cost: u64, now: Nanos) -> Turn<Moment> {
-        self.turn(full_at, cost, now).0
+        let weighed = self.weigh(full_at, cost, now);
+        Turn { decision: self.tell(&weighed, cost, now), keep: weighed.keep }
     }
 
-    /// Whether [`Bucket::decide`] would let it pass.
+    /// The part of [`Bucket::decide`] that other threads wait for: comparisons and sums.
     #[inline]
-    pub(crate) fn passes(&self, full_at: Moment, cost: u64, now: Nanos) -> bool {
-        let parts = self.rate.parts();
-        let now = Moment::at(now);
-        let empty = now.after(self.depth, parts);
-        let base = self.held(full_at, empty).0.max(now);
-        cost <= self.burst && !self.rate.is_zero() && base.after(self.span(cost), parts) <= empty
-    }
-
-    /// The same, and the nanoseconds until the bucket would be full without this request.
-    #[inline]
-    pub(crate) fn turn(&self, full_at: Moment, cost: u64, now: Nanos) -> (Turn<Moment>, u64) {
-        if cost > self.burst || self.rate.is_zero() {
-            return (self.never(full_at, now), 0);
-        }
+    pub(crate) fn weigh(&self, full_at: Moment, cost: u64, now: Nanos) -> Weighed {
         let parts = self.rate.parts();
         let now = Moment::at(now);
         let empty = now.after(self.depth, parts);
         let (held, stepped) = self.held(full_at, empty);
         let base = held.max(now);
-        let ahead = base.since(now, parts).ceil();
         let next = base.after(self.span(cost), parts);
-        if next <= empty {
-            let decision = Decision {
-                limit: self.burst,
-                remaining: self.rate.earned(empty.since(next, parts)),
-                answer: Answer::Allowed { delay: 0 },
-                reset: next.since(now, parts).ceil(),
-            };
-            return (Turn { decision, keep: (cost > 0).then_some(next) }, ahead);
-        }
-        let decision = Decision {
-            limit: self.burst,
-            remaining: self.rate.earned(empty.since(base, parts)),
-            answer: Answer::Denied { retry_after: next.since(empty, parts).ceil() },
-            reset: ahead,
+        let earns = !self.rate.is_zero();
+        let passes = next <= empty && cost <= self.burst && earns;
+        let keep =
+            if passes { (cost > 0).then_some(next) } else { (stepped && earns).then_some(held) };
+        Weighed { base, next, empty, passes, keep }
+    }
+
+    /// The other part: what to say, which takes divisions.
+    #[inline]
+    pub(crate) fn tell(&self, weighed: &Weighed, cost: u64, now: Nanos) -> Decision {
+        let Weighed { base, next, empty, passes, .. } = *weighed;
+        let parts = self.rate.parts();
+        let after = if passes { next } else { base };
+        let answer = if passes {
+            Answer::Allowed { delay: 0 }
+        } else if cost > self.burst || self.rate.is_zero() {
+            Answer::Never
+        } else {
+            Answer::Denied { retry_after: next.since(empty, parts).ceil() }
         };
-        (Turn { decision, keep: stepped.then_some(held) }, ahead)
+        Decision {
+            limit: self.burst,
+            remaining: self.rate.earned(empty.since(after, parts)),
+            answer,
+            reset: after.since(Moment::at(now), parts).ceil(),
+        }
     }
 
     /// The state after `cost` has been charged that nobody was asked about: the response turned out
@@ -181,22 +192,5 @@ impl Bucket {
             return self.token;
         }
         self.rate.span(cost).unwrap_or(Span { nanos: SPAN_MAX, part: 0 })
-    }
-
-    #[cold]
-    fn never(&self, full_at: Moment, now: Nanos) -> Turn<Moment> {
-        let parts = self.rate.parts();
-        let now = Moment::at(now);
-        let empty = now.after(self.depth, parts);
-        let (held, stepped) = self.held(full_at, empty);
-        let earns = !self.rate.is_zero();
-        let left = empty.since(held.max(now), parts);
-        let decision = Decision {
-            limit: self.burst,
-            remaining: if earns { self.rate.earned(left) } else { 0 },
-            answer: Answer::Never,
-            reset: held.since(now, parts).ceil(),
-        };
-        Turn { decision, keep: (stepped && earns).then_some(held) }
     }
 }

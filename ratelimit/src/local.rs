@@ -28,7 +28,7 @@ use smallvec::SmallVec;
 
 use crate::{
     algorithm::Algorithm,
-    bucket::Turn,
+    bucket::{Bucket, Weighed},
     decision::{Decision, Ruling, Verdict},
     key::Key,
     moment::{Moment, Nanos, STEP},
@@ -126,7 +126,18 @@ impl Local {
     /// Decides on a request under one limit: what [`Local::check`] does, without the list.
     #[inline]
     pub fn check_one(&self, ask: &Ask<'_>, now: Nanos) -> Decision {
-        self.lock(self.shard(ask.key)).decide(ask, ask.cost, self.shard_max, now)
+        let mut tables = self.lock(self.shard(ask.key));
+        let (bucket, weighed) = match ask.algorithm {
+            Algorithm::TokenBucket(bucket) => {
+                (bucket, tables.weigh(bucket, ask.key, ask.cost, self.shard_max, now))
+            }
+            Algorithm::LeakyBucket(_) | Algorithm::SlidingWindow(_) => {
+                return tables.decide(ask, ask.cost, self.shard_max, now);
+            }
+        };
+        // Whoever waits for the shard need not wait for the words.
+        drop(tables);
+        bucket.tell(&weighed, ask.cost, now)
     }
 
     /// Decides on a request under several limits: all pass and are charged, or none is charged.
@@ -305,19 +316,42 @@ impl Tables {
     /// Decides on a request of `cost` and keeps what follows.
     #[inline]
     fn decide(&mut self, ask: &Ask<'_>, cost: u64, max: usize, now: Nanos) -> Decision {
-        let Self { moments, counts, lost } = self;
-        let key = ask.key;
         match ask.algorithm {
             Algorithm::TokenBucket(bucket) => {
-                apply(moments, key, lost, max, now, |full_at| bucket.decide(full_at, cost, now))
+                bucket.tell(&self.weigh(bucket, ask.key, cost, max, now), cost, now)
             }
             Algorithm::LeakyBucket(leaky) => {
-                apply(moments, key, lost, max, now, |empty_at| leaky.decide(empty_at, cost, now))
+                leaky.tell(&self.weigh(leaky.bucket(), ask.key, cost, max, now), cost, now)
             }
             Algorithm::SlidingWindow(window) => {
-                apply(counts, key, lost, max, now, |counts| window.decide(counts, cost, now))
+                let (found, place) = self.counts.find(ask.key);
+                let turn = window.decide(found.unwrap_or_default(), cost, now);
+                match (turn.keep, found) {
+                    (Some(counts), Some(_)) => self.counts.replace(place, counts),
+                    (Some(counts), None) => {
+                        let lost = self.counts.insert(ask.key, counts, max, now.get());
+                        self.lost += u64::from(lost);
+                    }
+                    (None, _) => {}
+                }
+                turn.decision
             }
         }
+    }
+
+    /// Weighs a request and keeps what follows, with one search for a key that is there.
+    #[inline]
+    fn weigh(&mut self, bucket: &Bucket, key: Key, cost: u64, max: usize, now: Nanos) -> Weighed {
+        let (found, place) = self.moments.find(key);
+        let weighed = bucket.weigh(found.unwrap_or_default(), cost, now);
+        match (weighed.keep, found) {
+            (Some(moment), Some(_)) => self.moments.replace(place, moment),
+            (Some(moment), None) => {
+                self.lost += u64::from(self.moments.insert(key, moment, max, now.get()));
+            }
+            (None, _) => {}
+        }
+        weighed
     }
 
     /// Whether it would let it pass.
@@ -325,31 +359,11 @@ impl Tables {
     fn passes(&self, ask: &Ask<'_>, cost: u64, now: Nanos) -> bool {
         let moment = || self.moments.find(ask.key).0.unwrap_or_default();
         match ask.algorithm {
-            Algorithm::TokenBucket(bucket) => bucket.passes(moment(), cost, now),
-            Algorithm::LeakyBucket(leaky) => leaky.passes(moment(), cost, now),
+            Algorithm::TokenBucket(bucket) => bucket.weigh(moment(), cost, now).passes,
+            Algorithm::LeakyBucket(leaky) => leaky.bucket().weigh(moment(), cost, now).passes,
             Algorithm::SlidingWindow(window) => {
                 window.passes(&self.counts.find(ask.key).0.unwrap_or_default(), cost, now)
             }
         }
     }
-}
-
-/// Finds, decides and keeps, with one search for a key that is there.
-#[inline]
-fn apply<V: Kept>(
-    table: &mut Table<V>,
-    key: Key,
-    lost: &mut u64,
-    max: usize,
-    now: Nanos,
-    decide: impl FnOnce(V) -> Turn<V>,
-) -> Decision {
-    let (found, place) = table.find(key);
-    let turn = decide(found.unwrap_or_default());
-    match (turn.keep, found) {
-        (Some(value), Some(_)) => table.replace(place, value),
-        (Some(value), None) => *lost += u64::from(table.insert(key, value, max, now.get())),
-        (None, _) => {}
-    }
-    turn.decision
 }

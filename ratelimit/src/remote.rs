@@ -96,7 +96,7 @@ pub fn verdict(asks: &[Ask<'_>], reply: &[i64]) -> Option<Verdict> {
         let ahead = u64::try_from(*ahead).ok()?.checked_mul(1_000)?;
         let full_at = Moment::at(Nanos::new(ahead));
         let bucket = &ask.limit.bucket;
-        let fits = bucket.passes(full_at, ask.cost, Nanos::ZERO);
+        let fits = bucket.weigh(full_at, ask.cost, Nanos::ZERO).passes;
         // Of a denied request nothing is charged to the limits that it would have passed.
         let cost = if fits && *passes == 0 { 0 } else { ask.cost };
         let decision = bucket.decide(full_at, cost, Nanos::ZERO).decision;
