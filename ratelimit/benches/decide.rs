@@ -24,7 +24,7 @@ use weir_ratelimit::{
 
 const LOOPS: usize = 200;
 const TURNS: u64 = 2_000;
-const ROUNDS: u64 = 2_000;
+const ROUNDS: u64 = 1_000;
 const SECOND: Duration = Duration::from_secs(1);
 const RATE: u32 = 3_000_000;
 const BURST: u32 = 1_000_000_000;
