@@ -23,6 +23,8 @@ struct File {
 const EDGES: &[(&str, &str)] = &[
     ("weir-gateway", "weir-config"),
     ("weir-gateway", "weir-ratelimit"),
+    ("weir-gateway", "weir-cache"),
+    ("weir-gateway", "weir-config"),
     ("xtask", "weir-config"),
 ];
 
