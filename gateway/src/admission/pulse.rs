@@ -23,7 +23,7 @@ use super::{
 use crate::clock;
 
 /// Time from one beat to the next.
-const BEAT: Duration = Duration::from_millis(50);
+const BEAT: Duration = Duration::from_millis(100);
 
 /// What one worker tells others of its lag.
 #[derive(Debug, Default)]
