@@ -161,6 +161,10 @@ fn the_budget_bounds_them() {
     assert!((105..=110).contains(&seen), "{seen} attempts for 100 requests");
     assert_eq!(count(&gateway, "weir_retries_total", &["failure"]), (seen - 100) as f64);
     assert!(count(&gateway, "weir_retry_stops_total", &["budget"]) >= 90.0);
+    let tree: Value = gateway.admin("GET", "/routes").json();
+    let retry = &tree["routes"][0]["retry"];
+    assert_eq!((&retry["attempts"], &retry["budget"]["requests"]), (&5.into(), &100.into()));
+    assert_eq!(retry["budget"]["retries"], seen - 100, "{retry}");
 }
 
 #[test]
