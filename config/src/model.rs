@@ -9,10 +9,12 @@ use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 mod health;
+mod limit;
 mod log;
 mod resilience;
 
 pub use health::{HealthCheck, Outlier, Probe, StatusRange};
+pub use limit::{AbsentKey, Cost, KeyPart, RateAlgorithm, RateLimit};
 pub use log::{AccessLog, Level, Log};
 pub use resilience::{
     Adaptive, Backoff, Breaker, Fallback, Hedge, MemoryLimit, Priority, Retry, RetryBudget,
@@ -410,6 +412,8 @@ pub struct Route {
     pub fallback: Option<Fallback>,
     /// Most requests under way, over all workers; more are turned away.
     pub concurrency: Option<u32>,
+    /// Bounds on how often it may be used: a request passes all of them, or none is charged.
+    pub rate_limits: Vec<RateLimit>,
     /// How urgent its requests are.
     pub priority: RoutePriority,
 }

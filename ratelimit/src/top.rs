@@ -75,8 +75,8 @@ impl Top {
         self.entries.truncate(self.max);
     }
 
-    /// Halves all counts: called at an even pace, the list tells of late. Counts and errors are then
-    /// halves too, and what is promised of them holds for what came since.
+    /// Halves all counts: called at an even pace, the list tells of late. Counts and errors are
+    /// then halves too, and what is promised of them holds for what came since.
     pub fn fade(&mut self) {
         for entry in &mut self.entries {
             entry.count /= 2;

@@ -85,6 +85,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, names: &Names) -> Option
         retry: retry.filter(|_| forwards),
         fallback,
         concurrency,
+        rate_limits: Vec::new(),
         priority,
     })
 }

@@ -1,0 +1,88 @@
+//! How often a route may be used, and by whom.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::At;
+
+/// A bound on how often something happens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RateLimit {
+    /// Where it stands in the file.
+    pub at: At,
+    /// Name in fields, logs and metrics; `default` when the file gives none. Unique on its route.
+    pub name: String,
+    /// Whether it is one of `rate_limits`, which all routes that name it share; else its route has
+    /// it for itself.
+    pub shared: bool,
+    /// What a count is kept of: one for each tuple of these; never empty.
+    pub key: Vec<KeyPart>,
+    /// What happens where the request lacks a part of the key.
+    pub absent: AbsentKey,
+    /// So much (of cost) in [`Self::per`]; 0 admits nothing.
+    pub count: u64,
+    /// Over which time.
+    pub per: Duration,
+    /// How much may come at once; for a leaky bucket how much may wait.
+    pub burst: u64,
+    /// How it is counted.
+    pub algorithm: RateAlgorithm,
+    /// Longest delay of a leaky bucket; what would wait longer is denied.
+    pub max_delay: Duration,
+    /// What a request costs.
+    pub cost: Cost,
+    /// Counts and tells, but denies nothing.
+    pub dry_run: bool,
+}
+
+/// How a rate is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateAlgorithm {
+    /// Admits bursts, then the rate.
+    TokenBucket,
+    /// Delays what comes too fast, up to a bound.
+    LeakyBucket,
+    /// Admits at most the count in any stretch of the time.
+    SlidingWindow,
+}
+
+/// Part of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPart {
+    /// The client's address; of an IPv6 address the first 64 bits.
+    ClientIp,
+    /// Value of a request header.
+    Header(HeaderName),
+    /// Value of a cookie.
+    Cookie(String),
+    /// Value of a query parameter.
+    Query(String),
+    /// Path as routes see it.
+    Path,
+    /// The route; of use for limits that several share.
+    Route,
+}
+
+/// What happens where a request lacks a part of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AbsentKey {
+    /// All such requests share a count.
+    #[default]
+    Share,
+    /// The limit does not concern them.
+    Skip,
+    /// They are denied.
+    Deny,
+}
+
+/// What a request costs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cost {
+    /// When nothing else says so; 0 is nothing.
+    pub fixed: u64,
+    /// A request header that may name it, a whole number, at most the burst.
+    pub request_header: Option<HeaderName>,
+    /// A response header that names what it did cost: the difference is charged or given back.
+    pub response_header: Option<HeaderName>,
+}
