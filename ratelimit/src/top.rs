@@ -177,6 +177,15 @@ mod tests {
     }
 
     #[test]
+    fn what_the_other_list_gave_up_is_counted() {
+        let parts: [&[u64]; 2] = [&[1, 1, 1, 1, 1, 2, 2, 2, 2, 2], &[1, 1, 3, 3, 3, 4, 4, 4, 4]];
+        let mut all = counted(parts[0], 2);
+        all.merge(&counted(parts[1], 2));
+        assert_eq!(all.list()[1].key, key(1));
+        check(&all, &parts.concat());
+    }
+
+    #[test]
     fn what_is_long_ago_fades() {
         let mut top = counted(&[1, 1, 1, 1, 2], 8);
         top.fade();
