@@ -1,5 +1,6 @@
 //! The cache as a gateway uses it: a layer in miniature before an origin of a few lines, by a clock
 //! that is turned by hand.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{cell::Cell, sync::Arc, time::Duration};
 
@@ -206,7 +207,7 @@ impl Layer {
                 let stored = Arc::new(stored);
                 self.put(key, &stored, ticket);
                 // The client's own conditions and ranges are answered from what is stored.
-                (serve::answer(request, &stored, now, 0), None)
+                (serve::answer_fetched(request, &stored, received, now, 0), None)
             }
             Err(why) => {
                 let note = Duration::from_secs(5);
