@@ -20,11 +20,8 @@ struct File {
 }
 
 /// Who may depend on whom; any other edge between our crates is an error.
-const EDGES: &[(&str, &str)] = &[
-    ("weir-gateway", "weir-cache"),
-    ("weir-gateway", "weir-config"),
-    ("xtask", "weir-config"),
-];
+const EDGES: &[(&str, &str)] =
+    &[("weir-gateway", "weir-cache"), ("weir-gateway", "weir-config"), ("xtask", "weir-config")];
 
 const LINES_MAX: usize = 400;
 const COLUMNS_MAX: usize = 100;
