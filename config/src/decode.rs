@@ -16,6 +16,7 @@ use crate::{
 
 mod admission;
 mod breaker;
+mod cache;
 mod condition;
 mod connect;
 mod fallback;
@@ -192,13 +193,14 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let timeouts = timeouts(d, &fields);
     let log = log(d, &fields);
     let (upstreams, names) = upstream::all(d, &fields);
-    let routes = route::all(d, &fields, &names);
+    let cache = cache::store(d, &fields);
+    let routes = route::all(d, &fields, &names, cache);
     fields.finish();
     if d.report.failed() {
         return None;
     }
     let admin = admin?;
-    Some(Config { workers, admin, listeners, limits, timeouts, log, upstreams, routes })
+    Some(Config { workers, admin, listeners, limits, timeouts, log, cache, upstreams, routes })
 }
 
 /// The upstreams by name.

@@ -147,7 +147,6 @@ pub(crate) const VALUE: &str = "exact value, `*` for any, or `~ regex`";
 pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("", "tracing"),
     ("", "redis"),
-    ("", "cache"),
     ("", "membership"),
     ("upstreams.*", "discovery"),
     ("upstreams.*.balance", "rendezvous"),
@@ -155,7 +154,6 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("upstreams.*.balance", "maglev"),
     ("routes[]", "mirror"),
     ("routes[]", "rate_limit"),
-    ("routes[]", "cache"),
     ("routes[]", "idempotency"),
     ("routes[]", "script"),
     ("routes[].concurrency", "key"),

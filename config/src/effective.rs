@@ -69,6 +69,7 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
             "drain": show_duration(timeouts.drain),
         },
         "log": { "access": access(config.log.access), "level": level(config.log.level) },
+        "cache": config.cache.map(|one| json!({ "memory": show_size(one.memory) })),
         "upstreams": upstreams,
         "routes": config.routes.iter().map(|one| route(one, config)).collect::<Vec<_>>(),
     })
@@ -237,6 +238,9 @@ fn route(route: &Route, config: &Config) -> Value {
     }
     if let Some(one) = &route.fallback {
         out.insert("fallback".to_owned(), resilience::fallback(one, config));
+    }
+    if let Some(one) = route.cache {
+        out.insert("cache".to_owned(), resilience::cache(one));
     }
     if let Some(max) = route.concurrency {
         out.insert("concurrency".to_owned(), json!({ "max": max }));

@@ -8,11 +8,13 @@ use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+mod cache;
 mod health;
 mod limit;
 mod log;
 mod resilience;
 
+pub use cache::{CacheStore, RouteCache};
 pub use health::{HealthCheck, Outlier, Probe, StatusRange};
 pub use limit::{AbsentKey, Cost, KeyPart, RateAlgorithm, RateLimit};
 pub use log::{AccessLog, Level, Log};
@@ -56,6 +58,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What is logged.
     pub log: Log,
+    /// What is kept of responses; `None` is off.
+    pub cache: Option<CacheStore>,
     /// Groups of endpoints, in file order.
     pub upstreams: Vec<Upstream>,
     /// Routes, in file order.
@@ -410,6 +414,8 @@ pub struct Route {
     pub retry: Option<Retry>,
     /// What happens when its upstream cannot answer.
     pub fallback: Option<Fallback>,
+    /// What is kept of its responses; `None` is nothing.
+    pub cache: Option<RouteCache>,
     /// Most requests under way, over all workers; more are turned away.
     pub concurrency: Option<u32>,
     /// Bounds on how often it may be used: a request passes all of them, or none is charged.

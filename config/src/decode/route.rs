@@ -5,15 +5,16 @@ use std::{collections::HashMap, time::Duration};
 use http::{StatusCode, Uri};
 
 use super::{
-    Complaint, Decoder, Names, admission, condition, connect, fallback, header, respond, retry,
-    upstream,
+    Complaint, Decoder, Names, admission, cache, condition, connect, fallback, header, respond,
+    retry, upstream,
 };
 use crate::{
     defaults,
     diagnostic::Diagnostic,
     fields::{Fields, duration},
     model::{
-        Action, Forward, PathMatch, Piece, Redirect, Rewrite, Route, RouteMatch, RouteTimeout,
+        Action, CacheStore, Forward, PathMatch, Piece, Redirect, Rewrite, Route, RouteMatch,
+        RouteTimeout,
     },
     pattern,
     source::Span,
@@ -29,12 +30,17 @@ const SPLIT_MAX: usize = 256;
 
 const ACTIONS: [&str; 4] = ["to", "split", "redirect", "respond"];
 
-pub(super) fn all(d: &mut Decoder<'_>, fields: &Fields<'_>, names: &Names) -> Vec<Route> {
+pub(super) fn all(
+    d: &mut Decoder<'_>,
+    fields: &Fields<'_>,
+    names: &Names,
+    store: Option<CacheStore>,
+) -> Vec<Route> {
     let mut number = 0;
     let routes = fields.at(d, "routes", |d, node| {
         let read = |d: &mut Decoder<'_>, node: &Node| {
             number += 1;
-            one(d, node, number, names)
+            one(d, node, number, names, store)
         };
         d.list(node, "a list of routes", ROUTES, read)
     });
@@ -49,7 +55,13 @@ pub(super) fn all(d: &mut Decoder<'_>, fields: &Fields<'_>, names: &Names) -> Ve
     routes
 }
 
-fn one(d: &mut Decoder<'_>, node: &Node, number: usize, names: &Names) -> Option<Route> {
+fn one(
+    d: &mut Decoder<'_>,
+    node: &Node,
+    number: usize,
+    names: &Names,
+    store: Option<CacheStore>,
+) -> Option<Route> {
     let fields = Fields::open(d, node, "routes[]");
     if fields.is_broken() {
         return None;
@@ -65,6 +77,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, names: &Names) -> Option
     let timeout = fields.at(d, "timeout", timeout).unwrap_or_else(|| defaults_of_timeout(None));
     let retry = retry::read(d, &fields, &timeout);
     let fallback = fallback::read(d, &fields, action.as_ref(), names);
+    let cache = cache::route(d, &fields, store);
     let concurrency = admission::concurrency(d, &fields);
     let priority = admission::priority(d, &fields);
     let forwards = matches!(action, Some(Action::Forward(_)) | None);
@@ -84,6 +97,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, names: &Names) -> Option
         timeout,
         retry: retry.filter(|_| forwards),
         fallback,
+        cache: cache.filter(|_| forwards),
         concurrency,
         rate_limits: Vec::new(),
         priority,
@@ -93,7 +107,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, names: &Names) -> Option
 /// Refuses what a route that sends nothing upstream has no use for; what is off may stay.
 fn idle(d: &mut Decoder<'_>, fields: &Fields<'_>) {
     let never = ["strip_prefix", "rewrite", "set_host", "timeout"];
-    let unless_off = ["retry", "fallback", "concurrency"];
+    let unless_off = ["retry", "fallback", "cache", "concurrency"];
     let written = never.iter().chain(&unless_off).filter_map(|key| fields.entry(key));
     for entry in written {
         let key = &entry.key.text;

@@ -227,4 +227,12 @@ pub(super) const KEYS: &[Key] = &[
         Is("info"),
         "Least level of the gateway's own log on stderr.",
     ),
+    Key::new("cache", Section, Below, "What is kept of responses, for all routes that say so.")
+        .or(&[Short::Off, Short::For("memory")]),
+    Key::new(
+        "cache.memory",
+        Size(1 << 20, 1 << 44),
+        Is("256MiB"),
+        "Memory that responses may take; those that were used least go first.",
+    ),
 ];

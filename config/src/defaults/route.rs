@@ -4,13 +4,15 @@ use super::{
     Fallback::{self, Absent, Below, Is, Required},
     HOST, Key,
     Kind::{
-        self, Choice, Count, Duration, DurationOr, Pairs, Percent, Section, Sections, Size, Text,
-        Texts,
+        self, Choice, Count, Duration, DurationOr, Flag, Pairs, Percent, Section, Sections, Size,
+        Text, Texts,
     },
     NAME, PATH, RETRY_ON, Short, TIMEOUT, VALUE,
 };
 
 const HEADERS: Kind = Pairs("header name", "value");
+/// How long a response is kept: a second to a year.
+const KEPT: Kind = Duration(1000, 365 * 24 * 3_600_000);
 const NO_EDIT: Fallback = Absent("no change");
 const NO_CONDITION: Fallback = Absent("no condition");
 const TEMPLATE: Kind = Text("a path with placeholders such as `/new/{id}/{**}`");
@@ -244,6 +246,69 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("routes[].fallback.respond.status", Count(200, 599), Is("200"), "Status."),
     Key::new("routes[].fallback.respond.body", Text("a text"), Is(""), "Body."),
     Key::new("routes[].fallback.respond.headers", HEADERS, CONTENT_TYPE, "Header fields."),
+    Key::new(
+        "routes[].cache",
+        Section,
+        Absent("nothing is kept"),
+        "Keeps responses and answers with them, by the rules of HTTP (RFC 9111). What a response \
+         says of itself comes first. Only a route that forwards has it.",
+    )
+    .or(&[Short::Off, Short::On, Short::For("ttl")]),
+    Key::new(
+        "routes[].cache.ttl",
+        KEPT,
+        Absent("it is not used without asking the upstream"),
+        "How long a response is fresh that says nothing of it.",
+    )
+    .or(&[Short::Off]),
+    Key::new(
+        "routes[].cache.heuristics",
+        Flag,
+        Is("false"),
+        "Whether a response that says nothing of it, but when it was last modified, is fresh for \
+         a tenth of its age, up to a day; before `ttl`.",
+    ),
+    Key::new(
+        "routes[].cache.stale_while_revalidate",
+        KEPT,
+        Absent("not at all"),
+        "How long a stale response is served while a fresh one is fetched.",
+    )
+    .or(&[Short::Off]),
+    Key::new(
+        "routes[].cache.stale_if_error",
+        KEPT,
+        Absent("not at all"),
+        "How long a stale response is served in the place of a 500, 502, 503 or 504.",
+    )
+    .or(&[Short::Off]),
+    Key::new(
+        "routes[].cache.max_object",
+        Size(1 << 10, 1 << 40),
+        Is("1MiB"),
+        "Fields and body of the largest response that is kept; it is bounded by `cache.memory`: a \
+         thirty-second of it, more where that is below 4MiB.",
+    ),
+    Key::new(
+        "routes[].cache.variants",
+        Count(1, 1_000),
+        Is("16"),
+        "Most variants (by `Vary`) that are kept of one URL.",
+    ),
+    Key::new(
+        "routes[].cache.lock_timeout",
+        TIMEOUT,
+        Is("5s"),
+        "How long a request waits for the answer to another one that asks the same; then it goes \
+         to the upstream itself.",
+    ),
+    Key::new(
+        "routes[].cache.client_directives",
+        Flag,
+        Is("true"),
+        "Whether the `Cache-Control` of clients may ask for fresher answers; their `no-store` \
+         always counts.",
+    ),
     Key::new(
         "routes[].concurrency",
         Section,

@@ -1,12 +1,14 @@
 //! What happens when an attempt fails, or too much comes at once.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{object, respond, upstream_name};
 use crate::{
     model::{
         Adaptive, Breaker, Config, Fallback, Hedge, MemoryLimit, Priority, Retry, RetryOn,
-        RoutePriority, SlowCalls,
+        RouteCache, RoutePriority, SlowCalls,
     },
     units::{show_duration, show_percent, show_size},
 };
@@ -69,6 +71,20 @@ pub(super) fn fallback(fallback: &Fallback, config: &Config) -> Value {
         Fallback::Upstream(index) => json!({ "to": upstream_name(config, *index) }),
         Fallback::Respond(one) => json!({ "respond": respond(one) }),
     }
+}
+
+pub(super) fn cache(cache: RouteCache) -> Value {
+    let window = |length: Duration| (!length.is_zero()).then(|| show_duration(length));
+    json!({
+        "ttl": cache.ttl.map(show_duration),
+        "heuristics": cache.heuristics,
+        "stale_while_revalidate": window(cache.stale_while_revalidate),
+        "stale_if_error": window(cache.stale_if_error),
+        "max_object": show_size(cache.max_object),
+        "variants": cache.variants,
+        "lock_timeout": show_duration(cache.lock_timeout),
+        "client_directives": cache.client_directives,
+    })
 }
 
 pub(super) fn priority(priority: &RoutePriority) -> Value {

@@ -156,13 +156,11 @@ fn the_whole_vocabulary_is_known() {
     let expected = [
         "tracing",
         "redis",
-        "cache",
         "membership",
         "discovery",
         "rendezvous",
         "rate_limit",
         "key",
-        "cache",
         "idempotency",
         "script",
     ];
