@@ -27,6 +27,8 @@ pub(crate) struct Shard<V> {
     /// What does expire, the soonest first.
     expiries: BTreeSet<(Time, Slot)>,
     tags: TagIndex,
+    /// How many entries had to leave for others before they expired.
+    evicted: u64,
 }
 
 /// What came of an attempt to make room.
@@ -46,11 +48,16 @@ impl<V> Shard<V> {
             keys: BTreeMap::new(),
             expiries: BTreeSet::new(),
             tags: TagIndex::default(),
+            evicted: 0,
         }
     }
 
     pub(crate) const fn weight(&self) -> u64 {
         self.sieve.weight()
+    }
+
+    pub(crate) const fn evicted(&self) -> u64 {
+        self.evicted
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -77,6 +84,7 @@ impl<V> Shard<V> {
                 continue;
             }
             let Some(entry) = self.sieve.evict(&mut steps) else { return Room::Unfinished };
+            self.evicted += 1;
             self.forget(&entry, hasher);
             gone(&entry);
         }
@@ -86,6 +94,7 @@ impl<V> Shard<V> {
     /// Evicts what the hand points at, whether it was visited or not.
     pub(crate) fn evict_at_hand(&mut self, hasher: &FixedState, gone: impl FnOnce(&Entry<V>)) {
         if let Some(entry) = self.sieve.evict_at_hand() {
+            self.evicted += 1;
             self.forget(&entry, hasher);
             gone(&entry);
         }

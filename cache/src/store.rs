@@ -230,6 +230,12 @@ impl<V> Store<V> {
         self.shards.iter().map(|shard| lock(shard).weight()).sum()
     }
 
+    /// How many entries had to leave for others before they expired. Takes each shard's lock in
+    /// turn.
+    pub fn evictions(&self) -> u64 {
+        self.shards.iter().map(|shard| lock(shard).evicted()).sum()
+    }
+
     /// What all entries may weigh.
     pub const fn capacity(&self) -> u64 {
         self.options.capacity

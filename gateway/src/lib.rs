@@ -4,6 +4,7 @@ pub mod admin;
 pub mod admission;
 pub mod app;
 mod base64;
+mod cache;
 pub mod cli;
 pub mod clock;
 pub mod error;

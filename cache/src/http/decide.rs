@@ -66,6 +66,8 @@ pub enum BypassReason {
     Upgrade,
     /// It has no key: the URL or the content of a `QUERY` is too long.
     Key,
+    /// It has content, which is no part of the key.
+    Content,
 }
 
 impl BypassReason {
@@ -76,6 +78,7 @@ impl BypassReason {
             Self::Condition => "condition",
             Self::Upgrade => "upgrade",
             Self::Key => "key",
+            Self::Content => "content",
         }
     }
 
@@ -83,7 +86,7 @@ impl BypassReason {
     pub const fn forward(self) -> Forward {
         match self {
             Self::Method => Forward::Method,
-            Self::Condition | Self::Upgrade | Self::Key => Forward::Bypass,
+            Self::Condition | Self::Upgrade | Self::Key | Self::Content => Forward::Bypass,
         }
     }
 }

@@ -20,6 +20,7 @@ use hyper::body::Incoming;
 
 use super::bridge::Bridge;
 use crate::{
+    cache::Follow,
     error::{Error, Reason},
     h3::{
         code::Code,
@@ -76,6 +77,8 @@ enum Source {
     H2(Box<H2Response>),
     /// A response of an HTTP/3 stream.
     H3(Box<H3Response>),
+    /// A response that is stored while it is sent.
+    Follow(Box<Follow>),
     /// A tunnel.
     Bridge(Box<Bridge>),
     /// What a test says.
@@ -100,6 +103,7 @@ impl fmt::Debug for Body {
             Source::H1(_) => "Body::H1",
             Source::H2(_) => "Body::H2",
             Source::H3(_) => "Body::H3",
+            Source::Follow(_) => "Body::Follow",
             Source::Bridge(_) => "Body::Bridge",
             #[cfg(test)]
             Source::Scripted(_) => "Body::Scripted",
@@ -152,6 +156,14 @@ impl Body {
         Self::of(Source::H3(response))
     }
 
+    /// A response that is stored while it is sent.
+    pub(crate) fn follow(follow: Follow) -> Self {
+        if follow.is_end_stream() {
+            return Self::empty();
+        }
+        Self::of(Source::Follow(Box::new(follow)))
+    }
+
     /// The response that is a tunnel.
     pub(crate) fn bridge(bridge: Bridge) -> Self {
         Self::of(Source::Bridge(Box::new(bridge)))
@@ -195,6 +207,7 @@ impl Body {
             Source::H1(response) => response.poll_frame(cx),
             Source::H2(response) => response.poll_frame(cx),
             Source::H3(response) => response.poll_frame(cx),
+            Source::Follow(follow) => follow.poll_frame(cx),
             Source::Bridge(bridge) => bridge.poll_frame(cx),
             #[cfg(test)]
             Source::Scripted(script) => http_body::Body::poll_frame(Pin::new(script), cx),
@@ -234,6 +247,7 @@ impl http_body::Body for Body {
             Source::H1(response) => response.is_end_stream(),
             Source::H2(response) => response.is_end_stream(),
             Source::H3(response) => response.is_end_stream(),
+            Source::Follow(follow) => follow.is_end_stream(),
             Source::Bridge(bridge) => bridge.is_end_stream(),
             #[cfg(test)]
             Source::Scripted(script) => script.is_end_stream(),
@@ -254,6 +268,7 @@ impl http_body::Body for Body {
             Source::H1(response) => response.size_hint(),
             Source::H2(response) => response.size_hint(),
             Source::H3(response) => response.size_hint(),
+            Source::Follow(follow) => follow.size_hint(),
             Source::Bridge(_) => SizeHint::new(),
             #[cfg(test)]
             Source::Scripted(script) => script.size_hint(),

@@ -16,6 +16,7 @@ use super::{
     upload::Progress,
 };
 use crate::{
+    cache::{Asking, Seen},
     clock::{self, Tick},
     error::Error,
     listen::connection::Connection,
@@ -90,6 +91,10 @@ pub(crate) struct Exchange {
     pub(crate) error: Option<Error>,
     /// When the client may come again, where [`Error::BreakerOpen`] says why not now.
     pub(crate) retry_after: Option<Duration>,
+    /// What must be asked of the upstream, where the route has a cache.
+    pub(crate) asking: Option<Box<Asking>>,
+    /// What the cache did, where the route has one.
+    pub(crate) cache: Option<Seen>,
     /// Status sent.
     pub(crate) status: u16,
     /// The upload, when there is one.
@@ -123,12 +128,45 @@ impl Exchange {
             trail: None,
             error: None,
             retry_after: None,
+            asking: None,
+            cache: None,
             status: 0,
             upload: None,
             upstream_time: None,
             sent: 0,
             hints: None,
             ended: false,
+        })
+    }
+
+    /// One for a request of the gateway's own beside this one: nobody waits for it, and it is in no
+    /// log or count.
+    pub(crate) fn beside(&self) -> Box<Self> {
+        Box::new(Self {
+            connection: self.connection.clone(),
+            world: self.world.clone(),
+            began: self.began,
+            deadline: Tick::NEVER,
+            asked: None,
+            request_id: self.request_id.clone(),
+            client: self.client,
+            route: self.route,
+            upstream: self.upstream,
+            in_flight: None,
+            permit: None,
+            route_permit: None,
+            attempts: 0,
+            trail: None,
+            error: None,
+            retry_after: None,
+            asking: None,
+            cache: None,
+            status: 0,
+            upload: None,
+            upstream_time: None,
+            sent: 0,
+            hints: None,
+            ended: true,
         })
     }
 

@@ -23,7 +23,7 @@ mod tests;
 pub use edits::Edits;
 pub use forwarded::Peer;
 pub use framing::{Outbound, prepare_upstream};
-pub use response::relay;
+pub use response::{relay, settle_framing};
 pub use trailers::filter_trailers;
 pub use upgrade::Upgrade;
 

@@ -3,11 +3,12 @@
 use http::{HeaderValue, Method, Response, response};
 
 use crate::{
+    cache,
     error::{Error, Side},
     http::{
         body::Body,
         exchange::Exchange,
-        headers::{self, name},
+        headers::{self, Upgrade, name},
         reply,
     },
     snapshot::{Fallback, Respond, Route},
@@ -28,7 +29,14 @@ pub(super) async fn carry_out(
     };
     let route = &world.snapshot.routes[route];
     let (method, upgrade) = (draft.head.method.clone(), draft.shape.upgrade.clone());
-    let forwarded = match forward(exchange, &world.upstreams[upstream], route, &mut draft).await {
+    let forwarded = match (&route.cache, exchange.asking.take()) {
+        // Boxed: its state is no part of every request's.
+        (Some(rule), Some(asking)) => {
+            Box::pin(cache::fetch(exchange, route, rule, asking, &mut draft)).await
+        }
+        _ => forward(exchange, &world.upstreams[upstream], route, &mut draft).await,
+    };
+    let forwarded = match forwarded {
         Ok(forwarded) => forwarded,
         Err(error) => match fallback(exchange, route, &mut draft, error).ok_or(error)? {
             Instead::Respond(response) => return Ok(Forwarded::Response(response)),
@@ -38,28 +46,37 @@ pub(super) async fn carry_out(
             }
         },
     };
-    let own = |head: &mut response::Parts| {
-        let id = exchange.request_id.as_ref().ok_or(Error::Bug)?;
-        if method == Method::CONNECT {
-            // Nobody answered: that the connection stands is all there is to say.
-            head.headers.insert(&name::X_REQUEST_ID, id.clone());
-        } else {
-            headers::relay(head, &method, upgrade.as_ref(), id)?;
-        }
-        route.response_edits.apply(&mut head.headers);
-        Ok::<_, Error>(())
-    };
     Ok(match forwarded {
         Forwarded::Response(response) => {
             let (mut head, body) = response.into_parts();
-            own(&mut head)?;
+            own(exchange, route, &method, upgrade.as_ref(), &mut head)?;
             Forwarded::Response(Response::from_parts(head, body))
         }
         Forwarded::Switched(mut head, upstream, client) => {
-            own(&mut head)?;
+            own(exchange, route, &method, upgrade.as_ref(), &mut head)?;
             Forwarded::Switched(head, upstream, client)
         }
     })
+}
+
+/// Makes the head of a response the gateway's own.
+pub(super) fn own(
+    exchange: &Exchange,
+    route: &Route,
+    method: &Method,
+    upgrade: Option<&Upgrade>,
+    head: &mut response::Parts,
+) -> Result<(), Error> {
+    let id = exchange.request_id.as_ref().ok_or(Error::Bug)?;
+    if *method == Method::CONNECT {
+        // Nobody answered: that the connection stands is all there is to say.
+        head.headers.insert(&name::X_REQUEST_ID, id.clone());
+    } else {
+        headers::relay(head, method, upgrade, id)?;
+    }
+    cache::tell(exchange, &mut head.headers);
+    route.response_edits.apply(&mut head.headers);
+    Ok(())
 }
 
 /// What stands in for an upstream.
@@ -114,6 +131,7 @@ fn respond(
     if let Some(id) = &exchange.request_id {
         headers.insert(&name::X_REQUEST_ID, id.clone());
     }
+    cache::tell(exchange, headers);
     route.response_edits.apply(headers);
     headers.insert(&name::PROXY_STATUS, why);
     response

@@ -19,8 +19,13 @@ use http::{
     HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request, response,
 };
 
-use super::{Found, Matched, Origin, canonical_host, carry::carry_out, join};
+use super::{
+    Found, Matched, Origin, canonical_host,
+    carry::{self, carry_out},
+    join,
+};
 use crate::{
+    cache::{self, Asked as Wanted, Looked},
     clock,
     error::{Error, Reason},
     http::{
@@ -147,6 +152,7 @@ fn rescue(
         let seconds = time.as_secs_f64().ceil().clamp(1.0, LONGEST_RETRY_AFTER) as u64;
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    cache::tell(exchange, headers);
     if let Some(allow) = refusal.allow {
         headers.insert(header::ALLOW, allow);
     }
@@ -189,10 +195,27 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     admit(exchange, route, &head.headers)?;
     match &route.action {
         Action::Forward(to) => {
+            let index = to.choose(&mut exchange.connection.worker.rng.borrow_mut());
+            exchange.upstream = Some(index.ok_or(Error::NoEndpoint)?);
+            let mut stale = None;
+            if route.cache.is_some() {
+                let plain = ended && !checked.bridged && checked.upgrade.is_none();
+                let wanted = Wanted { authority, path: &path, query, plain };
+                match look(exchange, route, &head, wanted)? {
+                    Seen::Answer(response) => return Ok(Plan::Answer(response)),
+                    Seen::Stale(response) => stale = Some(response),
+                    Seen::Nothing => {}
+                }
+            }
             if let Some(target) = rewrite(to, &head, &path, &matched)? {
                 head.uri = target.into();
             }
-            draft(exchange, route, to, (head, body), &checked, trailers).map_err(Into::into)
+            if let Some(response) = stale {
+                return Ok(renew(exchange, route, to, head, &checked, response)?);
+            }
+            draft(exchange, route, to, (head, body), &checked, trailers)
+                .map(Plan::Forward)
+                .map_err(Into::into)
         }
         Action::Redirect(location, status) => {
             let (scheme, host) = (exchange.connection.scheme(), without_port(authority));
@@ -213,6 +236,61 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
             }))
         }
     }
+}
+
+/// What the cache has for a request.
+enum Seen {
+    Answer(Response<Body>),
+    /// An answer that is to be made anew.
+    Stale(Response<Body>),
+    Nothing,
+}
+
+/// Looks into the cache; what it must ask for is then noted on the exchange.
+fn look(
+    exchange: &mut Exchange,
+    route: &Route,
+    head: &request::Parts,
+    wanted: Wanted<'_>,
+) -> Result<Seen, Error> {
+    let (Some(rule), Some(upstream)) = (&route.cache, exchange.upstream) else {
+        return Ok(Seen::Nothing);
+    };
+    let looked = cache::look(exchange, rule, upstream, head, wanted);
+    let own = |exchange: &Exchange, response: Response<Body>| {
+        let (mut parts, body) = response.into_parts();
+        carry::own(exchange, route, &head.method, None, &mut parts)?;
+        Ok(Response::from_parts(parts, body))
+    };
+    match looked {
+        Looked::Answer(response) => own(exchange, response).map(Seen::Answer),
+        Looked::Stale(response, asking) => {
+            exchange.asking = Some(asking);
+            own(exchange, response).map(Seen::Stale)
+        }
+        Looked::Ask(asking) => {
+            exchange.asking = Some(asking);
+            Ok(Seen::Nothing)
+        }
+    }
+}
+
+/// Answers with what is stale, and has it made anew meanwhile.
+fn renew(
+    exchange: &mut Exchange,
+    route: &Route,
+    to: &Forward,
+    mut head: request::Parts,
+    checked: &Checked,
+    response: Response<Body>,
+) -> Result<Plan, Error> {
+    if let Some(asking) = exchange.asking.take() {
+        let mut own = exchange.beside();
+        head.method = Method::GET;
+        let draft = draft(&mut own, route, to, (head, Body::empty()), checked, false)?;
+        cache::refresh(own, asking, draft);
+    }
+    Ok(Plan::Answer(response))
 }
 
 /// Turns the request away when there is too much at once.
@@ -305,15 +383,13 @@ fn draft(
     (mut head, body): (request::Parts, Body),
     checked: &Checked,
     trailers: bool,
-) -> Result<Plan, Error> {
+) -> Result<Box<Draft>, Error> {
     route.request_edits.apply(&mut head.headers);
     head.extensions.clear();
     if let Some(limit) = deadline::read(&head.headers, exchange.began, clock::unix_time)? {
         exchange.deadline = limit.at;
         head.extensions.insert(limit);
     }
-    let index = to.choose(&mut exchange.connection.worker.rng.borrow_mut());
-    exchange.upstream = Some(index.ok_or(Error::NoEndpoint)?);
     exchange.invite(checked);
     let mut rng = exchange.connection.worker.rng.borrow_mut();
     let upgrade = checked.upgrade.clone().map(|protocol| match checked.bridged {
@@ -332,7 +408,7 @@ fn draft(
         policy.budget.deposit(exchange.began);
         draft.upload.keep(policy.buffer);
     }
-    Ok(Plan::Forward(Box::new(draft)))
+    Ok(Box::new(draft))
 }
 
 /// The connection becomes a tunnel to the upstream.

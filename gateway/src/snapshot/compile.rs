@@ -1,6 +1,7 @@
 //! A validated configuration made into a snapshot: the one place that knows both.
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -14,6 +15,7 @@ use weir_config::{
 use super::{Action, Fallback, Forward, Listener, Respond, Route, Snapshot};
 use crate::{
     admission::bulkhead::Bulkhead,
+    cache::{Cache, Rule},
     clock::Tick,
     http::headers::Edits,
     listen::tls::{Remembered, ServerTlsState},
@@ -52,6 +54,7 @@ pub fn compile(
         previous,
         now,
         wall: UNIX_EPOCH + unix_time,
+        cache: cache(loaded.config.cache, previous),
         errors: Vec::new(),
         warnings: loaded.warnings.iter().cloned().collect(),
     };
@@ -65,7 +68,7 @@ pub fn compile(
             routes.extend(compiler.route(route, matcher.params(index)));
         }
     }
-    let Compiler { errors, warnings, .. } = compiler;
+    let Compiler { cache, errors, warnings, .. } = compiler;
     match matcher {
         Some(matcher) if errors.is_empty() => Ok(Compiled {
             snapshot: Snapshot {
@@ -77,6 +80,7 @@ pub fn compile(
                 routes,
                 upstreams,
                 listeners,
+                cache,
             },
             warnings: Diagnostics::new(warnings),
         }),
@@ -89,6 +93,7 @@ struct Compiler<'a> {
     previous: Option<&'a Snapshot>,
     now: Tick,
     wall: SystemTime,
+    cache: Option<Arc<Cache>>,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
 }
@@ -226,12 +231,21 @@ impl Compiler<'_> {
                 model::Fallback::Upstream(index) => Fallback::Upstream(*index),
                 model::Fallback::Respond(fixed) => Fallback::Respond(respond(fixed)),
             }),
+            cache: route.cache.as_ref().and_then(|cache| self.rule(route, cache)),
             priority: route.priority.clone(),
             bulkhead: route.concurrency.map(|max| {
                 let before = self.route_before(&route.name);
                 Bulkhead::new(max, before.and_then(|before| before.bulkhead.as_ref()))
             }),
         })
+    }
+
+    /// What a route keeps, each upstream's answers by themselves.
+    fn rule(&self, route: &model::Route, config: &model::RouteCache) -> Option<Rule> {
+        let model::Action::Forward(forward) = &route.action else { return None };
+        let upstreams = &self.loaded.config.upstreams;
+        let names = forward.split.iter().map(|(index, _)| (*index, &*upstreams[*index].name));
+        Some(Rule::new(config, self.cache.clone()?, &route.name, names))
     }
 
     /// The route of this name in the running configuration.
@@ -267,6 +281,19 @@ impl Compiler<'_> {
         };
         Some(Action::Forward(Forward { split, rewrite, host }))
     }
+}
+
+/// The store of before where it would be as large, with all that is in it.
+fn cache(config: Option<model::CacheStore>, previous: Option<&Snapshot>) -> Option<Arc<Cache>> {
+    let config = config?;
+    let before = previous.and_then(|previous| previous.cache.as_ref());
+    let same = before.filter(|before| before.config() == config).cloned();
+    Some(same.unwrap_or_else(|| Arc::new(Cache::new(config, secret()))))
+}
+
+/// From the system's randomness, through the standard library's hasher keys.
+fn secret() -> u64 {
+    RandomState::new().hash_one(0)
 }
 
 fn respond(respond: &model::Respond) -> Respond {

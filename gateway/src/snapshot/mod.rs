@@ -14,6 +14,7 @@ use weir_config::model::{
 
 use crate::{
     admission::bulkhead::Bulkhead,
+    cache::{Cache, Rule},
     http::headers::Edits,
     listen::tls::ServerTlsState,
     route::{Location, Matcher, PathRewrite},
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Listeners, in file order.
     pub listeners: Vec<Arc<Listener>>,
+    /// What is kept of responses.
+    pub(crate) cache: Option<Arc<Cache>>,
 }
 
 /// A listener's settings.
@@ -96,6 +99,8 @@ pub struct Route {
     pub retry: Option<RetryPolicy>,
     /// What it does when its upstream cannot answer.
     pub fallback: Option<Fallback>,
+    /// What it keeps of its upstreams' answers.
+    pub(crate) cache: Option<Rule>,
 }
 
 /// What a route does when its upstream cannot answer.

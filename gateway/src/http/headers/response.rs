@@ -57,6 +57,16 @@ pub fn relay(
     Ok(())
 }
 
+/// Makes a response that is to be stored say one thing of its length, as [`relay`] does for one
+/// that is passed on.
+///
+/// # Errors
+/// [`Error::UpstreamGarbage`].
+pub fn settle_framing(parts: &mut Parts, method: &Method) -> Result<(), Error> {
+    let coded = parts.headers.contains_key(header::TRANSFER_ENCODING);
+    check_framing(parts, method, coded, false)
+}
+
 /// Both upstream protocols leave Content-Lengths as they came, the same one twice for instance, and
 /// a response without a body may bear any: what is passed on says one thing.
 fn check_framing(

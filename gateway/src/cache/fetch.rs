@@ -1,0 +1,444 @@
+//! Asking the upstream, and what is made of its answer.
+
+use std::{future::poll_fn, sync::Arc, task::Poll};
+
+use http::{
+    HeaderMap, Method, Response, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE, TRAILER},
+    response,
+};
+use http_body::Body as _;
+use weir_cache::{
+    http::{
+        admission::NoStore,
+        decide::{self, Decision},
+        freshness,
+        page::Page,
+        serve,
+        stored::{self, Head, Stored},
+        validate::{self, Validated},
+    },
+    purges::{Purge, Selector, Ticket},
+};
+
+use super::{
+    Asking, Exchange, NOTE, Outcome, Question, Rule, answer,
+    fill::{Joined, Lead, News, Reader},
+    follow::{self, Follow, Keep},
+    strip_unkeyed, time,
+};
+use crate::{
+    clock::{self, Tick},
+    error::{Error, Side},
+    http::{body::Body, headers},
+    snapshot::Route,
+    task,
+    upstream::{
+        draft::Draft,
+        forward::{Forwarded, forward},
+    },
+    worker::World,
+};
+
+/// One request on its way.
+struct Run<'a> {
+    exchange: &'a mut Exchange,
+    world: &'a World,
+    route: &'a Route,
+    rule: &'a Rule,
+    asking: &'a Asking,
+    asked: Tick,
+    ticket: Ticket,
+}
+
+/// Sends a request that memory could not answer, or waits for another one's answer. The response's
+/// head is still to be made the gateway's own.
+pub(crate) async fn fetch(
+    exchange: &mut Exchange,
+    route: &Route,
+    rule: &Rule,
+    mut asking: Box<Asking>,
+    draft: &mut Draft,
+) -> Result<Forwarded, Error> {
+    let world = exchange.world.clone();
+    let mut lead = asking.lead.take();
+    if lead.is_none() && asking.may_wait() {
+        match wait(exchange, rule, &asking).await {
+            Waited::Lead(mine) => lead = Some(mine),
+            Waited::Answer(response) => return Ok(Forwarded::Response(response)),
+            Waited::Alone => {}
+        }
+    }
+    let ticket = rule.store().ticket();
+    let asked = if exchange.attempts == 0 { exchange.began } else { clock::now() };
+    let (asking, world) = (&*asking, &*world);
+    let run = Run { exchange, world, route, rule, asking, asked, ticket };
+    run.ask(draft, lead).await
+}
+
+/// Asks for a fresh answer while a client has a stale one. `exchange` is nobody's.
+pub(crate) fn refresh(mut exchange: Box<Exchange>, asking: Box<Asking>, mut draft: Box<Draft>) {
+    task::spawn(async move {
+        let world = exchange.world.clone();
+        let Some(route) = exchange.route.map(|index| &world.snapshot.routes[index]) else { return };
+        let Some(rule) = &route.cache else { return };
+        // What came is on its way into the store, or is of no use.
+        let _ = fetch(&mut exchange, route, rule, asking, &mut draft).await;
+    });
+}
+
+impl Asking {
+    const fn may_wait(&self) -> bool {
+        matches!(
+            self.question,
+            Question::Whole { alone: false } | Question::Holds { alone: false, .. }
+        )
+    }
+
+    /// Whether the answer may be read while it comes in: conditions and ranges are met from memory.
+    fn may_share(&self) -> bool {
+        let conditional = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE];
+        !conditional.iter().any(|name| self.headers.contains_key(name))
+    }
+
+    /// Whether what comes is the whole answer to a `GET`.
+    fn wants_whole(&self) -> bool {
+        self.method == Method::GET && !matches!(self.question, Question::Clients)
+    }
+}
+
+/// What came of waiting for others.
+enum Waited {
+    Lead(Lead),
+    Answer(Response<Body>),
+    Alone,
+}
+
+/// Becomes the one who asks, or has what another one got.
+async fn wait(exchange: &mut Exchange, rule: &Rule, asking: &Asking) -> Waited {
+    let (mut patience, shares) = (None, asking.may_share());
+    loop {
+        let mut reader = match rule.cache.fills.join(&asking.key) {
+            Joined::Lead(lead) => return Waited::Lead(lead),
+            Joined::Follow(reader) => reader,
+        };
+        let patience = patience.get_or_insert_with(|| {
+            let deadline = exchange.connection.worker.timers.deadline();
+            deadline.set(exchange.began + rule.lock_timeout);
+            deadline
+        });
+        let news = poll_fn(|cx| match reader.poll_news(shares, cx) {
+            Poll::Ready(news) => Poll::Ready(Some(news)),
+            Poll::Pending => patience.poll_expired(cx).map(|()| None),
+        });
+        let response = match news.await {
+            Some(News::Abandoned) => continue,
+            Some(News::Head(head)) => shared(exchange, asking, &head, reader),
+            Some(News::Stored) => look_again(exchange, rule, asking),
+            Some(News::Alone) | None => None,
+        };
+        let Some(response) = response else { return Waited::Alone };
+        if let Some(seen) = &mut exchange.cache {
+            seen.outcome = Outcome::Collapsed;
+            seen.status.collapsed = true;
+        }
+        return Waited::Answer(response);
+    }
+}
+
+/// The answer that another one is getting, if it is one to this request as well.
+fn shared(
+    exchange: &Exchange,
+    asking: &Asking,
+    head: &Head,
+    reader: Reader,
+) -> Option<Response<Body>> {
+    let request = asking.request();
+    let authorized = request.headers.contains_key(http::header::AUTHORIZATION);
+    if !head.selection().matches(request.headers)
+        || (authorized && !head.is_shared())
+        || head.freshness().always_validates()
+    {
+        return None;
+    }
+    let now = time(&exchange.connection.worker, clock::now());
+    let body = Body::follow(Follow::new(reader, length(head.headers())));
+    Some(answer::streamed(head, now, body))
+}
+
+/// The answer that another one has put into the store, if it is one to this request as well.
+fn look_again(exchange: &Exchange, rule: &Rule, asking: &Asking) -> Option<Response<Body>> {
+    let worker = &exchange.connection.worker;
+    let (request, now) = (asking.request(), time(worker, clock::now()));
+    let answer = rule.store().read(asking.key.as_bytes(), now, |entry| {
+        match decide::decide(&request, Some(entry), now, &rule.policy) {
+            Decision::Hit(stored) => {
+                let nonce = worker.rng.borrow_mut().u128(..);
+                Some(serve::answer(&request, stored, now, nonce))
+            }
+            _ => None,
+        }
+    });
+    answer.flatten().map(answer::response)
+}
+
+/// The length that a response declares.
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+impl Run<'_> {
+    async fn ask(mut self, draft: &mut Draft, lead: Option<Lead>) -> Result<Forwarded, Error> {
+        let stored = match &self.asking.question {
+            Question::Clients => None,
+            Question::Whole { .. } => {
+                validate::prepare_fill(&mut draft.head.headers);
+                None
+            }
+            Question::Holds { stored, .. } => {
+                validate::prepare_validation(stored, &mut draft.head.headers);
+                Some(stored.clone())
+            }
+        };
+        if !matches!(self.asking.question, Question::Clients) {
+            strip_unkeyed(&mut draft.head.headers);
+        }
+        loop {
+            let response = match self.send(draft).await {
+                Ok(Forwarded::Response(response)) => response,
+                Ok(switched @ Forwarded::Switched(..)) => return Ok(switched),
+                Err(error) => {
+                    lead.into_iter().for_each(Lead::dismiss);
+                    // A fallback is asked for the whole: the condition was about what is stored.
+                    if stored.is_some() {
+                        validate::prepare_fill(&mut draft.head.headers);
+                    }
+                    let stale = stored.and_then(|stored| self.instead_of_error(&stored, error));
+                    return stale.map(Forwarded::Response).ok_or(error);
+                }
+            };
+            let (mut head, body) = response.into_parts();
+            headers::settle_framing(&mut head, &self.asking.method)?;
+            let Some(stored) = &stored else {
+                return Ok(Forwarded::Response(self.take(head, body, lead)));
+            };
+            match self.judge(stored, &head) {
+                Judged::Answer(response) => {
+                    lead.into_iter().for_each(|lead| lead.finish(true));
+                    return Ok(Forwarded::Response(response));
+                }
+                Judged::Stale(response) => {
+                    lead.into_iter().for_each(Lead::dismiss);
+                    return Ok(Forwarded::Response(response));
+                }
+                Judged::Another => return Ok(Forwarded::Response(self.take(head, body, lead))),
+                Judged::Unasked => {
+                    validate::prepare_fill(&mut draft.head.headers);
+                    (self.exchange.permit, self.exchange.in_flight) = (None, None);
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, draft: &mut Draft) -> Result<Forwarded, Error> {
+        let upstream = self.exchange.upstream.ok_or(Error::Bug)?;
+        let pool = &self.world.upstreams[upstream];
+        forward(self.exchange, pool, self.route, draft).await
+    }
+
+    fn exchange_times(&self) -> freshness::Exchange {
+        let worker = &self.exchange.connection.worker;
+        let (asked, answered) = (time(worker, self.asked), time(worker, clock::now()));
+        freshness::Exchange { asked, answered }
+    }
+
+    /// What a stale response does when the upstream cannot be reached.
+    fn instead_of_error(&mut self, stored: &Arc<Stored>, error: Error) -> Option<Response<Body>> {
+        let upstreams = error.disposition().side == Side::Upstream;
+        let response = upstreams.then(|| self.stale(stored, None)).flatten()?;
+        (self.exchange.permit, self.exchange.in_flight) = (None, None);
+        Some(response)
+    }
+
+    /// A stale response in the place of an error, if it may stand in for one.
+    fn stale(&mut self, stored: &Stored, status: Option<u16>) -> Option<Response<Body>> {
+        let now = self.exchange_times().answered;
+        let request = self.asking.request();
+        if !decide::may_serve_on_error(&request, stored, now) {
+            return None;
+        }
+        let nonce = self.exchange.connection.worker.rng.borrow_mut().u128(..);
+        self.note(Outcome::StaleIfError, |seen| {
+            seen.forward_status = status;
+            seen.detail = Some("stale-if-error");
+        });
+        Some(answer::response(serve::answer(&request, stored, now, nonce)))
+    }
+
+    fn note(
+        &mut self,
+        outcome: Outcome,
+        status: impl FnOnce(&mut weir_cache::http::status::CacheStatus),
+    ) {
+        if let Some(seen) = &mut self.exchange.cache {
+            seen.outcome = outcome;
+            status(&mut seen.status);
+        }
+    }
+
+    /// What the answer to a question about a stored response says of it.
+    fn judge(&mut self, stored: &Arc<Stored>, head: &response::Parts) -> Judged {
+        let (request, times) = (self.asking.request(), self.exchange_times());
+        let policy = &self.rule.policy;
+        match head.status.as_u16() {
+            304 => {}
+            status @ (500 | 502..=504) => {
+                let stale = self.stale(stored, Some(status));
+                return stale.map_or(Judged::Another, Judged::Stale);
+            }
+            200 if self.asking.method == Method::HEAD => {
+                let headers = &head.headers;
+                let fresh = validate::freshen_by_head(
+                    stored,
+                    &request,
+                    head.status,
+                    headers,
+                    times,
+                    policy,
+                );
+                if let Some(fresh) = fresh {
+                    self.put(Arc::new(fresh));
+                }
+                return Judged::Another;
+            }
+            _ => return Judged::Another,
+        }
+        let mut is_stored = true;
+        let fresh = match validate::freshen(stored, &request, &head.headers, times, policy) {
+            Validated::Store(fresh) => Arc::new(fresh),
+            Validated::Serve(fresh, _) => {
+                is_stored = false;
+                let name = self.asking.target.target().name();
+                self.rule.store().purge(Selector::Name(&name), Purge::Hard);
+                Arc::new(fresh)
+            }
+            Validated::Another => return Judged::Unasked,
+        };
+        if is_stored {
+            self.put(fresh.clone());
+        }
+        self.note(Outcome::Revalidated, |seen| seen.forward_status = Some(304));
+        let nonce = self.exchange.connection.worker.rng.borrow_mut().u128(..);
+        Judged::Answer(answer::response(serve::answer(&request, &fresh, times.answered, nonce)))
+    }
+
+    /// What is refused is served all the same.
+    fn put(&self, stored: Arc<Stored>) {
+        let now = self.exchange_times().answered;
+        let policy = &self.rule.policy;
+        let make = |before: Option<&_>| Some(Page::with(before, stored.clone(), policy));
+        let _ = self.rule.store().update(&self.asking.key, self.ticket, now, make);
+    }
+
+    /// Takes an answer in: invalidates what it makes invalid, stores it if it may be.
+    fn take(mut self, head: response::Parts, body: Body, lead: Option<Lead>) -> Response<Body> {
+        let target = self.asking.target.target();
+        for name in target.invalidated(&self.asking.method, head.status, &head.headers) {
+            self.rule.store().purge(Selector::Name(&name), Purge::Hard);
+        }
+        if !self.asking.wants_whole() {
+            return Response::from_parts(head, body);
+        }
+        let kept = match self.keep(&head, &body) {
+            Ok(kept) => Arc::new(kept),
+            Err(why) => {
+                self.refuse(why, &head);
+                lead.into_iter().for_each(Lead::dismiss);
+                return Response::from_parts(head, body);
+            }
+        };
+        self.note_stored();
+        let length = if body.is_end_stream() { Some(0) } else { length(&head.headers) };
+        let keep = Keep {
+            cache: self.rule.cache.clone(),
+            policy: self.rule.policy,
+            key: self.asking.key.clone(),
+            head: kept.clone(),
+            length,
+            ticket: self.ticket,
+        };
+        let lead = lead.unwrap_or_else(Lead::alone);
+        let follow = follow::bring_in(self.exchange, body, lead, keep);
+        match self.unmodified(&kept, &head.headers) {
+            Some(response) => response,
+            None => Response::from_parts(head, Body::follow(follow)),
+        }
+    }
+
+    fn note_stored(&mut self) {
+        if let Some(seen) = &mut self.exchange.cache {
+            seen.status.stored = true;
+        }
+    }
+
+    /// Whether a response is one to store.
+    fn keep(&self, head: &response::Parts, body: &Body) -> Result<Head, NoStore> {
+        let kind = head.headers.get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+        // A stream has no end to wait for; trailers would be lost to those who come later.
+        if kind.starts_with(b"text/event-stream") || head.headers.contains_key(TRAILER) {
+            return Err(NoStore::Useless);
+        }
+        let response = stored::Response {
+            status: head.status,
+            headers: &head.headers,
+            exchange: self.exchange_times(),
+            is_content_location: false,
+        };
+        let policy = &self.rule.policy;
+        let kept = Head::of(&self.asking.request(), &response, policy)?;
+        let length = if body.is_end_stream() { Some(0) } else { length(&head.headers) };
+        let weight = kept.weight().saturating_add(length.unwrap_or(0));
+        if weight > policy.object_max { Err(NoStore::TooLarge) } else { Ok(kept) }
+    }
+
+    /// Notes that there is nothing to store, where that is the response's doing.
+    fn refuse(&mut self, why: NoStore, head: &response::Parts) {
+        if let Some(seen) = &mut self.exchange.cache {
+            seen.status = seen.status.not_stored(why);
+        }
+        let requests = matches!(why, NoStore::ForbiddenByRequest | NoStore::Authorization);
+        if requests || head.status == StatusCode::NOT_MODIFIED {
+            return;
+        }
+        let now = self.exchange_times().answered;
+        let make = |before: Option<&_>| Page::hit_for_miss(before, now, NOTE);
+        // The older answer, if there is one, is worth more than the note.
+        let _ = self.rule.store().update(&self.asking.key, self.ticket, now, make);
+    }
+
+    /// That the client has already what comes.
+    fn unmodified(&self, head: &Head, received: &HeaderMap) -> Option<Response<Body>> {
+        let conditions = [IF_NONE_MATCH, IF_MODIFIED_SINCE];
+        if !conditions.iter().any(|name| self.asking.headers.contains_key(name)) {
+            return None;
+        }
+        let (request, now) = (self.asking.request(), self.exchange_times().answered);
+        let bare = head.clone().with_body(bytes::Bytes::new(), &self.rule.policy).ok()?;
+        let is_unmodified = validate::is_not_modified(&request, &bare, now);
+        is_unmodified
+            .then(|| serve::answer_fetched(&request, &bare, received, now, 0))
+            .map(answer::response)
+    }
+}
+
+/// What an answer says of the stored response that was asked about.
+enum Judged {
+    /// It holds, and answers the client.
+    Answer(Response<Body>),
+    /// Nothing, but it stands in for the error.
+    Stale(Response<Body>),
+    /// There is another.
+    Another,
+    /// The 304 is about something that nobody asked about: ask for the whole.
+    Unasked,
+}

@@ -1,0 +1,175 @@
+//! The first look: before anything is asked or waited for.
+
+use http::{Method, Response, header, request};
+use weir_cache::{
+    entry::Key,
+    http::{
+        decide::{self, BypassReason, Decision, StaleReason},
+        key::Target,
+        serve,
+        status::{CacheStatus, Forward},
+        stored::{Request, Stored},
+    },
+    time::Time,
+};
+
+use super::{
+    Asking, Exchange, Outcome, OwnTarget, Question, Rule, Seen, answer,
+    fill::{Joined, Lead},
+    time,
+};
+use crate::{clock::Tick, http::body::Body};
+
+/// What was asked, in the client's words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The host, perhaps with a port.
+    pub(crate) authority: &'a str,
+    /// The path by which it was routed.
+    pub(crate) path: &'a str,
+    /// The query.
+    pub(crate) query: Option<&'a str>,
+    /// Whether there is nothing but a head, and no other protocol is wanted.
+    pub(crate) plain: bool,
+}
+
+/// What came of the look.
+#[derive(Debug)]
+pub(crate) enum Looked {
+    /// This is the answer, its head still to be made the gateway's own.
+    Answer(Response<Body>),
+    /// This is the answer, too, and somebody should ask for a fresh one meanwhile.
+    Stale(Response<Body>, Box<Asking>),
+    /// The upstream must be asked.
+    Ask(Box<Asking>),
+}
+
+/// What a decision comes to once nothing of the store is borrowed any more.
+enum Plan {
+    Answer(Response<Body>),
+    Refresh(Response<Body>, std::sync::Arc<Stored>),
+    Ask(Question),
+}
+
+/// Looks for what answers a request to the upstream at index `upstream`.
+pub(crate) fn look(
+    exchange: &mut Exchange,
+    rule: &Rule,
+    upstream: usize,
+    head: &request::Parts,
+    asked: Asked<'_>,
+) -> Looked {
+    let worker = &exchange.connection.worker;
+    let now = time(worker, exchange.began);
+    let request = Request::new(&head.method, &head.headers);
+    let scheme = exchange.connection.scheme();
+    let mut path_and_query = String::with_capacity(128);
+    path_and_query.push_str(asked.path);
+    if let Some(query) = asked.query {
+        path_and_query.push('?');
+        path_and_query.push_str(query);
+    }
+    let scope = rule.scope(upstream);
+    let target =
+        Target { scheme, authority: asked.authority, path_and_query: &path_and_query, scope };
+    let mut key = Vec::with_capacity(192);
+    let bypass = bypass(&request, asked.plain)
+        .or_else(|| (!target.write_key(&mut key)).then_some(BypassReason::Key));
+    let (plan, seen) = match bypass {
+        Some(why) => plan(exchange, rule, &request, Decision::Bypass(why), now),
+        None => {
+            let found = rule.store().read(&key, now, |entry| {
+                let decision = decide::decide(&request, Some(entry), now, &rule.policy);
+                plan(exchange, rule, &request, decision, now)
+            });
+            found.unwrap_or_else(|| {
+                let decision = decide::decide(&request, None, now, &rule.policy);
+                plan(exchange, rule, &request, decision, now)
+            })
+        }
+    };
+    exchange.cache = Some(seen);
+    let asking = |question, lead| {
+        let target = OwnTarget { scheme, authority: asked.authority.to_owned(), path_and_query };
+        let (method, headers) = (head.method.clone(), head.headers.clone());
+        let key = Key::from(&key[..]);
+        Box::new(Asking { method, headers, target, key, question, lead })
+    };
+    match plan {
+        Plan::Answer(response) => Looked::Answer(response),
+        Plan::Ask(question) => Looked::Ask(asking(question, None)),
+        Plan::Refresh(response, stored) => match rule.cache.fills.join(&Key::from(&key[..])) {
+            Joined::Lead(lead) => Looked::Stale(response, refreshing(asking, stored, lead)),
+            // Somebody is at it.
+            Joined::Follow(_) => Looked::Answer(response),
+        },
+    }
+}
+
+/// The question of a request that comes of no client.
+fn refreshing(
+    asking: impl FnOnce(Question, Option<Lead>) -> Box<Asking>,
+    stored: std::sync::Arc<Stored>,
+    lead: Lead,
+) -> Box<Asking> {
+    let mut asking = asking(Question::Holds { stored, alone: false }, Some(lead));
+    asking.method = Method::GET;
+    for name in [header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE]
+    {
+        asking.headers.remove(name);
+    }
+    asking
+}
+
+/// Whether to leave the cache out of it. Content is no part of the key; `QUERY`, whose content is,
+/// goes to the origin as other methods do.
+fn bypass(request: &Request<'_>, plain: bool) -> Option<BypassReason> {
+    decide::bypass(request).or_else(|| match () {
+        () if request.method.as_str() == "QUERY" => Some(BypassReason::Method),
+        () if !plain => Some(BypassReason::Content),
+        () => None,
+    })
+}
+
+fn plan(
+    exchange: &Exchange,
+    rule: &Rule,
+    request: &Request<'_>,
+    decision: Decision<'_>,
+    now: Time,
+) -> (Plan, Seen) {
+    let serve = |stored| {
+        let rng = &mut exchange.connection.worker.rng.borrow_mut();
+        answer::response(serve::answer(request, stored, now, rng.u128(..)))
+    };
+    // A leader's answer must not end when its client's time does; nor do others wait for an answer
+    // that is for one user.
+    let alone = exchange.deadline < Tick::NEVER
+        || request.directives.no_store
+        || request.headers.contains_key(header::AUTHORIZATION);
+    let whole = *request.method == Method::GET && !request.headers.contains_key(header::RANGE);
+    let (plan, outcome) = match decision {
+        Decision::Hit(stored) => (Plan::Answer(serve(stored)), Outcome::Hit),
+        Decision::Stale(stored, StaleReason::Allowed) => {
+            (Plan::Answer(serve(stored)), Outcome::Stale)
+        }
+        Decision::Stale(stored, StaleReason::WhileRevalidating) => {
+            (Plan::Refresh(serve(stored), stored.clone()), Outcome::Stale)
+        }
+        Decision::Revalidate(stored, why) => {
+            let alone = alone || why != Forward::Stale || *request.method != Method::GET;
+            (Plan::Ask(Question::Holds { stored: stored.clone(), alone }), Outcome::Miss)
+        }
+        Decision::Miss(_) if whole => (Plan::Ask(Question::Whole { alone }), Outcome::Miss),
+        Decision::Pass if whole => (Plan::Ask(Question::Whole { alone: true }), Outcome::Pass),
+        Decision::Miss(_) => (Plan::Ask(Question::Clients), Outcome::Miss),
+        Decision::Pass => (Plan::Ask(Question::Clients), Outcome::Pass),
+        Decision::Bypass(_) => (Plan::Ask(Question::Clients), Outcome::Bypass),
+        Decision::Unavailable => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = http::StatusCode::GATEWAY_TIMEOUT;
+            (Plan::Answer(response), Outcome::Unavailable)
+        }
+    };
+    (plan, Seen { outcome, status: CacheStatus::of(&decision, now) })
+}

@@ -1,0 +1,243 @@
+//! The cache of a gateway: what it keeps of responses and how requests are answered with it.
+//!
+//! The rules of HTTP and the store are `weir-cache`'s; here they meet requests. [`look`] decides,
+//! and answers from memory what it can, before anything waits. What must be asked for goes through
+//! [`fetch`], which stores what may be stored. Requests that ask the same at the same time share
+//! one answer by way of [`fill`], whatever worker they came to.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, Method};
+use weir_cache::{
+    entry::Key,
+    http::{
+        key::Target,
+        page::Page,
+        policy::Policy,
+        status::{CACHE_STATUS, CacheStatus},
+        stored::{Request, Stored},
+    },
+    store::{Options, Store, Weighing},
+    time::Time,
+};
+use weir_config::model::{CacheStore, RouteCache};
+
+use crate::{clock::Tick, http::exchange::Exchange, worker::Worker};
+
+mod answer;
+mod fetch;
+mod fill;
+mod follow;
+mod look;
+
+pub(crate) use fetch::{fetch, refresh};
+pub(crate) use follow::Follow;
+pub(crate) use look::{Asked, Looked, look};
+
+use fill::{Fills, Lead};
+
+/// How long nobody waits for another once an answer could not be stored.
+const NOTE: Duration = Duration::from_secs(5);
+
+/// The store that all routes share, and what is on its way into it.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    /// What is stored.
+    pub(crate) store: Store<Page>,
+    fills: Arc<Fills>,
+    config: CacheStore,
+}
+
+impl Cache {
+    /// An empty one. `seed` should be secret ([`Store::new`]).
+    pub(crate) fn new(config: CacheStore, seed: u64) -> Self {
+        let options = Options {
+            capacity: config.memory,
+            shards: config.shares() as usize,
+            weighing: Weighing::Bytes,
+        };
+        Self { store: Store::new(options, seed), fills: Arc::default(), config }
+    }
+
+    /// What it was made for.
+    pub(crate) const fn config(&self) -> CacheStore {
+        self.config
+    }
+
+    /// How many answers are on their way into the store.
+    pub(crate) fn fills(&self) -> usize {
+        self.fills.len()
+    }
+}
+
+/// What a route keeps.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    cache: Arc<Cache>,
+    policy: Policy,
+    lock_timeout: Duration,
+    /// By index of the upstream: what tells its answers from those of other upstreams and routes.
+    scopes: Vec<(usize, Box<str>)>,
+}
+
+impl Rule {
+    /// What a route of this name keeps of its upstreams' answers.
+    pub(crate) fn new<'a>(
+        config: &RouteCache,
+        cache: Arc<Cache>,
+        route: &str,
+        upstreams: impl Iterator<Item = (usize, &'a str)>,
+    ) -> Self {
+        let policy = Policy {
+            ttl: config.ttl,
+            heuristics: config.heuristics,
+            stale_while_revalidate: config.stale_while_revalidate,
+            stale_if_error: config.stale_if_error,
+            object_max: config.max_object,
+            variants_max: config.variants as usize,
+            client_directives: config.client_directives,
+            ..Policy::default()
+        };
+        // Neither name may have a space in it.
+        let scopes = upstreams.map(|(index, name)| (index, format!("{route} {name}").into()));
+        Self { cache, policy, lock_timeout: config.lock_timeout, scopes: scopes.collect() }
+    }
+
+    fn scope(&self, upstream: usize) -> &str {
+        let scope = self.scopes.iter().find(|(index, _)| *index == upstream);
+        scope.map(|(_, scope)| &**scope).unwrap_or_default()
+    }
+
+    fn store(&self) -> &Store<Page> {
+        &self.cache.store
+    }
+}
+
+/// How a request of a route with a cache was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// From memory, fresh.
+    Hit,
+    /// From memory, stale: the client takes that, or a fresh one is on its way.
+    Stale,
+    /// From memory, since the upstream failed.
+    StaleIfError,
+    /// From memory, after the upstream said that it still holds.
+    Revalidated,
+    /// With the answer to another request for the same.
+    Collapsed,
+    /// By the upstream.
+    Miss,
+    /// By the upstream; the last answer could not be stored.
+    Pass,
+    /// By the upstream, and the cache had no say.
+    Bypass,
+    /// Not: the client wanted nothing but what is stored.
+    Unavailable,
+}
+
+impl Outcome {
+    /// Their names, in order.
+    pub(crate) const NAMES: [&'static str; 9] = [
+        "hit",
+        "stale",
+        "stale_if_error",
+        "revalidated",
+        "collapsed",
+        "miss",
+        "pass",
+        "bypass",
+        "unavailable",
+    ];
+
+    /// Its name.
+    pub(crate) const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+/// What the cache did with a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) outcome: Outcome,
+    pub(crate) status: CacheStatus,
+}
+
+/// A request that memory could not answer.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    method: Method,
+    /// The client's fields, before they become those of a request for the whole.
+    headers: HeaderMap,
+    target: OwnTarget,
+    key: Key,
+    question: Question,
+    /// Others may be waiting for the answer.
+    lead: Option<Lead>,
+}
+
+/// What is to be asked.
+#[derive(Debug)]
+enum Question {
+    /// What the client asks; the answer is nothing to store.
+    Clients,
+    /// For the whole, which is to be stored. `alone` is without waiting for others.
+    Whole { alone: bool },
+    /// Whether this still holds. `alone` is without waiting for others.
+    Holds { stored: Arc<Stored>, alone: bool },
+}
+
+/// A [`Target`] that owns its texts.
+#[derive(Debug)]
+struct OwnTarget {
+    scheme: &'static str,
+    authority: String,
+    path_and_query: String,
+}
+
+impl OwnTarget {
+    fn target(&self) -> Target<'_> {
+        let Self { scheme, authority, path_and_query } = self;
+        Target { scheme, authority, path_and_query, scope: "" }
+    }
+}
+
+impl Asking {
+    fn request(&self) -> Request<'_> {
+        Request::new(&self.method, &self.headers)
+    }
+}
+
+/// Names in requests that some origins take for parts of the URL, though they are none of the key:
+/// with them one request could choose the answer that others get.
+const UNKEYED: [&str; 9] = [
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-prefix",
+    "x-host",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
+/// Takes out of a request whose answer others may get what could change it behind their back.
+fn strip_unkeyed(headers: &mut HeaderMap) {
+    for name in UNKEYED {
+        headers.remove(name);
+    }
+}
+
+/// The time that the cache counts by.
+fn time(worker: &Worker, now: Tick) -> Time {
+    Time::from_millis(worker.calendar.borrow_mut().unix_millis(now))
+}
+
+/// Says what the cache did, if it had a say. Caches nearer to the client come after those behind
+/// them (RFC 9211 section 2).
+pub(crate) fn tell(exchange: &Exchange, headers: &mut HeaderMap) {
+    if let Some(value) = exchange.cache.and_then(|seen| seen.status.to_value("weir")) {
+        headers.append(CACHE_STATUS, value);
+    }
+}
