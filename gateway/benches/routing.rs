@@ -102,6 +102,7 @@ fn route(host: HostMatch, path: PathMatch) -> Route {
         },
         retry: None,
         fallback: None,
+        cache: None,
         concurrency: None,
         rate_limits: Vec::new(),
         priority: RoutePriority::default(),

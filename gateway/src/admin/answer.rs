@@ -4,7 +4,7 @@ use std::{error::Error, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{
         ALLOW, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, WWW_AUTHENTICATE,
         X_CONTENT_TYPE_OPTIONS,
@@ -21,7 +21,7 @@ use weir_config::Change;
 use super::{
     Shared, dashboard,
     guard::{self, Peer, Refusal},
-    views,
+    purge, views,
 };
 use crate::{app::Control, clock, telemetry::registry};
 
@@ -58,16 +58,18 @@ pub(super) enum View {
     Config,
     Upstreams,
     Routes,
+    Cache,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deed {
     Reload,
     Drain,
+    Purge,
 }
 
 /// Every path, in the order in which a 404 lists them.
-pub(super) const PAGES: [(&str, Page); 10] = [
+pub(super) const PAGES: [(&str, Page); 12] = [
     ("/", Page::View(View::Dashboard)),
     ("/ready", Page::View(View::Ready)),
     ("/live", Page::View(View::Live)),
@@ -76,6 +78,8 @@ pub(super) const PAGES: [(&str, Page); 10] = [
     ("/config", Page::View(View::Config)),
     ("/upstreams", Page::View(View::Upstreams)),
     ("/routes", Page::View(View::Routes)),
+    ("/cache", Page::View(View::Cache)),
+    ("/cache/purge", Page::Deed(Deed::Purge)),
     ("/reload", Page::Deed(Deed::Reload)),
     ("/drain", Page::Deed(Deed::Drain)),
 ];
@@ -103,7 +107,7 @@ where
             Some(Page::View(view)) if looks(&head.method) => show(shared, view),
             Some(Page::View(_)) => wrong_method("GET, HEAD"),
             Some(Page::Deed(deed)) if head.method == Method::POST => match discard(body).await {
-                Ok(()) => act(shared, deed).await,
+                Ok(()) => act(shared, deed, &head.uri).await,
                 Err(answer) => answer,
             },
             Some(Page::Deed(_)) => wrong_method("POST"),
@@ -148,12 +152,16 @@ fn show(shared: &Shared, view: View) -> Answer {
             let (now, unix_time) = (clock::now(), clock::unix_time());
             json(&views::upstreams(&live.snapshot(), &live.registry, now, unix_time))
         }
+        View::Cache => json(&purge::view(shared)),
         View::Routes => json(&views::routes(&live.snapshot(), clock::now())),
         View::Status => json(&views::status(live, &shared.status.report(), clock::unix_time())),
     }
 }
 
-async fn act(shared: &Shared, deed: Deed) -> Answer {
+async fn act(shared: &Shared, deed: Deed, target: &Uri) -> Answer {
+    if deed == Deed::Purge {
+        return purge::purge(shared, target);
+    }
     let draining = shared.live.is_draining();
     if deed == Deed::Drain {
         // Once it drains, the control thread listens to nobody any more.
@@ -226,7 +234,7 @@ fn gone() -> Answer {
     text(StatusCode::SERVICE_UNAVAILABLE, "draining: the gateway is about to stop, ask the next")
 }
 
-fn text(status: StatusCode, text: impl Into<String>) -> Answer {
+pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Answer {
     let mut text = text.into();
     if !text.ends_with('\n') {
         text.push('\n');
@@ -234,7 +242,7 @@ fn text(status: StatusCode, text: impl Into<String>) -> Answer {
     reply(status, TEXT, text)
 }
 
-fn json(value: &Value) -> Answer {
+pub(super) fn json(value: &Value) -> Answer {
     let mut text = format!("{value:#}");
     text.push('\n');
     reply(StatusCode::OK, JSON, text)

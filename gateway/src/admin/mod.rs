@@ -21,6 +21,7 @@ use crate::{
 mod answer;
 mod dashboard;
 mod guard;
+mod purge;
 mod serve;
 #[cfg(test)]
 mod tests;

@@ -62,7 +62,8 @@ pub(crate) async fn fetch(
 ) -> Result<Forwarded, Error> {
     let world = exchange.world.clone();
     let mut lead = asking.lead.take();
-    if lead.is_none() && asking.may_wait() {
+    // What others wait for must not end when the time of one client does.
+    if lead.is_none() && asking.may_wait() && exchange.deadline == Tick::NEVER {
         match wait(exchange, rule, &asking).await {
             Waited::Lead(mine) => lead = Some(mine),
             Waited::Answer(response) => return Ok(Forwarded::Response(response)),

@@ -1,5 +1,7 @@
 //! The first look: before anything is asked or waited for.
 
+use std::sync::Arc;
+
 use http::{Method, Response, header, request};
 use weir_cache::{
     entry::Key,
@@ -18,7 +20,7 @@ use super::{
     fill::{Joined, Lead},
     time,
 };
-use crate::{clock::Tick, http::body::Body};
+use crate::http::body::Body;
 
 /// What was asked, in the client's words.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +49,7 @@ pub(crate) enum Looked {
 /// What a decision comes to once nothing of the store is borrowed any more.
 enum Plan {
     Answer(Response<Body>),
-    Refresh(Response<Body>, std::sync::Arc<Stored>),
+    Refresh(Response<Body>, Arc<Stored>),
     Ask(Question),
 }
 
@@ -76,15 +78,15 @@ pub(crate) fn look(
     let bypass = bypass(&request, asked.plain)
         .or_else(|| (!target.write_key(&mut key)).then_some(BypassReason::Key));
     let (plan, seen) = match bypass {
-        Some(why) => plan(exchange, rule, &request, Decision::Bypass(why), now),
+        Some(why) => plan(exchange, &request, Decision::Bypass(why), now),
         None => {
             let found = rule.store().read(&key, now, |entry| {
                 let decision = decide::decide(&request, Some(entry), now, &rule.policy);
-                plan(exchange, rule, &request, decision, now)
+                plan(exchange, &request, decision, now)
             });
             found.unwrap_or_else(|| {
                 let decision = decide::decide(&request, None, now, &rule.policy);
-                plan(exchange, rule, &request, decision, now)
+                plan(exchange, &request, decision, now)
             })
         }
     };
@@ -109,7 +111,7 @@ pub(crate) fn look(
 /// The question of a request that comes of no client.
 fn refreshing(
     asking: impl FnOnce(Question, Option<Lead>) -> Box<Asking>,
-    stored: std::sync::Arc<Stored>,
+    stored: Arc<Stored>,
     lead: Lead,
 ) -> Box<Asking> {
     let mut asking = asking(Question::Holds { stored, alone: false }, Some(lead));
@@ -133,7 +135,6 @@ fn bypass(request: &Request<'_>, plain: bool) -> Option<BypassReason> {
 
 fn plan(
     exchange: &Exchange,
-    rule: &Rule,
     request: &Request<'_>,
     decision: Decision<'_>,
     now: Time,
@@ -142,11 +143,8 @@ fn plan(
         let rng = &mut exchange.connection.worker.rng.borrow_mut();
         answer::response(serve::answer(request, stored, now, rng.u128(..)))
     };
-    // A leader's answer must not end when its client's time does; nor do others wait for an answer
-    // that is for one user.
-    let alone = exchange.deadline < Tick::NEVER
-        || request.directives.no_store
-        || request.headers.contains_key(header::AUTHORIZATION);
+    // What is for one user is nothing that others should wait for.
+    let alone = request.directives.no_store || request.headers.contains_key(header::AUTHORIZATION);
     let whole = *request.method == Method::GET && !request.headers.contains_key(header::RANGE);
     let (plan, outcome) = match decision {
         Decision::Hit(stored) => (Plan::Answer(serve(stored)), Outcome::Hit),

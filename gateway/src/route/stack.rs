@@ -287,6 +287,9 @@ fn renew(
     if let Some(asking) = exchange.asking.take() {
         let mut own = exchange.beside();
         head.method = Method::GET;
+        // The client has its answer.
+        head.headers.remove(&name::X_REQUEST_DEADLINE);
+        head.headers.remove(&name::GRPC_TIMEOUT);
         let draft = draft(&mut own, route, to, (head, Body::empty()), checked, false)?;
         cache::refresh(own, asking, draft);
     }

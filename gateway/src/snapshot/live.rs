@@ -35,6 +35,7 @@ impl Live {
     pub fn new(first: Snapshot, registry: Registry) -> Self {
         let admission = Arc::default();
         registry.watch_admission(&admission);
+        first.cache.iter().for_each(|cache| registry.watch_cache(cache));
         Self {
             version: AtomicU64::new(first.version),
             current: ArcSwap::from_pointee(first),
@@ -59,6 +60,7 @@ impl Live {
     /// Puts a new snapshot in place; requests that begin from now on see it.
     pub fn store(&self, next: Snapshot) {
         let version = next.version;
+        next.cache.iter().for_each(|cache| self.registry.watch_cache(cache));
         self.current.store(Arc::new(next));
         self.version.store(version, Ordering::Release);
     }

@@ -62,6 +62,8 @@ pub struct AccessRecord<'a> {
     pub upstream_nanos: Option<u64>,
     /// What was tried, where not all went well.
     pub trail: Option<&'a Trail>,
+    /// What the cache did, where the route has one.
+    pub cache: Option<&'a str>,
 }
 
 impl AccessRecord<'_> {
@@ -105,6 +107,7 @@ impl AccessRecord<'_> {
             out.extend_from_slice(b",\"upstream_ms\":");
             millis(out, nanos);
         }
+        optional(out, b",\"cache\":", self.cache);
         if let Some(trail) = self.trail {
             append_trail(out, trail);
         }

@@ -9,9 +9,12 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use crate::upstream::{
-    retry::policy::Stop,
-    trail::{Said, Trail, Turn},
+use crate::{
+    cache::Outcome,
+    upstream::{
+        retry::policy::Stop,
+        trail::{Said, Trail, Turn},
+    },
 };
 
 /// Upper bounds of the duration buckets in nanoseconds; one bucket more holds what is longer.
@@ -42,6 +45,7 @@ pub(super) const HEDGES: Range<usize> = 2..4;
 pub(super) const FALLBACKS: usize = 4;
 pub(super) const STOPS: Range<usize> = 5..TRIES;
 const TRIES: usize = 5 + Stop::NAMES.len();
+const CACHED: usize = Outcome::NAMES.len();
 
 /// A number that one thread writes and all may read.
 #[derive(Debug, Default)]
@@ -96,6 +100,7 @@ pub struct RouteCounters {
     durations: [Count; BUCKETS],
     errors: Box<[Count]>,
     tries: [Count; TRIES],
+    cached: [Count; CACHED],
 }
 
 impl RouteCounters {
@@ -109,6 +114,7 @@ impl RouteCounters {
             durations: [const { Count::new() }; BUCKETS],
             errors: (0..errors).map(|_| Count::new()).collect(),
             tries: [const { Count::new() }; TRIES],
+            cached: [const { Count::new() }; CACHED],
         }
     }
 
@@ -147,6 +153,11 @@ impl RouteCounters {
         }
     }
 
+    /// Counts what the cache did with a request.
+    pub(crate) fn record_cache(&self, outcome: Outcome) {
+        self.cached[outcome as usize].add(1);
+    }
+
     /// What was counted so far.
     pub(super) fn totals(&self) -> RouteTotals {
         RouteTotals {
@@ -157,6 +168,7 @@ impl RouteCounters {
             durations: self.durations.each_ref().map(Count::value),
             errors: self.errors.iter().map(Count::value).collect(),
             tries: self.tries.each_ref().map(Count::value),
+            cached: self.cached.each_ref().map(Count::value),
         }
     }
 }
@@ -171,6 +183,7 @@ pub(super) struct RouteTotals {
     pub(super) durations: [u64; BUCKETS],
     pub(super) errors: Vec<u64>,
     pub(super) tries: [u64; TRIES],
+    pub(super) cached: [u64; CACHED],
 }
 
 impl AddAssign for RouteTotals {
@@ -183,6 +196,7 @@ impl AddAssign for RouteTotals {
         self.errors.resize(self.errors.len().max(other.errors.len()), 0);
         add_all(&mut self.errors, &other.errors);
         add_all(&mut self.tries, &other.tries);
+        add_all(&mut self.cached, &other.cached);
     }
 }
 

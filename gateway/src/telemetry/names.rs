@@ -101,6 +101,30 @@ pub const FALLBACKS: Metric = metric(
     ROUTE,
     "Requests for which the fallback of the route stepped in; the upstream is the one that answers",
 );
+/// What the cache did with requests.
+pub const CACHE_REQUESTS: Metric = metric(
+    "weir_cache_requests_total",
+    Kind::Counter,
+    &["route", "upstream", "outcome"],
+    "Requests of routes with a cache, by what it did with them",
+);
+/// Responses in the cache.
+pub const CACHE_ENTRIES: Metric =
+    metric("weir_cache_entries", Kind::Gauge, &[], "URLs of which the cache holds responses");
+/// Bytes in the cache.
+pub const CACHE_BYTES: Metric = metric(
+    "weir_cache_bytes",
+    Kind::Gauge,
+    &[],
+    "Bytes that the cache takes of cache.memory, overhead included",
+);
+/// Responses that had to leave.
+pub const CACHE_EVICTIONS: Metric = metric(
+    "weir_cache_evictions_total",
+    Kind::Counter,
+    &[],
+    "Entries that left the cache to make room for others",
+);
 /// Connections taken.
 pub const CONNECTIONS_ACCEPTED: Metric = metric(
     "weir_connections_accepted_total",
@@ -357,6 +381,10 @@ pub const ALL: &[&Metric] = &[
     &RETRY_STOPS,
     &HEDGES,
     &FALLBACKS,
+    &CACHE_REQUESTS,
+    &CACHE_ENTRIES,
+    &CACHE_BYTES,
+    &CACHE_EVICTIONS,
     &CONNECTIONS_ACCEPTED,
     &CONNECTIONS_OPEN,
     &CONNECTIONS_REFUSED,

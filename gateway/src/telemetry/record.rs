@@ -30,6 +30,9 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
     if let Some(trail) = &exchange.trail {
         counters.record_trail(trail);
     }
+    if let Some(seen) = &exchange.cache {
+        counters.record_cache(seen.outcome);
+    }
     if exchange.status >= 500 || exchange.error.is_some() {
         remember(exchange, now);
     }
@@ -70,6 +73,7 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
             duration_nanos: duration,
             upstream_nanos: exchange.upstream_time.map(|time| time.as_nanos() as u64),
             trail: exchange.trail.as_deref(),
+            cache: exchange.cache.map(|seen| seen.outcome.name()),
         },
     );
 }
@@ -133,6 +137,7 @@ pub(crate) fn refusal(connection: &Rc<Connection>, error: Error, sent: u64) {
             duration_nanos: now.nanos_since(connection.idle_since.get()),
             upstream_nanos: None,
             trail: None,
+            cache: None,
         },
     );
 }

@@ -16,9 +16,10 @@ use std::{
     time::Duration,
 };
 
-use super::counters::{EndpointCounters, ListenerCounters, RouteCounters};
+use super::counters::{EndpointCounters, ListenerCounters, RouteCounters, sum};
 use crate::{
     admission::Admission,
+    cache::{Cache, Outcome},
     clock::Tick,
     upstream::{adaptive::AdaptiveLimit, limit::Gate, load::EndpointLoad, roster::Roster},
 };
@@ -81,6 +82,7 @@ struct AllBlocks {
     adaptive: BTreeMap<Box<str>, Weak<AdaptiveLimit>>,
     bulkheads: BTreeMap<Box<str>, Weak<Gate>>,
     admission: Weak<Admission>,
+    cache: Weak<Cache>,
     rosters: BTreeMap<Box<str>, Weak<Roster>>,
     /// Number of keys at which it is time to look for those that are gone.
     sweep_at: usize,
@@ -178,6 +180,17 @@ impl Registry {
     /// Shows who is turned away in the scrape, and for what.
     pub fn watch_admission(&self, admission: &Arc<Admission>) {
         self.shared.lock().admission = Arc::downgrade(admission);
+    }
+
+    /// Shows what the cache holds in the scrape, for as long as it lives.
+    pub(crate) fn watch_cache(&self, cache: &Arc<Cache>) {
+        self.shared.lock().cache = Arc::downgrade(cache);
+    }
+
+    /// How often the cache did what, over all routes, in the order of the outcomes' names.
+    pub(crate) fn cache_outcomes(&self) -> [u64; Outcome::NAMES.len()] {
+        let all = self.shared.lock();
+        sum(all.routes.values().map(Blocks::totals)).cached
     }
 
     /// Shows how an upstream's endpoints stand in the scrape, for as long as it lives.

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests live in real time")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod cache;
 mod connect;
 mod h3;
 mod h3_aioquic;

@@ -33,6 +33,7 @@ pub(in crate::route) fn route(host: &str, path: &str) -> Route {
         timeout: RouteTimeout { headers: Duration::ZERO, total: None, idle: Duration::ZERO },
         retry: None,
         fallback: None,
+        cache: None,
         concurrency: None,
         rate_limits: Vec::new(),
         priority: RoutePriority::default(),

@@ -35,6 +35,7 @@ fn record() -> AccessRecord<'static> {
         duration_nanos: 1_234_567,
         upstream_nanos: Some(1_000_999),
         trail: None,
+        cache: None,
     }
 }
 

@@ -11,6 +11,7 @@ use prometheus_client::{
 use super::{AllBlocks, Pair, Relaxed, Shared};
 use crate::{
     admission::{Cause, PRIORITIES, priority_name},
+    cache::Outcome,
     clock::Tick,
     telemetry::{
         counters::{DURATION_BOUNDS_NANOS, FALLBACKS, HEDGES, RETRIES, RouteTotals, STOPS},
@@ -66,6 +67,7 @@ impl Collector for Scrape {
         let mut all = self.shared.lock();
         all.sweep();
         self.encode_routes(&mut encoder, &all)?;
+        encode_cache(&mut encoder, &all)?;
         encode_listeners(&mut encoder, &all)?;
         self.encode_loads(&mut encoder, &all)?;
         encode_connections(&mut encoder, &all)?;
@@ -106,7 +108,8 @@ impl Scrape {
         family(out, &names::RETRY_STOPS, each(&Stop::NAMES, |totals| &totals.tries[STOPS]))?;
         family(out, &names::HEDGES, each(&RACES, |totals| &totals.tries[HEDGES]))?;
         let fallbacks = of(|totals| Sample::Count(totals.tries[FALLBACKS]));
-        family(out, &names::FALLBACKS, fallbacks.filter(|(_, sample)| !sample.is_zero()))
+        family(out, &names::FALLBACKS, fallbacks.filter(|(_, sample)| !sample.is_zero()))?;
+        family(out, &names::CACHE_REQUESTS, each(&Outcome::NAMES, |totals| &totals.cached))
     }
 
     fn encode_loads(&self, out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
@@ -145,6 +148,15 @@ impl Scrape {
         family(out, &names::LOG_LINES_DROPPED, [([], dropped)])?;
         family(out, &names::BUGS, [([], Sample::Count(shared.bugs.load(Relaxed)))])
     }
+}
+
+fn encode_cache(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+    let Some(cache) = all.cache.upgrade() else { return Ok(()) };
+    let level = |number: u64| Sample::Level(number.cast_signed());
+    let store = &cache.store;
+    family(out, &names::CACHE_ENTRIES, [([], level(store.len() as u64))].into_iter())?;
+    family(out, &names::CACHE_BYTES, [([], level(store.weight()))].into_iter())?;
+    family(out, &names::CACHE_EVICTIONS, [([], Sample::Count(store.evictions()))].into_iter())
 }
 
 fn encode_listeners(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {

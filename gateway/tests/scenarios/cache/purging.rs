@@ -1,0 +1,60 @@
+//! What an operator sees of the cache, and takes out of it.
+
+use super::{caching, counting, get, status};
+use crate::support::{eventually, gateway::Gateway};
+
+fn purge(gateway: &Gateway, query: &str) -> u64 {
+    let answer = gateway.admin("POST", &format!("/cache/purge?{query}"));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["entries"].as_u64().unwrap()
+}
+
+#[test]
+fn responses_are_purged_by_tag_url_and_prefix() {
+    let origin = counting("Cache-Control: max-age=60\r\nCache-Tag: news, sport\r\n");
+    let gateway = caching(origin.address, "true");
+    for what in ["tag=sport", "url=http://weir.test/a", "prefix=http://weir.test/"] {
+        get(&gateway, "/a");
+        assert!(eventually(|| status(&get(&gateway, "/a")).contains("hit")));
+        assert_eq!(purge(&gateway, what), 1, "{what}");
+        assert!(status(&get(&gateway, "/a")).contains("uri-miss"), "{what}");
+        assert!(eventually(|| status(&get(&gateway, "/a")).contains("hit")));
+        assert_eq!(purge(&gateway, &format!("{what}&soft=1")), 1, "{what}");
+        assert!(status(&get(&gateway, "/a")).contains("fwd=stale"), "{what}");
+    }
+    assert_eq!(purge(&gateway, "tag=other"), 0);
+    assert_eq!(purge(&gateway, "url=http%3A%2F%2Fweir.test%2Fa"), 1);
+    for wrong in ["", "?", "?tag=", "?url=/a", "?tag=a&url=http://a/", "?what=1", "?tag=%zz"] {
+        let answer = gateway.admin("POST", &format!("/cache/purge{wrong}"));
+        assert_eq!(answer.status, 400, "{wrong}");
+    }
+    assert_eq!(gateway.admin("GET", "/cache/purge?tag=a").status, 405);
+}
+
+#[test]
+fn what_it_holds_can_be_seen() {
+    let origin = counting("Cache-Control: max-age=60\r\n");
+    let gateway = caching(origin.address, "true");
+    get(&gateway, "/a");
+    get(&gateway, "/a");
+    let seen = gateway.admin("GET", "/cache").json();
+    assert_eq!((&seen["entries"], &seen["capacity"]), (&1.into(), &(256 << 20).into()), "{seen}");
+    assert!(seen["bytes"].as_u64().unwrap() > 400, "{seen}");
+    assert!(eventually(|| gateway.admin("GET", "/cache").json()["requests"]["hit"] == 1));
+    let metrics = gateway.admin("GET", "/metrics").text();
+    let hit = "weir_cache_requests_total{route=\"r\",upstream=\"main\",outcome=\"hit\"} 1";
+    for line in [hit, "weir_cache_entries 1", "weir_cache_evictions_total 0"] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+}
+
+#[test]
+fn a_reload_keeps_what_is_kept() {
+    let origin = counting("Cache-Control: max-age=60\r\n");
+    let gateway = caching(origin.address, "true");
+    get(&gateway, "/a");
+    let text = std::fs::read_to_string(&gateway.file).unwrap();
+    std::fs::write(&gateway.file, text.replace("cache: true", "cache: 5m")).unwrap();
+    assert_eq!(gateway.admin("POST", "/reload").status, 200);
+    assert_eq!((get(&gateway, "/a").text(), origin.seen().len()), ("0".to_owned(), 1));
+}
