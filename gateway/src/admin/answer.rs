@@ -148,7 +148,7 @@ fn show(shared: &Shared, view: View) -> Answer {
             let (now, unix_time) = (clock::now(), clock::unix_time());
             json(&views::upstreams(&live.snapshot(), &live.registry, now, unix_time))
         }
-        View::Routes => json(&views::routes(&live.snapshot())),
+        View::Routes => json(&views::routes(&live.snapshot(), clock::now())),
         View::Status => json(&views::status(live, &shared.status.report(), clock::unix_time())),
     }
 }
