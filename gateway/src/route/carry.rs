@@ -10,6 +10,7 @@ use crate::{
         headers::{self, name},
         reply,
     },
+    limit,
     snapshot::{Fallback, Respond, Route},
     upstream::{
         draft::Draft,
@@ -38,6 +39,9 @@ pub(super) async fn carry_out(
             }
         },
     };
+    if let Forwarded::Response(response) = &forwarded {
+        limit::settle(exchange, route, response.headers());
+    }
     let own = |head: &mut response::Parts| {
         let id = exchange.request_id.as_ref().ok_or(Error::Bug)?;
         if method == Method::CONNECT {
