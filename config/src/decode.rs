@@ -198,7 +198,17 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         return None;
     }
     let admin = admin?;
-    Some(Config { workers, admin, listeners, limits, timeouts, log, upstreams, routes })
+    Some(Config {
+        workers,
+        admin,
+        listeners,
+        limits,
+        timeouts,
+        log,
+        rate_limits: Vec::new(),
+        upstreams,
+        routes,
+    })
 }
 
 /// The upstreams by name.
@@ -272,6 +282,7 @@ fn limits(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Limits {
         h3_half_open: h3.count(d, "half_open"),
         memory: admission::memory(d, &limits),
         lag: limits.duration_or_off(d, "lag"),
+        rate_limit_keys: limits.count(d, "rate_limit_keys"),
     };
     for (section, stream, connection) in [
         (&h2, read.h2_stream_window, read.h2_connection_window),

@@ -11,9 +11,10 @@ use serde_json::{Map, Value, json};
 use crate::{
     fields::REDACTED,
     model::{
-        AccessLog, Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, Forward,
-        HeaderEdit, HeaderEdits, HealthCheck, Level, Listener, Probe, Protocols, Redirect, Respond,
-        Rewrite, Route, RouteMatch, ServerTls, StatusRange, Upstream, UpstreamProtocol, ValueMatch,
+        AccessLog, Action, Admin, AltSvc, Balance, Certificate, ClientTls, Concurrency, Config,
+        Forward, HeaderEdit, HeaderEdits, HealthCheck, Level, Listener, Probe, Protocols, Redirect,
+        Respond, Rewrite, Route, RouteMatch, ServerTls, StatusRange, Upstream, UpstreamProtocol,
+        ValueMatch,
     },
     pattern,
     units::{show_duration, show_percent, show_size},
@@ -60,6 +61,7 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
             },
             "memory": resilience::memory(limits.memory),
             "lag": limits.lag.map(show_duration),
+            "rate_limit_keys": limits.rate_limit_keys,
         },
         "timeouts": {
             "handshake": show_duration(timeouts.handshake),
@@ -238,7 +240,7 @@ fn route(route: &Route, config: &Config) -> Value {
     if let Some(one) = &route.fallback {
         out.insert("fallback".to_owned(), resilience::fallback(one, config));
     }
-    if let Some(max) = route.concurrency {
+    if let Some(Concurrency { max, .. }) = &route.concurrency {
         out.insert("concurrency".to_owned(), json!({ "max": max }));
     }
     out.insert("priority".to_owned(), resilience::priority(&route.priority));

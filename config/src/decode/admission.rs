@@ -6,7 +6,7 @@ use http::HeaderName;
 use super::{Complaint, Decoder, header};
 use crate::{
     fields::Fields,
-    model::{MemoryLimit, Priority, RoutePriority},
+    model::{AbsentKey, Concurrency, MemoryLimit, Priority, RoutePriority},
     yaml::Node,
 };
 
@@ -18,15 +18,15 @@ pub(super) fn memory(d: &mut Decoder<'_>, limits: &Fields<'_>) -> MemoryLimit {
     limits.size_or(d, "memory").map_or(MemoryLimit::Auto, MemoryLimit::Bytes)
 }
 
-/// Most requests of a route under way; `None` is no bound.
-pub(super) fn concurrency(d: &mut Decoder<'_>, route: &Fields<'_>) -> Option<u32> {
+/// How many requests of a route may be under way; `None` is no bound.
+pub(super) fn concurrency(d: &mut Decoder<'_>, route: &Fields<'_>) -> Option<Concurrency> {
     let fields = route.policy(d, "concurrency", "routes[].concurrency")?;
     let max = fields.count(d, "max");
     fields.finish();
     if fields.node("max").is_none() {
         fields.missing(d, "max", "such as `max: 64`");
     }
-    Some(max)
+    Some(Concurrency { max, key: Vec::new(), absent: AbsentKey::Share })
 }
 
 /// How urgent a route's requests are.

@@ -86,3 +86,14 @@ pub struct Cost {
     /// A response header that names what it did cost: the difference is charged or given back.
     pub response_header: Option<HeaderName>,
 }
+
+/// How many requests of a route may be under way, over all workers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concurrency {
+    /// Most of them at a time, for each key; at least 1.
+    pub max: u32,
+    /// Whose requests are counted together; empty is those of the route as a whole.
+    pub key: Vec<KeyPart>,
+    /// What happens where the request lacks a part of the key.
+    pub absent: AbsentKey,
+}

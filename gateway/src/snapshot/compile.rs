@@ -220,6 +220,7 @@ impl Compiler<'_> {
             },
             model::Action::Respond(fixed) => Action::Respond(respond(fixed)),
         };
+        let whole = route.concurrency.as_ref().filter(|concurrency| concurrency.key.is_empty());
         Some(Route {
             name: route.name.as_str().into(),
             action,
@@ -232,9 +233,9 @@ impl Compiler<'_> {
                 model::Fallback::Respond(fixed) => Fallback::Respond(respond(fixed)),
             }),
             priority: route.priority.clone(),
-            bulkhead: route.concurrency.map(|max| {
+            bulkhead: whole.map(|concurrency| {
                 let before = self.route_before(&route.name);
-                Bulkhead::new(max, before.and_then(|before| before.bulkhead.as_ref()))
+                Bulkhead::new(concurrency.max, before.and_then(|before| before.bulkhead.as_ref()))
             }),
             limits: self.limits(route)?,
         })

@@ -54,7 +54,8 @@ fn concurrency_is_a_number() {
         assert_eq!(route(off).concurrency, None);
     }
     for some in [", concurrency: 64", ", concurrency: { max: 64 }"] {
-        assert_eq!(route(some).concurrency, Some(64));
+        let whole = Concurrency { max: 64, key: Vec::new(), absent: AbsentKey::Share };
+        assert_eq!(route(some).concurrency, Some(whole));
     }
     for none in [", concurrency: {}", ", concurrency: { key: off }"] {
         assert!(refused("", none).contains("`max` is missing"), "{none}");
