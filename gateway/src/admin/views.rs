@@ -5,6 +5,11 @@ use std::{collections::HashMap, time::Duration};
 use serde_json::{Map, Value, json};
 use weir_config::model::{self, Action, Balance, Piece, Priority, Protocols, UpstreamProtocol};
 
+mod limits;
+
+pub(super) use limits::limits;
+use limits::words;
+
 use crate::{
     admission::{
         Admission, Cause, PRIORITIES,
@@ -244,7 +249,9 @@ pub(super) fn routes(snapshot: &Snapshot) -> Value {
         let bulkhead = bulkhead.map(
             |bulkhead| json!({ "in_use": bulkhead.gate().in_use(), "max": bulkhead.gate().max() }),
         );
-        out.insert("concurrency".to_owned(), json!(bulkhead));
+        let per_key = route.concurrency.as_ref().filter(|bound| !bound.key.is_empty());
+        let per_key = per_key.map(|bound| json!({ "max": bound.max, "key": words(&bound.key) }));
+        out.insert("concurrency".to_owned(), json!(bulkhead.or(per_key)));
         let (key, value) = action(&route.action, &config.upstreams);
         out.insert(key.to_owned(), value);
         Value::Object(out)

@@ -288,6 +288,9 @@ impl App {
         if running.config.workers != loaded.config.workers {
             tracing::warn!("a changed number of workers takes effect at the next start");
         }
+        if running.config.limits.rate_limit_keys != loaded.config.limits.rate_limit_keys {
+            tracing::warn!("a changed limits.rate_limit_keys takes effect at the next start");
+        }
         log::set_level(loaded.config.log.level);
         self.attendance.take_over(&compiled.snapshot);
         self.live.store(compiled.snapshot);

@@ -108,7 +108,8 @@ pub(super) fn takes_problem(headers: &HeaderMap) -> bool {
             said |= !media.is_empty();
             let wanted = ["application/problem+json", "application/json", "application/*", "*/*"];
             let refused = parts.any(|parameter| {
-                let weight = parameter.strip_prefix(b"q=").or(parameter.strip_prefix(b"Q="));
+                let weight =
+                    parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="));
                 weight.is_some_and(|weight| weight.iter().all(|byte| matches!(byte, b'0' | b'.')))
             });
             if !refused && wanted.iter().any(|other| media.eq_ignore_ascii_case(other.as_bytes())) {

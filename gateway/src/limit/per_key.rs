@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_config::model::{AbsentKey, KeyPart};
+use weir_config::model as config;
 use weir_ratelimit::{Concurrency, KeyHasher, Permit};
 
 use super::{
@@ -15,9 +15,7 @@ use super::{
 pub struct KeyedBulkhead {
     concurrency: Arc<Concurrency>,
     hasher: KeyHasher,
-    parts: Vec<KeyPart>,
-    absent: AbsentKey,
-    max: u32,
+    bound: config::Concurrency,
 }
 
 /// Whether a request may begin.
@@ -32,36 +30,29 @@ pub(super) enum Entry {
 }
 
 impl KeyedBulkhead {
-    /// At most `max` requests of this route under way for each tuple of `parts`. What is under way by
-    /// an earlier configuration counts on, while route and parts stay.
-    pub fn new(
-        route: &str,
-        parts: &[KeyPart],
-        absent: AbsentKey,
-        max: u32,
-        store: &LimitStore,
-    ) -> Self {
-        let scope = format!("concurrency\n{route}\n{}", key::words(parts));
+    /// Bounds the requests of this route that are under way for each key. What is under way by an
+    /// earlier configuration counts on, while the route's name and the parts stay.
+    pub fn new(route: &str, bound: &config::Concurrency, store: &LimitStore) -> Self {
+        let scope = format!("concurrency\n{route}\n{}", key::words(&bound.key));
         Self {
             concurrency: store.concurrency.clone(),
             hasher: KeyHasher::new(&store.secret, &scope),
-            parts: parts.to_vec(),
-            absent,
-            max,
+            bound: bound.clone(),
         }
     }
 
-    /// The bound of each key.
-    pub const fn max(&self) -> u32 {
-        self.max
+    /// As the file has it.
+    pub const fn bound(&self) -> &config::Concurrency {
+        &self.bound
     }
 
     /// A place for one request, if there is one.
     pub(super) fn enter(&self, subject: &Subject<'_>) -> Entry {
-        match key::key(self.hasher, &self.parts, self.absent, subject) {
+        match key::key(self.hasher, &self.bound.key, self.bound.absent, subject) {
             Counted::Not => Entry::Free,
             Counted::Lacking => Entry::Busy,
-            Counted::For(key) => match Concurrency::acquire(&self.concurrency, key, self.max) {
+            Counted::For(key) => match Concurrency::acquire(&self.concurrency, key, self.bound.max)
+            {
                 Ok(permit) => Entry::Counted(permit),
                 Err(_) => Entry::Busy,
             },

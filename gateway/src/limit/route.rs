@@ -135,7 +135,7 @@ impl RouteLimits {
             let outcome = match &asked.decision {
                 // Not asked in earnest.
                 Some(_) if lacking => continue,
-                decision if asked.denies(decision.as_ref()) => match dry_run {
+                _ if asked.denies() => match dry_run {
                     true => Outcome::DryRunDenied,
                     false => Outcome::Denied,
                 },
@@ -161,7 +161,7 @@ impl RouteLimits {
             else {
                 continue;
             };
-            if asked.denies(Some(&decision)) {
+            if asked.denies() {
                 // In dry run: it would not have come so far.
                 continue;
             }

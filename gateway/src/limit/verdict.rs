@@ -22,8 +22,8 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Whether it is against the request.
-    pub(super) fn denies(&self, decision: Option<&Decision>) -> bool {
-        decision.is_none_or(|decision| self.cost > 0 && !decision.allowed())
+    pub(super) fn denies(&self) -> bool {
+        self.decision.is_none_or(|decision| self.cost > 0 && !decision.allowed())
     }
 
     /// How long until it is not, in nanoseconds; the most where that is never.
@@ -63,7 +63,7 @@ impl Limited {
             for (index, one) in asked.iter().enumerate() {
                 let earnest = !lacking || one.decision.is_none();
                 let is_dry = rules.get(one.rule).is_some_and(|rule| rule.limit.dry_run());
-                let against = earnest && is_dry == dry_run && one.denies(one.decision.as_ref());
+                let against = earnest && is_dry == dry_run && one.denies();
                 if against && longest.is_none_or(|other| asked[other].wait() < one.wait()) {
                     longest = Some(index);
                 }

@@ -16,7 +16,7 @@ use crate::{
     admission::bulkhead::Bulkhead,
     clock::Tick,
     http::headers::Edits,
-    limit::{LimitStore, RouteLimits},
+    limit::{KeyedBulkhead, LimitStore, RouteLimits},
     listen::tls::{Remembered, ServerTlsState},
     pem::TlsProblem,
     route::{Location, Matcher, PathRewrite},
@@ -52,7 +52,7 @@ pub fn compile(
     let mut compiler = Compiler {
         loaded,
         previous,
-        limit_store: limit_store.unwrap_or_else(limit_store_of),
+        limit_store: limit_store.unwrap_or_else(|| empty_store(&loaded.config.limits)),
         now,
         wall: UNIX_EPOCH + unix_time,
         errors: Vec::new(),
@@ -243,7 +243,10 @@ impl Compiler<'_> {
 
     /// The limits of a route; `None` where one is impossible.
     fn limits(&mut self, route: &model::Route) -> Option<Option<RouteLimits>> {
-        match RouteLimits::new(&route.name, &route.rate_limits, None, &self.limit_store) {
+        let store = &self.limit_store;
+        let per_key = route.concurrency.as_ref().filter(|bound| !bound.key.is_empty());
+        let per_key = per_key.map(|bound| KeyedBulkhead::new(&route.name, bound, store));
+        match RouteLimits::new(&route.name, &route.rate_limits, per_key, store) {
             Ok(limits) => Some(limits),
             Err((index, error)) => {
                 let at = route.rate_limits.get(index).map_or(route.at, |limit| limit.at);
@@ -288,11 +291,12 @@ impl Compiler<'_> {
     }
 }
 
-fn limit_store_of() -> Arc<LimitStore> {
+/// What limits begin with. It has its size for as long as the process lives.
+fn empty_store(limits: &model::Limits) -> Arc<LimitStore> {
     let mut secret = [0; 16];
     // Without randomness from the system nothing of TLS works either.
     let _ = aws_lc_rs::rand::fill(&mut secret);
-    Arc::new(LimitStore::new(1_000_000, secret))
+    Arc::new(LimitStore::new(limits.rate_limit_keys as usize, secret))
 }
 
 fn respond(respond: &model::Respond) -> Respond {
