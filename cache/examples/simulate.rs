@@ -1,5 +1,5 @@
 //! Plays a trace against the store and counts misses:
-//! `cargo run --release -p weir-cache --example simulate -- FILE CAPACITY... [--shards N]`.
+//! `cargo run --release -p weir-cache --example simulate -- FILE CAPACITY... [--shards N] [--seed N]`.
 //!
 //! FILE holds one object number per request, each a little-endian 32-bit integer. Every object
 //! weighs one. Prints a line `CAPACITY MISSES` for each capacity.
@@ -15,24 +15,25 @@ use weir_cache::{
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = env::args().skip(1);
-    let usage = "usage: simulate FILE CAPACITY... [--shards N]";
+    let usage = "usage: simulate FILE CAPACITY... [--shards N] [--seed N]";
     let bytes = fs::read(words.next().ok_or(usage)?)?;
     let (trace, _) = bytes.as_chunks::<4>();
-    let (mut capacities, mut shards) = (Vec::new(), 1);
+    let (mut capacities, mut shards, mut seed) = (Vec::new(), 1, 1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--shards" => shards = words.next().ok_or(usage)?.parse()?,
+            "--seed" => seed = words.next().ok_or(usage)?.parse()?,
             capacity => capacities.push(capacity.parse()?),
         }
     }
     for capacity in capacities {
-        println!("{capacity} {}", misses(trace, capacity, shards));
+        println!("{capacity} {}", misses(trace, capacity, shards, seed));
     }
     Ok(())
 }
 
-fn misses(trace: &[[u8; 4]], capacity: u64, shards: usize) -> u64 {
-    let store = Store::new(Options { capacity, shards, weighing: Weighing::Units }, 1);
+fn misses(trace: &[[u8; 4]], capacity: u64, shards: usize, seed: u64) -> u64 {
+    let store = Store::new(Options { capacity, shards, weighing: Weighing::Units }, seed);
     let now = Time::ZERO;
     let mut misses = 0;
     for id in trace {

@@ -21,6 +21,8 @@ mod connect;
 mod fallback;
 mod header;
 mod health;
+mod key;
+mod limit;
 mod listener;
 mod respond;
 mod retry;
@@ -192,7 +194,8 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let timeouts = timeouts(d, &fields);
     let log = log(d, &fields);
     let (upstreams, names) = upstream::all(d, &fields);
-    let routes = route::all(d, &fields, &names);
+    let (rate_limits, shared) = limit::shared(d, &fields);
+    let routes = route::all(d, &fields, &Known { upstreams: &names, limits: &shared });
     fields.finish();
     if d.report.failed() {
         return None;
@@ -205,7 +208,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         limits,
         timeouts,
         log,
-        rate_limits: Vec::new(),
+        rate_limits,
         upstreams,
         routes,
     })
@@ -221,6 +224,13 @@ pub(crate) struct Named {
     pub(crate) index: usize,
     /// Whether its connections may carry bytes that are no HTTP.
     pub(crate) raw: bool,
+}
+
+/// What routes may name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    upstreams: &'a Names,
+    limits: &'a limit::Shared,
 }
 
 fn workers(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<NonZeroU32> {

@@ -11,15 +11,15 @@ use serde_json::{Map, Value, json};
 use crate::{
     fields::REDACTED,
     model::{
-        AccessLog, Action, Admin, AltSvc, Balance, Certificate, ClientTls, Concurrency, Config,
-        Forward, HeaderEdit, HeaderEdits, HealthCheck, Level, Listener, Probe, Protocols, Redirect,
-        Respond, Rewrite, Route, RouteMatch, ServerTls, StatusRange, Upstream, UpstreamProtocol,
-        ValueMatch,
+        AccessLog, Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, Forward,
+        HeaderEdit, HeaderEdits, HealthCheck, Level, Listener, Probe, Protocols, Redirect, Respond,
+        Rewrite, Route, RouteMatch, ServerTls, StatusRange, Upstream, UpstreamProtocol, ValueMatch,
     },
     pattern,
     units::{show_duration, show_percent, show_size},
 };
 
+mod limit;
 mod resilience;
 
 /// Whether secrets show.
@@ -71,6 +71,7 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
             "drain": show_duration(timeouts.drain),
         },
         "log": { "access": access(config.log.access), "level": level(config.log.level) },
+        "rate_limits": limit::shared(&config.rate_limits),
         "upstreams": upstreams,
         "routes": config.routes.iter().map(|one| route(one, config)).collect::<Vec<_>>(),
     })
@@ -240,8 +241,12 @@ fn route(route: &Route, config: &Config) -> Value {
     if let Some(one) = &route.fallback {
         out.insert("fallback".to_owned(), resilience::fallback(one, config));
     }
-    if let Some(Concurrency { max, .. }) = &route.concurrency {
-        out.insert("concurrency".to_owned(), json!({ "max": max }));
+    if let Some(one) = &route.concurrency {
+        out.insert("concurrency".to_owned(), limit::concurrency(one));
+    }
+    if !route.rate_limits.is_empty() {
+        let limits: Vec<_> = route.rate_limits.iter().map(limit::of_route).collect();
+        out.insert("rate_limit".to_owned(), limits.into());
     }
     out.insert("priority".to_owned(), resilience::priority(&route.priority));
     Value::Object(out)

@@ -70,7 +70,8 @@ pub(crate) struct World {
     pub(crate) snapshot: Arc<Snapshot>,
     /// Pools, by index of the upstream.
     pub(crate) upstreams: Vec<UpstreamPool>,
-    /// Counters by index of the route, then place in its split, its fallback last; routes without have one.
+    /// Counters by index of the route, then place in its split, the fallback last; routes without
+    /// one have one.
     pub(crate) routes: Vec<Vec<Arc<RouteCounters>>>,
     /// Counters of requests that no route took.
     pub(crate) unrouted: Arc<RouteCounters>,

@@ -23,6 +23,8 @@ struct File {
 const EDGES: &[(&str, &str)] = &[
     ("weir-gateway", "weir-config"),
     ("weir-gateway", "weir-ratelimit"),
+    ("weir-gateway", "weir-cache"),
+    ("weir-gateway", "weir-config"),
     ("xtask", "weir-config"),
 ];
 
@@ -74,6 +76,7 @@ const PURE: &[&str] = &[
     "gateway/src/upstream/pick/",
     "gateway/src/upstream/retry/backoff",
     "gateway/src/upstream/retry/budget",
+    "ratelimit/src/",
 ];
 
 /// What a pure file may not name.

@@ -43,26 +43,33 @@ fn time(name: &str, mut turn: impl FnMut(u64)) {
 }
 
 /// Prints the best of many rounds in which `threads` do [`TURNS`] turns each, per turn. Rounds are
-/// far shorter than what a scheduler hands out, so that some are not interrupted.
+/// far shorter than what a scheduler hands out, so that some are not interrupted, and those in
+/// which threads had turns of the processor instead of each a processor do not count.
 fn time_threads(name: &str, threads: u64, turn: impl Fn(u64, u64) + Sync) {
-    let turn = &turn;
-    let round = |round: u64| {
-        let barrier = &Barrier::new(threads as usize);
-        thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads)
-                .map(|thread| {
-                    scope.spawn(move || {
-                        barrier.wait();
-                        let began = Instant::now();
-                        (0..TURNS).for_each(|i| turn(thread, round * TURNS + i));
-                        began.elapsed()
-                    })
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).max().unwrap()
-        })
+    let rounds: Vec<_> = (0..ROUNDS).filter_map(|i| round(threads, i, &turn)).collect();
+    match rounds.iter().min() {
+        Some(best) => report(name, *best, TURNS),
+        None => println!("{name:<52} no undisturbed round"),
+    }
+}
+
+fn round(threads: u64, round: u64, turn: &(impl Fn(u64, u64) + Sync)) -> Option<Duration> {
+    let barrier = &Barrier::new(threads as usize);
+    let work = |thread| {
+        barrier.wait();
+        let began = Instant::now();
+        (0..TURNS).for_each(|i| turn(thread, round * TURNS + i));
+        (began, Instant::now())
     };
-    report(name, (0..ROUNDS).map(round).min().unwrap(), TURNS);
+    let times: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|i| scope.spawn(move || work(i))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let (first, last) = (times.iter().map(|t| t.0).min()?, times.iter().map(|t| t.1).max()?);
+    let (all_began, one_ended) =
+        (times.iter().map(|t| t.0).max()?, times.iter().map(|t| t.1).min()?);
+    let together = one_ended.saturating_duration_since(all_began);
+    (together * 10 >= (last - first) * 8).then_some(last - first)
 }
 
 fn report(name: &str, time: Duration, turns: u64) {
@@ -137,11 +144,13 @@ fn main() {
     if let Ok(kind) = env::var(KIND) {
         return fill(&kind);
     }
-    if env::var_os("X").is_none() {
-        one_thread();
+    // As in `cargo bench -p weir-ratelimit -- threads`: one part only.
+    let parts: [(&str, fn()); 3] =
+        [("one", one_thread), ("threads", two_threads), ("memory", memory)];
+    let chosen = env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    for (_, run) in parts.iter().filter(|(name, _)| chosen.as_ref().is_none_or(|c| c == name)) {
+        run();
     }
-    two_threads();
-    memory();
 }
 
 fn one_thread() {

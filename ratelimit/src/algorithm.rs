@@ -29,8 +29,9 @@ impl Algorithm {
     /// The policy to advertise.
     ///
     /// For buckets the window is the time in which the burst is earned, in whole seconds rounded
-    /// up, and the quota what is earned in it: `100/s` with a burst of 200 is 200 in 2 seconds, with
-    /// a burst of 20 it is 100 in 1 second. A window that is no number of seconds is scaled too.
+    /// up, and the quota what is earned in it: `100/s` with a burst of 200 is 200 in 2 seconds,
+    /// with a burst of 20 it is 100 in 1 second. A window that is no number of seconds is scaled
+    /// too.
     pub fn policy(&self) -> Policy {
         let bucket = match self {
             Self::TokenBucket(bucket) => bucket,

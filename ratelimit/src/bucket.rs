@@ -2,8 +2,8 @@
 //!
 //! The moment is when the bucket is full again. A request of cost `c` moves it by the time in which
 //! `c` is earned; it passes if the moment is then no further off than the time in which the whole
-//! burst is earned. In any interval, ends included, at most `burst + rate x length` passes, exactly:
-//! nothing is rounded on the way.
+//! burst is earned. In any interval, ends included, at most `burst + rate x length` passes,
+//! exactly: nothing is rounded on the way.
 
 use crate::{
     decision::{Answer, Decision},
@@ -48,6 +48,20 @@ pub struct Turn<S> {
     pub keep: Option<S>,
 }
 
+/// What a bucket makes of a request, before it is put into words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weighed {
+    /// When it would be full without this request, at the earliest now.
+    pub(crate) base: Moment,
+    /// When it would be full with it.
+    next: Moment,
+    /// When it would be full if it were empty now.
+    empty: Moment,
+    pub(crate) passes: bool,
+    /// What to keep for the key, if anything changes.
+    pub(crate) keep: Option<Moment>,
+}
+
 impl Bucket {
     /// A bucket that holds `burst` and earns `rate`.
     ///
@@ -60,7 +74,7 @@ impl Bucket {
         }
         let depth = rate.span(burst).ok_or(InvalidLimit::Burst)?;
         // A burst of 0 may go with tokens that take longer; no request of cost 1 ever passes then.
-        let token = rate.span(1).unwrap_or_default();
+        let token = rate.span(1).unwrap_or(Span { nanos: SPAN_MAX, part: 0 });
         Ok(Self { rate, burst, token, depth, debt: Span::default() })
     }
 
@@ -88,6 +102,11 @@ impl Bucket {
         self.rate
     }
 
+    /// The largest debt.
+    pub(crate) fn debt_tokens(&self) -> u64 {
+        if self.rate.is_zero() { 0 } else { self.rate.earned(self.debt) }
+    }
+
     /// The time in which it fills, in nanoseconds, rounded up.
     pub(crate) const fn depth_nanos(&self) -> u64 {
         self.depth.ceil()
@@ -96,39 +115,45 @@ impl Bucket {
     /// Decides on a request of `cost` by a key whose bucket is full at `full_at`.
     #[inline]
     pub fn decide(&self, full_at: Moment, cost: u64, now: Nanos) -> Turn<Moment> {
-        self.turn(full_at, cost, now).0
+        let weighed = self.weigh(full_at, cost, now);
+        Turn { decision: self.tell(&weighed, cost, now), keep: weighed.keep }
     }
 
-    /// The same, and the nanoseconds until the bucket would be full without this request.
+    /// The part of [`Bucket::decide`] that other threads wait for: comparisons and sums.
     #[inline]
-    pub(crate) fn turn(&self, full_at: Moment, cost: u64, now: Nanos) -> (Turn<Moment>, u64) {
-        if cost > self.burst || self.rate.is_zero() {
-            return (self.never(full_at, now), 0);
-        }
+    pub(crate) fn weigh(&self, full_at: Moment, cost: u64, now: Nanos) -> Weighed {
         let parts = self.rate.parts();
         let now = Moment::at(now);
         let empty = now.after(self.depth, parts);
         let (held, stepped) = self.held(full_at, empty);
         let base = held.max(now);
-        let ahead = base.since(now, parts).ceil();
-        let span = if cost == 1 { self.token } else { self.span(cost) };
-        let next = base.after(span, parts);
-        if next <= empty {
-            let decision = Decision {
-                limit: self.burst,
-                remaining: self.rate.earned(empty.since(next, parts)),
-                answer: Answer::Allowed { delay: 0 },
-                reset: next.since(now, parts).ceil(),
-            };
-            return (Turn { decision, keep: (cost > 0).then_some(next) }, ahead);
-        }
-        let decision = Decision {
-            limit: self.burst,
-            remaining: self.rate.earned(empty.since(base, parts)),
-            answer: Answer::Denied { retry_after: next.since(empty, parts).ceil() },
-            reset: ahead,
+        let next = base.after(self.span(cost), parts);
+        let earns = !self.rate.is_zero();
+        let passes = next <= empty && cost <= self.burst && earns;
+        let keep =
+            if passes { (cost > 0).then_some(next) } else { (stepped && earns).then_some(held) };
+        Weighed { base, next, empty, passes, keep }
+    }
+
+    /// The other part: what to say, which takes divisions.
+    #[inline]
+    pub(crate) fn tell(&self, weighed: &Weighed, cost: u64, now: Nanos) -> Decision {
+        let Weighed { base, next, empty, passes, .. } = *weighed;
+        let parts = self.rate.parts();
+        let after = if passes { next } else { base };
+        let answer = if passes {
+            Answer::Allowed { delay: 0 }
+        } else if cost > self.burst || self.rate.is_zero() {
+            Answer::Never
+        } else {
+            Answer::Denied { retry_after: next.since(empty, parts).ceil() }
         };
-        (Turn { decision, keep: stepped.then_some(held) }, ahead)
+        Decision {
+            limit: self.burst,
+            remaining: self.rate.earned(empty.since(after, parts)),
+            answer,
+            reset: after.since(Moment::at(now), parts).ceil(),
+        }
     }
 
     /// The state after `cost` has been charged that nobody was asked about: the response turned out
@@ -152,6 +177,7 @@ impl Bucket {
 
     /// The kept moment as this bucket and this clock understand it, and whether it is no more than
     /// a clock ahead by a step could have left.
+    #[inline]
     fn held(&self, full_at: Moment, empty: Moment) -> (Moment, bool) {
         let parts = self.rate.parts();
         let held = full_at.within(parts);
@@ -160,25 +186,11 @@ impl Bucket {
     }
 
     /// Too dear for arithmetic is too dear for any burst or debt.
+    #[inline]
     fn span(&self, cost: u64) -> Span {
+        if cost == 1 {
+            return self.token;
+        }
         self.rate.span(cost).unwrap_or(Span { nanos: SPAN_MAX, part: 0 })
-    }
-
-    fn never(&self, full_at: Moment, now: Nanos) -> Turn<Moment> {
-        let parts = self.rate.parts();
-        let now = Moment::at(now);
-        let empty = now.after(self.depth, parts);
-        let (held, _) = self.held(full_at, empty);
-        let decision = Decision {
-            limit: self.burst,
-            remaining: if self.rate.is_zero() {
-                0
-            } else {
-                self.rate.earned(empty.since(held.max(now), parts))
-            },
-            answer: Answer::Never,
-            reset: held.since(now, parts).ceil(),
-        };
-        Turn { decision, keep: None }
     }
 }

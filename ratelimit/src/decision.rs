@@ -88,11 +88,11 @@ pub struct Ruling {
 /// What all limits of a request say, in the order in which they were asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    rulings: SmallVec<[Ruling; 2]>,
+    rulings: SmallVec<[Ruling; 4]>,
 }
 
 impl Verdict {
-    pub(crate) const fn new(rulings: SmallVec<[Ruling; 2]>) -> Self {
+    pub(crate) const fn new(rulings: SmallVec<[Ruling; 4]>) -> Self {
         Self { rulings }
     }
 

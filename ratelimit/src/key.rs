@@ -4,13 +4,13 @@
 //! parts of the request that it looks at. The parts themselves are read once and never stored, so
 //! that a key made of a megabyte takes no more room than one made of an address.
 //!
-//! **Collisions.** Two clients with one key would share a bucket. Among n keys of 128 bits some
-//! two collide with a probability of about n^2 / 2^129: with a thousand million keys, 2^-69. An
+//! **Collisions.** Two clients with one key would share a bucket. Among n keys of 128 bits some two
+//! collide with a probability of about n^2 / 2^129: with a thousand million keys, 2^-69. An
 //! attacker who wants to share a victim's bucket cannot look for a collision at home, since the
 //! secret is unknown to him; he can only send requests and has 2^-128 per try. For the same reason
 //! he cannot aim many keys at one shard or one place of the table. Parts are hashed with their
-//! lengths, and no message but one can be taken apart into them, so that `("ab", "c")`, `("a", "bc")` and `("abc",)` differ, and an
-//! absent part differs from an empty one.
+//! lengths, and no message but one can be taken apart into them, so that `("ab", "c")`, `("a",
+//! "bc")` and `("abc",)` differ, and an absent part differs from an empty one.
 
 use std::fmt;
 

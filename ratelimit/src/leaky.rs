@@ -5,8 +5,8 @@
 //! at once, it is admitted exactly if a bucket of `queue + 1` tokens would admit it.
 
 use crate::{
-    bucket::{Bucket, Turn},
-    decision::Answer,
+    bucket::{Bucket, Turn, Weighed},
+    decision::{Answer, Decision},
     moment::{Moment, Nanos},
     rate::{InvalidLimit, Rate},
 };
@@ -43,11 +43,19 @@ impl Leaky {
 
     /// Decides on a request of `cost` by a key whose queue is empty at `empty_at`.
     pub fn decide(&self, empty_at: Moment, cost: u64, now: Nanos) -> Turn<Moment> {
-        let (mut turn, ahead) = self.room.turn(empty_at, cost, now);
-        if turn.decision.allowed() {
-            turn.decision.answer = Answer::Allowed { delay: ahead };
+        let weighed = self.room.weigh(empty_at, cost, now);
+        Turn { decision: self.tell(&weighed, cost, now), keep: weighed.keep }
+    }
+
+    /// What to say of what its bucket made of a request.
+    pub(crate) fn tell(&self, weighed: &Weighed, cost: u64, now: Nanos) -> Decision {
+        let mut decision = self.room.tell(weighed, cost, now);
+        if weighed.passes {
+            let parts = self.room.rate().parts();
+            let delay = weighed.base.since(Moment::at(now), parts).ceil();
+            decision.answer = Answer::Allowed { delay };
         }
-        turn
+        decision
     }
 
     /// The state after `cost` more has been charged for a request that has left.

@@ -7,12 +7,13 @@
 //! | | |
 //! |---|---|
 //! | [`Rate`] | so many per so long, an exact fraction |
-//! | [`Bucket`], [`Leaky`], [`Window`] | the algorithms: state, cost and moment in, decision and state out |
+//! | [`Bucket`], [`Leaky`], [`Window`] | the algorithms: state, cost, moment to decision, state |
 //! | [`Key`] | who is limited, in 16 bytes |
 //! | [`Local`] | what is kept of each key, shared by threads |
 //! | [`Limit`], [`Limiter`] | limits with names that hold together |
 //! | [`Concurrency`] | how many at once |
 //! | [`Top`] | who is denied most |
+//! | [`remote`] | the bucket as a script for a server that gateways share |
 //!
 //! # Guarantees
 //!
@@ -29,7 +30,9 @@
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
-//! use weir_ratelimit::{Algorithm, Bucket, InvalidLimit, Limit, Limiter, Local, Nanos, Rate, Secret};
+//! use weir_ratelimit::{
+//!     Algorithm, Bucket, InvalidLimit, Limit, Limiter, Local, Nanos, Rate, Secret,
+//! };
 //!
 //! # fn main() -> Result<(), InvalidLimit> {
 //! // Once, from the configuration.
@@ -48,6 +51,8 @@
 //! # Ok(())
 //! # }
 //! ```
+
+pub mod remote;
 
 mod algorithm;
 mod bucket;

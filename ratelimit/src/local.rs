@@ -4,30 +4,34 @@
 //! writes under the lock, so threads that share a key share one bucket and admit together exactly
 //! what one thread would. A request under several limits takes the locks of all its shards, always
 //! in ascending order and each once, so that no two requests wait for each other; it decides on all
-//! of them and writes only if all pass. There is no moment at which one limit is charged and another
-//! not, hence nothing to roll back, which is why this is locks and not compare-and-swap: a charge
-//! that is taken back later has meanwhile denied others for nothing. Locks are held for some tens of
-//! nanoseconds, by code that allocates only when a shard grows.
+//! of them and writes only if all pass. There is no moment at which one limit is charged and
+//! another not, hence nothing to roll back, which is why this is locks and not compare-and-swap: a
+//! charge that is taken back later has meanwhile denied others for nothing. Locks are held for some
+//! tens of nanoseconds, by code that allocates only when a shard grows.
 //!
 //! **Bounds.** A store keeps at most so many keys of buckets, and as many of windows, 32 and 56
 //! bytes each at 9/16 to 3/4 load. A new key in a full shard takes the place of the one among eight
 //! neighbours that would be as good as new first, which loses the least: a flood of one-time keys
-//! drives out its own, not the client who has used up all of a large burst. Such losses are counted.
+//! drives out its own, not the client who has used up all of a large burst. Such losses are
+//! counted.
 //!
 //! **Sweeping.** [`Local::sweep`] goes on where the last one stopped, shard by shard, and takes out
 //! keys that would be treated the same if they were not there. It locks one shard at a time, for
 //! about a thousand keys.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    hint,
+    sync::{
+        Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use smallvec::SmallVec;
 
 use crate::{
     algorithm::Algorithm,
-    bucket::Turn,
+    bucket::{Bucket, Weighed},
     decision::{Decision, Ruling, Verdict},
     key::Key,
     moment::{Moment, Nanos, STEP},
@@ -41,6 +45,8 @@ mod tests;
 /// Keys per shard in a full store, about: what is swept or moved under one lock.
 const SHARD_KEYS: usize = 1_024;
 const SHARDS_MAX: usize = 1 << 14;
+/// How long to stay away from a lock that is held, in processor pauses, before going to sleep.
+const PAUSES: [u32; 4] = [16, 32, 64, 128];
 
 /// One limit that a request falls under.
 #[derive(Debug, Clone, Copy)]
@@ -125,7 +131,18 @@ impl Local {
     /// Decides on a request under one limit: what [`Local::check`] does, without the list.
     #[inline]
     pub fn check_one(&self, ask: &Ask<'_>, now: Nanos) -> Decision {
-        self.lock(self.shard(ask.key)).decide(ask, ask.cost, self.shard_max, now)
+        let mut tables = self.lock(self.shard(ask.key));
+        let (bucket, weighed) = match ask.algorithm {
+            Algorithm::TokenBucket(bucket) => {
+                (bucket, tables.weigh(bucket, ask.key, ask.cost, self.shard_max, now))
+            }
+            Algorithm::LeakyBucket(_) | Algorithm::SlidingWindow(_) => {
+                return tables.decide(ask, ask.cost, self.shard_max, now);
+            }
+        };
+        // Whoever waits for the shard need not wait for the words.
+        drop(tables);
+        bucket.tell(&weighed, ask.cost, now)
     }
 
     /// Decides on a request under several limits: all pass and are charged, or none is charged.
@@ -143,23 +160,25 @@ impl Local {
             let earlier = asks.iter().zip(&plans).filter(|(earlier, _)| earlier.key == ask.key);
             let charged = earlier.filter(|(_, plan)| plan.passes).map(|(earlier, _)| earlier.cost);
             let cost = charged.fold(ask.cost, u64::saturating_add);
-            let passes = locked.tables(ask.key).peek(ask, cost, now).allowed();
+            let passes = locked.tables(ask.key).passes(ask, cost, now);
             plans.push(Plan { passes, cost });
         }
         let passes = asks.iter().zip(&plans).all(|(ask, plan)| ask.dry_run || plan.passes);
-        let ruling = |(ask, plan): (&Ask<'_>, &Plan)| {
+        let mut rulings = SmallVec::new();
+        for (ask, plan) in asks.iter().zip(&plans) {
             let tables = locked.tables(ask.key);
             let decision = if passes {
                 tables.decide(ask, ask.cost, self.shard_max, now)
             } else if plan.passes {
-                tables.peek(ask, 0, now)
+                // Cost 0 charges nothing.
+                tables.decide(ask, 0, self.shard_max, now)
             } else {
-                // Charges nothing either, but remembers if the clock has made a step.
+                // Nor does what is denied, but a step of the clock is remembered.
                 tables.decide(ask, plan.cost, self.shard_max, now)
             };
-            Ruling { decision, dry_run: ask.dry_run }
-        };
-        Verdict::new(asks.iter().zip(&plans).map(ruling).collect())
+            rulings.push(Ruling { decision, dry_run: ask.dry_run });
+        }
+        Verdict::new(rulings)
     }
 
     /// Charges `cost` more, without asking: a response turned out dearer than its request looked.
@@ -218,7 +237,8 @@ impl Local {
         tables.counts.remove(key);
     }
 
-    /// Takes out keys that have been as good as new for a second, until `budget` keys have been looked at or all.
+    /// Takes out keys that have been as good as new for a second, until `budget` keys have been
+    /// looked at or all.
     ///
     /// A call looks at whole shards, so at least at one and some thousand keys beyond the budget.
     pub fn sweep(&self, now: Nanos, budget: usize) -> Swept {
@@ -256,16 +276,28 @@ impl Local {
 
     #[inline]
     fn lock(&self, shard: usize) -> MutexGuard<'_, Tables> {
-        // Nothing in here panics halfway through a change; a table is whole whatever happened.
-        self.shards[shard].0.lock().unwrap_or_else(PoisonError::into_inner)
+        let mutex = &self.shards[shard].0;
+        // Whoever tries again at once takes the cache line from the one who is about to unlock.
+        // Staying away for longer than a decision lasts halves the time of two threads on one key.
+        for pauses in PAUSES {
+            match mutex.try_lock() {
+                Ok(tables) => return tables,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => (0..pauses).for_each(|_| hint::spin_loop()),
+            }
+        }
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Locks the shards of all keys, in ascending order: whoever waits holds none that comes later.
     fn lock_all(&self, asks: &[Ask<'_>]) -> Locked<'_> {
-        let mut order: SmallVec<[usize; 8]> = asks.iter().map(|ask| self.shard(ask.key)).collect();
-        order.sort_unstable();
-        order.dedup();
-        let shards = order.into_iter().map(|shard| (shard, self.lock(shard))).collect();
+        let mut shards = SmallVec::new();
+        let mut next = asks.iter().map(|ask| self.shard(ask.key)).min();
+        while let Some(shard) = next {
+            shards.push((shard, self.lock(shard)));
+            // Requests fall under a handful of limits: looking again is cheaper than a sorted list.
+            next = asks.iter().map(|ask| self.shard(ask.key)).filter(|other| *other > shard).min();
+        }
         Locked { store: self, shards }
     }
 }
@@ -298,52 +330,54 @@ impl Tables {
     /// Decides on a request of `cost` and keeps what follows.
     #[inline]
     fn decide(&mut self, ask: &Ask<'_>, cost: u64, max: usize, now: Nanos) -> Decision {
-        let Self { moments, counts, lost } = self;
-        let key = ask.key;
         match ask.algorithm {
             Algorithm::TokenBucket(bucket) => {
-                apply(moments, key, lost, max, now, |full_at| bucket.decide(full_at, cost, now))
+                bucket.tell(&self.weigh(bucket, ask.key, cost, max, now), cost, now)
             }
             Algorithm::LeakyBucket(leaky) => {
-                apply(moments, key, lost, max, now, |empty_at| leaky.decide(empty_at, cost, now))
+                leaky.tell(&self.weigh(leaky.bucket(), ask.key, cost, max, now), cost, now)
             }
             Algorithm::SlidingWindow(window) => {
-                apply(counts, key, lost, max, now, |counts| window.decide(counts, cost, now))
+                let (found, place) = self.counts.find(ask.key);
+                let turn = window.decide(found.unwrap_or_default(), cost, now);
+                match (turn.keep, found) {
+                    (Some(counts), Some(_)) => self.counts.replace(place, counts),
+                    (Some(counts), None) => {
+                        let lost = self.counts.insert(ask.key, counts, max, now.get());
+                        self.lost += u64::from(lost);
+                    }
+                    (None, _) => {}
+                }
+                turn.decision
             }
         }
     }
 
-    /// What it would decide.
+    /// Weighs a request and keeps what follows, with one search for a key that is there.
     #[inline]
-    fn peek(&self, ask: &Ask<'_>, cost: u64, now: Nanos) -> Decision {
+    fn weigh(&mut self, bucket: &Bucket, key: Key, cost: u64, max: usize, now: Nanos) -> Weighed {
+        let (found, place) = self.moments.find(key);
+        let weighed = bucket.weigh(found.unwrap_or_default(), cost, now);
+        match (weighed.keep, found) {
+            (Some(moment), Some(_)) => self.moments.replace(place, moment),
+            (Some(moment), None) => {
+                self.lost += u64::from(self.moments.insert(key, moment, max, now.get()));
+            }
+            (None, _) => {}
+        }
+        weighed
+    }
+
+    /// Whether it would let it pass.
+    #[inline]
+    fn passes(&self, ask: &Ask<'_>, cost: u64, now: Nanos) -> bool {
         let moment = || self.moments.find(ask.key).0.unwrap_or_default();
         match ask.algorithm {
-            Algorithm::TokenBucket(bucket) => bucket.decide(moment(), cost, now).decision,
-            Algorithm::LeakyBucket(leaky) => leaky.decide(moment(), cost, now).decision,
+            Algorithm::TokenBucket(bucket) => bucket.weigh(moment(), cost, now).passes,
+            Algorithm::LeakyBucket(leaky) => leaky.bucket().weigh(moment(), cost, now).passes,
             Algorithm::SlidingWindow(window) => {
-                let counts = self.counts.find(ask.key).0.unwrap_or_default();
-                window.decide(counts, cost, now).decision
+                window.passes(&self.counts.find(ask.key).0.unwrap_or_default(), cost, now)
             }
         }
     }
-}
-
-/// Finds, decides and keeps, with one search for a key that is there.
-#[inline]
-fn apply<V: Kept>(
-    table: &mut Table<V>,
-    key: Key,
-    lost: &mut u64,
-    max: usize,
-    now: Nanos,
-    decide: impl FnOnce(V) -> Turn<V>,
-) -> Decision {
-    let (found, place) = table.find(key);
-    let turn = decide(found.unwrap_or_default());
-    match (turn.keep, found) {
-        (Some(value), Some(_)) => table.replace(place, value),
-        (Some(value), None) => *lost += u64::from(table.insert(key, value, max, now.get())),
-        (None, _) => {}
-    }
-    turn.decision
 }

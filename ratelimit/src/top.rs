@@ -75,8 +75,8 @@ impl Top {
         self.entries.truncate(self.max);
     }
 
-    /// Halves all counts: called at an even pace, the list tells of late. Counts and errors are then
-    /// halves too, and what is promised of them holds for what came since.
+    /// Halves all counts: called at an even pace, the list tells of late. Counts and errors are
+    /// then halves too, and what is promised of them holds for what came since.
     pub fn fade(&mut self) {
         for entry in &mut self.entries {
             entry.count /= 2;
@@ -174,6 +174,15 @@ mod tests {
             parts.iter().for_each(|part| all.merge(&counted(part, 64)));
             check(&all, &parts.concat());
         }
+    }
+
+    #[test]
+    fn what_the_other_list_gave_up_is_counted() {
+        let parts: [&[u64]; 2] = [&[1, 1, 1, 1, 1, 2, 2, 2, 2, 2], &[1, 1, 3, 3, 3, 4, 4, 4, 4]];
+        let mut all = counted(parts[0], 2);
+        all.merge(&counted(parts[1], 2));
+        assert_eq!(all.list()[1].key, key(1));
+        check(&all, &parts.concat());
     }
 
     #[test]

@@ -90,6 +90,12 @@ impl Window {
         Duration::from_nanos(self.length)
     }
 
+    /// Whether [`Window::decide`] would let it pass.
+    pub(crate) fn passes(&self, counts: &Counts, cost: u64, now: Nanos) -> bool {
+        let counted = self.slid(*counts, now).0.sum();
+        self.quota > 0 && counted.saturating_add(cost) <= u64::from(self.quota)
+    }
+
     /// Decides on a request of `cost` by a key of which `counts` is known.
     pub fn decide(&self, counts: Counts, cost: u64, now: Nanos) -> Turn<Counts> {
         let (mut counts, stepped) = self.slid(counts, now);

@@ -197,14 +197,14 @@ fn default_lifetime(
     let modified = headers.get(LAST_MODIFIED).filter(|_| policy.heuristics);
     let modified = modified.and_then(|value| date::parse(value.as_bytes(), now));
     let tenth = modified.map(|modified| (date.unwrap_or(now).since(modified) / 10).min(DAY));
-    tenth.or(policy.ttl)
+    // An error that one odd request has brought about must not become everybody's by a setting.
+    tenth.or_else(|| policy.ttl.filter(|_| status.as_u16() < 400))
 }
 
 /// The statuses that may be cached without being told (RFC 9110 section 15.1), without 206, which
-/// is not stored. Of errors only those that say something lasting about the resource: a gateway
-/// that cached a 501 by default would let one odd request shut out others.
+/// is not stored.
 pub(crate) const fn is_cacheable_by_default(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308 | 404 | 410)
+    matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// How long a response is fresh that says nothing of it, if its status lets it be cached by
-    /// default (RFC 9110 section 15.1). None: such a response is not fresh at all.
+    /// default (RFC 9110 section 15.1) and is no error. None: such a response is not fresh at all.
     pub ttl: Option<Duration>,
     /// Whether a response that says nothing of it, but has a `Last-Modified`, is fresh for a tenth
     /// of its age, up to a day (RFC 9111 section 4.2.2). Before `ttl`.

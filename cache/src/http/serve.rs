@@ -56,6 +56,24 @@ pub fn answer(request: &Request<'_>, stored: &Stored, now: Time, nonce: u128) ->
     }
 }
 
+/// Answers `request` with what was just fetched for it: as [`answer`] does, but for the `Age`, which
+/// stays as the origin sent it (RFC 9111 section 5.1: one that the cache adds says that the
+/// response was not made for this request).
+pub fn answer_fetched(
+    request: &Request<'_>,
+    fetched: &Stored,
+    received: &HeaderMap,
+    now: Time,
+    nonce: u128,
+) -> Answer {
+    let mut answer = answer(request, fetched, now, nonce);
+    answer.headers.remove(AGE);
+    for age in received.get_all(AGE) {
+        answer.headers.append(AGE, age.clone());
+    }
+    answer
+}
+
 /// The parts of the body that are wanted; ranges are for a `GET` of a 200.
 fn parts(request: &Request<'_>, stored: &Stored, now: Time) -> Parts {
     let mut lines = request.headers.get_all(RANGE).iter();

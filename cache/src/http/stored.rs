@@ -171,8 +171,8 @@ impl Head {
     pub fn weight(&self) -> u64 {
         /// The structure, its `Arc` and its place in the page.
         const OWN: u64 = size_of::<Stored>() as u64 + 32;
-        /// A place in a header map: two words of index, the name, the value.
-        const FIELD: u64 = 120;
+        /// A place in a header map: index, name and value, and what it keeps free to grow.
+        const FIELD: u64 = 144;
         let fields = self.headers.iter();
         let fields = fields.map(|(name, value)| (name.as_str().len() + value.len()) as u64 + FIELD);
         OWN + fields.sum::<u64>() + self.selection.weight()

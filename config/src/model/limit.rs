@@ -1,6 +1,6 @@
 //! How often a route may be used, and by whom.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use http::HeaderName;
 
@@ -62,6 +62,20 @@ pub enum KeyPart {
     Path,
     /// The route; of use for limits that several share.
     Route,
+}
+
+impl fmt::Display for KeyPart {
+    /// As the file writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClientIp => f.write_str("client_ip"),
+            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Cookie(name) => write!(f, "cookie:{name}"),
+            Self::Query(name) => write!(f, "query:{name}"),
+            Self::Path => f.write_str("path"),
+            Self::Route => f.write_str("route"),
+        }
+    }
 }
 
 /// What happens where a request lacks a part of a key.

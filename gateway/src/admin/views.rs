@@ -25,7 +25,7 @@ use crate::{
         breaker,
         endpoint::{Endpoint, Upstream},
         limit::Gate,
-        retry::policy::Stop,
+        retry::policy::{RetryPolicy, Stop},
         roster::{EndpointReport, State},
         trail::{FailedRequest, Tried},
     },
@@ -146,7 +146,7 @@ fn failed(one: &FailedRequest) -> Value {
         json!({
             "endpoint": &*tried.endpoint,
             "said": tried.said.to_string(),
-            "ms": (tried.took.as_secs_f64() * 1e6).round() / 1e3,
+            "ms": tried.took.as_micros() as f64 / 1e3,
         })
     };
     json!({
@@ -238,7 +238,7 @@ fn adaptive(standing: Standing) -> Value {
 }
 
 /// `/routes`.
-pub(super) fn routes(snapshot: &Snapshot) -> Value {
+pub(super) fn routes(snapshot: &Snapshot, now: Tick) -> Value {
     let config = &snapshot.config;
     let route = |(index, route): (usize, &model::Route)| {
         let mut out = Map::new();
@@ -252,11 +252,26 @@ pub(super) fn routes(snapshot: &Snapshot) -> Value {
         let per_key = route.concurrency.as_ref().filter(|bound| !bound.key.is_empty());
         let per_key = per_key.map(|bound| json!({ "max": bound.max, "key": words(&bound.key) }));
         out.insert("concurrency".to_owned(), json!(bulkhead.or(per_key)));
+        let retry = snapshot.routes.get(index).and_then(|route| route.retry.as_ref());
+        out.insert("retry".to_owned(), json!(retry.map(|policy| retries(policy, now))));
         let (key, value) = action(&route.action, &config.upstreams);
         out.insert(key.to_owned(), value);
         Value::Object(out)
     };
     json!({ "routes": config.routes.iter().enumerate().map(route).collect::<Vec<_>>() })
+}
+
+/// A route's retries: how many attempts a request may have, and how its budget stands.
+fn retries(policy: &RetryPolicy, now: Tick) -> Value {
+    let standing = policy.budget.standing(now);
+    json!({
+        "attempts": policy.attempts,
+        "budget": {
+            "requests": standing.requests,
+            "retries": standing.retries,
+            "allowed": standing.allowed,
+        },
+    })
 }
 
 fn action(action: &Action, upstreams: &[model::Upstream]) -> (&'static str, Value) {

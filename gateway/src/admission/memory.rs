@@ -2,16 +2,36 @@
 //! say, or says in a way that is not understood, is no bound.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::unix::fs::FileExt as _,
     path::{Component, Path},
 };
 
 /// cgroup v1 says this many bytes, or a little less, when there is no limit.
 const UNLIMITED: u64 = 1 << 60;
 
-/// Resident bytes of this process; `root` is `/`.
-pub fn resident(root: &Path) -> Option<u64> {
-    kibibytes(&fs::read_to_string(root.join("proc/self/status")).ok()?, "VmRSS:")
+/// Bytes of `/proc/self/status`, and some to spare.
+const STATUS: usize = 4096;
+
+/// The memory that this process uses. Kept open: a look is one system call.
+#[derive(Debug)]
+pub struct Resident {
+    status: File,
+}
+
+impl Resident {
+    /// `root` is `/`.
+    pub fn open(root: &Path) -> Option<Self> {
+        Some(Self { status: File::open(root.join("proc/self/status")).ok()? })
+    }
+
+    /// Resident bytes.
+    pub fn bytes(&self) -> Option<u64> {
+        let mut buffer = [0; STATUS];
+        let length = self.status.read_at(&mut buffer, 0).ok()?;
+        // What is cut off at the end is none of it.
+        kibibytes(&String::from_utf8_lossy(buffer.get(..length)?), "VmRSS:")
+    }
 }
 
 /// Bytes that this process may use: the least limit of its control group and of those above, else
@@ -34,8 +54,8 @@ pub fn bound(root: &Path) -> Option<u64> {
     limits.chain(memory).min()
 }
 
-/// The least limit that stands in `file` of a group or of one above, up to the root of the mount: in
-/// a container that is the group itself, whatever its path says.
+/// The least limit that stands in `file` of a group or of one above, up to the root of the mount:
+/// in a container that is the group itself, whatever its path says.
 fn least(mount: &Path, group: &str, file: &str) -> Option<u64> {
     let names = Path::new(group).components().filter(|one| matches!(one, Component::Normal(_)));
     let group = mount.join(names.collect::<std::path::PathBuf>());
@@ -127,8 +147,15 @@ mod tests {
     #[test]
     fn resident_memory_is_read() {
         let status = ("proc/self/status", "Name:\tweir\nVmHWM:\t 9 kB\nVmRSS:\t    12 kB\n");
-        assert_eq!(resident(machine(&[status]).path()), Some(12_288));
+        let resident = |root: &Path| Resident::open(root).map(|open| open.bytes());
+        assert_eq!(resident(machine(&[status]).path()), Some(Some(12_288)));
+        assert_eq!(resident(machine(&[("proc/self/status", "Name: x\n")]).path()), Some(None));
         assert_eq!(resident(machine(&[]).path()), None);
-        assert!(resident(Path::new("/")).is_some_and(|bytes| bytes > 100_000));
+        let this = Resident::open(Path::new("/")).unwrap();
+        let before = this.bytes().unwrap();
+        let more = vec![1_u8; 50 << 20];
+        let after = this.bytes().unwrap();
+        assert!(before > 100_000 && after > before + (40 << 20), "{before} {after}");
+        drop(more);
     }
 }

@@ -23,7 +23,7 @@ use super::{
 use crate::clock;
 
 /// Time from one beat to the next.
-const BEAT: Duration = Duration::from_millis(50);
+const BEAT: Duration = Duration::from_millis(100);
 
 /// What one worker tells others of its lag.
 #[derive(Debug, Default)]
@@ -196,7 +196,7 @@ mod tests {
             task::spawn(pulse.clone().run(|| Some(Duration::from_millis(10))));
             for _ in 0..12 {
                 pulse.admits(|| Priority::High, || 0);
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(70)).await;
                 std::thread::sleep(Duration::from_millis(70));
             }
             assert!(admission.lag_nanos() > 10_000_000, "{}", admission.lag_nanos());

@@ -6,7 +6,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 use weir_config::model::MemoryLimit;
 
 use super::{
-    Admission, Cause, Memory, memory,
+    Admission, Cause, Memory,
+    memory::{self, Resident},
     pressure::{Pressure, Shares},
 };
 use crate::snapshot::live::Live;
@@ -31,6 +32,7 @@ pub(crate) async fn watch(live: Arc<Live>) {
 struct Watch {
     admission: Arc<Admission>,
     pressure: Pressure,
+    resident: Option<Resident>,
     /// What the machine allows, and for how many looks that is believed.
     bound: (Option<u64>, u32),
     memory: Episode,
@@ -42,6 +44,7 @@ impl Watch {
         Self {
             admission,
             pressure: Pressure::of_memory(),
+            resident: None,
             bound: (None, 0),
             memory: Episode::default(),
             lag: Episode::default(),
@@ -55,7 +58,10 @@ impl Watch {
             MemoryLimit::Auto => self.machine(root),
         };
         let memory = bound.and_then(|bound| {
-            let resident = memory::resident(root)?;
+            let resident = match &self.resident {
+                Some(open) => open.bytes()?,
+                None => self.resident.insert(Resident::open(root)?).bytes()?,
+            };
             Some(Memory { resident, bound })
         });
         let shares = self.pressure.update(memory.map_or(0.0, Memory::ratio));

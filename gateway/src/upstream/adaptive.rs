@@ -8,9 +8,9 @@
 //!
 //! What is usual cannot be read off an upstream that is full: its queue is the limit's own doing,
 //! and an average that follows it up lets the limit run away. So the estimate follows freely only
-//! while the limit is not in the way. When it is, the limit is moved by a quarter from time to time:
-//! latency that moves with it is a queue, and the estimate is lowered a little; latency that does
-//! not is the upstream's own, and the estimate comes after it.
+//! while the limit is not in the way. When it is, the limit is moved by a quarter from time to
+//! time: latency that moves with it is a queue, and the estimate is lowered a little; latency that
+//! does not is the upstream's own, and the estimate comes after it.
 
 use std::{
     mem,

@@ -24,6 +24,7 @@ use crate::{
 };
 
 /// How a request goes on.
+#[expect(clippy::large_enum_variant, reason = "moved once, and only after a failure")]
 pub(super) enum Next {
     /// With an attempt at this endpoint.
     Ask(usize),
@@ -141,12 +142,9 @@ pub(super) fn said(outcome: &Result<Received, Failed>) -> Said {
 }
 
 /// Lets go of a response that another attempt takes the place of. What is left of it is read aside,
-/// so that its connection can be kept.
+/// so that its connection can be kept; where it came before the request was sent, its connection
+/// ends with what it still has of the upload.
 pub(super) fn discard(received: Received, pool: &Pooled, exchange: &Exchange) {
-    if exchange.upload.as_ref().is_some_and(|upload| !upload.over.get()) {
-        // It came before the request was sent: its connection ends with it.
-        return;
-    }
     let timers = exchange.connection.worker.timers.clone();
     let clocks = || BodyClocks::new(Pause::new(timers, drain::LONGEST), None);
     if let Forwarded::Response(response) = received.open(pool, clocks, None) {

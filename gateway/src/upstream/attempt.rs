@@ -147,8 +147,8 @@ impl Received {
         let (status, headers) = self.head();
         let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
         let grpc = kind.starts_with(b"application/grpc");
-        // A call of gRPC that fails at once has its status in the head: INTERNAL (13) or UNAVAILABLE
-        // (14) when the server is at fault.
+        // A call of gRPC that fails at once has its status in the head: INTERNAL (13) or
+        // UNAVAILABLE (14) when the server is at fault.
         let failed = |code: &HeaderValue| matches!(code.as_bytes(), b"13" | b"14");
         let failed =
             (grpc && headers.get("grpc-status").is_some_and(failed)) || status.is_server_error();

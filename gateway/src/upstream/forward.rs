@@ -151,8 +151,12 @@ impl<'a> Run<'a> {
 
     /// An endpoint that was not tried yet.
     pub(super) fn pick(&self, exchange: &Exchange, now: Tick) -> Option<usize> {
-        let mut rng = exchange.connection.worker.rng.borrow_mut();
-        self.upstream.pick(|index| self.tried.contains(&index), now, &mut rng)
+        let rng = &mut exchange.connection.worker.rng.borrow_mut();
+        let tried = |index| self.tried.contains(&index);
+        match self.tries {
+            0 => self.upstream.pick(tried, now, rng),
+            _ => self.upstream.pick_again(tried, now, rng),
+        }
     }
 
     /// An attempt begins.

@@ -213,8 +213,8 @@ impl H2Connection {
             self.retire();
         }
         let client = progress.and_then(|progress| progress.failed.get());
-        // A GOAWAY ends the streams that it leaves out: nobody has looked at those (RFC 9113 section
-        // 6.8).
+        // A GOAWAY ends the streams that it leaves out: nobody has looked at those (RFC 9113
+        // section 6.8).
         let sent = !(error.is_go_away() && error.is_remote());
         Failed { error: client.unwrap_or_else(|| classify(error)), sent }
     }

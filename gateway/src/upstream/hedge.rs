@@ -89,7 +89,7 @@ impl Second {
     ) -> Option<Self> {
         let now = clock::now();
         let mut rng = exchange.connection.worker.rng.borrow_mut();
-        let index = upstream.pick(|index| index == first, now, &mut rng)?;
+        let index = upstream.pick_again(|index| index == first, now, &mut rng)?;
         drop(rng);
         let pool = &upstream.endpoints[index];
         if pool.0.shared.load.share() == 0 || !policy?.budget.withdraw(now) {
@@ -131,7 +131,7 @@ struct Ended {
     loser: Option<End>,
 }
 
-/// Runs both until one comes to a final end, or both to one that is not: then the later one counts.
+/// Runs both until one comes to a final end, or both to one that is not.
 async fn both(
     mut first: Pin<&mut impl Future<Output = End>>,
     mut second: Pin<&mut impl Future<Output = End>>,
@@ -143,7 +143,7 @@ async fn both(
             && let Poll::Ready(end) = first.as_mut().poll(cx)
         {
             if is_final(&end) || two.is_some() {
-                return Poll::Ready(Ended { second: false, winner: end, loser: two.take() });
+                return Poll::Ready(Ended::new(false, end, two.take()));
             }
             one = Some(end);
         }
@@ -151,13 +151,25 @@ async fn both(
             && let Poll::Ready(end) = second.as_mut().poll(cx)
         {
             if is_final(&end) || one.is_some() {
-                return Poll::Ready(Ended { second: true, winner: end, loser: one.take() });
+                return Poll::Ready(Ended::new(true, end, one.take()));
             }
             two = Some(end);
         }
         Poll::Pending
     })
     .await
+}
+
+impl Ended {
+    /// The latest end counts, or the one before where only that is a response.
+    fn new(second: bool, latest: End, before: Option<End>) -> Self {
+        match (latest, before) {
+            (latest @ Err(_), Some(before @ Ok(_))) => {
+                Self { second: !second, winner: before, loser: Some(latest) }
+            }
+            (winner, loser) => Self { second, winner, loser },
+        }
+    }
 }
 
 /// Whether no attempt could bring anything better.

@@ -98,8 +98,7 @@ fn defaults_are_for_lasting_statuses_that_say_nothing() {
         of_status(status, lines, policy).lifetime().as_secs()
     };
     assert_eq!(lifetime(200, &[], &policy), 60);
-    assert_eq!(lifetime(404, &[], &policy), 60);
-    for status in [302, 400, 403, 431, 500, 501, 503] {
+    for status in [302, 400, 403, 404, 410, 431, 500, 501, 503] {
         assert_eq!(lifetime(status, &[], &policy), 0, "{status}");
     }
     assert_eq!(lifetime(200, &[("cache-control", "max-age=0")], &policy), 0);
@@ -109,6 +108,8 @@ fn defaults_are_for_lasting_statuses_that_say_nothing() {
     let heuristic = Policy { heuristics: true, ..policy };
     assert_eq!(lifetime(200, &[modified], &policy), 60);
     assert_eq!(lifetime(200, &[modified], &heuristic), DAY);
+    assert_eq!(lifetime(404, &[modified], &heuristic), DAY);
+    assert_eq!(lifetime(503, &[modified], &heuristic), 0);
     let yesterday = ("last-modified", "Thu, 19 Nov 2026 12:00:00 GMT");
     assert_eq!(lifetime(200, &[yesterday], &heuristic), DAY / 10);
     assert_eq!(lifetime(200, &[("last-modified", "x")], &heuristic), 60);

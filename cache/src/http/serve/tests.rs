@@ -30,6 +30,17 @@ fn a_get_gets_the_whole_with_its_age() {
 }
 
 #[test]
+fn what_was_just_fetched_has_no_age_of_ours() {
+    let answer = |received: &str| {
+        let asked = Asked::new("GET");
+        let received = super::super::fixture::headers(received);
+        field(&answer_fetched(&asked.request(), &stored(WHOLE), &received, at(4), 0), "age")
+    };
+    assert_eq!(answer(""), "");
+    assert_eq!(answer("age: 7200"), "7200");
+}
+
+#[test]
 fn a_head_gets_the_same_without_a_body() {
     let (head, get) = (answered("HEAD\nrange: bytes=0-1"), answered("GET"));
     assert_eq!((head.status, &head.headers), (get.status, &get.headers));

@@ -1,8 +1,9 @@
 //! An upload that several attempts may send, one after another.
 //!
 //! What the client sends still goes to the attempt as it comes; beside that it is kept. Only the
-//! reader whose turn it is reads: with the next attempt the turn passes on, and what an attempt that
-//! failed left somewhere in its connection gets an error, for an end would make a cut body whole.
+//! reader whose turn it is reads: with the next attempt the turn passes on, and what an attempt
+//! that failed left somewhere in its connection gets an error, for an end would make a cut body
+//! whole.
 
 use std::{
     cell::{Cell, RefCell},

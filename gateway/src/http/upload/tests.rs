@@ -336,7 +336,8 @@ fn once_nobody_wants_it_again_nothing_is_kept() {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => prop_oneof![0..40_usize, 4000..4200_usize]
-            .prop_map(|length| Step::Data((0..length).map(|_| fastrand::u8(..)).collect())),
+            .prop_flat_map(|length| prop::collection::vec(any::<u8>(), length))
+            .prop_map(Step::Data),
         2 => Just(Step::Pause),
     ]
 }

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use weir_config::model::Balance;
+
 use super::{EndpointPool, Pooled};
 use crate::{
     clock::Tick,
@@ -30,6 +32,8 @@ pub(crate) struct UpstreamPool {
     /// In the order of the configuration.
     pub(crate) endpoints: Vec<Pooled>,
     picker: RefCell<Picker>,
+    /// For further attempts, where the picker goes by turns.
+    spare: Option<RefCell<Picker>>,
     /// What most answers took of late, and until when that is believed.
     slow: Cell<(Tick, Option<Duration>)>,
 }
@@ -60,9 +64,12 @@ impl UpstreamPool {
                 })
             })
             .collect();
-        let picker = Picker::new(shared.config.balance, &weights, rng);
+        let balance = shared.config.balance;
+        let picker = RefCell::new(Picker::new(balance, &weights, rng));
+        let in_turn = balance == Balance::RoundRobin;
+        let spare = in_turn.then(|| RefCell::new(Picker::new(Balance::Random, &weights, rng)));
         let slow = Cell::new((Tick::ZERO, None));
-        Self { shared, endpoints, picker: RefCell::new(picker), slow }
+        Self { shared, endpoints, picker, spare, slow }
     }
 
     /// Chooses an endpoint that is not excluded and whose breaker lets somebody through, among
@@ -73,10 +80,32 @@ impl UpstreamPool {
         now: Tick,
         rng: &mut fastrand::Rng,
     ) -> Option<usize> {
+        self.pick_by(&self.picker, excluded, now, rng)
+    }
+
+    /// The same for a further attempt at a request, which takes nobody's turn: two endpoints in
+    /// turn, of which one fails, would else send every request to that one first.
+    #[cold]
+    pub(crate) fn pick_again(
+        &self,
+        excluded: impl Fn(usize) -> bool,
+        now: Tick,
+        rng: &mut fastrand::Rng,
+    ) -> Option<usize> {
+        self.pick_by(self.spare.as_ref().unwrap_or(&self.picker), excluded, now, rng)
+    }
+
+    fn pick_by(
+        &self,
+        picker: &RefCell<Picker>,
+        excluded: impl Fn(usize) -> bool,
+        now: Tick,
+        rng: &mut fastrand::Rng,
+    ) -> Option<usize> {
         let breaks = self.shared.config.breaker.is_some();
         let refuses = |index: usize| self.endpoints[index].0.shared.breaker.refuses(now);
         let excluded = |index| excluded(index) || (breaks && refuses(index));
-        let mut picker = self.picker.borrow_mut();
+        let mut picker = picker.borrow_mut();
         match self.shared.roster.mode() {
             Mode::Whole | Mode::Panic => picker.pick(&self.endpoints, excluded, now, rng),
             Mode::Shares => picker.pick_in_use(&self.endpoints, excluded, now, rng),

@@ -1,5 +1,6 @@
 //! An attempt fails and another follows: the origin has the request whole, or nobody says so.
 
+use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue, Method, Request};
 
 use super::{
@@ -146,12 +147,13 @@ pub(super) async fn long_bodies_are_sent_once<C: Client>(stage: &Stage<C>) -> Re
         ensure(records.len() == 1, || format!("{path}: {records:?}"))?;
         let line = stage.gateway.access_line(&format!("\"{path}\""));
         ensure(line["stopped"] == "body", || format!("{line}"))?;
+        match stage.works().await {
+            // A client of HTTP/1.1 may take the connection that is being closed.
+            Err(_) if stage.down == Version::H1 => stage.works().await?,
+            other => other?,
+        }
     }
-    match stage.works().await {
-        // A client of HTTP/1.1 may take the connection that is being closed.
-        Err(_) if stage.down == Version::H1 => stage.works().await,
-        other => other,
-    }
+    Ok(())
 }
 
 /// A request that nobody has looked at is sent again, whatever its method.
@@ -188,13 +190,30 @@ pub(super) async fn what_could_be_done_twice_is_not<C: Client>(
     stage.works().await
 }
 
+/// Attempts fail at all places at once, on the connections that all of them share.
+pub(super) async fn many_fail_at_once<C: Client>(stage: &Stage<C>) -> Result<(), String> {
+    let places = ["0", "1", "30000", "end", "busy", "hasty"];
+    let replies = join_all((0..60).map(async |n: usize| {
+        let (length, place) = ((n * 9973) % KEPT, places[n % places.len()]);
+        let path = format!("/fail/{}/{place}/at-once/{n:03}", n % 3);
+        let known = n.is_multiple_of(2).then_some(length);
+        let reply = stage.send(put(&path, known), Some(length), HeaderMap::new()).await;
+        taken(&reply?, length).map_err(|why| format!("{path}: {why}"))?;
+        whole(stage, &path, n % 3 + 1, length).await.map(drop)
+    }));
+    for reply in replies.await {
+        reply?;
+    }
+    stage.works().await
+}
+
 /// Attempts that were given up in their middle leave the connections as they were: a stream's
 /// window is given back, and so is its place.
 pub(super) async fn nothing_is_left_of_an_attempt<C: Client>(
     stage: &Stage<C>,
 ) -> Result<(), String> {
     for n in 0..100 {
-        let path = format!("/fail/1/1/left/{n}");
+        let path = format!("/fail/1/1/left/{n:03}");
         let reply = stage.send(put(&path, Some(KEPT)), Some(KEPT), HeaderMap::new()).await?;
         taken(&reply, KEPT).map_err(|why| format!("{path}: {why}"))?;
     }

@@ -90,6 +90,7 @@ async fn play_again<C: Client>(down: Version, up: Version) {
             long_bodies_are_sent_once,
             refused_requests_are_sent_again,
             what_could_be_done_twice_is_not,
+            many_fail_at_once,
             nothing_is_left_of_an_attempt,
         ],
     );

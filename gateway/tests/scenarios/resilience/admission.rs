@@ -21,7 +21,9 @@ timeouts: { drain: 2s }
 limits: { $LIMITS }
 routes:
   - { match: { path: /low }, respond: { body: low }, priority: low }
-  - { match: { path: /high }, respond: { body: high }, priority: { level: high, header: x-priority } }
+  - match: { path: /high }
+    respond: { body: high }
+    priority: { level: high, header: x-priority }
   - { match: { path: "/**" }, respond: { body: normal } }
 "#;
 

@@ -7,17 +7,27 @@ mod bulkhead;
 mod checks;
 mod deadlines;
 mod ejection;
+mod fallback;
 mod grpc;
+mod hedging;
 mod replay;
+mod retries;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU16, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use serde_json::Value;
 
-use crate::support::{eventually, gateway::Gateway, origin::Origin};
+use crate::support::{
+    eventually,
+    gateway::{Gateway, free_port},
+    origin::{Exchange, Origin},
+};
 
 /// An origin whose status can be set.
 struct Moody {
@@ -72,4 +82,34 @@ fn statuses(gateway: &Gateway, count: usize) -> Vec<u16> {
 /// How many of so many requests are not answered with 200.
 fn failures(gateway: &Gateway, count: usize) -> usize {
     statuses(gateway, count).into_iter().filter(|&status| status != 200).count()
+}
+
+/// Sums up the samples of a counter whose lines hold all of these.
+fn count(gateway: &Gateway, name: &str, labels: &[&str]) -> f64 {
+    let text = gateway.admin("GET", "/metrics").text();
+    let lines = text.lines().filter(|line| {
+        line.starts_with(&format!("{name}{{")) && labels.iter().all(|label| line.contains(label))
+    });
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+/// What each attempt of an access line said.
+fn said(line: &Value) -> Vec<&str> {
+    let tried = line["tried"].as_array().map(Vec::as_slice).unwrap_or_default();
+    tried.iter().map(|one| one["said"].as_str().unwrap()).collect()
+}
+
+/// The access line of a request, once it is there.
+fn line(gateway: &Gateway, path: &str) -> Value {
+    gateway.access_line(&format!("\"{path}\""))
+}
+
+/// An address where nobody listens.
+fn nobody() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
+}
+
+/// Whether it is the first attempt at its request.
+fn is_first(x: &Exchange) -> bool {
+    x.seen.field("x-weir-attempts").is_none()
 }

@@ -16,8 +16,8 @@ use std::{
 use super::endpoints;
 use crate::support::{
     eventually,
-    frames::{self, frame},
-    gateway::Setup,
+    frames::{self, Frames, frame},
+    gateway::{Gateway, Setup},
     origin::{Exchange, Next, Origin},
 };
 
@@ -92,6 +92,107 @@ fn a_client_that_goes_away_ends_the_back_off() {
 }
 
 #[test]
+fn a_stream_that_is_taken_back_ends_the_back_off() {
+    let origin = Origin::start(|x| {
+        x.read_body()?;
+        x.reply(503, "", "busy")
+    });
+    let gateway = Setup::to(&[origin.address])
+        .upstream("outlier: off")
+        .route("retry: { attempts: 2, backoff: { base: 60s, max: 60s } }")
+        .start();
+    let mut client = Frames::connect(gateway.listen);
+    let streams = (0..10).map(|n| 2 * n + 1);
+    for stream in streams.clone() {
+        client.headers(stream, &frames::request("PUT", "/"), false);
+        client.send(frames::DATA, frames::END_STREAM, stream, &[b'b'; 1000]).unwrap();
+    }
+    assert!(eventually(|| origin.seen().len() >= 10), "{}", origin.seen().len());
+    for stream in streams {
+        client.send(frames::RST_STREAM, 0, stream, &8_u32.to_be_bytes()).unwrap();
+    }
+    let gone = || gateway.access_lines("\"status\":499").len();
+    assert!(eventually(|| gone() >= 9), "{} of 10 ended", gone());
+    assert!(origin.seen().len() <= 11, "{} requests", origin.seen().len());
+}
+
+/// Of what nobody gets a short rest is read, so that the connection can be used once more.
+#[test]
+fn a_response_that_is_not_passed_on_costs_no_connection_if_it_is_short() {
+    for (length, pause, framed, kept) in [
+        (0, 0, true, true),
+        (4, 0, true, true),
+        (50_000, 30, true, true),
+        (50_000, 30, false, true),
+        (100_000, 0, true, false),
+        (100_000, 0, false, false),
+        (50_000, 1500, true, false),
+    ] {
+        let origin = failing(1, move |x| {
+            x.read_body()?;
+            let (first, last) = ("a".repeat(length / 2), "z".repeat(length - length / 2));
+            if framed {
+                x.send(format!("HTTP/1.1 503 Busy\r\nContent-Length: {length}\r\n\r\n{first}"))?;
+                thread::sleep(Duration::from_millis(pause));
+                x.send(last)?;
+            } else {
+                let head = "HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n";
+                x.send(format!("{head}{:x}\r\n{first}\r\n", first.len()))?;
+                thread::sleep(Duration::from_millis(pause));
+                x.send(format!("{:x}\r\n{last}\r\n0\r\n\r\n", last.len()))?;
+            }
+            Ok(Next::Keep)
+        });
+        let gateway = Setup::to(&[origin.address])
+            .upstream("outlier: off")
+            .route("retry: { attempts: 2, backoff: { base: 1ms, max: 1ms } }")
+            .start();
+        let mut client = gateway.client();
+        for n in 0..2 {
+            let head = put(&format!("/{n}"), "Content-Length: 1000\r\n");
+            client.send((head + &"b".repeat(1000)).as_bytes());
+            assert_eq!(client.answer("PUT").unwrap().text(), format!("PUT /{n} 1000"));
+            if n == 0 {
+                // What is read aside may take longer than the next attempt does.
+                thread::sleep(Duration::from_millis(pause + 50));
+            }
+        }
+        let seen = origin.seen();
+        let last = seen.last().unwrap().connection;
+        let pools = |gateway: &Gateway| {
+            let pool = endpoints(gateway)[0]["connections"].clone();
+            (pool["open"].as_u64().unwrap(), pool["idle"].as_u64().unwrap())
+        };
+        let wanted = origin.connections() as u64 - u64::from(!kept);
+        let there = eventually(|| pools(&gateway) == (wanted, wanted));
+        let case = format!("{length} {pause} {framed}: {:?}, {last}", pools(&gateway));
+        assert!(there, "{case}");
+    }
+}
+
+/// What a fallback gets is what the first upstream had, and the rest.
+#[test]
+fn a_fallback_gets_the_body_from_its_beginning() {
+    let origin = Origin::start(|x| {
+        x.read_piece()?;
+        Ok(Next::Reset)
+    });
+    let other = Origin::echo();
+    let gateway = Setup::yaml(&format!(
+        "workers: 1\nadmin: {{ bind: \"$ADMIN\" }}\nlisteners:\n  - {{ bind: \"$LISTEN\" }}\n\
+         upstreams:\n  one: {{ endpoints: [\"{}\"] }}\n  other: {{ endpoints: [\"{}\"] }}\n\
+         routes:\n  - {{ match: {{ path: \"/**\" }}, to: one, fallback: other }}\n",
+        origin.address, other.address
+    ))
+    .start();
+    let mut client = gateway.client();
+    client.send((put("/", CHUNKED) + &chunk(5000)).as_bytes());
+    assert!(eventually(|| other.seen().iter().any(|seen| seen.body.len() == 5000)));
+    client.send((chunk(7000) + "0\r\n\r\n").as_bytes());
+    assert_eq!(client.answer("PUT").unwrap().text(), "PUT / 12000");
+}
+
+#[test]
 fn an_upload_that_goes_on_is_not_the_endpoints_delay() {
     let (tell, told) = mpsc::sync_channel(16);
     let count = AtomicUsize::new(0);
@@ -156,8 +257,8 @@ fn the_bound_of_a_body_holds_over_all_attempts() {
     assert!(origin.seen_at("/long").iter().all(|seen| !seen.complete));
 }
 
-/// The answer comes while the client still sends, and another attempt takes the rest: what the first
-/// connection had of the upload is let go of.
+/// The answer comes while the client still sends, and another attempt takes the rest: what the
+/// first connection had of the upload is let go of.
 #[test]
 fn a_connection_that_answered_early_is_not_held() {
     let origin = Origin::start(|x| {

@@ -1,6 +1,7 @@
 //! An HTTP/2 origin (prior knowledge) that behaves as the path says.
 
 use std::{
+    future::poll_fn,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -47,6 +48,7 @@ struct Ledger {
     connections: AtomicUsize,
     open: AtomicUsize,
     most: AtomicUsize,
+    given_up: AtomicUsize,
 }
 
 impl H2Origin {
@@ -109,6 +111,11 @@ impl H2Origin {
         self.ledger.connections.load(Ordering::Acquire)
     }
 
+    /// Requests that the peer gave up.
+    pub(crate) fn given_up(&self) -> usize {
+        self.ledger.given_up.load(Ordering::Acquire)
+    }
+
     /// The most streams that were open at once.
     pub(crate) fn most(&self) -> usize {
         self.ledger.most.load(Ordering::Acquire)
@@ -157,6 +164,19 @@ async fn stream_of(
     ledger.most.fetch_max(now, Ordering::AcqRel);
     let (head, mut body) = request.into_parts();
     let path = head.uri.path().to_owned();
+    let first = !head.headers.contains_key("x-weir-attempts");
+    if let (Some(what), true) = (path.strip_prefix("/once/"), first) {
+        ledger.seen.lock().unwrap().push(H2Seen {
+            head: Request::from_parts(head, ()),
+            body: 0,
+            trailers: None,
+        });
+        if fail(what, &mut respond).await {
+            ledger.given_up.fetch_add(1, Ordering::AcqRel);
+        }
+        ledger.open.fetch_sub(1, Ordering::AcqRel);
+        return;
+    }
     let early = early(&path, &mut respond).await;
     if path.starts_with("/tunnel") {
         echo(&path, &mut body, &mut respond).await;
@@ -187,6 +207,21 @@ async fn echo(path: &str, body: &mut RecvStream, respond: &mut SendResponse<Byte
         let _ = send.send_data(piece, false);
     }
     let _ = send.send_data(Bytes::new(), true);
+}
+
+/// Fails a first attempt; whether the peer gave it up.
+async fn fail(how: &str, respond: &mut SendResponse<Bytes>) -> bool {
+    match how {
+        "reset" => respond.send_reset(Reason::INTERNAL_ERROR),
+        "refuse" => respond.send_reset(Reason::REFUSED_STREAM),
+        "stall" => return poll_fn(|cx| respond.poll_reset(cx)).await.is_ok(),
+        status => {
+            let mut response = Response::new(());
+            *response.status_mut() = status.parse().unwrap();
+            let _ = respond.send_response(response, true);
+        }
+    }
+    false
 }
 
 /// What is said before the request's body is read; true when that was all.

@@ -1,0 +1,217 @@
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+
+use mlua::{Lua, MultiValue, Table, Value};
+
+use super::*;
+use crate::{
+    algorithm::Algorithm,
+    key::{Key, KeyHasher, Secret},
+    local::{self, Local},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Microseconds since 1970: the autumn of 2026.
+const TODAY: u64 = 1_795_000_000_123_456;
+
+/// As much of a server as the script sees.
+struct Server {
+    lua: Lua,
+    state: Rc<RefCell<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    now: u64,
+    /// Value, and when it expires, in microseconds.
+    keys: HashMap<String, (String, u64)>,
+    writes: usize,
+    expires: bool,
+}
+
+impl State {
+    fn call(&mut self, lua: &Lua, arguments: &[Value]) -> mlua::Result<Value> {
+        let texts: Vec<String> = arguments.iter().map(|value| value.to_string().unwrap()).collect();
+        match &*texts[0] {
+            "TIME" => {
+                let now = [self.now / 1_000_000, self.now % 1_000_000].map(|n| n.to_string());
+                Ok(Value::Table(lua.create_sequence_from(now)?))
+            }
+            "MGET" => {
+                let (now, expires) = (self.now, self.expires);
+                let value = |key: &String| match self.keys.get(key) {
+                    Some((value, until)) if !expires || *until > now => {
+                        lua.create_string(value).map(Value::String)
+                    }
+                    _ => Ok(Value::Boolean(false)),
+                };
+                let values = texts[1..].iter().map(value).collect::<mlua::Result<Vec<_>>>()?;
+                Ok(Value::Table(lua.create_sequence_from(values)?))
+            }
+            "SET" => {
+                let value = texts[2].parse::<u64>().expect("a whole number");
+                assert_eq!(texts[3], "PX");
+                let until = self.now + texts[4].parse::<u64>().expect("a whole number") * 1_000;
+                assert!((value + 1..=value + 2_000).contains(&until), "expires when full");
+                self.keys.insert(texts[1].clone(), (texts[2].clone(), until));
+                self.writes += 1;
+                Ok(Value::Boolean(true))
+            }
+            other => panic!("{other} is not called"),
+        }
+    }
+}
+
+impl Server {
+    fn new(expires: bool) -> Self {
+        let lua = Lua::new();
+        let state = Rc::new(RefCell::new(State { expires, ..State::default() }));
+        let redis = lua.create_table().unwrap();
+        let called = Rc::clone(&state);
+        let call = move |lua: &Lua, arguments: MultiValue| {
+            called.borrow_mut().call(lua, &arguments.into_vec())
+        };
+        redis.set("call", lua.create_function(call).unwrap()).unwrap();
+        lua.globals().set("redis", redis).unwrap();
+        Self { lua, state }
+    }
+
+    fn run(&self, keys: &[Key], arguments: &[u64], now: u64) -> Vec<i64> {
+        self.state.borrow_mut().now = now;
+        let keys = keys.iter().map(ToString::to_string);
+        let arguments = arguments.iter().map(ToString::to_string);
+        let globals = self.lua.globals();
+        globals.set("KEYS", self.lua.create_sequence_from(keys).unwrap()).unwrap();
+        globals.set("ARGV", self.lua.create_sequence_from(arguments).unwrap()).unwrap();
+        // A server cuts numbers to integers: there must be nothing to cut.
+        let reply: Table = self.lua.load(GCRA).eval().unwrap();
+        let whole = |number: mlua::Result<f64>| {
+            let number = number.unwrap();
+            assert_eq!(number.fract(), 0.0);
+            number as i64
+        };
+        reply.sequence_values().map(whole).collect()
+    }
+}
+
+fn key(number: usize) -> Key {
+    KeyHasher::new(&Secret::new([1; 16]), "remote").part(&number.to_le_bytes()).finish()
+}
+
+fn remote(count: u64, per: Duration, burst: u64, debt: u64) -> Remote {
+    let bucket = Bucket::new(Rate::new(count, per).unwrap(), burst).unwrap();
+    Remote::new(&bucket.with_debt(debt).unwrap()).unwrap()
+}
+
+/// Runs one trace on both and compares decision by decision, state by state.
+fn compare(seed: u64, steps_back: bool) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let limits = [
+        remote(10, SECOND, 5, 0),
+        remote(3, SECOND, 20, 7),
+        remote(1_000, SECOND, 1, 0),
+        remote(7, 60 * SECOND, 3, 1),
+        remote(1, 3_600 * SECOND * 24 * 365, 40, 0),
+        remote(0, SECOND, 5, 0),
+    ];
+    let buckets = limits.map(|limit| Algorithm::TokenBucket(*limit.bucket()));
+    let server = Server::new(!steps_back);
+    let local = Local::new(1_000_000);
+    let mut now = TODAY;
+    for _ in 0..1_000 {
+        now += rng.u64(0..100_000);
+        if steps_back && rng.u8(0..50) == 0 {
+            now -= rng.u64(0..3_000_000);
+        }
+        let mut chosen: Vec<_> =
+            (0..6).filter(|i| rng.u8(0..30) < [12, 12, 12, 12, 9, 1][*i]).collect();
+        rng.shuffle(&mut chosen);
+        if chosen.is_empty() {
+            continue;
+        }
+        let keys: Vec<_> = chosen.iter().map(|i| key(i * 10 + rng.usize(0..2))).collect();
+        let asks: Vec<_> = chosen
+            .iter()
+            .map(|i| {
+                let cost = if rng.u8(0..40) == 0 { rng.u64(..) } else { rng.u64(0..3) };
+                Ask { limit: &limits[*i], cost, dry_run: rng.u8(0..6) == 0 }
+            })
+            .collect();
+        let expected: Vec<_> = asks
+            .iter()
+            .zip(&keys)
+            .zip(&chosen)
+            .map(|((ask, key), i)| {
+                let (cost, dry_run) = (ask.cost, ask.dry_run);
+                local::Ask { algorithm: &buckets[*i], key: *key, cost, dry_run }
+            })
+            .collect();
+        let writes = server.state.borrow().writes;
+        let reply = server.run(&keys, &arguments(&asks), now);
+        let said = verdict(&asks, &reply).expect("both halves agree");
+        // The local store counts from the beginning of the trace, in nanoseconds.
+        let then = Nanos::new((now + 1_000_000_000 - TODAY) * 1_000);
+        assert_eq!(said, local.check(&expected, then), "seed {seed}");
+        if !said.allowed() && !steps_back {
+            assert_eq!(server.state.borrow().writes, writes, "a denial writes nothing");
+        }
+    }
+}
+
+#[test]
+fn the_script_agrees_with_the_bucket() {
+    (0..15).for_each(|seed| compare(seed, false));
+}
+
+#[test]
+fn the_script_agrees_when_the_clock_steps_back() {
+    (0..15).for_each(|seed| compare(seed, true));
+}
+
+#[test]
+fn microseconds_are_kept_to_the_last_digit() {
+    let server = Server::new(true);
+    let limit = remote(1, Duration::from_micros(1), 1_000_000, 0);
+    let ask = [Ask { limit: &limit, cost: 1, dry_run: false }];
+    for count in 0..1_000 {
+        let reply = server.run(&[key(1)], &arguments(&ask), TODAY);
+        assert_eq!(reply, [1, count]);
+    }
+    let state = server.state.borrow();
+    assert_eq!(state.keys[&key(1).to_string()].0, (TODAY + 1_000).to_string());
+}
+
+#[test]
+fn the_largest_numbers_stay_whole() {
+    let server = Server::new(true);
+    let year = 365 * 24 * 3_600 * SECOND;
+    let limit = remote(1, year, 36, 36);
+    let deep = [Ask { limit: &limit, cost: 36, dry_run: false }];
+    let reply = server.run(&[key(1)], &arguments(&deep), TODAY);
+    assert!(verdict(&deep, &reply).unwrap().allowed());
+    let dear = [Ask { limit: &limit, cost: u64::MAX, dry_run: false }];
+    let reply = server.run(&[key(1)], &arguments(&dear), TODAY + 1);
+    assert_eq!(reply, [0, 36 * year.as_micros() as i64 - 1]);
+    let said = verdict(&dear, &reply).unwrap();
+    assert_eq!(said.rulings()[0].decision.retry_after(), None);
+    assert!((TODAY + 2 * 36 * year.as_micros() as u64 + PRICE_MAX) < 1 << 53);
+}
+
+#[test]
+fn rates_are_rounded_down() {
+    let third = remote(3, SECOND, 9, 2);
+    assert_eq!(third.arguments(1, true), [333_334, 9 * 333_334, 11 * 333_334, 1]);
+    assert_eq!(third.bucket().burst(), 9);
+    assert_eq!(remote(5_000_000, SECOND, 9, 0).arguments(2, false), [2, 9, 9, 0]);
+    assert_eq!(remote(0, SECOND, 9, 9).arguments(1, false), [PRICE_MAX, 0, 0, 0]);
+}
+
+#[test]
+fn a_reply_to_something_else_is_noticed() {
+    let limit = remote(1, SECOND, 1, 0);
+    let ask = [Ask { limit: &limit, cost: 1, dry_run: false }];
+    for reply in [&[][..], &[1], &[1, 0, 0], &[2, 0], &[1, -1], &[1, i64::MAX], &[0, 0], &[1, 1]] {
+        assert_eq!(verdict(&ask, reply), None, "{reply:?}");
+    }
+    assert!(verdict(&ask, &[1, 0]).is_some());
+    assert!(verdict(&ask, &[0, 1]).is_some());
+}
