@@ -150,12 +150,8 @@ fn show(shared: &Shared, view: View) -> Answer {
             let (now, unix_time) = (clock::now(), clock::unix_time());
             json(&views::upstreams(&live.snapshot(), &live.registry, now, unix_time))
         }
-<<<<<<< HEAD
-        View::Routes => json(&views::routes(&live.snapshot())),
-        View::Limits => json(&views::limits(&live.snapshot(), &live.registry)),
-=======
         View::Routes => json(&views::routes(&live.snapshot(), clock::now())),
->>>>>>> rlconfig
+        View::Limits => json(&views::limits(&live.snapshot(), &live.registry)),
         View::Status => json(&views::status(live, &shared.status.report(), clock::unix_time())),
     }
 }

@@ -5,11 +5,6 @@ use std::{collections::HashMap, time::Duration};
 use serde_json::{Map, Value, json};
 use weir_config::model::{self, Action, Balance, Piece, Priority, Protocols, UpstreamProtocol};
 
-mod limits;
-
-pub(super) use limits::limits;
-use limits::words;
-
 use crate::{
     admission::{
         Admission, Cause, PRIORITIES,
@@ -30,6 +25,11 @@ use crate::{
         trail::{FailedRequest, Tried},
     },
 };
+
+mod limits;
+
+pub(super) use limits::limits;
+use limits::words;
 
 /// `/status`. Times are Unix times in seconds.
 pub(super) fn status(live: &Live, report: &Report, unix_time: Duration) -> Value {

@@ -157,10 +157,7 @@ impl RouteLimits {
             let Some(rule) = self.rules.get(asked.rule) else { continue };
             let header = rule.config.cost.response_header.as_ref();
             let actual = header.and_then(|header| cost::named(headers, header));
-            let (Some(actual), Some(key), Some(decision)) = (actual, asked.key, asked.decision)
-            else {
-                continue;
-            };
+            let (Some(actual), Some(key)) = (actual, asked.key) else { continue };
             if asked.denies() {
                 // In dry run: it would not have come so far.
                 continue;

@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::HeaderName;
 use weir_config::model::{self as config, AbsentKey, At, Cost, KeyPart, RateAlgorithm, RateLimit};
 
-use super::{key::Counted, *};
+use super::{fields as fields_of, key::Counted, *};
 use crate::clock::Tick;
 
 fn store() -> LimitStore {
@@ -72,7 +72,7 @@ impl Rig {
 
     fn told(&self, limited: &Limited) -> String {
         let mut headers = HeaderMap::new();
-        super::fields::tell(&self.limits, limited, &mut headers);
+        fields_of::tell(&self.limits, limited, &mut headers);
         headers.get("ratelimit").map_or("", |value| value.to_str().unwrap()).into()
     }
 
@@ -311,9 +311,9 @@ fn who_takes_a_problem_document() {
     ];
     for (values, expected) in table {
         let pairs: Vec<_> = values.iter().map(|value| ("accept", *value)).collect();
-        assert_eq!(super::fields::takes_problem(&fields(&pairs)), expected, "{values:?}");
+        assert_eq!(fields_of::takes_problem(&fields(&pairs)), expected, "{values:?}");
     }
-    let text = super::fields::problem("per \"ip\"", Some(3));
+    let text = fields_of::problem("per \"ip\"", Some(3));
     let document: serde_json::Value = serde_json::from_slice(&text).unwrap();
     assert_eq!(document["violated-policies"][0], "per \"ip\"");
     assert_eq!((&document["status"], &document["type"]), (&429.into(), &PROBLEM.into()));
@@ -325,10 +325,10 @@ const PROBLEM: &str = "https://iana.org/assignments/http-problem-types#quota-exc
 fn clients_do_not_come_back_together() {
     let mut rng = fastrand::Rng::with_seed(1);
     for least in [0, 1] {
-        assert_eq!(super::fields::jittered(least, &mut rng), least);
+        assert_eq!(fields_of::jittered(least, &mut rng), least);
     }
     for (least, most) in [(2, 3), (10, 11), (100, 110)] {
-        let some: Vec<u64> = (0..1_000).map(|_| super::fields::jittered(least, &mut rng)).collect();
+        let some: Vec<u64> = (0..1_000).map(|_| fields_of::jittered(least, &mut rng)).collect();
         assert!(some.iter().all(|seconds| (least..=most).contains(seconds)), "{least}");
         assert!(some.contains(&least) && some.iter().any(|seconds| *seconds > least));
     }
@@ -343,14 +343,14 @@ fn so_many_at_once_of_each_key() {
     let one = subject(&headers);
     let other = Subject { client: Some("192.0.2.8".parse().unwrap()), ..one };
     let held = [per_ip.enter(&one), per_ip.enter(&one)];
-    assert!(held.iter().all(|entry| matches!(entry, per_key::Entry::Counted(_))));
-    assert!(matches!(per_ip.enter(&one), per_key::Entry::Busy));
-    assert!(matches!(per_ip.enter(&other), per_key::Entry::Counted(_)));
+    assert!(held.iter().all(|entry| matches!(entry, Entry::Counted(_))));
+    assert!(matches!(per_ip.enter(&one), Entry::Busy));
+    assert!(matches!(per_ip.enter(&other), Entry::Counted(_)));
     drop(held);
-    assert!(matches!(per_ip.enter(&one), per_key::Entry::Counted(_)));
+    assert!(matches!(per_ip.enter(&one), Entry::Counted(_)));
     let part = || vec![KeyPart::Header(HeaderName::from_static("x-key"))];
     let skip = KeyedBulkhead::new("r", &bound(part(), AbsentKey::Skip), &store);
-    assert!(matches!(skip.enter(&one), per_key::Entry::Free));
+    assert!(matches!(skip.enter(&one), Entry::Free));
     let deny = KeyedBulkhead::new("r", &bound(part(), AbsentKey::Deny), &store);
-    assert!(matches!(deny.enter(&one), per_key::Entry::Busy));
+    assert!(matches!(deny.enter(&one), Entry::Busy));
 }
