@@ -1,5 +1,6 @@
 //! Plays a trace against the store and counts misses:
-//! `cargo run --release -p weir-cache --example simulate -- FILE CAPACITY... [--shards N] [--seed N]`.
+//! `cargo run --release -p weir-cache --example simulate -- FILE CAPACITY...`, with `--shards N`
+//! and `--seed N` as one likes.
 //!
 //! FILE holds one object number per request, each a little-endian 32-bit integer. Every object
 //! weighs one. Prints a line `CAPACITY MISSES` for each capacity.

@@ -4,6 +4,11 @@
 //! and writes nothing that another core reads, so that hits on one entry from all cores stay in
 //! their own caches. Whoever changes something takes the lock of the key's shard; under it the map,
 //! the queue and the indexes change together, so that a key is in all of them or in none.
+//!
+//! The map is papaya's. Of what was measured for it (hits of a Zipf kind among 1,000 keys, one
+//! thread and two) papaya took 15 and 19 ns, 64 maps behind parking_lot's RwLock 20 and 34, behind
+//! its Mutex 20 and 39: a lock is a write to a line that all share, even to read. Slots of arc-swap
+//! took 13 and 15, but would have to be made to grow and to forget by hand.
 
 use std::{
     hash::BuildHasher,

@@ -27,6 +27,8 @@ const EDGES: &[(&str, &str)] = &[
     ("weir-gateway", "weir-config"),
     ("xtask", "weir-config"),
 ];
+const EDGES: &[(&str, &str)] =
+    &[("weir-gateway", "weir-cache"), ("weir-gateway", "weir-config"), ("xtask", "weir-config")];
 
 const LINES_MAX: usize = 400;
 const COLUMNS_MAX: usize = 100;

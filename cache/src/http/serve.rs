@@ -56,8 +56,8 @@ pub fn answer(request: &Request<'_>, stored: &Stored, now: Time, nonce: u128) ->
     }
 }
 
-/// Answers `request` with what was just fetched for it: as [`answer`] does, but for the `Age`, which
-/// stays as the origin sent it (RFC 9111 section 5.1: one that the cache adds says that the
+/// Answers `request` with what was just fetched for it: as [`answer`] does, but for the `Age`,
+/// which stays as the origin sent it (RFC 9111 section 5.1: one that the cache adds says that the
 /// response was not made for this request).
 pub fn answer_fetched(
     request: &Request<'_>,

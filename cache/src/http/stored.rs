@@ -1,8 +1,6 @@
 //! Stored responses: what may be kept (RFC 9111 section 3), what is kept, and how a kept one is
 //! freshened (section 3.2).
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
@@ -251,9 +249,6 @@ impl Stored {
         }
     }
 }
-
-/// A [`Stored`] that several hold.
-pub type SharedResponse = Arc<Stored>;
 
 /// The fields that are stored (RFC 9111 section 3.1), those named by a restricted `no-cache` or
 /// `private` left out, and `Date` put in if there is none (RFC 9110 section 6.6.1).

@@ -311,6 +311,61 @@ fn the_budget_holds_while_many_read_write_and_purge() {
     store.check();
 }
 
+/// How many of a trace's requests miss; a trace of the Zipf kind, from a seed.
+fn misses(capacity: u64, shards: usize) -> u32 {
+    let store = Store::<u32>::new(Options { capacity, shards, ..UNITS }, 7);
+    let mut rng = fastrand::Rng::with_seed(42);
+    let mut misses = 0;
+    for _ in 0..60_000 {
+        let key = key(&((20_000_f64.powf(rng.f64())) as u32).to_string());
+        if store.read(key.as_bytes(), NOW, |_| ()).is_none() {
+            misses += 1;
+            store.insert(&key, fill(0, 1), store.ticket(), NOW).unwrap();
+        }
+    }
+    misses
+}
+
+/// The same requests to nothing but a row that is searched from end to end.
+fn misses_of_a_row(capacity: usize) -> u32 {
+    let mut rng = fastrand::Rng::with_seed(42);
+    // Oldest first: a number and whether it was visited.
+    let (mut row, mut hand, mut misses) = (Vec::<(u32, bool)>::new(), 0, 0);
+    for _ in 0..60_000 {
+        let id = 20_000_f64.powf(rng.f64()) as u32;
+        if let Some(found) = row.iter_mut().find(|(other, _)| *other == id) {
+            found.1 = true;
+            continue;
+        }
+        misses += 1;
+        if row.len() == capacity {
+            while std::mem::take(&mut row[hand].1) {
+                hand = (hand + 1) % capacity;
+            }
+            row.remove(hand);
+            // The newer neighbour has moved into its place; past the newest comes the oldest.
+            hand = if hand == row.len() { 0 } else { hand };
+        }
+        row.push((id, false));
+    }
+    misses
+}
+
+#[test]
+fn one_shard_misses_as_sieve_does() {
+    for capacity in [20, 200] {
+        assert_eq!(misses(capacity, 1), misses_of_a_row(capacity as usize), "{capacity}");
+    }
+}
+
+#[test]
+fn many_shards_miss_hardly_more_than_one() {
+    for capacity in [400, 2_000] {
+        let more = f64::from(misses(capacity, 16)) - f64::from(misses(capacity, 1));
+        assert!(more.abs() / 60_000.0 < 0.005, "{more}");
+    }
+}
+
 /// A plain map can tell whether what the store finds was ever put there and is still good.
 #[derive(Debug, Clone)]
 enum Step {

@@ -109,20 +109,24 @@ impl Pressure {
 #[derive(Debug, Default)]
 pub struct Lag {
     nanos: f64,
+    latest: Duration,
 }
 
 impl Lag {
     /// Share of the latest timer.
     const SMOOTHING: f64 = 0.25;
 
-    /// A timer fired so late.
+    /// A timer fired so late. Once is nothing: the machine was asleep, or the process stopped, and
+    /// what waits is served as fast as ever. Twice in a row is a loop that does not get round.
     pub fn record(&mut self, late: Duration) {
-        self.nanos += (late.as_nanos() as f64 - self.nanos) * Self::SMOOTHING;
+        let steady = late.min(self.latest);
+        self.latest = late;
+        self.nanos += (steady.as_nanos() as f64 - self.nanos) * Self::SMOOTHING;
     }
 
     /// The loop has nothing to do.
     pub fn rest(&mut self) {
-        self.nanos = 0.0;
+        *self = Self::default();
     }
 
     /// In nanoseconds.
@@ -197,6 +201,12 @@ mod tests {
     #[test]
     fn one_late_timer_is_not_yet_a_lag() {
         let mut lag = Lag::default();
+        for _ in 0..5 {
+            lag.record(Duration::from_secs(60));
+            lag.record(Duration::ZERO);
+        }
+        assert_eq!(lag.nanos(), 0.0, "one at a time is nothing");
+        lag.record(Duration::from_millis(200));
         lag.record(Duration::from_millis(200));
         assert!(lag.nanos() < 100e6);
         for _ in 0..20 {

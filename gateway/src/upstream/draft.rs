@@ -59,8 +59,8 @@ impl Draft {
         Self { head, upload, client: None, shape, seen: false }
     }
 
-    /// Whether an endpoint that has seen it does no harm by seeing it again: what is idempotent (RFC
-    /// 9110 section 9.2.2) and asks for nothing but an answer.
+    /// Whether an endpoint that has seen it does no harm by seeing it again: what is idempotent
+    /// (RFC 9110 section 9.2.2) and asks for nothing but an answer.
     pub(super) fn is_harmless(&self) -> bool {
         let method = &self.head.method;
         self.shape.upgrade.is_none() && (method.is_idempotent() || method.as_str() == "QUERY")

@@ -67,7 +67,8 @@ pub struct EndpointLoad {
     ewma_at: AtomicU64,
     /// Failures since the last success.
     run: AtomicU32,
-    /// When the latest success was, and when the first failure after it, in nanoseconds of [`Tick`].
+    /// When the latest success was, and when the first failure after it, in nanoseconds of
+    /// [`Tick`].
     succeeded: AtomicU64,
     run_began: AtomicU64,
     /// Share of failures among the latest outcomes.

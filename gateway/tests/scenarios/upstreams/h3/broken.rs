@@ -54,7 +54,8 @@ fn malformed_responses_are_502() {
     .into_iter()
     .unzip();
     let origin = Origin::raw(&trust.issued, SETTINGS, &responses);
-    let gateway = trust.setup(&[origin.address], "protocol: h3").start();
+    let setup = trust.setup(&[origin.address], "protocol: h3").route("retry: off");
+    let gateway = setup.start();
     for (turn, name) in names.iter().enumerate() {
         let answer = gateway.client().get("/x").unwrap();
         assert_eq!(answer.status, 502, "{name}: {answer:?}");
