@@ -100,8 +100,7 @@ fn part(text: &str) -> Result<KeyPart, Complaint> {
         }
         "header" => header::name(name).map_err(within).map(KeyPart::Header),
         "cookie" => cookie(name).map_err(within).map(KeyPart::Cookie),
-        "query" if name.len() <= NAME_MAX => Ok(KeyPart::Query(name.to_owned())),
-        "query" => Err(Complaint::new("a parameter's name has from 1 to 256 bytes")),
+        "query" => query(name).map_err(within).map(KeyPart::Query),
         _ => Err(unknown(text)),
     }
 }
@@ -116,6 +115,20 @@ fn cookie(name: &str) -> Result<String, Complaint> {
         }
         None if name.len() > NAME_MAX => {
             Err(Complaint::new("a cookie's name has from 1 to 256 bytes here"))
+        }
+        None => Ok(name.to_owned()),
+    }
+}
+
+/// A parameter's name, as it is once decoded.
+fn query(name: &str) -> Result<String, Complaint> {
+    match name.char_indices().find(|(_, c)| c.is_control()) {
+        Some((offset, c)) => {
+            let what = "a parameter's name holds no control characters here";
+            Err(Complaint::new(what).part(offset, c.len_utf8()))
+        }
+        None if name.len() > NAME_MAX => {
+            Err(Complaint::new("a parameter's name has from 1 to 256 bytes"))
         }
         None => Ok(name.to_owned()),
     }

@@ -329,31 +329,31 @@ fn lint(d: &mut Decoder<'_>, fields: &Fields<'_>, limit: &RateLimit, rate: Span)
             Some("`rate_limit: off` is no limit".to_owned());
         return;
     }
+    let leaky = limit.algorithm == RateAlgorithm::LeakyBucket;
+    let waiting = limit.max_delay.as_nanos() / earned_in(limit, 1).max(1);
+    let waiting = u64::try_from(waiting).unwrap_or(u64::MAX).min(limit.burst);
+    // One goes at once, the others wait.
+    let most = if leaky { waiting.saturating_add(1) } else { limit.burst };
     let Cost { fixed, request_header, response_header } = &limit.cost;
     if let Some(node) = fields.node("cost") {
-        if *fixed > limit.burst {
-            let what =
-                format!("a cost of {fixed} never passes: at most {} may come at once", limit.burst);
+        if *fixed > most {
+            let what = format!("a cost of {fixed} never passes: {most} is the most at once");
             d.report.warn(node.span, what).hint = Some("raise `burst`, or lower it".to_owned());
         }
         if *fixed == 0 && request_header.is_none() && response_header.is_none() {
             d.report.warn(node.span, "requests that cost nothing are never denied");
         }
     }
-    if limit.algorithm == RateAlgorithm::LeakyBucket {
-        let pace = earned_in(limit, 1);
-        let waiting = u64::try_from(limit.max_delay.as_nanos() / pace.max(1)).unwrap_or(u64::MAX);
-        let span = fields.node("burst").or_else(|| fields.node("max_delay"));
-        if waiting < limit.burst && (span.is_some() || waiting == 0) {
-            let what = format!(
-                "at {} only {waiting} of the {} can wait: `max_delay` is {}",
-                show_rate(limit.count, limit.per),
-                limit.burst,
-                show_duration(limit.max_delay)
-            );
-            d.report.warn(span.map_or(rate, |node| node.span), what).hint =
-                Some("raise `max_delay`, or lower `burst`".to_owned());
-        }
+    let span = fields.node("burst").or_else(|| fields.node("max_delay"));
+    if leaky && waiting < limit.burst && (span.is_some() || waiting == 0) {
+        let what = format!(
+            "at {} only {waiting} of the {} can wait: `max_delay` is {}",
+            show_rate(limit.count, limit.per),
+            limit.burst,
+            show_duration(limit.max_delay)
+        );
+        d.report.warn(span.map_or(rate, |node| node.span), what).hint =
+            Some("raise `max_delay`, or lower `burst`".to_owned());
     }
 }
 

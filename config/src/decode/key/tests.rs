@@ -59,6 +59,7 @@ fn what_is_no_key_is_refused() {
         ("\"header:a b\"", "`a b` is no header name"),
         ("header::path", "`:path` is no header name"),
         ("\"cookie:a=b\"", "`a=b` is no name of a cookie"),
+        ("\"query:a\\nb\"", "holds no control characters"),
         ("{ header: x-a }", "name and kind are one word: `header:x-api-key`"),
         ("[route, path, route]", "`route` stands in the key twice"),
         ("[header:a, header:A]", "`header:a` stands in the key twice"),

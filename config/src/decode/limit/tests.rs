@@ -231,7 +231,10 @@ fn costs_are_numbers_or_headers() {
     assert!(refused("\"header:\"").contains("is no header name"));
     assert!(refused("{ request_header: \"a b\" }").contains("`a b` is no header name"));
     let said = warned("{ rate: 10/s, cost: 11 }");
-    assert!(said.contains("a cost of 11 never passes: at most 10"), "{said}");
+    assert!(said.contains("a cost of 11 never passes: 10 is the most at once"), "{said}");
+    // One goes at once, ten wait.
+    assert_eq!(warned("{ rate: 10/s, algorithm: leaky_bucket, cost: 11 }"), "");
+    assert!(warned("{ rate: 10/s, algorithm: leaky_bucket, cost: 12 }").contains("11 is the most"));
     assert!(warned("{ rate: 10/s, cost: 0 }").contains("never denied"));
     assert_eq!(warned("{ rate: 10/s, cost: { fixed: 0, response_header: x-cost } }"), "");
 }
