@@ -50,6 +50,7 @@ pub(super) async fn carry_out(
         } else {
             headers::relay(head, &method, upgrade.as_ref(), id)?;
         }
+        limit::tell(exchange, &mut head.headers);
         route.response_edits.apply(&mut head.headers);
         Ok::<_, Error>(())
     };
@@ -118,6 +119,7 @@ fn respond(
     if let Some(id) = &exchange.request_id {
         headers.insert(&name::X_REQUEST_ID, id.clone());
     }
+    limit::tell(exchange, headers);
     route.response_edits.apply(headers);
     headers.insert(&name::PROXY_STATUS, why);
     response

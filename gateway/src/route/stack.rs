@@ -97,7 +97,6 @@ fn account(
         let date = exchange.connection.worker.date().clone();
         response.headers_mut().insert(header::DATE, date);
     }
-    limit::tell(&exchange, response.headers_mut());
     if let Some(value) = alt_svc(&exchange) {
         response.headers_mut().insert(header::ALT_SVC, value);
     }
@@ -161,6 +160,7 @@ fn rescue(
     if let Some(id) = &exchange.request_id {
         headers.insert(&name::X_REQUEST_ID, id.clone());
     }
+    limit::tell(exchange, headers);
     if refusal.error == Error::RateLimited {
         limit::explain(exchange, grpc, &mut response);
     }
@@ -305,6 +305,7 @@ fn fixed(
     if let Some(id) = &exchange.request_id {
         headers.insert(&name::X_REQUEST_ID, id.clone());
     }
+    limit::tell(exchange, headers);
     route.response_edits.apply(headers);
     Plan::Answer(response)
 }

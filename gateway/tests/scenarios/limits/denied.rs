@@ -91,6 +91,15 @@ fn what_the_upstream_says_of_its_own_limits_stays() {
 }
 
 #[test]
+fn a_route_may_keep_its_limits_to_itself() {
+    let (_origin, gateway) = limited(
+        "rate_limit: 1/m, headers: { response: { remove: [ratelimit, ratelimit-policy] } }",
+    );
+    let answer = get(&mut gateway.client(), "/", "");
+    assert_eq!((answer.status, answer.field("ratelimit")), (200, None));
+}
+
+#[test]
 fn every_response_of_the_route_tells() {
     let yaml = "workers: 2\nadmin: { bind: \"$ADMIN\" }\nlisteners: [\"$LISTEN\"]\n\
         timeouts: { drain: 2s }\nupstreams: { none: { endpoints: [\"127.0.0.1:1\"] } }\nroutes:\n  \

@@ -84,8 +84,7 @@ fn siege(rule: &str, length: Duration) -> Vec<Passage> {
         over.store(true, Ordering::Relaxed);
     });
     drop(gateway);
-    let passages = arrivals.lock().unwrap().clone();
-    passages
+    arrivals.lock().unwrap().clone()
 }
 
 #[test]
