@@ -13,7 +13,7 @@ use std::{
 
 use http::Response;
 use smallvec::SmallVec;
-use weir_config::model::Hedge;
+use weir_config::model::{Balance, Hedge};
 
 use super::{
     again::Next,
@@ -21,7 +21,7 @@ use super::{
     clocks::Clocks,
     draft::Draft,
     hedge,
-    load::Outcome,
+    load::{Outcome, Told},
     pool::{Pooled, UpstreamPool},
     retry::policy::{RetryPolicy, Stop},
     trail::{Said, Turn},
@@ -31,7 +31,7 @@ use super::{
 use crate::{
     clock::{self, Tick},
     error::Error,
-    http::{body::Body, exchange::Exchange},
+    http::{body::Body, exchange::Exchange, headers::name},
     pause::{BodyClocks, Pause},
     snapshot::Route,
 };
@@ -232,7 +232,14 @@ impl<'a> Run<'a> {
         if exchange.trail.is_some() {
             exchange.note(Said::Answer(heard.status.as_u16()), self.turn, now);
         }
-        pool.0.hear(received.head().1, now);
+        let headers = received.head().1;
+        pool.0.hear(headers, now);
+        if self.upstream.shared.config.balance == Balance::Prequal
+            && let Some(value) = headers.get(&name::X_WEIR_LOAD)
+            && let Some(told) = Told::parse(value.as_bytes())
+        {
+            pool.0.shared.load.hear(told, now);
+        }
         let timers = exchange.connection.worker.timers.clone();
         let pause = Pause::new(timers, self.clocks.timeout.idle);
         let limit = || self.clocks.into_body_limit(exchange, heard.stream);
