@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clock::{self, Tick},
-    error::Error,
+    error::{Error, Side},
     listen::connection::Connection,
     telemetry::record,
     upstream::{
@@ -185,6 +185,11 @@ impl Exchange {
                 if let Some((asked, upstream)) = asked.zip(self.upstream) {
                     let upstream = &self.world.upstreams[upstream].shared;
                     asked.judge(upstream, Outcome::Failure, (Duration::ZERO, None), now);
+                }
+                if let Some(asked) = &self.in_flight
+                    && error.disposition().side == Side::Upstream
+                {
+                    self.trail.get_or_insert_default().break_off(asked, error, now);
                 }
                 self.error = Some(error);
             }
