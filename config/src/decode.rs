@@ -8,7 +8,7 @@ use std::{collections::HashMap, io, num::NonZeroU32, path::Path};
 use crate::{
     address,
     fields::Fields,
-    model::{AccessLog, Admin, Bind, Config, Level, Limits, Log, Timeouts},
+    model::{AccessLog, Admin, Bind, CacheStore, Config, Level, Limits, Log, Timeouts},
     report::Report,
     source::Span,
     yaml::{Node, Value},
@@ -22,6 +22,8 @@ mod connect;
 mod fallback;
 mod header;
 mod health;
+mod key;
+mod limit;
 mod listener;
 mod respond;
 mod retry;
@@ -193,14 +195,27 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let timeouts = timeouts(d, &fields);
     let log = log(d, &fields);
     let (upstreams, names) = upstream::all(d, &fields);
+    let (rate_limits, shared) = limit::shared(d, &fields);
     let cache = cache::store(d, &fields);
-    let routes = route::all(d, &fields, &names, cache);
+    let known = Known { upstreams: &names, limits: &shared, cache };
+    let routes = route::all(d, &fields, &known);
     fields.finish();
     if d.report.failed() {
         return None;
     }
     let admin = admin?;
-    Some(Config { workers, admin, listeners, limits, timeouts, log, cache, upstreams, routes })
+    Some(Config {
+        workers,
+        admin,
+        listeners,
+        limits,
+        timeouts,
+        log,
+        rate_limits,
+        cache,
+        upstreams,
+        routes,
+    })
 }
 
 /// The upstreams by name.
@@ -213,6 +228,14 @@ pub(crate) struct Named {
     pub(crate) index: usize,
     /// Whether its connections may carry bytes that are no HTTP.
     pub(crate) raw: bool,
+}
+
+/// What routes may name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    upstreams: &'a Names,
+    limits: &'a limit::Shared,
+    cache: Option<CacheStore>,
 }
 
 fn workers(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<NonZeroU32> {
@@ -274,6 +297,7 @@ fn limits(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Limits {
         h3_half_open: h3.count(d, "half_open"),
         memory: admission::memory(d, &limits),
         lag: limits.duration_or_off(d, "lag"),
+        rate_limit_keys: limits.count(d, "rate_limit_keys"),
     };
     for (section, stream, connection) in [
         (&h2, read.h2_stream_window, read.h2_connection_window),

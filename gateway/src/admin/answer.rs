@@ -58,6 +58,7 @@ pub(super) enum View {
     Config,
     Upstreams,
     Routes,
+    Limits,
     Cache,
 }
 
@@ -69,7 +70,7 @@ pub(super) enum Deed {
 }
 
 /// Every path, in the order in which a 404 lists them.
-pub(super) const PAGES: [(&str, Page); 12] = [
+pub(super) const PAGES: [(&str, Page); 13] = [
     ("/", Page::View(View::Dashboard)),
     ("/ready", Page::View(View::Ready)),
     ("/live", Page::View(View::Live)),
@@ -78,6 +79,7 @@ pub(super) const PAGES: [(&str, Page); 12] = [
     ("/config", Page::View(View::Config)),
     ("/upstreams", Page::View(View::Upstreams)),
     ("/routes", Page::View(View::Routes)),
+    ("/limits", Page::View(View::Limits)),
     ("/cache", Page::View(View::Cache)),
     ("/cache/purge", Page::Deed(Deed::Purge)),
     ("/reload", Page::Deed(Deed::Reload)),
@@ -154,6 +156,7 @@ fn show(shared: &Shared, view: View) -> Answer {
         }
         View::Cache => json(&purge::view(shared)),
         View::Routes => json(&views::routes(&live.snapshot(), clock::now())),
+        View::Limits => json(&views::limits(&live.snapshot(), &live.registry)),
         View::Status => json(&views::status(live, &shared.status.report(), clock::unix_time())),
     }
 }

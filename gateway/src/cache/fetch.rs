@@ -1,6 +1,6 @@
 //! Asking the upstream, and what is made of its answer.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::sync::Arc;
 
 use http::{
     HeaderMap, Method, Response, StatusCode,
@@ -26,6 +26,7 @@ use super::{
     fill::{Joined, Lead, News, Reader},
     follow::{self, Follow, Keep},
     strip_unkeyed, time,
+    wait::{self, Waited, length},
 };
 use crate::{
     clock::{self, Tick},
@@ -64,7 +65,7 @@ pub(crate) async fn fetch(
     let mut lead = asking.lead.take();
     // What others wait for must not end when the time of one client does.
     if lead.is_none() && asking.may_wait() && exchange.deadline == Tick::NEVER {
-        match wait(exchange, rule, &asking).await {
+        match wait::wait(exchange, rule, &asking).await {
             Waited::Lead(mine) => lead = Some(mine),
             Waited::Answer(response) => return Ok(Forwarded::Response(response)),
             Waited::Alone => {}
@@ -89,103 +90,10 @@ pub(crate) fn refresh(mut exchange: Box<Exchange>, asking: Box<Asking>, mut draf
 }
 
 impl Asking {
-    const fn may_wait(&self) -> bool {
-        matches!(
-            self.question,
-            Question::Whole { alone: false } | Question::Holds { alone: false, .. }
-        )
-    }
-
-    /// Whether the answer may be read while it comes in: conditions and ranges are met from memory.
-    fn may_share(&self) -> bool {
-        let conditional = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE];
-        !conditional.iter().any(|name| self.headers.contains_key(name))
-    }
-
     /// Whether what comes is the whole answer to a `GET`.
     fn wants_whole(&self) -> bool {
         self.method == Method::GET && !matches!(self.question, Question::Clients)
     }
-}
-
-/// What came of waiting for others.
-enum Waited {
-    Lead(Lead),
-    Answer(Response<Body>),
-    Alone,
-}
-
-/// Becomes the one who asks, or has what another one got.
-async fn wait(exchange: &mut Exchange, rule: &Rule, asking: &Asking) -> Waited {
-    let (mut patience, shares) = (None, asking.may_share());
-    loop {
-        let mut reader = match rule.cache.fills.join(&asking.key) {
-            Joined::Lead(lead) => return Waited::Lead(lead),
-            Joined::Follow(reader) => reader,
-        };
-        let patience = patience.get_or_insert_with(|| {
-            let deadline = exchange.connection.worker.timers.deadline();
-            deadline.set(exchange.began + rule.lock_timeout);
-            deadline
-        });
-        let news = poll_fn(|cx| match reader.poll_news(shares, cx) {
-            Poll::Ready(news) => Poll::Ready(Some(news)),
-            Poll::Pending => patience.poll_expired(cx).map(|()| None),
-        });
-        let response = match news.await {
-            Some(News::Abandoned) => continue,
-            Some(News::Head(head)) => shared(exchange, asking, &head, reader),
-            Some(News::Stored) => look_again(exchange, rule, asking),
-            Some(News::Alone) | None => None,
-        };
-        let Some(response) = response else { return Waited::Alone };
-        if let Some(seen) = &mut exchange.cache {
-            seen.outcome = Outcome::Collapsed;
-            seen.status.collapsed = true;
-        }
-        return Waited::Answer(response);
-    }
-}
-
-/// The answer that another one is getting, if it is one to this request as well.
-fn shared(
-    exchange: &Exchange,
-    asking: &Asking,
-    head: &Head,
-    reader: Reader,
-) -> Option<Response<Body>> {
-    let request = asking.request();
-    let authorized = request.headers.contains_key(http::header::AUTHORIZATION);
-    if !head.selection().matches(request.headers)
-        || (authorized && !head.is_shared())
-        || head.freshness().always_validates()
-    {
-        return None;
-    }
-    let now = time(&exchange.connection.worker, clock::now());
-    let body = Body::follow(Follow::new(reader, length(head.headers())));
-    Some(answer::streamed(head, now, body))
-}
-
-/// The answer that another one has put into the store, if it is one to this request as well.
-fn look_again(exchange: &Exchange, rule: &Rule, asking: &Asking) -> Option<Response<Body>> {
-    let worker = &exchange.connection.worker;
-    let (request, now) = (asking.request(), time(worker, clock::now()));
-    let answer = rule.store().read(asking.key.as_bytes(), now, |entry| {
-        match decide::decide(&request, Some(entry), now, &rule.policy) {
-            Decision::Hit(stored) => {
-                let nonce = worker.rng.borrow_mut().u128(..);
-                Some(serve::answer(&request, stored, now, nonce))
-            }
-            _ => None,
-        }
-    });
-    answer.flatten().map(answer::response)
-}
-
-/// The length that a response declares.
-fn length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 impl Run<'_> {
@@ -244,7 +152,7 @@ impl Run<'_> {
     async fn send(&mut self, draft: &mut Draft) -> Result<Forwarded, Error> {
         let upstream = self.exchange.upstream.ok_or(Error::Bug)?;
         let pool = &self.world.upstreams[upstream];
-        forward(self.exchange, pool, self.route, draft).await
+        forward(self.exchange, pool, self.route, draft, self.asked).await
     }
 
     fn exchange_times(&self) -> freshness::Exchange {
@@ -308,7 +216,7 @@ impl Run<'_> {
                     policy,
                 );
                 if let Some(fresh) = fresh {
-                    self.put(Arc::new(fresh));
+                    self.put(&Arc::new(fresh));
                 }
                 return Judged::Another;
             }
@@ -326,7 +234,7 @@ impl Run<'_> {
             Validated::Another => return Judged::Unasked,
         };
         if is_stored {
-            self.put(fresh.clone());
+            self.put(&fresh);
         }
         self.note(Outcome::Revalidated, |seen| seen.forward_status = Some(304));
         let nonce = self.exchange.connection.worker.rng.borrow_mut().u128(..);
@@ -334,7 +242,7 @@ impl Run<'_> {
     }
 
     /// What is refused is served all the same.
-    fn put(&self, stored: Arc<Stored>) {
+    fn put(&self, stored: &Arc<Stored>) {
         let now = self.exchange_times().answered;
         let policy = &self.rule.policy;
         let make = |before: Option<&_>| Some(Page::with(before, stored.clone(), policy));

@@ -29,6 +29,7 @@ mod fetch;
 mod fill;
 mod follow;
 mod look;
+mod wait;
 
 pub(crate) use fetch::{fetch, refresh};
 pub(crate) use follow::Follow;

@@ -18,7 +18,8 @@ use super::{
 use crate::{
     cache::{Asking, Seen},
     clock::{self, Tick},
-    error::Error,
+    error::{Error, Side},
+    limit::Limited,
     listen::connection::Connection,
     telemetry::record,
     upstream::{
@@ -83,6 +84,10 @@ pub(crate) struct Exchange {
     pub(crate) permit: Option<Permit>,
     /// Its place among the route's requests.
     pub(crate) route_permit: Option<Permit>,
+    /// Its place among the route's requests of the same key.
+    pub(crate) key_permit: Option<weir_ratelimit::Permit>,
+    /// What the route's limits said, where it has any.
+    pub(crate) limited: Option<Box<Limited>>,
     /// Attempts made.
     pub(crate) attempts: u32,
     /// What was tried, where not all went well.
@@ -124,6 +129,8 @@ impl Exchange {
             in_flight: None,
             permit: None,
             route_permit: None,
+            key_permit: None,
+            limited: None,
             attempts: 0,
             trail: None,
             error: None,
@@ -155,6 +162,8 @@ impl Exchange {
             in_flight: None,
             permit: None,
             route_permit: None,
+            key_permit: None,
+            limited: None,
             attempts: 0,
             trail: None,
             error: None,
@@ -224,6 +233,11 @@ impl Exchange {
                     let upstream = &self.world.upstreams[upstream].shared;
                     asked.judge(upstream, Outcome::Failure, (Duration::ZERO, None), now);
                 }
+                if let Some(asked) = &self.in_flight
+                    && error.disposition().side == Side::Upstream
+                {
+                    self.trail.get_or_insert_default().break_off(asked, error, now);
+                }
                 self.error = Some(error);
             }
         }
@@ -232,6 +246,7 @@ impl Exchange {
         self.in_flight = None;
         self.permit = None;
         self.route_permit = None;
+        self.key_permit = None;
         if let Some(upload) = self.upload.take_if(|upload| !upload.over.get()) {
             self.connection.upload_goes_on(upload);
         }

@@ -49,6 +49,8 @@ pub mod name {
     pub static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
     /// Until when the client waits, in milliseconds since the Unix epoch.
     pub static X_REQUEST_DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline");
+    /// What an endpoint says of its own load.
+    pub static X_WEIR_LOAD: HeaderName = HeaderName::from_static("x-weir-load");
     /// Which attempt at the request this is; not there on the first.
     pub static X_WEIR_ATTEMPTS: HeaderName = HeaderName::from_static("x-weir-attempts");
     /// Attempts at a call of gRPC before this one.

@@ -3,7 +3,7 @@
 use http::{HeaderValue, Method, Response, response};
 
 use crate::{
-    cache,
+    cache, clock,
     error::{Error, Side},
     http::{
         body::Body,
@@ -11,6 +11,7 @@ use crate::{
         headers::{self, Upgrade, name},
         reply,
     },
+    limit,
     snapshot::{Fallback, Respond, Route},
     upstream::{
         draft::Draft,
@@ -28,13 +29,14 @@ pub(super) async fn carry_out(
         return Err(Error::Bug);
     };
     let route = &world.snapshot.routes[route];
+    let began = exchange.began;
     let (method, upgrade) = (draft.head.method.clone(), draft.shape.upgrade.clone());
     let forwarded = match (&route.cache, exchange.asking.take()) {
         // Boxed: its state is no part of every request's.
         (Some(rule), Some(asking)) => {
             Box::pin(cache::fetch(exchange, route, rule, asking, &mut draft)).await
         }
-        _ => forward(exchange, &world.upstreams[upstream], route, &mut draft).await,
+        _ => forward(exchange, &world.upstreams[upstream], route, &mut draft, began).await,
     };
     let forwarded = match forwarded {
         Ok(forwarded) => forwarded,
@@ -42,10 +44,14 @@ pub(super) async fn carry_out(
             Instead::Respond(response) => return Ok(Forwarded::Response(response)),
             Instead::Ask(index) => {
                 // Boxed: rare, and its state is no part of every request's.
-                Box::pin(forward(exchange, &world.upstreams[index], route, &mut draft)).await?
+                let spare = &world.upstreams[index];
+                Box::pin(forward(exchange, spare, route, &mut draft, clock::now())).await?
             }
         },
     };
+    if let Forwarded::Response(response) = &forwarded {
+        limit::settle(exchange, route, response.headers());
+    }
     Ok(match forwarded {
         Forwarded::Response(response) => {
             let (mut head, body) = response.into_parts();
@@ -75,6 +81,7 @@ pub(super) fn own(
         headers::relay(head, method, upgrade, id)?;
     }
     cache::tell(exchange, &mut head.headers);
+    limit::tell(exchange, &mut head.headers);
     route.response_edits.apply(&mut head.headers);
     Ok(())
 }
@@ -100,7 +107,8 @@ fn fallback(
     }
     let instead = match fallback {
         Fallback::Upstream(index) => {
-            draft.may_move().then_some(())?;
+            // When all the time is over, none is left for another upstream either.
+            (error != Error::DeadlinePassed && draft.may_move()).then_some(())?;
             exchange.upstream = Some(*index);
             Instead::Ask(*index)
         }
@@ -132,6 +140,7 @@ fn respond(
         headers.insert(&name::X_REQUEST_ID, id.clone());
     }
     cache::tell(exchange, headers);
+    limit::tell(exchange, headers);
     route.response_edits.apply(headers);
     headers.insert(&name::PROXY_STATUS, why);
     response

@@ -12,6 +12,8 @@ mod condition;
 mod explain;
 mod host;
 mod matcher;
+mod outbound;
+mod recall;
 mod rewrite;
 mod shadow;
 pub(crate) mod stack;
@@ -19,6 +21,7 @@ mod table;
 mod template;
 
 pub use condition::MethodSet;
+pub(crate) use condition::decoded;
 pub use explain::{Explanation, Failed, PassedOver, Why};
 pub use host::canonical_host;
 pub use matcher::{BuildError, BuildReason, Found, Matched, Matcher};

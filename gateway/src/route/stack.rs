@@ -7,6 +7,7 @@
 //! receive    hop-by-hop fields go, the client's address and the request's id are settled
 //! route      by host, path, method, headers, query; 404 and 405 end here
 //! admit      503 for who is turned away under pressure, or is one too many for the route
+//! limit      429 for who comes more often than the route's limits allow; some wait for their turn
 //! act        redirect, fixed response, or
 //! forward    a place in the upstream's bounds, an endpoint, a connection, the response; again
 //!            where the route's policy says so; else its fallback
@@ -21,11 +22,13 @@ use http::{
 
 use super::{
     Found, Matched, Origin, canonical_host,
-    carry::{self, carry_out},
+    carry::carry_out,
     join,
+    outbound::{choose, draft, renew},
+    recall::{self, Recalled},
 };
 use crate::{
-    cache::{self, Asked as Wanted, Looked},
+    cache::{self, Asked as Wanted},
     clock,
     error::{Error, Reason},
     http::{
@@ -41,6 +44,7 @@ use crate::{
         tunnel::Tunnel,
         upload::{Progress, Upload},
     },
+    limit,
     listen::connection::Carrier,
     pause::Pause,
     snapshot::{Action, Forward, Route},
@@ -64,8 +68,14 @@ pub(crate) fn serve(
     let grpc = version >= Version::HTTP_2
         && *request.method() != Method::CONNECT
         && reply::is_grpc(request.headers());
-    let planned = plan(&mut exchange, request);
+    let bodiless = version >= Version::HTTP_2 && *request.method() == Method::HEAD;
+    let mut planned = plan(&mut exchange, request);
     async move {
+        if let Some(delay) = limit::delay(&exchange)
+            && let Err(error) = Box::pin(limit::hold(&exchange, delay)).await
+        {
+            planned = Err(error.into());
+        }
         let response = match planned {
             Ok(Plan::Answer(response)) => response,
             Ok(Plan::Forward(draft)) => match carry_out(&mut exchange, draft).await {
@@ -80,15 +90,17 @@ pub(crate) fn serve(
             },
             Err(refusal) => rescue(&mut exchange, refusal, version, grpc),
         };
-        (account(exchange, response, version), None)
+        (account(exchange, response, version, bodiless), None)
     }
 }
 
-/// Hands the response to the protocol, watched until its last byte.
+/// Hands the response to the protocol, watched until its last byte. Over HTTP/1.1 hyper keeps the
+/// body of an answer to HEAD to itself; elsewhere it has to be `bodiless` here.
 fn account(
     mut exchange: Box<Exchange>,
     mut response: Response<Body>,
     version: Version,
+    bodiless: bool,
 ) -> Response<Body> {
     exchange.status = response.status().as_u16();
     if version >= Version::HTTP_2 && !response.headers().contains_key(header::DATE) {
@@ -98,7 +110,7 @@ fn account(
     if let Some(value) = alt_svc(&exchange) {
         response.headers_mut().insert(header::ALT_SVC, value);
     }
-    response.map(|body| body.watched(exchange))
+    response.map(|body| if bodiless { body.unheard() } else { body }.watched(exchange))
 }
 
 /// Where else the client finds this listener: over HTTP/3. Only TLS tells, since only there is the
@@ -159,6 +171,10 @@ fn rescue(
     if let Some(id) = &exchange.request_id {
         headers.insert(&name::X_REQUEST_ID, id.clone());
     }
+    limit::tell(exchange, headers);
+    if refusal.error == Error::RateLimited {
+        limit::explain(exchange, grpc, &mut response);
+    }
     response
 }
 
@@ -193,25 +209,23 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     exchange.route = Some(matched.route);
     let route = &snapshot.routes[matched.route];
     admit(exchange, route, &head.headers)?;
+    limit::check(exchange, route, &head, &path)?;
     match &route.action {
         Action::Forward(to) => {
-            let index = to.choose(&mut exchange.connection.worker.rng.borrow_mut());
-            exchange.upstream = Some(index.ok_or(Error::NoEndpoint)?);
-            let mut stale = None;
-            if route.cache.is_some() {
-                let plain = ended && !checked.bridged && checked.upgrade.is_none();
-                let wanted = Wanted { authority, path: &path, query, plain };
-                match look(exchange, route, &head, wanted)? {
-                    Seen::Answer(response) => return Ok(Plan::Answer(response)),
-                    Seen::Stale(response) => stale = Some(response),
-                    Seen::Nothing => {}
-                }
-            }
+            exchange.upstream = Some(choose(exchange, to)?);
+            let plain = ended && !checked.bridged && checked.upgrade.is_none();
+            let wanted = Wanted { authority, path: &path, query, plain };
+            let stale = match recall::look(exchange, route, &head, wanted)? {
+                Recalled::Answer(response) => return Ok(Plan::Answer(response)),
+                Recalled::Stale(response) => Some(response),
+                Recalled::Nothing => None,
+            };
             if let Some(target) = rewrite(to, &head, &path, &matched)? {
                 head.uri = target.into();
             }
             if let Some(response) = stale {
-                return Ok(renew(exchange, route, to, head, &checked, response)?);
+                renew(exchange, route, to, head, &checked)?;
+                return Ok(Plan::Answer(response));
             }
             draft(exchange, route, to, (head, body), &checked, trailers)
                 .map(Plan::Forward)
@@ -236,64 +250,6 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
             }))
         }
     }
-}
-
-/// What the cache has for a request.
-enum Seen {
-    Answer(Response<Body>),
-    /// An answer that is to be made anew.
-    Stale(Response<Body>),
-    Nothing,
-}
-
-/// Looks into the cache; what it must ask for is then noted on the exchange.
-fn look(
-    exchange: &mut Exchange,
-    route: &Route,
-    head: &request::Parts,
-    wanted: Wanted<'_>,
-) -> Result<Seen, Error> {
-    let (Some(rule), Some(upstream)) = (&route.cache, exchange.upstream) else {
-        return Ok(Seen::Nothing);
-    };
-    let looked = cache::look(exchange, rule, upstream, head, wanted);
-    let own = |exchange: &Exchange, response: Response<Body>| {
-        let (mut parts, body) = response.into_parts();
-        carry::own(exchange, route, &head.method, None, &mut parts)?;
-        Ok(Response::from_parts(parts, body))
-    };
-    match looked {
-        Looked::Answer(response) => own(exchange, response).map(Seen::Answer),
-        Looked::Stale(response, asking) => {
-            exchange.asking = Some(asking);
-            own(exchange, response).map(Seen::Stale)
-        }
-        Looked::Ask(asking) => {
-            exchange.asking = Some(asking);
-            Ok(Seen::Nothing)
-        }
-    }
-}
-
-/// Answers with what is stale, and has it made anew meanwhile.
-fn renew(
-    exchange: &mut Exchange,
-    route: &Route,
-    to: &Forward,
-    mut head: request::Parts,
-    checked: &Checked,
-    response: Response<Body>,
-) -> Result<Plan, Error> {
-    if let Some(asking) = exchange.asking.take() {
-        let mut own = exchange.beside();
-        head.method = Method::GET;
-        // The client has its answer.
-        head.headers.remove(&name::X_REQUEST_DEADLINE);
-        head.headers.remove(&name::GRPC_TIMEOUT);
-        let draft = draft(&mut own, route, to, (head, Body::empty()), checked, false)?;
-        cache::refresh(own, asking, draft);
-    }
-    Ok(Plan::Answer(response))
 }
 
 /// Turns the request away when there is too much at once.
@@ -374,44 +330,9 @@ fn fixed(
     if let Some(id) = &exchange.request_id {
         headers.insert(&name::X_REQUEST_ID, id.clone());
     }
+    limit::tell(exchange, headers);
     route.response_edits.apply(headers);
     Plan::Answer(response)
-}
-
-/// The request as it goes upstream.
-fn draft(
-    exchange: &mut Exchange,
-    route: &Route,
-    to: &Forward,
-    (mut head, body): (request::Parts, Body),
-    checked: &Checked,
-    trailers: bool,
-) -> Result<Box<Draft>, Error> {
-    route.request_edits.apply(&mut head.headers);
-    head.extensions.clear();
-    if let Some(limit) = deadline::read(&head.headers, exchange.began, clock::unix_time)? {
-        exchange.deadline = limit.at;
-        head.extensions.insert(limit);
-    }
-    exchange.invite(checked);
-    let mut rng = exchange.connection.worker.rng.borrow_mut();
-    let upgrade = checked.upgrade.clone().map(|protocol| match checked.bridged {
-        true => Upgrade::of_stream(protocol, &mut rng),
-        false => Upgrade::of_connection(protocol, &head.headers),
-    });
-    drop(rng);
-    let host = to.host.clone();
-    let shape = Shape { upgrade, trailers, host, ..Shape::new(checked.framing) };
-    let (upload, client) = match checked.bridged {
-        true => (Upload::empty(), Some(Box::new(body))),
-        false => (upload(exchange, body, checked.framing), None),
-    };
-    let mut draft = Draft { client, ..Draft::new(head, upload, shape) };
-    if let Some(policy) = &route.retry {
-        policy.budget.deposit(exchange.began);
-        draft.upload.keep(policy.buffer);
-    }
-    Ok(Box::new(draft))
 }
 
 /// The connection becomes a tunnel to the upstream.
@@ -445,19 +366,6 @@ fn patience(exchange: &Exchange) -> Pause {
     let idle = exchange.route.map(|route| exchange.world.snapshot.routes[route].timeout.idle);
     let longest = idle.unwrap_or(exchange.world.snapshot.timeouts.body_idle);
     Pause::new(exchange.connection.worker.timers.clone(), longest)
-}
-
-/// The request's body, bounded.
-fn upload(exchange: &mut Exchange, body: Body, framing: Framing) -> Upload {
-    if framing == Framing::None || http_body::Body::is_end_stream(&body) {
-        return Upload::empty();
-    }
-    let snapshot = &exchange.world.snapshot;
-    let progress = Rc::<Progress>::default();
-    exchange.upload = Some(progress.clone());
-    let timers = exchange.connection.worker.timers.clone();
-    let pause = Pause::new(timers, snapshot.timeouts.body_idle);
-    Upload::new(body, progress, snapshot.limits.body, pause)
 }
 
 #[cfg(test)]

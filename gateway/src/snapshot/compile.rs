@@ -18,6 +18,7 @@ use crate::{
     cache::{Cache, Rule},
     clock::Tick,
     http::headers::Edits,
+    limit::{KeyedBulkhead, LimitStore, RouteLimits},
     listen::tls::{Remembered, ServerTlsState},
     pem::TlsProblem,
     route::{Location, Matcher, PathRewrite},
@@ -49,9 +50,11 @@ pub fn compile(
     now: Tick,
     unix_time: Duration,
 ) -> Result<Compiled, Diagnostics> {
+    let limit_store = previous.map(|previous| previous.limit_store.clone());
     let mut compiler = Compiler {
         loaded,
         previous,
+        limit_store: limit_store.unwrap_or_else(|| empty_store(&loaded.config.limits)),
         now,
         wall: UNIX_EPOCH + unix_time,
         cache: cache(loaded.config.cache, previous),
@@ -68,7 +71,7 @@ pub fn compile(
             routes.extend(compiler.route(route, matcher.params(index)));
         }
     }
-    let Compiler { cache, errors, warnings, .. } = compiler;
+    let Compiler { limit_store, cache, errors, warnings, .. } = compiler;
     match matcher {
         Some(matcher) if errors.is_empty() => Ok(Compiled {
             snapshot: Snapshot {
@@ -81,6 +84,7 @@ pub fn compile(
                 upstreams,
                 listeners,
                 cache,
+                limit_store,
             },
             warnings: Diagnostics::new(warnings),
         }),
@@ -91,6 +95,7 @@ pub fn compile(
 struct Compiler<'a> {
     loaded: &'a Loaded,
     previous: Option<&'a Snapshot>,
+    limit_store: Arc<LimitStore>,
     now: Tick,
     wall: SystemTime,
     cache: Option<Arc<Cache>>,
@@ -220,6 +225,7 @@ impl Compiler<'_> {
             },
             model::Action::Respond(fixed) => Action::Respond(respond(fixed)),
         };
+        let whole = route.concurrency.as_ref().filter(|concurrency| concurrency.key.is_empty());
         Some(Route {
             name: route.name.as_str().into(),
             action,
@@ -233,10 +239,11 @@ impl Compiler<'_> {
             }),
             cache: route.cache.as_ref().and_then(|cache| self.rule(route, cache)),
             priority: route.priority.clone(),
-            bulkhead: route.concurrency.map(|max| {
+            bulkhead: whole.map(|concurrency| {
                 let before = self.route_before(&route.name);
-                Bulkhead::new(max, before.and_then(|before| before.bulkhead.as_ref()))
+                Bulkhead::new(concurrency.max, before.and_then(|before| before.bulkhead.as_ref()))
             }),
+            limits: self.limits(route)?,
         })
     }
 
@@ -246,6 +253,21 @@ impl Compiler<'_> {
         let upstreams = &self.loaded.config.upstreams;
         let names = forward.split.iter().map(|(index, _)| (*index, &*upstreams[*index].name));
         Some(Rule::new(config, self.cache.clone()?, &route.name, names))
+    }
+
+    /// The limits of a route; `None` where one is impossible.
+    fn limits(&mut self, route: &model::Route) -> Option<Option<RouteLimits>> {
+        let store = &self.limit_store;
+        let per_key = route.concurrency.as_ref().filter(|bound| !bound.key.is_empty());
+        let per_key = per_key.map(|bound| KeyedBulkhead::new(&route.name, bound, store));
+        match RouteLimits::new(&route.name, &route.rate_limits, per_key, store) {
+            Ok(limits) => Some(limits),
+            Err((index, error)) => {
+                let at = route.rate_limits.get(index).map_or(route.at, |limit| limit.at);
+                self.error(at, format!("rate_limit: {error}"));
+                None
+            }
+        }
     }
 
     /// The route of this name in the running configuration.
@@ -294,6 +316,14 @@ fn cache(config: Option<model::CacheStore>, previous: Option<&Snapshot>) -> Opti
 /// From the system's randomness, through the standard library's hasher keys.
 fn secret() -> u64 {
     RandomState::new().hash_one(0)
+}
+
+/// What limits begin with. It has its size for as long as the process lives.
+fn empty_store(limits: &model::Limits) -> Arc<LimitStore> {
+    let mut secret = [0; 16];
+    // Without randomness from the system nothing of TLS works either.
+    let _ = aws_lc_rs::rand::fill(&mut secret);
+    Arc::new(LimitStore::new(limits.rate_limit_keys as usize, secret))
 }
 
 fn respond(respond: &model::Respond) -> Respond {

@@ -16,6 +16,7 @@ use crate::{
     admission::bulkhead::Bulkhead,
     cache::{Cache, Rule},
     http::headers::Edits,
+    limit::{LimitStore, RouteLimits},
     listen::tls::ServerTlsState,
     route::{Location, Matcher, PathRewrite},
     upstream::{endpoint::Upstream, retry::policy::RetryPolicy},
@@ -47,6 +48,8 @@ pub struct Snapshot {
     pub listeners: Vec<Arc<Listener>>,
     /// What is kept of responses.
     pub(crate) cache: Option<Arc<Cache>>,
+    /// What the limits of all routes count with.
+    pub limit_store: Arc<LimitStore>,
 }
 
 /// A listener's settings.
@@ -95,6 +98,8 @@ pub struct Route {
     pub priority: RoutePriority,
     /// Bound on its requests under way.
     pub bulkhead: Option<Bulkhead>,
+    /// Bounds on how often it may be used, and by whom.
+    pub limits: Option<RouteLimits>,
     /// Second tries.
     pub retry: Option<RetryPolicy>,
     /// What it does when its upstream cannot answer.

@@ -18,11 +18,13 @@ mod levels;
 mod stamped;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use levels::Levels;
 use stamped::Stamped;
 
 pub use histogram::LatencyHistogram;
+pub use told::Told;
 
 /// Time in which an estimate falls to 1/e of its height (Finagle's and linkerd's default).
 pub const EWMA_DECAY: Duration = Duration::from_secs(10);
@@ -37,6 +39,8 @@ pub const WHOLE_SHARE: u32 = 1 << 16;
 /// How long a latency measured at some number of requests in flight is believed: ever less, so that
 /// what was slow is tried again.
 pub const LEVEL_MEMORY: Duration = Duration::from_secs(5);
+/// How long it is believed what an endpoint said of its own load.
+pub const TOLD_MEMORY: Duration = Duration::from_secs(1);
 /// Time in which a share of failures is forgotten to 1/e.
 pub const FAILING_DECAY: Duration = Duration::from_secs(10);
 
@@ -74,6 +78,9 @@ pub struct EndpointLoad {
     /// Share of failures among the latest outcomes.
     failing: Stamped,
     levels: Levels,
+    /// Requests of others, and the latency in nanoseconds, by what the endpoint said.
+    others: Stamped,
+    told: Stamped,
     latency: LatencyHistogram,
 }
 
@@ -92,6 +99,8 @@ impl EndpointLoad {
             run_began: AtomicU64::new(0),
             failing: Stamped::new(),
             levels: Levels::new(),
+            others: Stamped::new(),
+            told: Stamped::new(),
             latency: LatencyHistogram::new(),
         }
     }
@@ -178,6 +187,9 @@ impl EndpointLoad {
     /// many requests under way, less with its age, more by as much as the endpoint fails. Without
     /// any of late it is the estimate of [`Self::ewma_nanos`].
     ///
+    /// Where the endpoint tells of its own load, requests that others have under way there count as
+    /// well, and the latency is the one that it tells.
+    ///
     /// 0 for an endpoint that has not answered yet: it is to be tried, and how many at a time will
     /// try it is for the caller to bound.
     pub fn prospect(&self, now: Tick) -> (u32, f32) {
@@ -186,11 +198,25 @@ impl EndpointLoad {
             return (in_flight, 0.0);
         }
         let dearness = self.dearness(now);
-        let latency = match self.levels.near(in_flight, LEVEL_MEMORY.as_nanos() as u64, now) {
+        let fresh = |told: &Stamped| {
+            let told = told.read(now).filter(|(_, age)| *age < TOLD_MEMORY.as_nanos() as u64);
+            told.map(|(figure, _)| figure)
+        };
+        let measured = || self.levels.near(in_flight, LEVEL_MEMORY.as_nanos() as u64, now);
+        let latency = match fresh(&self.told).or_else(measured) {
             Some(nanos) => nanos * dearness,
             None => self.ewma_nanos(now) as f32,
         };
-        (weigh(in_flight, dearness), latency)
+        let others = fresh(&self.others).map_or(0, |others| others as u32);
+        (weigh(in_flight.saturating_add(others), dearness), latency)
+    }
+
+    /// Takes in what the endpoint says of its load. To be called while the request that it answers
+    /// still counts as under way.
+    pub fn hear(&self, told: Told, now: Tick) {
+        let others = told.in_flight.saturating_sub(self.in_flight());
+        self.others.update(now, |_| others as f32);
+        self.told.update(now, |_| told.latency.map_or(0.0, |latency| latency.as_nanos() as f32));
     }
 
     /// How many times a request counts, for failures: 1 to 64.

@@ -147,3 +147,19 @@ fn the_prospect_is_of_as_many_in_flight() {
     }
     assert!(load.prospect(at(30_010)).1 > 4e9, "quick failures are no quick answers");
 }
+
+#[test]
+fn what_an_endpoint_tells_counts_for_a_second() {
+    let load = Arc::new(EndpointLoad::new(at(0)));
+    EndpointLoad::begin(load.clone(), at(0)).record(Outcome::Success, at(10));
+    let own: Vec<_> = (0..3).map(|_| EndpointLoad::begin(load.clone(), at(20))).collect();
+    let told = |in_flight, latency| Told { in_flight, latency };
+    load.hear(told(10, Some(Duration::from_millis(50))), at(20));
+    assert_eq!(load.prospect(at(20)), (10, 50e6), "seven are those of others");
+    drop(own);
+    assert_eq!(load.prospect(at(900)).0, 7, "our own we know better");
+    assert_eq!(load.prospect(at(1100)).0, 0);
+    load.hear(told(0, None), at(1200));
+    assert_eq!(load.prospect(at(1200)).0, 0);
+    assert_ne!(load.prospect(at(1200)).1, 50e6);
+}

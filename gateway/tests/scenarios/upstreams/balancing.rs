@@ -1,6 +1,6 @@
 //! Requests spread over endpoints by weight, and around those that are down.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, thread, time::Duration};
 
 use super::nobody;
 use crate::support::{gateway::Setup, origin::Origin};
@@ -87,7 +87,7 @@ fn names_and_unix_sockets_are_endpoints_too() {
     );
     let gateway = Setup::yaml(&yaml).start();
     let listener = std::os::unix::net::UnixListener::bind(gateway.dir().join("o.sock")).unwrap();
-    let server = std::thread::spawn(move || {
+    let server = thread::spawn(move || {
         use std::io::{Read, Write};
         let (mut stream, _) = listener.accept().unwrap();
         let read = stream.read(&mut [0; 4096]).unwrap();
@@ -97,4 +97,26 @@ fn names_and_unix_sockets_are_endpoints_too() {
     assert_eq!(gateway.client().get("/name").unwrap().text(), "GET /name 0");
     assert_eq!(gateway.client().get("/socket").unwrap().text(), "unix");
     assert!(server.join().unwrap() > 0);
+}
+
+/// What an endpoint says of its load counts more than what the gateway has seen of it: others may
+/// be asking it as well.
+#[test]
+fn prequal_believes_an_endpoint_that_says_it_is_busy() {
+    let busy = Origin::start(|x| x.reply(200, "x-weir-load: 50;ms=200\r\n", "busy"));
+    let other = Origin::start(|x| {
+        thread::sleep(Duration::from_millis(2));
+        x.reply(200, "", "other")
+    });
+    let addresses = [busy.address, other.address];
+    for (balance, least) in [("prequal", 0), ("round_robin", 25)] {
+        let gateway = Setup::to(&addresses).upstream(&format!("balance: {balance}")).start();
+        let before = busy.seen().len();
+        for _ in 0..60 {
+            assert_eq!(gateway.client().get("/").unwrap().status, 200);
+        }
+        let asked = busy.seen().len() - before;
+        // Each worker has to find out, and does so again when what it was told is a second old.
+        assert!((least..=least + 20).contains(&asked), "{balance}: {asked} of 60");
+    }
 }

@@ -1,0 +1,115 @@
+//! Waiting for the answer to another request for the same.
+
+use std::{future::poll_fn, task::Poll};
+
+use http::{
+    HeaderMap, Response,
+    header::{AUTHORIZATION, CONTENT_LENGTH, IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE},
+};
+use weir_cache::http::{
+    decide::{self, Decision},
+    serve,
+    stored::Head,
+};
+
+use super::{
+    Asking, Exchange, Follow, Outcome, Question, Rule, answer,
+    fill::{Joined, Lead, News, Reader},
+    time,
+};
+use crate::{clock, http::body::Body};
+
+impl Asking {
+    pub(super) const fn may_wait(&self) -> bool {
+        matches!(
+            self.question,
+            Question::Whole { alone: false } | Question::Holds { alone: false, .. }
+        )
+    }
+
+    /// Whether the answer may be read while it comes in: conditions and ranges are met from memory.
+    fn may_share(&self) -> bool {
+        let conditional = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE];
+        !conditional.iter().any(|name| self.headers.contains_key(name))
+    }
+}
+
+/// What came of waiting for others.
+pub(super) enum Waited {
+    Lead(Lead),
+    Answer(Response<Body>),
+    Alone,
+}
+
+/// Becomes the one who asks, or has what another one got.
+pub(super) async fn wait(exchange: &mut Exchange, rule: &Rule, asking: &Asking) -> Waited {
+    let (mut patience, shares) = (None, asking.may_share());
+    loop {
+        let mut reader = match rule.cache.fills.join(&asking.key) {
+            Joined::Lead(lead) => return Waited::Lead(lead),
+            Joined::Follow(reader) => reader,
+        };
+        let patience = patience.get_or_insert_with(|| {
+            let deadline = exchange.connection.worker.timers.deadline();
+            deadline.set(exchange.began + rule.lock_timeout);
+            deadline
+        });
+        let news = poll_fn(|cx| match reader.poll_news(shares, cx) {
+            Poll::Ready(news) => Poll::Ready(Some(news)),
+            Poll::Pending => patience.poll_expired(cx).map(|()| None),
+        });
+        let response = match news.await {
+            Some(News::Abandoned) => continue,
+            Some(News::Head(head)) => shared(exchange, asking, &head, reader),
+            Some(News::Stored) => look_again(exchange, rule, asking),
+            Some(News::Alone) | None => None,
+        };
+        let Some(response) = response else { return Waited::Alone };
+        if let Some(seen) = &mut exchange.cache {
+            seen.outcome = Outcome::Collapsed;
+            seen.status.collapsed = true;
+        }
+        return Waited::Answer(response);
+    }
+}
+
+/// The answer that another one is getting, if it is one to this request as well.
+fn shared(
+    exchange: &Exchange,
+    asking: &Asking,
+    head: &Head,
+    reader: Reader,
+) -> Option<Response<Body>> {
+    let request = asking.request();
+    let authorized = request.headers.contains_key(AUTHORIZATION);
+    if !head.selection().matches(request.headers)
+        || (authorized && !head.is_shared())
+        || head.freshness().always_validates()
+    {
+        return None;
+    }
+    let now = time(&exchange.connection.worker, clock::now());
+    let body = Body::follow(Follow::new(reader, length(head.headers())));
+    Some(answer::streamed(head, now, body))
+}
+
+/// The answer that another one has put into the store, if it is one to this request as well.
+fn look_again(exchange: &Exchange, rule: &Rule, asking: &Asking) -> Option<Response<Body>> {
+    let worker = &exchange.connection.worker;
+    let (request, now) = (asking.request(), time(worker, clock::now()));
+    let answer = rule.store().read(asking.key.as_bytes(), now, |entry| {
+        match decide::decide(&request, Some(entry), now, &rule.policy) {
+            Decision::Hit(stored) => {
+                let nonce = worker.rng.borrow_mut().u128(..);
+                Some(serve::answer(&request, stored, now, nonce))
+            }
+            _ => None,
+        }
+    });
+    answer.flatten().map(answer::response)
+}
+
+/// The length that a response declares.
+pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

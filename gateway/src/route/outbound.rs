@@ -1,0 +1,94 @@
+//! A request as it goes upstream: where to, with which body, under which bounds.
+
+use std::rc::Rc;
+
+use http::{Method, request};
+
+use crate::{
+    cache, clock,
+    error::Error,
+    http::{
+        body::Body,
+        deadline,
+        exchange::Exchange,
+        guard::{Checked, Framing},
+        headers::{Upgrade, name},
+        upload::{Progress, Upload},
+    },
+    pause::Pause,
+    snapshot::{Forward, Route},
+    upstream::draft::{Draft, Shape},
+};
+
+/// The upstream that is asked, as the shares say.
+pub(super) fn choose(exchange: &Exchange, to: &Forward) -> Result<usize, Error> {
+    to.choose(&mut exchange.connection.worker.rng.borrow_mut()).ok_or(Error::NoEndpoint)
+}
+
+/// Has what is stale made anew, while the client is answered with it.
+pub(super) fn renew(
+    exchange: &mut Exchange,
+    route: &Route,
+    to: &Forward,
+    mut head: request::Parts,
+    checked: &Checked,
+) -> Result<(), Error> {
+    let Some(asking) = exchange.asking.take() else { return Ok(()) };
+    let mut own = exchange.beside();
+    head.method = Method::GET;
+    // The client has its answer.
+    head.headers.remove(&name::X_REQUEST_DEADLINE);
+    head.headers.remove(&name::GRPC_TIMEOUT);
+    let draft = draft(&mut own, route, to, (head, Body::empty()), checked, false)?;
+    cache::refresh(own, asking, draft);
+    Ok(())
+}
+
+/// The request as it goes upstream.
+pub(super) fn draft(
+    exchange: &mut Exchange,
+    route: &Route,
+    to: &Forward,
+    (mut head, body): (request::Parts, Body),
+    checked: &Checked,
+    trailers: bool,
+) -> Result<Box<Draft>, Error> {
+    route.request_edits.apply(&mut head.headers);
+    head.extensions.clear();
+    if let Some(limit) = deadline::read(&head.headers, exchange.began, clock::unix_time)? {
+        exchange.deadline = limit.at;
+        head.extensions.insert(limit);
+    }
+    exchange.invite(checked);
+    let mut rng = exchange.connection.worker.rng.borrow_mut();
+    let upgrade = checked.upgrade.clone().map(|protocol| match checked.bridged {
+        true => Upgrade::of_stream(protocol, &mut rng),
+        false => Upgrade::of_connection(protocol, &head.headers),
+    });
+    drop(rng);
+    let host = to.host.clone();
+    let shape = Shape { upgrade, trailers, host, ..Shape::new(checked.framing) };
+    let (upload, client) = match checked.bridged {
+        true => (Upload::empty(), Some(Box::new(body))),
+        false => (upload(exchange, body, checked.framing), None),
+    };
+    let mut draft = Draft { client, ..Draft::new(head, upload, shape) };
+    if let Some(policy) = &route.retry {
+        policy.budget.deposit(exchange.began);
+        draft.upload.keep(policy.buffer);
+    }
+    Ok(Box::new(draft))
+}
+
+/// The request's body, bounded.
+fn upload(exchange: &mut Exchange, body: Body, framing: Framing) -> Upload {
+    if framing == Framing::None || http_body::Body::is_end_stream(&body) {
+        return Upload::empty();
+    }
+    let snapshot = &exchange.world.snapshot;
+    let progress = Rc::<Progress>::default();
+    exchange.upload = Some(progress.clone());
+    let timers = exchange.connection.worker.timers.clone();
+    let pause = Pause::new(timers, snapshot.timeouts.body_idle);
+    Upload::new(body, progress, snapshot.limits.body, pause)
+}

@@ -1,0 +1,48 @@
+//! The look into the cache, before anything else is done for a request that is to be forwarded.
+
+use http::{Response, request};
+
+use super::carry::own;
+use crate::{
+    cache::{self, Asked, Looked},
+    error::Error,
+    http::{body::Body, exchange::Exchange},
+    snapshot::Route,
+};
+
+/// What the cache has for a request.
+pub(super) enum Recalled {
+    Answer(Response<Body>),
+    /// An answer that is to be made anew.
+    Stale(Response<Body>),
+    Nothing,
+}
+
+/// Looks into the cache; what it must ask for is then noted on the exchange.
+pub(super) fn look(
+    exchange: &mut Exchange,
+    route: &Route,
+    head: &request::Parts,
+    wanted: Asked<'_>,
+) -> Result<Recalled, Error> {
+    let (Some(rule), Some(upstream)) = (&route.cache, exchange.upstream) else {
+        return Ok(Recalled::Nothing);
+    };
+    let looked = cache::look(exchange, rule, upstream, head, wanted);
+    let ours = |exchange: &Exchange, response: Response<Body>| {
+        let (mut parts, body) = response.into_parts();
+        own(exchange, route, &head.method, None, &mut parts)?;
+        Ok(Response::from_parts(parts, body))
+    };
+    match looked {
+        Looked::Answer(response) => ours(exchange, response).map(Recalled::Answer),
+        Looked::Stale(response, asking) => {
+            exchange.asking = Some(asking);
+            ours(exchange, response).map(Recalled::Stale)
+        }
+        Looked::Ask(asking) => {
+            exchange.asking = Some(asking);
+            Ok(Recalled::Nothing)
+        }
+    }
+}
