@@ -87,7 +87,7 @@ fn names_and_unix_sockets_are_endpoints_too() {
     );
     let gateway = Setup::yaml(&yaml).start();
     let listener = std::os::unix::net::UnixListener::bind(gateway.dir().join("o.sock")).unwrap();
-    let server = std::thread::spawn(move || {
+    let server = thread::spawn(move || {
         use std::io::{Read, Write};
         let (mut stream, _) = listener.accept().unwrap();
         let read = stream.read(&mut [0; 4096]).unwrap();
