@@ -1,6 +1,6 @@
 //! How late a worker's own timers fire, measured while it has requests, and what it turns away.
 //!
-//! The beat is a task that sleeps for 50 ms at a time and looks how much longer it was. It goes on
+//! The beat is a task that sleeps for 100 ms at a time and looks how much longer it was. It goes on
 //! only while requests come: a worker that has none is not woken for it.
 
 use std::{

@@ -118,6 +118,11 @@ impl Body {
         if bytes.is_empty() { Self::empty() } else { Self::of(Source::Full(bytes)) }
     }
 
+    /// For an answer to HEAD: without the bytes that the gateway itself would have sent.
+    pub(crate) fn unheard(self) -> Self {
+        if matches!(self.source, Source::Full(_)) { Self::empty() } else { self }
+    }
+
     /// A request body read by hyper.
     pub(crate) fn hyper(incoming: Incoming) -> Self {
         use http_body::Body as _;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clock::{self, Tick},
-    error::Error,
+    error::{Error, Side},
     limit::Limited,
     listen::connection::Connection,
     telemetry::record,
@@ -192,6 +192,11 @@ impl Exchange {
                 if let Some((asked, upstream)) = asked.zip(self.upstream) {
                     let upstream = &self.world.upstreams[upstream].shared;
                     asked.judge(upstream, Outcome::Failure, (Duration::ZERO, None), now);
+                }
+                if let Some(asked) = &self.in_flight
+                    && error.disposition().side == Side::Upstream
+                {
+                    self.trail.get_or_insert_default().break_off(asked, error, now);
                 }
                 self.error = Some(error);
             }

@@ -35,6 +35,8 @@ pub(crate) struct Progress {
     pub(crate) bytes: Cell<u64>,
     /// Whether the attempt took the last of it, or nobody will take any more.
     pub(crate) over: Cell<bool>,
+    /// Whether what was read of it is gone, so that no other attempt can send it.
+    pub(crate) spent: Cell<bool>,
     /// Why the client's side failed, if it did.
     pub(crate) failed: Cell<Option<Error>>,
     /// Who waits for `over`.
@@ -109,8 +111,13 @@ impl Upload {
     /// bytes: what is longer is let go of as soon as that shows, at once where it is announced.
     pub(crate) fn keep(&mut self, most: u32) {
         let Source::Own(stream) = &mut self.0 else { return };
-        let late = stream.touched || stream.body.is_end_stream();
-        if late || stream.body.size_hint().lower() > u64::from(most) {
+        if stream.touched || stream.body.is_end_stream() {
+            return;
+        }
+        if stream.body.size_hint().lower() > u64::from(most) {
+            if let Some(watch) = &stream.watch {
+                watch.progress.spent.set(true);
+            }
             return;
         }
         let stream = mem::replace(stream, Stream::taken());

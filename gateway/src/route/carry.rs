@@ -3,6 +3,7 @@
 use http::{HeaderValue, Method, Response, response};
 
 use crate::{
+    clock,
     error::{Error, Side},
     http::{
         body::Body,
@@ -28,17 +29,20 @@ pub(super) async fn carry_out(
         return Err(Error::Bug);
     };
     let route = &world.snapshot.routes[route];
+    let began = exchange.began;
     let (method, upgrade) = (draft.head.method.clone(), draft.shape.upgrade.clone());
-    let forwarded = match forward(exchange, &world.upstreams[upstream], route, &mut draft).await {
-        Ok(forwarded) => forwarded,
-        Err(error) => match fallback(exchange, route, &mut draft, error).ok_or(error)? {
-            Instead::Respond(response) => return Ok(Forwarded::Response(response)),
-            Instead::Ask(index) => {
-                // Boxed: rare, and its state is no part of every request's.
-                Box::pin(forward(exchange, &world.upstreams[index], route, &mut draft)).await?
-            }
-        },
-    };
+    let forwarded =
+        match forward(exchange, &world.upstreams[upstream], route, &mut draft, began).await {
+            Ok(forwarded) => forwarded,
+            Err(error) => match fallback(exchange, route, &mut draft, error).ok_or(error)? {
+                Instead::Respond(response) => return Ok(Forwarded::Response(response)),
+                Instead::Ask(index) => {
+                    // Boxed: rare, and its state is no part of every request's.
+                    let spare = &world.upstreams[index];
+                    Box::pin(forward(exchange, spare, route, &mut draft, clock::now())).await?
+                }
+            },
+        };
     if let Forwarded::Response(response) = &forwarded {
         limit::settle(exchange, route, response.headers());
     }
@@ -88,7 +92,8 @@ fn fallback(
     }
     let instead = match fallback {
         Fallback::Upstream(index) => {
-            draft.may_move().then_some(())?;
+            // When all the time is over, none is left for another upstream either.
+            (error != Error::DeadlinePassed && draft.may_move()).then_some(())?;
             exchange.upstream = Some(*index);
             Instead::Ask(*index)
         }

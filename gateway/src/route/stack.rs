@@ -61,6 +61,7 @@ pub(crate) fn serve(
     let grpc = version >= Version::HTTP_2
         && *request.method() != Method::CONNECT
         && reply::is_grpc(request.headers());
+    let bodiless = version >= Version::HTTP_2 && *request.method() == Method::HEAD;
     let mut planned = plan(&mut exchange, request);
     async move {
         if let Some(delay) = limit::delay(&exchange)
@@ -82,15 +83,17 @@ pub(crate) fn serve(
             },
             Err(refusal) => rescue(&mut exchange, refusal, version, grpc),
         };
-        (account(exchange, response, version), None)
+        (account(exchange, response, version, bodiless), None)
     }
 }
 
-/// Hands the response to the protocol, watched until its last byte.
+/// Hands the response to the protocol, watched until its last byte. Over HTTP/1.1 hyper keeps the
+/// body of an answer to HEAD to itself; elsewhere it has to be `bodiless` here.
 fn account(
     mut exchange: Box<Exchange>,
     mut response: Response<Body>,
     version: Version,
+    bodiless: bool,
 ) -> Response<Body> {
     exchange.status = response.status().as_u16();
     if version >= Version::HTTP_2 && !response.headers().contains_key(header::DATE) {
@@ -100,7 +103,7 @@ fn account(
     if let Some(value) = alt_svc(&exchange) {
         response.headers_mut().insert(header::ALT_SVC, value);
     }
-    response.map(|body| body.watched(exchange))
+    response.map(|body| if bodiless { body.unheard() } else { body }.watched(exchange))
 }
 
 /// Where else the client finds this listener: over HTTP/3. Only TLS tells, since only there is the

@@ -86,6 +86,16 @@ impl Run<'_> {
         closed && !self.replaced && (fault.is_unseen() || draft.is_harmless())
     }
 
+    /// An endpoint for another round, when all were tried: the latest only if it is the only one.
+    fn pick_tried(&mut self, exchange: &Exchange, latest: usize, now: Tick) -> Option<usize> {
+        self.tried.clear();
+        self.tried.push(latest);
+        self.pick(exchange, now).or_else(|| {
+            self.tried.clear();
+            self.pick(exchange, now)
+        })
+    }
+
     /// Where the next attempt goes, and how long to wait before it.
     fn plan(
         &mut self,
@@ -98,14 +108,13 @@ impl Run<'_> {
         policy.allow(fault, &draft.case(self.tries))?;
         self.tried.push(index);
         let other = self.pick(exchange, now);
-        if other.is_none() {
-            // For want of room in the gateway's own bounds nobody has to be asked twice.
-            if matches!(fault, Fault::Error { error: Error::UpstreamBusy, .. }) {
-                return Err(Stop::NoEndpoint);
-            }
-            self.tried.clear();
+        // For want of room in the gateway's own bounds nobody has to be asked twice.
+        if other.is_none() && matches!(fault, Fault::Error { error: Error::UpstreamBusy, .. }) {
+            return Err(Stop::NoEndpoint);
         }
-        let next = other.or_else(|| self.pick(exchange, now)).ok_or(Stop::NoEndpoint)?;
+        let next = other.or_else(|| self.pick_tried(exchange, index, now));
+        let next = next.ok_or(Stop::NoEndpoint)?;
+        let patience = patience.filter(|_| next == index);
         let rng = &mut exchange.connection.worker.rng.borrow_mut();
         let wait = policy.wait(fault, self.retries, other.is_some(), patience, rng)?;
         if now + wait >= self.clocks.end(exchange) {

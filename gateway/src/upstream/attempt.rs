@@ -68,7 +68,7 @@ pub(super) async fn attempt(
                 Ok(answered) => answered.map(Received::H2),
                 Err(error) => {
                     // Not a byte in all that time: the connection is dead, not just slow.
-                    if connection.bytes_read() == heard && waited_enough(exchange) {
+                    if connection.bytes_read() == heard && waited_enough(exchange, clocks) {
                         connection.retire();
                     }
                     Err(Failed { error, sent: true })
@@ -87,12 +87,13 @@ pub(super) async fn attempt(
 }
 
 /// Whether silence for as long as this attempt took says something of its connection: the route's
-/// time does, a client's own deadline may be as short as it likes.
-fn waited_enough(exchange: &Exchange) -> bool {
+/// time does; a client's own deadline, or the time until another attempt, may be as short as they
+/// like.
+fn waited_enough(exchange: &Exchange, clocks: &Clocks) -> bool {
     const LONG: Duration = Duration::from_secs(1);
     let now = clock::now();
     let began = exchange.in_flight.as_ref().map_or(exchange.began, Underway::began);
-    !exchange.is_late(now) || now.since(began) >= LONG
+    !(exchange.is_late(now) || clocks.is_hurried()) || now.since(began) >= LONG
 }
 
 async fn over_h2(

@@ -65,6 +65,11 @@ impl Clocks {
         self.answering
     }
 
+    /// Whether the endpoint has less than the route's time, since another attempt may follow.
+    pub(super) fn is_hurried(&self) -> bool {
+        self.attempt.1 < self.timeout.headers
+    }
+
     /// How long nothing but the endpoint's answer was waited for; `None` while there was something
     /// left to send. A client that uploads slowly is none of the endpoint's doing.
     pub(super) fn waited(&self, now: Tick) -> Option<Duration> {
@@ -77,9 +82,15 @@ impl Clocks {
             return;
         }
         self.answering = true;
-        let (began, patience) = self.attempt;
-        let from = if self.progress.is_some() { clock::now() } else { began };
-        self.attempt.0 = from;
+        let (mut from, mut patience) = self.attempt;
+        if let Some(upload) = &self.progress {
+            from = clock::now();
+            // No attempt follows that could not send it.
+            if upload.spent.get() {
+                patience = self.timeout.headers;
+            }
+        }
+        self.attempt = (from, patience);
         self.deadline.set((from + patience).min(self.end(exchange)));
     }
 

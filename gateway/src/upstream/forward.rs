@@ -63,16 +63,20 @@ pub(super) struct Run<'a> {
     pub(super) turn: Turn,
 }
 
-/// Sends a request to `upstream` and returns the response, its body still to be read.
+/// Sends a request to `upstream`, from `now` on, and returns the response, its body still to be
+/// read.
 pub(crate) async fn forward(
     exchange: &mut Exchange,
     upstream: &UpstreamPool,
     route: &Route,
     draft: &mut Draft,
+    mut now: Tick,
 ) -> Result<Forwarded, Error> {
-    // Time in the queue is none of an endpoint's.
-    let mut now = if enter(exchange, upstream).await? { clock::now() } else { exchange.began };
     let mut run = Run::new(exchange, upstream, route);
+    if enter(exchange, upstream, &run.clocks).await? {
+        // Time in the queue is none of an endpoint's.
+        now = clock::now();
+    }
     let picked = run.pick(exchange, now);
     let mut index = picked.ok_or_else(|| run.nobody(exchange, now))?;
     loop {
@@ -104,12 +108,17 @@ pub(crate) async fn forward(
 }
 
 /// Takes a place among the upstream's requests; whether that took a wait.
-async fn enter(exchange: &mut Exchange, upstream: &UpstreamPool) -> Result<bool, Error> {
+async fn enter(
+    exchange: &mut Exchange,
+    upstream: &UpstreamPool,
+    clocks: &Clocks,
+) -> Result<bool, Error> {
     let gate = &upstream.shared.gates.requests;
     exchange.permit = gate.try_acquire();
     let waits = exchange.permit.is_none();
     if waits {
         let patience = exchange.connection.worker.timers.deadline();
+        let over = clocks.end(exchange);
         let (mut turn, mut longest) = (pin!(gate.acquire()), None);
         let permit = poll_fn(|cx| {
             if let Poll::Ready(permit) = turn.as_mut().poll(cx) {
@@ -118,11 +127,10 @@ async fn enter(exchange: &mut Exchange, upstream: &UpstreamPool) -> Result<bool,
             let longest = *longest.get_or_insert_with(|| {
                 let now = clock::now();
                 let end = now + gate.patience(upstream.shared.config.limits.queue_timeout, now);
-                patience.set(end.min(exchange.deadline));
+                patience.set(end.min(over));
                 end
             });
-            let late = exchange.deadline < longest;
-            let error = if late { Error::DeadlinePassed } else { Error::QueueTimeout };
+            let error = if over < longest { Error::DeadlinePassed } else { Error::QueueTimeout };
             patience.poll_expired(cx).map(|()| Err(error))
         })
         .await?;
@@ -169,6 +177,10 @@ impl<'a> Run<'a> {
     ) -> Result<(), Error> {
         // First, since its breaker may have a place for one only.
         exchange.in_flight = None;
+        // An endpoint without any time to answer could only be blamed for it.
+        if now >= self.clocks.end(exchange) {
+            return Err(Error::DeadlinePassed);
+        }
         while exchange.in_flight.is_none() {
             let pool = self.pool(*index);
             exchange.in_flight = Underway::begin(&self.upstream.shared, pool, now);

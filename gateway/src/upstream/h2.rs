@@ -58,6 +58,8 @@ pub(crate) struct H2Connection {
     streams: Cell<usize>,
     idle_since: Cell<Tick>,
     retired: Cell<bool>,
+    /// Whether a response came over it.
+    served: Cell<bool>,
 }
 
 /// A response, or the tunnel that its stream turned into.
@@ -93,6 +95,7 @@ impl H2Connection {
             streams: Cell::new(0),
             idle_since: Cell::new(clock::now()),
             retired: Cell::new(false),
+            served: Cell::new(false),
         });
         let handle = Rc::downgrade(&this);
         let (settle, settled) = oneshot::channel();
@@ -143,7 +146,7 @@ impl H2Connection {
         let mut sender = self.sender.clone();
         if let Err(error) = poll_fn(|cx| sender.poll_ready(cx)).await {
             self.retire();
-            return Err(Failed::unsent(classify(&error)));
+            return Err(Failed::unsent(self.classify(&error)));
         }
         // The head stays with the draft, for another attempt.
         let head = Request::from_parts(draft.head.clone(), ());
@@ -185,6 +188,7 @@ impl H2Connection {
                 .map(|head| head.map_err(|error| self.fail(&error, progress)))
         })
         .await?;
+        self.served.set(true);
         if let Some(mut send) = tunnel {
             if head.status().is_success() {
                 let (head, body) = head.into_parts();
@@ -216,7 +220,21 @@ impl H2Connection {
         // A GOAWAY ends the streams that it leaves out: nobody has looked at those (RFC 9113
         // section 6.8).
         let sent = !(error.is_go_away() && error.is_remote());
-        Failed { error: client.unwrap_or_else(|| classify(error)), sent }
+        Failed { error: client.unwrap_or_else(|| self.classify(error)), sent }
+    }
+
+    /// What went wrong, as RFC 9113 sections 7 and 8.7 tell it. An endpoint that resets the stream
+    /// has looked at the request: the connection did not just turn out closed.
+    fn classify(&self, error: &h2::Error) -> Error {
+        match error.reason() {
+            Some(h2::Reason::REFUSED_STREAM) => Error::UpstreamRefused,
+            Some(h2::Reason::PROTOCOL_ERROR | h2::Reason::COMPRESSION_ERROR)
+                if !error.is_remote() =>
+            {
+                Error::UpstreamGarbage
+            }
+            _ => Error::UpstreamReset { reused: self.served.get() && !error.is_reset() },
+        }
     }
 }
 
@@ -259,17 +277,6 @@ async fn drive(
         }
     })
     .await;
-}
-
-/// What went wrong, as RFC 9113 section 7 and 8.7 tell it.
-fn classify(error: &h2::Error) -> Error {
-    match error.reason() {
-        Some(h2::Reason::REFUSED_STREAM) => Error::UpstreamRefused,
-        Some(h2::Reason::PROTOCOL_ERROR | h2::Reason::COMPRESSION_ERROR) if !error.is_remote() => {
-            Error::UpstreamGarbage
-        }
-        _ => Error::UpstreamReset { reused: true },
-    }
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

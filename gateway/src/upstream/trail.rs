@@ -74,6 +74,17 @@ impl Trail {
         let endpoint = asked.load().0.shared.name.clone();
         self.tried.push(Tried { endpoint, said, took: now.since(asked.began()), turn });
     }
+
+    /// The response broke off behind its head, which may have been noted: nothing can follow.
+    pub(crate) fn break_off(&mut self, asked: &Underway, error: Error, now: Tick) {
+        match self.tried.last_mut() {
+            Some(last) if matches!(last.said, Said::Answer(_)) => {
+                (last.said, last.took) = (Said::Error(error), now.since(asked.began()));
+            }
+            _ => self.note(asked, Said::Error(error), Turn::First, now),
+        }
+        self.stop = Some(Stop::Final);
+    }
 }
 
 impl fmt::Display for Said {

@@ -156,7 +156,12 @@ impl Reader {
         if !self.has_turn() {
             return Poll::Ready(Some(Err(STALE)));
         }
-        let frame = self.replay.state.borrow_mut().poll_frame(cx);
+        let mut state = self.replay.state.borrow_mut();
+        let frame = state.poll_frame(cx);
+        if let Some(progress) = self.replay.progress.as_ref().filter(|_| !state.kept.whole) {
+            progress.spent.set(true);
+        }
+        drop(state);
         self.wait(cx, frame.is_pending());
         if matches!(frame, Poll::Ready(None)) {
             self.finish();

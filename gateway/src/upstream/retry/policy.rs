@@ -148,7 +148,7 @@ impl RetryPolicy {
     }
 
     /// How long to wait before it; `retry` counts those before. `elsewhere` is an endpoint that was
-    /// not tried yet, `retry_after` what the one that answered asked for.
+    /// not tried yet, `retry_after` what the next one asked for with its latest answer.
     ///
     /// # Errors
     /// [`Stop::RetryAfter`].

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
+use http::Method;
 use rustix::process::Signal;
 
 use super::{Edge, LISTENER, NAME, farewell};
@@ -18,9 +20,9 @@ use crate::{
         certificates::Authority,
         client::Client,
         eventually,
-        gateway::Setup,
+        gateway::{Setup, free_port},
         h2_client,
-        h3_client::{self, H3Client},
+        h3_client::{self, H3Client, head},
         h3_origin::H3Origin,
         origin::{Exchange, Origin},
     },
@@ -161,7 +163,7 @@ async fn a_request_that_takes_longer_than_the_drain_is_cut() {
     });
     let mut edge = Edge::start(Setup::to(&[origin.address]));
     let client = edge.client().await;
-    let mut stream = client.open(h3_client::head(http::Method::GET, "/x")).await.unwrap();
+    let mut stream = client.open(head(Method::GET, "/x")).await.unwrap();
     stream.finish().await.unwrap();
     assert_eq!(stream.recv_response().await.unwrap().status(), 200);
     edge.gateway.signal(Signal::TERM);
@@ -275,8 +277,8 @@ async fn log_status_and_metrics_know_http_3() {
     let origin = Origin::echo();
     let edge = Edge::start(Setup::to(&[origin.address]).route("name: all"));
     let client = edge.client().await;
-    let body = bytes::Bytes::from_static(b"hello");
-    let head = h3_client::head(http::Method::POST, "/x?q=1");
+    let body = Bytes::from_static(b"hello");
+    let head = head(Method::POST, "/x?q=1");
     assert_eq!(client.request(head, body).await.unwrap().text(), "POST /x?q=1 5");
     let line = edge.gateway.access_line("/x?q=1");
     for (name, value) in [
@@ -302,5 +304,16 @@ async fn log_status_and_metrics_know_http_3() {
     assert!(value("weir_connections_accepted_total{") >= Some(1.0), "{metrics}");
     assert_eq!(value("weir_request_body_bytes_total{route=\"all\""), Some(5.0), "{metrics}");
     drop(client);
+    edge.stop().await;
+}
+
+#[tokio::test]
+async fn an_error_in_answer_to_head_has_no_body() {
+    let edge = Edge::start(Setup::to(&[([127, 0, 0, 1], free_port()).into()]));
+    let client = edge.client().await;
+    for (method, empty) in [(Method::HEAD, true), (Method::GET, false)] {
+        let answer = client.request(head(method, "/x"), Bytes::new()).await.unwrap();
+        assert_eq!((answer.status(), answer.body.is_empty()), (502, empty), "{answer:?}");
+    }
     edge.stop().await;
 }

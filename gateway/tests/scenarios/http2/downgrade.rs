@@ -3,6 +3,7 @@
 use super::Bench;
 use crate::support::{
     frames::{DATA, END_STREAM, Frames, Outcome, PREFACE, request},
+    gateway::Setup,
     seen::Framing,
 };
 
@@ -103,7 +104,7 @@ fn no_connection_field_of_h1_reaches_an_h2_client() {
                       Proxy-Connection: b\r\nX-Stays: 1\r\n";
         x.reply(200, fields, "ok")
     });
-    let gateway = crate::support::gateway::Setup::to(&[origin.address]).start();
+    let gateway = Setup::to(&[origin.address]).start();
     let outcome = Frames::connect(gateway.listen).get(1, "/x");
     let Outcome::Response { fields, .. } = outcome else { panic!("{outcome:?}") };
     let gone = ["connection", "keep-alive", "proxy-connection", "x-internal", "transfer-encoding"];
@@ -145,4 +146,25 @@ fn a_false_preface_is_neither_version() {
         bench.after("false preface").unwrap();
     }
     assert!(bench.origin.seen().iter().all(|s| s.method != "PRI"));
+}
+
+#[test]
+fn an_answer_of_the_gateways_own_to_head_has_no_body() {
+    let gateway = Setup::yaml(
+        "workers: 1\nadmin: { bind: \"$ADMIN\" }\nlisteners: [{ bind: \"$LISTEN\" }]\n\
+         routes: [{ match: /fixed, respond: { body: hello } }]\n",
+    )
+    .start();
+    for (path, status) in [("/fixed", 200), ("/nowhere", 404)] {
+        for (method, empty) in [("HEAD", true), ("GET", false)] {
+            let mut frames = Frames::connect(gateway.listen);
+            frames.headers(1, &request(method, path), true);
+            let outcome = frames.outcome(1);
+            assert_eq!(
+                (outcome.status(), outcome.text().is_empty()),
+                (status, empty),
+                "{outcome:?}"
+            );
+        }
+    }
 }

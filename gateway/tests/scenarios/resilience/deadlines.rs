@@ -15,7 +15,7 @@ use h2::{Reason, RecvStream, server::SendResponse};
 use http::{HeaderMap, Method, Request, Response};
 use tokio::net::TcpListener;
 
-use super::{await_states, metric};
+use super::{await_states, endpoints, metric};
 use crate::support::{
     answer::{Answer, End},
     eventually,
@@ -290,4 +290,27 @@ async fn a_stream_ends_with_its_calls_deadline() {
     assert!(body.unwrap_err().is_reset());
     assert!(eventually(|| ledger.resets.lock().unwrap().len() == 1));
     assert_eq!(gateway.access_line("\"/\"")["flag"], "UT");
+}
+
+#[test]
+fn the_routes_own_time_bounds_the_queue() {
+    let origin = slow();
+    let gateway = Setup::yaml(&format!(
+        "workers: 1\nadmin: {{ bind: \"$ADMIN\" }}\nlisteners: [{{ bind: \"$LISTEN\" }}]\n\
+         timeouts: {{ drain: 2s }}\n\
+         upstreams:\n  origin: {{ endpoints: [\"{}\"], outlier: off,\n    \
+         limits: {{ requests: 1, queue_timeout: 20s }} }}\n\
+         routes:\n  - {{ match: /stall, to: origin }}\n  \
+         - {{ match: /x, to: origin, timeout: {{ headers: 300ms, total: 300ms }} }}\n",
+        origin.address
+    ))
+    .start();
+    let mut first = gateway.client();
+    first.send(b"GET /stall HTTP/1.1\r\nHost: weir.test\r\n\r\n");
+    assert!(eventually(|| origin.seen_at("/stall").len() == 1));
+    let started = Instant::now();
+    assert_eq!(gateway.client().get("/x").unwrap().status, 504);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(origin.seen_at("/x").is_empty());
+    assert_eq!(endpoints(&gateway)[0]["failures"], 0);
 }

@@ -33,8 +33,10 @@ fn one_of_two_failing_endpoints_costs_a_handful_of_requests() {
             .upstream(&format!("balance: {balance}"))
             .start();
         let failed = failures(&gateway, MANY);
-        // Each worker may have one more under way when the fifth comes back.
-        assert!(failed <= 5 + 3, "{balance}: {failed} of {MANY} failed");
+        // Each worker may have one more under way when the fifth comes back. By chance the first
+        // five may all fail: then nothing speaks for the other one before the tenth.
+        let first = if balance == "random" { 10 } else { 5 };
+        assert!(failed <= first + 3, "{balance}: {failed} of {MANY} failed");
         // The others have stopped asking it before its fifth.
         if ["round_robin", "random"].contains(&balance) {
             assert!(failed >= 5, "{balance}: {failed} is too few to have been ejected for");

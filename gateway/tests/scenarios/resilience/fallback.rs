@@ -1,6 +1,6 @@
 //! What stands in for an upstream that cannot answer.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, thread, time::Duration};
 
 use super::{count, line, nobody, said};
 use crate::support::{
@@ -96,4 +96,43 @@ fn when_both_fail_the_latter_tells_why() {
     assert_eq!(said(&line)[2..], ["upstream_reset", "upstream_reset"], "{line}");
     let tree: serde_json::Value = gateway.admin("GET", "/upstreams").json();
     assert_eq!(tree["upstreams"][1]["recent_failures"][0]["status"], 502);
+}
+
+/// An origin that never answers.
+fn mute() -> Origin {
+    Origin::start(|x| {
+        x.closed();
+        Ok(Next::Close)
+    })
+}
+
+#[test]
+fn another_upstream_has_the_whole_time_to_answer() {
+    let main = mute();
+    let spare = Origin::start(|x| {
+        thread::sleep(Duration::from_millis(200));
+        x.echo()
+    });
+    let keys = "{ to: spare }, retry: off, timeout: { headers: 800ms }";
+    let gateway = before(main.address, spare.address, keys);
+    assert_eq!(gateway.client().get("/x").unwrap().text(), "GET /x 0");
+    let line = line(&gateway, "/x");
+    assert_eq!(said(&line), ["headers_timeout", "200"], "{line}");
+    let took = line["upstream_ms"].as_f64().unwrap();
+    assert!((190.0..750.0).contains(&took), "what came before is none of its time: {line}");
+}
+
+#[test]
+fn when_the_time_is_over_nobody_else_is_asked_or_blamed() {
+    let (main, spare) = (mute(), Origin::echo());
+    let keys = "spare, retry: off, timeout: { headers: 300ms, total: 300ms }";
+    let gateway = before(main.address, spare.address, keys);
+    assert_eq!(gateway.client().get("/x").unwrap().status, 504);
+    let line = line(&gateway, "/x");
+    assert_eq!(said(&line), ["deadline_passed"], "{line}");
+    assert_eq!((&line["upstream"], line.get("fallback")), (&"main".into(), None), "{line}");
+    assert_eq!(spare.connections(), 0);
+    let tree: serde_json::Value = gateway.admin("GET", "/upstreams").json();
+    assert_eq!(tree["upstreams"][0]["recent_failures"][0]["status"], 504);
+    assert_eq!(tree["upstreams"][1]["endpoints"][0]["failures"], 0);
 }

@@ -2,13 +2,15 @@
 
 use std::{
     collections::HashSet,
+    thread,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use super::{Moody, count, is_first, line, nobody, said};
+use super::{Moody, count, endpoints, is_first, line, nobody, said};
 use crate::support::{
+    answer::End,
     client::{get, post},
     gateway::Setup,
     h2_origin::H2Origin,
@@ -173,16 +175,18 @@ fn nobody_is_asked_twice_while_there_is_another() {
     for balance in ["p2c", "round_robin", "random", "least_request", "peak_ewma", "prequal"] {
         let gateway = Setup::to(&bad.each_ref().map(|one| one.origin.address))
             .upstream(&format!("balance: {balance}, outlier: off"))
-            .route("retry: { attempts: 4, backoff: { base: 1ms, max: 1ms } }")
+            .route("retry: { attempts: 6, backoff: { base: 1ms, max: 1ms }, budget: 100% }")
             .start();
+        let path = |n| format!("/{balance}{n}");
         for n in 0..5 {
-            let path = format!("/{balance}{n}");
-            assert_eq!(gateway.client().get(&path).unwrap().status, 503);
-            let line = line(&gateway, &path);
+            assert_eq!(gateway.client().get(&path(n)).unwrap().status, 503);
+        }
+        for line in (0..5).map(|n| line(&gateway, &path(n))) {
             let tried = line["tried"].as_array().unwrap();
             let names: Vec<_> = tried.iter().map(|one| one["endpoint"].as_str().unwrap()).collect();
-            assert_eq!(names.len(), 4, "{line}");
+            assert_eq!(names.len(), 6, "{line}");
             assert_eq!(names[..3].iter().collect::<HashSet<_>>().len(), 3, "{line}");
+            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "not twice in a row: {line}");
         }
     }
 }
@@ -245,4 +249,96 @@ fn the_latest_failed_requests_are_shown() {
     }
     assert!(latest["at"].as_f64().unwrap() > 1e9 && latest["error"].is_null(), "{latest}");
     assert!(recent.iter().all(|one| one["status"] == 500), "those before are forgotten");
+}
+
+#[test]
+fn a_wish_for_rest_holds_for_who_made_it() {
+    let later = Origin::start(|x| x.reply(503, "Retry-After: 30\r\n", ""));
+    let busy = Moody::start(503);
+    let gateway = Setup::to(&[later.address, busy.origin.address])
+        .upstream(PLAIN)
+        .route("retry: { attempts: 3, backoff: { base: 1ms, max: 1ms } }")
+        .start();
+    for n in 0..10 {
+        assert_eq!(gateway.client().get(&format!("/{n}")).unwrap().status, 503);
+    }
+    for n in 0..10 {
+        let line = line(&gateway, &format!("/{n}"));
+        assert_eq!(line["stopped"], "attempts", "there was always another to ask: {line}");
+    }
+}
+
+#[test]
+fn an_attempt_that_none_can_follow_is_not_cut_short() {
+    let origin = Origin::start(|x| {
+        x.read_body()?;
+        thread::sleep(Duration::from_millis(400));
+        x.echo()
+    });
+    let gateway = Setup::to(&[origin.address])
+        .upstream(PLAIN)
+        .route("retry: { attempt_timeout: 100ms, buffer: 1KiB }")
+        .start();
+    let put = |length: usize| post("/x", &"b".repeat(length)).replacen("POST", "PUT", 1);
+    let long = put(2000);
+    let (head, body) = long.split_once("\r\n\r\n").unwrap();
+    let chunked = head.replacen("Content-Length: 2000", "Transfer-Encoding: chunked", 1);
+    assert_ne!(chunked, head);
+    let chunked = format!("{chunked}\r\n\r\n7d0\r\n{body}\r\n0\r\n\r\n");
+    for (request, attempts) in [(&long, 1), (&chunked, 1), (&put(500), 2)] {
+        let before = origin.seen().len();
+        let mut client = gateway.client();
+        client.send(request.as_bytes());
+        assert_eq!(client.answer("PUT").unwrap().status, 200);
+        assert_eq!(origin.seen().len() - before, attempts);
+    }
+}
+
+#[test]
+fn an_impatient_attempt_costs_no_http2_connection() {
+    let origin = H2Origin::start(100);
+    let gateway = Setup::to(&[origin.address])
+        .upstream("protocol: h2, outlier: off")
+        .route("retry: { attempt_timeout: 100ms, budget: 100% }")
+        .start();
+    let mut client = gateway.client();
+    for _ in 0..5 {
+        assert_eq!(client.get("/once/stall").unwrap().status, 200);
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn an_http2_stream_that_is_reset_is_an_attempt() {
+    let origin = H2Origin::start(100);
+    let gateway = Setup::to(&[origin.address])
+        .upstream("protocol: h2, outlier: off")
+        .route("retry: off")
+        .start();
+    let mut client = gateway.client();
+    assert_eq!(client.get("/x").unwrap().status, 200);
+    assert_eq!(client.get("/reset").unwrap().status, 502);
+    assert_eq!(origin.seen("/reset").len(), 1, "the policy says once");
+    assert_eq!(endpoints(&gateway)[0]["failures"], 1);
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_told_of() {
+    let origin = Origin::start(|x| {
+        if x.target() == "/twice" && is_first(x) {
+            return x.reply(503, "", "");
+        }
+        x.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart")?;
+        Ok(Next::Close)
+    });
+    let gateway = Setup::to(&[origin.address]).upstream(PLAIN).start();
+    for (path, wanted) in
+        [("/x", vec!["upstream_body_broken"]), ("/twice", vec!["503", "upstream_body_broken"])]
+    {
+        assert_eq!(gateway.client().get(path).unwrap().end, End::Truncated);
+        let line = line(&gateway, path);
+        assert_eq!((said(&line), &line["stopped"]), (wanted, &"final".into()), "{line}");
+        let tree: Value = gateway.admin("GET", "/upstreams").json();
+        assert_eq!(tree["upstreams"][0]["recent_failures"][0]["tried"], line["tried"]);
+    }
 }
