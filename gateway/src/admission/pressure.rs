@@ -137,6 +137,8 @@ impl Lag {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{any, prop_assert, proptest};
+
     use super::*;
 
     fn of(shares: Shares) -> [u16; 3] {
@@ -217,5 +219,28 @@ mod tests {
             lag.record(Duration::ZERO);
         }
         assert!(lag.nanos() < 20e6);
+    }
+
+    proptest! {
+        #[test]
+        fn low_priority_goes_first_and_all_of_it_before_high(
+            measures in proptest::collection::vec(0.0..1.2_f64, 1..50), memory: bool,
+        ) {
+            let mut pressure =
+                if memory { Pressure::of_memory() } else { Pressure::of_lag() };
+            for measure in measures {
+                let scaled = if memory { measure } else { measure * 30.0 };
+                let [low, normal, high] = of(pressure.update(scaled));
+                prop_assert!(low >= normal && normal >= high && low <= WHOLE);
+                prop_assert!(high == 0 || (memory && low == WHOLE), "low goes all before high");
+                prop_assert!(scaled >= 0.5 || low == 0, "nobody goes while all is well");
+            }
+        }
+
+        #[test]
+        fn any_shares_fit_a_word(shares in any::<[u16; 3]>()) {
+            let shares = Shares(shares.map(|share| share % (WHOLE + 1)));
+            prop_assert!(Shares::unpack(shares.pack()) == shares);
+        }
     }
 }

@@ -24,6 +24,9 @@ use super::{
 };
 use crate::{clock, http::exchange::Exchange};
 
+#[cfg(test)]
+mod tests;
+
 /// How an attempt ended.
 type End = Result<Received, Failed>;
 
@@ -110,8 +113,9 @@ impl Second {
         turn: Turn,
     ) {
         let now = clock::now();
-        if let Some(end) = &end {
-            blame(upstream, &mut self.in_flight, end, &self.clocks, now);
+        match &end {
+            Some(end) => blame(upstream, &mut self.in_flight, end, &self.clocks, now),
+            None => self.in_flight.give_up(now),
         }
         let said = end.as_ref().map_or(Said::Dropped, said);
         let trail = exchange.trail.get_or_insert_default();

@@ -58,6 +58,12 @@ impl Underway {
         }
     }
 
+    /// Nobody waits for it any more. It would have taken longer than this: left out, slow answers
+    /// would be missing among the latencies, and what is slow would be called so ever earlier.
+    pub(crate) fn give_up(&self, now: Tick) {
+        self.load().0.shared.load.latency().record(now.nanos_since(self.began()));
+    }
+
     /// When it began.
     pub(crate) fn began(&self) -> Tick {
         self.in_flight.began()

@@ -1,5 +1,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
+use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+
 use super::*;
 
 const POLICY: Adaptive = Adaptive { min: 20, tolerance: 1.5 };
@@ -266,4 +268,26 @@ fn what_was_learnt_outlives_another_configuration() {
     limit.adjust(None, 50, &gate);
     assert_eq!(limit.standing(), None);
     assert_eq!(std::iter::from_fn(|| gate.try_acquire()).take(99).collect::<Vec<_>>().len(), 99);
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_measured_the_limit_stays_within_its_bounds(
+        samples in proptest::collection::vec(
+            (0..2_000_000_000_u64, proptest::bool::weighted(0.2), 0..500_u32, 0..50_u64), 1..2000,
+        ),
+        min in 1..100_u32, max in 1..500_u32,
+    ) {
+        let (min, mut now) = (min.min(max), Tick::default());
+        let mut gradient = Gradient::new(Adaptive { min, tolerance: 1.5 }, max);
+        let mut limit = gradient.limit();
+        for (nanos, fails, in_use, pause) in samples {
+            now = now + millis(pause);
+            let outcome = if fails { Outcome::Failure } else { Outcome::Success };
+            let told = gradient.record(Duration::from_nanos(nanos), outcome, in_use, now);
+            limit = told.unwrap_or(limit);
+            prop_assert!((min..=max).contains(&gradient.limit()));
+            prop_assert_eq!(limit, gradient.limit(), "who is told of changes knows the limit");
+        }
+    }
 }

@@ -1,5 +1,9 @@
 use std::time::Duration;
 
+use proptest::{
+    prelude::{Strategy, any, prop_assert, proptest},
+    sample,
+};
 use weir_config::model::StatusRange;
 
 use super::*;
@@ -196,4 +200,76 @@ fn reasons_have_their_names() {
     assert_eq!(all.map(Stop::name), Stop::NAMES);
     assert_eq!(Stop::RetryAfter.name(), "retry_after");
     assert_eq!(Stop::Budget.name(), "budget");
+}
+
+fn any_fault() -> impl Strategy<Value = Fault> {
+    use Error as E;
+    let errors = sample::select(vec![
+        E::UpstreamBusy,
+        E::QueueTimeout,
+        E::BreakerOpen,
+        E::NoEndpoint,
+        E::LookupFailed,
+        E::ConnectRefused,
+        E::ConnectTimeout,
+        E::ConnectFailed,
+        E::UpstreamTls,
+        E::UpstreamCertificate,
+        E::UpstreamRefused,
+        RESET,
+        CLOSED,
+        E::UpstreamGarbage,
+        E::UpstreamHeadersTooLarge,
+        E::UpgradeUnsupported,
+        E::HeadersTimeout,
+        E::DeadlinePassed,
+        E::UpstreamBodyBroken,
+        E::ClientGone,
+        E::BodyTooLarge,
+        E::RequestTimeout,
+        E::Bug,
+    ]);
+    let error = (errors, any::<bool>()).prop_map(|(error, sent)| Fault::Error { error, sent });
+    proptest::prop_oneof![error, (400..600_u16).prop_map(status)]
+}
+
+proptest! {
+    #[test]
+    fn what_might_do_harm_is_never_tried_again(
+        fault in any_fault(),
+        tries in 1..12_u32, harmless: bool, repeatable: bool,
+        attempts in 1..10_u32, causes in any::<[bool; 3]>(),
+        first in 400..600_u16, more in 0..99_u16,
+    ) {
+        let [connect, reset, timeout] = causes;
+        let statuses = vec![StatusRange { first, last: (first + more).min(599) }];
+        let on = RetryOn { connect, reset, timeout, statuses };
+        let policy = compile(&Config { attempts, on, ..config() });
+        if policy.allow(fault, &Case { tries, harmless, repeatable }).is_ok() {
+            prop_assert!(tries < attempts && repeatable && (harmless || fault.is_unseen()));
+            match fault {
+                Fault::Status(code) => {
+                    prop_assert!((first..=first + more).contains(&code.as_u16()));
+                }
+                Fault::Error { error, .. } => {
+                    prop_assert!(causes.contains(&true));
+                    prop_assert!(error.disposition().retry != Retry::Never);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_the_longest(
+        fault in any_fault(), retry: u32, elsewhere: bool,
+        asked in proptest::option::of(0..1000_u64), seed: u64,
+    ) {
+        let policy = compile(&config());
+        let asked = asked.map(Duration::from_millis);
+        let mut rng = Rng::with_seed(seed);
+        match policy.wait(fault, retry, elsewhere, asked, &mut rng) {
+            Ok(wait) => prop_assert!(wait <= config().backoff.max),
+            Err(stop) => prop_assert!(stop == Stop::RetryAfter && !elsewhere && asked.is_some()),
+        }
+    }
 }
