@@ -21,6 +21,8 @@ mod connect;
 mod fallback;
 mod header;
 mod health;
+mod key;
+mod limit;
 mod listener;
 mod respond;
 mod retry;
@@ -192,13 +194,24 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let timeouts = timeouts(d, &fields);
     let log = log(d, &fields);
     let (upstreams, names) = upstream::all(d, &fields);
-    let routes = route::all(d, &fields, &names);
+    let (rate_limits, shared) = limit::shared(d, &fields);
+    let routes = route::all(d, &fields, &Known { upstreams: &names, limits: &shared });
     fields.finish();
     if d.report.failed() {
         return None;
     }
     let admin = admin?;
-    Some(Config { workers, admin, listeners, limits, timeouts, log, upstreams, routes })
+    Some(Config {
+        workers,
+        admin,
+        listeners,
+        limits,
+        timeouts,
+        log,
+        rate_limits,
+        upstreams,
+        routes,
+    })
 }
 
 /// The upstreams by name.
@@ -211,6 +224,13 @@ pub(crate) struct Named {
     pub(crate) index: usize,
     /// Whether its connections may carry bytes that are no HTTP.
     pub(crate) raw: bool,
+}
+
+/// What routes may name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    upstreams: &'a Names,
+    limits: &'a limit::Shared,
 }
 
 fn workers(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<NonZeroU32> {
@@ -272,6 +292,7 @@ fn limits(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Limits {
         h3_half_open: h3.count(d, "half_open"),
         memory: admission::memory(d, &limits),
         lag: limits.duration_or_off(d, "lag"),
+        rate_limit_keys: limits.count(d, "rate_limit_keys"),
     };
     for (section, stream, connection) in [
         (&h2, read.h2_stream_window, read.h2_connection_window),

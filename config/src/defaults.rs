@@ -83,15 +83,26 @@ pub enum Short {
     For(&'static str),
     /// A list that stands for this key of the mapping.
     ListFor(&'static str),
+    /// One entry without the list around it.
+    One,
+    /// A text of this form.
+    As(&'static str),
 }
 
 mod edge;
+mod limit;
 mod route;
 mod upstream;
 
 /// Every key, parents before children.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
-    edge::KEYS.iter().chain(upstream::KEYS).chain(route::KEYS)
+    edge::KEYS
+        .iter()
+        .chain(limit::SHARED)
+        .chain(upstream::KEYS)
+        .chain(route::KEYS)
+        .chain(limit::CONCURRENCY)
+        .chain(limit::OWN)
 }
 
 impl Key {
@@ -138,6 +149,11 @@ pub(crate) const RETRY_ON: &str =
     "`connect`, `reset`, `timeout`, `5xx`, or a status or a range of them from 400 to 599";
 /// What the tolerance of an adaptive limit looks like.
 pub(crate) const TOLERANCE: &str = "a number from 1.0 to 10.0, such as `1.5`";
+/// What a part of a key of limits looks like.
+pub(crate) const KEY: &str =
+    "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name), `path` or `route`";
+/// What may happen where a request lacks a part of a key.
+pub(crate) const ABSENT: &[&str] = &["share", "skip", "deny"];
 /// What a condition on a value looks like.
 pub(crate) const VALUE: &str = "exact value, `*` for any, or `~ regex`";
 
@@ -154,11 +170,13 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("upstreams.*.balance", "ring"),
     ("upstreams.*.balance", "maglev"),
     ("routes[]", "mirror"),
-    ("routes[]", "rate_limit"),
     ("routes[]", "cache"),
     ("routes[]", "idempotency"),
     ("routes[]", "script"),
-    ("routes[].concurrency", "key"),
+    ("routes[].rate_limit[].store", "redis"),
+    ("routes[].rate_limit[].mode", "leased"),
+    ("rate_limits.*.store", "redis"),
+    ("rate_limits.*.mode", "leased"),
 ];
 
 /// Whether this build knows the word there but cannot do it yet.

@@ -125,6 +125,7 @@ fn identity(path: &str) -> Option<&'static str> {
     match path {
         "listeners" => Some("bind"),
         "routes" => Some("name"),
+        _ if path.ends_with("].rate_limit") => Some("name"),
         _ if path.ends_with(".endpoints") => Some("address"),
         _ if path.ends_with(".tls.certificates") => Some("cert"),
         _ => None,
@@ -136,7 +137,8 @@ fn named<'v>(path: &str, list: &'v [Value]) -> Vec<(String, &'v Value)> {
     let key = identity(path).unwrap_or_default();
     let mut seen: HashMap<&str, u32> = HashMap::new();
     let entry = |value: &'v Value| {
-        let id = value.get(key).and_then(Value::as_str).unwrap_or_default();
+        // A limit that routes share is its name.
+        let id = value.get(key).unwrap_or(value).as_str().unwrap_or_default();
         let count = seen.entry(id).and_modify(|count| *count += 1).or_insert(1);
         let id = if *count > 1 { format!("{id}#{count}") } else { id.to_owned() };
         (id, value)
@@ -169,11 +171,16 @@ fn push(
 fn note(kind: ChangeKind, path: &str) -> Option<&'static str> {
     let inside = path.rsplit(']').next().unwrap_or_default();
     let entry = path.ends_with(']');
+    let limits = path.starts_with("rate_limits.") || path.contains("].rate_limit[");
+    let last = path.rsplit('.').next().unwrap_or_default();
     match kind {
         ChangeKind::Changed if path == "workers" => Some("takes a restart"),
         ChangeKind::Added if entry && path.starts_with("listeners[") => Some("the listener opens"),
         ChangeKind::Removed if entry && path.starts_with("listeners[") => {
             Some("the listener drains")
+        }
+        ChangeKind::Changed if limits && matches!(last, "key" | "algorithm") => {
+            Some("its counts begin anew")
         }
         _ if path.starts_with("listeners[") && !inside.is_empty() => Some("for new connections"),
         ChangeKind::Removed if entry && path.starts_with("upstreams.") => {

@@ -19,6 +19,7 @@ use crate::{
     units::{show_duration, show_percent, show_size},
 };
 
+mod limit;
 mod resilience;
 
 /// Whether secrets show.
@@ -60,6 +61,7 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
             },
             "memory": resilience::memory(limits.memory),
             "lag": limits.lag.map(show_duration),
+            "rate_limit_keys": limits.rate_limit_keys,
         },
         "timeouts": {
             "handshake": show_duration(timeouts.handshake),
@@ -69,6 +71,7 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
             "drain": show_duration(timeouts.drain),
         },
         "log": { "access": access(config.log.access), "level": level(config.log.level) },
+        "rate_limits": limit::shared(&config.rate_limits),
         "upstreams": upstreams,
         "routes": config.routes.iter().map(|one| route(one, config)).collect::<Vec<_>>(),
     })
@@ -238,8 +241,12 @@ fn route(route: &Route, config: &Config) -> Value {
     if let Some(one) = &route.fallback {
         out.insert("fallback".to_owned(), resilience::fallback(one, config));
     }
-    if let Some(max) = route.concurrency {
-        out.insert("concurrency".to_owned(), json!({ "max": max }));
+    if let Some(one) = &route.concurrency {
+        out.insert("concurrency".to_owned(), limit::concurrency(one));
+    }
+    if !route.rate_limits.is_empty() {
+        let limits: Vec<_> = route.rate_limits.iter().map(limit::of_route).collect();
+        out.insert("rate_limit".to_owned(), limits.into());
     }
     out.insert("priority".to_owned(), resilience::priority(&route.priority));
     Value::Object(out)

@@ -112,11 +112,12 @@ fn word(text: &str) -> String {
     out
 }
 
-/// `15s`, `64KiB`: digits and then letters that are no exponent.
+/// `15s`, `64KiB`, `100/s`: digits and then letters that are no exponent.
 fn amount(text: &str) -> bool {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
     unit.len() < text.len()
-        && ["ms", "s", "m", "h", "d", "B", "KiB", "MiB", "GiB", "TiB", "%"].contains(&unit)
+        && ["ms", "s", "m", "h", "d", "B", "KiB", "MiB", "GiB", "TiB", "%", "/s", "/m", "/h", "/d"]
+            .contains(&unit)
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ impl<'n> Fields<'n> {
         }
         let stands_for = key.short.iter().find_map(|short| match short {
             Short::For(name) => Some(*name),
-            Short::Off | Short::On | Short::ListFor(_) => None,
+            _ => None,
         });
         let text = matches!(node.value, Value::Text(_));
         let Some(short) = stands_for.filter(|_| text) else {

@@ -16,6 +16,7 @@ use crate::{
 pub(crate) fn check(config: &Config, report: &mut Report<'_>) {
     listeners(config, report);
     unused(config, report);
+    unused_limits(config, report);
     shadowed(config, report);
     loops(config, report);
     alone(config, report);
@@ -73,6 +74,18 @@ fn unused(config: &Config, report: &mut Report<'_>) {
     for (upstream, _) in config.upstreams.iter().zip(&used).filter(|(_, used)| !**used) {
         let what = format!("no route uses the upstream `{}`", upstream.name);
         report.warn_at(upstream.at, what);
+    }
+}
+
+fn unused_limits(config: &Config, report: &mut Report<'_>) {
+    let limits = config.routes.iter().flat_map(|route| &route.rate_limits);
+    let used: HashSet<&str> =
+        limits.filter(|limit| limit.shared).map(|limit| limit.name.as_str()).collect();
+    let unused = config.rate_limits.iter().filter(|limit| !used.contains(limit.name.as_str()));
+    for limit in unused {
+        let what = format!("no route uses the rate limit `{}`", limit.name);
+        report.warn_at(limit.at, what).hint =
+            Some(format!("a route uses it with `rate_limit: {}`", limit.name));
     }
 }
 

@@ -14,7 +14,7 @@ mod log;
 mod resilience;
 
 pub use health::{HealthCheck, Outlier, Probe, StatusRange};
-pub use limit::{AbsentKey, Cost, KeyPart, RateAlgorithm, RateLimit};
+pub use limit::{AbsentKey, Concurrency, Cost, KeyPart, RateAlgorithm, RateLimit};
 pub use log::{AccessLog, Level, Log};
 pub use resilience::{
     Adaptive, Backoff, Breaker, Fallback, Hedge, MemoryLimit, Priority, Retry, RetryBudget,
@@ -56,6 +56,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What is logged.
     pub log: Log,
+    /// What `rate_limits` names, in file order; routes hold copies of what they use.
+    pub rate_limits: Vec<RateLimit>,
     /// Groups of endpoints, in file order.
     pub upstreams: Vec<Upstream>,
     /// Routes, in file order.
@@ -244,6 +246,8 @@ pub struct Limits {
     /// Lag of a worker's event loop at which requests of low priority are turned away; those of
     /// normal priority at ten times as much. `None` is off.
     pub lag: Option<Duration>,
+    /// Most keys that rate limits are counted for, over all limits and workers.
+    pub rate_limit_keys: u32,
 }
 
 /// Time-outs of the downstream side.
@@ -410,8 +414,8 @@ pub struct Route {
     pub retry: Option<Retry>,
     /// What happens when its upstream cannot answer.
     pub fallback: Option<Fallback>,
-    /// Most requests under way, over all workers; more are turned away.
-    pub concurrency: Option<u32>,
+    /// Bounds the requests under way; more are turned away.
+    pub concurrency: Option<Concurrency>,
     /// Bounds on how often it may be used: a request passes all of them, or none is charged.
     pub rate_limits: Vec<RateLimit>,
     /// How urgent its requests are.

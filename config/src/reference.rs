@@ -16,7 +16,7 @@ bounds and defaults from.
 - Unknown keys are errors. Every error is reported at once, with its line, its column, the words
   that are legal there and the name that was probably meant.
 - Durations are `250ms`, `5s`, `1m`, `1h`, `2d`; sizes `512B`, `64KiB`, `1MiB`, `10MB`; each a whole
-  number with its unit. Percentages are `20%`, `0.5%`.
+  number with its unit. Percentages are `20%`, `0.5%`; rates `100/s`, `5/m`, `1000/h`, `100/15m`.
 - `${NAME}` is the environment variable of that name, an error when it is not set;
   `${NAME:-default}` has a default, also for an empty one; `$$` is a plain `$`. Inside of `{ }` and
   `[ ]` it must be quoted: `\"${NAME}\"`.
@@ -101,6 +101,9 @@ fn value(key: &Key) -> String {
         }
         Short::For(name) => format!("; or just its `{name}`"),
         Short::ListFor(name) => format!("; or just the list of its `{name}`"),
+        Short::One => "; or one entry alone".to_owned(),
+        Short::As(form) if key.kind == Kind::Sections => format!("; an entry may be {form}"),
+        Short::As(form) => format!("; or {form}"),
     });
     cell(&(long + &shorts.collect::<String>()))
 }

@@ -151,13 +151,9 @@ fn forms(key: &'static Key) -> Vec<Value> {
             std::iter::once(mapping(key.path)).chain(null).collect()
         }
         Kind::Sections => {
-            let mut items = vec![mapping(&format!("{}[]", key.path))];
-            items.extend(key.short.iter().filter_map(|short| match short {
-                Short::For(_) => Some(text()),
-                Short::Off | Short::On | Short::ListFor(_) => None,
-            }));
-            let items = if items.len() == 1 { items.remove(0) } else { json!({ "anyOf": items }) };
-            vec![json!({ "type": "array", "items": items })]
+            let item = item(key);
+            let one = key.short.contains(&Short::One).then(|| item.clone());
+            one.into_iter().chain([json!({ "type": "array", "items": item })]).collect()
         }
         Kind::Named => {
             let entry = mapping(&format!("{}.*", key.path));
@@ -166,12 +162,23 @@ fn forms(key: &'static Key) -> Vec<Value> {
     }
 }
 
+/// An entry of a list of mappings.
+fn item(key: &Key) -> Value {
+    let mapping = mapping(&format!("{}[]", key.path));
+    if key.short.iter().any(|short| matches!(short, Short::For(_))) {
+        return json!({ "anyOf": [mapping, { "$ref": "#/$defs/text" }] });
+    }
+    mapping
+}
+
 /// A short form of a value; those of a list's entries belong to its items.
 fn shorter(key: &'static Key, short: Short) -> Option<Value> {
     match short {
         Short::Off => Some(json!({ "$ref": "#/$defs/off" })),
         Short::On => Some(json!({ "$ref": "#/$defs/on" })),
-        Short::For(_) if key.kind == Kind::Sections => None,
+        Short::For(_) | Short::As(_) if key.kind == Kind::Sections => None,
+        Short::One => None,
+        Short::As(_) => Some(json!({ "$ref": "#/$defs/text" })),
         Short::For(name) | Short::ListFor(name) => {
             let child = section(key.path).iter().find(|child| child.name() == name)?;
             let list = short == Short::ListFor(name);

@@ -23,9 +23,9 @@ impl std::error::Error for Invalid {}
 /// So many per so long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many; at least 1.
+    /// How many; 0 is none at all.
     pub count: u32,
-    /// In how long; not zero.
+    /// In how long: whole seconds, up to 366 days.
     pub per: Duration,
 }
 
@@ -34,7 +34,7 @@ pub const DURATION: &str = "a duration such as `250ms`, `5s`, `1m`, `1h` or `2d`
 /// A size, in the words of the expected text.
 pub const SIZE: &str = "a size such as `512B`, `64KiB`, `1MiB` or `10MB`";
 /// A rate, in the words of the expected text.
-pub const RATE: &str = "a rate such as `100/s`, `5/m` or `1000/h`";
+pub const RATE: &str = "a rate such as `100/s`, `5/m`, `1000/h` or `100/15m`";
 /// A percentage, in the words of the expected text.
 pub const PERCENT: &str = "a percentage from `0%` to `100%`, such as `20%`";
 
@@ -110,26 +110,56 @@ pub fn size(text: &str) -> Result<u64, Invalid> {
     number.checked_mul(*factor).ok_or_else(|| invalid(Some(TOO_LARGE.to_owned())))
 }
 
-/// Reads `100/s 5/m 1000/h 10/d`.
+/// Reads `100/s 5/m 1000/h 10/d`, and `100/15m`: a whole number, then a duration or its unit.
 ///
 /// # Errors
-/// [`Invalid`] for anything else, `0/s` and a number over 2^32 - 1 included.
+/// [`Invalid`] for anything else, a number over 2^32 - 1 and a time above 366 days or of
+/// parts of a second included.
 pub fn rate(text: &str) -> Result<Rate, Invalid> {
-    let invalid = |hint| Invalid { expected: RATE, hint };
-    let Some((count, unit)) = text.split_once('/') else {
+    let invalid = |hint: &str| {
+        let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
+        Invalid { expected: RATE, hint }
+    };
+    let Some((count, time)) = text.split_once('/') else {
         let number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        return Err(invalid(number.then(|| format!("did you mean `{text}/s`?"))));
+        let hint = if number { format!("did you mean `{text}/s`?") } else { String::new() };
+        return Err(invalid(&hint));
     };
     if count.is_empty() || !count.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(invalid(None));
+        return Err(invalid(match count.parse::<f64>() {
+            Ok(number) if number < 0.0 => "a rate is not negative; `0/s` admits nothing",
+            Ok(number) if number.is_finite() => "only whole numbers: `3/2s` is 1.5 a second",
+            _ => "",
+        }));
     }
-    let count: u32 = count.parse().map_err(|_| invalid(Some(TOO_LARGE.to_owned())))?;
-    let millis = DURATION_UNITS.iter().find(|(name, _)| *name == unit && *name != "ms");
-    match millis {
-        Some((_, millis)) if count > 0 => Ok(Rate { count, per: Duration::from_millis(*millis) }),
-        Some(_) => Err(invalid(Some("at least one".to_owned()))),
-        None => Err(invalid(None)),
+    let count: u32 = count.parse().map_err(|_| invalid("at most 4294967295"))?;
+    let number = time.starts_with(|c: char| c.is_ascii_digit());
+    let per = if number { duration(time) } else { duration(&format!("1{time}")) };
+    let per = per.map_err(|wrong| match wrong.hint {
+        Some(hint) if hint.starts_with("write `") => {
+            invalid(&hint.replacen(if number { "`" } else { "`1" }, &format!("`{count}/"), 1))
+        }
+        _ => invalid("after the `/` comes a time: `s`, `m`, `h`, `d` or so many, such as `15m`"),
+    })?;
+    if !(Duration::from_secs(1)..=YEAR).contains(&per) || per.subsec_nanos() > 0 {
+        return Err(invalid("the time is whole seconds, from `1s` up to `366d`"));
     }
+    Ok(Rate { count, per })
+}
+
+/// Writes a rate as [`rate`] reads it.
+#[must_use]
+pub fn show_rate(count: u64, per: Duration) -> String {
+    let time = show_duration(per);
+    // `60s` is what a minute is shown as, and `24h` a day.
+    let unit = match time.as_str() {
+        "1s" => "s",
+        "60s" => "m",
+        "1h" => "h",
+        "24h" => "d",
+        _ => &time,
+    };
+    format!("{count}/{unit}")
 }
 
 /// Reads `20%` or `0.5%` as a fraction of one, from 0 to 1.
@@ -198,6 +228,9 @@ pub(crate) fn duration_units() -> Vec<&'static str> {
 pub(crate) fn size_units() -> Vec<&'static str> {
     SIZE_UNITS.iter().map(|(name, _)| *name).collect()
 }
+
+/// The longest time of a rate.
+const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
 const TOO_LARGE: &str = "the number is too large";
 

@@ -43,6 +43,8 @@ pub enum Error {
     MethodNotAllowed,
     /// A rule forbids the request.
     Denied,
+    /// One of the route's `rate_limit`s is used up.
+    RateLimited,
     /// The gateway itself is at a limit.
     Overloaded,
     /// The route's `concurrency` is under way already.
@@ -156,6 +158,7 @@ impl Error {
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Denied => "denied",
+            Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::RouteBusy => "route_busy",
             Self::Draining => "draining",
@@ -201,6 +204,7 @@ impl Error {
         "no_route",
         "method_not_allowed",
         "denied",
+        "rate_limited",
         "overloaded",
         "route_busy",
         "draining",
@@ -275,6 +279,7 @@ impl fmt::Display for Error {
             Self::NoRoute => "no route takes this request",
             Self::MethodNotAllowed => "this method is not allowed here",
             Self::Denied => "the request is denied",
+            Self::RateLimited => "too many requests",
             Self::Overloaded => "the gateway is at its limits",
             Self::RouteBusy => "the route is at its limit",
             Self::Draining => "the gateway is shutting down",

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod error;
 pub mod h3;
 pub mod http;
+pub mod limit;
 pub mod listen;
 mod pause;
 pub mod pem;

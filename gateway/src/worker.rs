@@ -15,6 +15,7 @@ use weir_config::model::{AccessLog, Bind};
 use crate::{
     admission::{self, pulse::Pulse},
     clock::{self, Calendar, Tick},
+    limit::{RouteLimits, tally::Tally},
     listen::{
         accept,
         bind::ListenSocket,
@@ -74,6 +75,8 @@ pub(crate) struct World {
     pub(crate) routes: Vec<Vec<Arc<RouteCounters>>>,
     /// Counters of requests that no route took.
     pub(crate) unrouted: Arc<RouteCounters>,
+    /// Counts of limits, by index of the route.
+    tallies: Vec<Box<[Arc<Tally>]>>,
     listeners: Vec<Rc<ListenerState>>,
 }
 
@@ -103,6 +106,11 @@ impl World {
             Action::Redirect(..) | Action::Respond(_) => vec![registry.route(&route.name, "")],
         });
         let routes = routes.collect();
+        let tallies = snapshot.routes.iter().map(|route| {
+            let rules = route.limits.iter().flat_map(RouteLimits::rules);
+            rules.map(|rule| registry.limit(&route.name, rule.limit().name())).collect()
+        });
+        let tallies = tallies.collect();
         let listeners = snapshot.listeners.iter().map(|listener| {
             let counters = previous
                 .and_then(|old| old.listener(&listener.config.bind))
@@ -110,12 +118,18 @@ impl World {
             Rc::new(ListenerState::new(listener.clone(), counters))
         });
         let listeners = listeners.collect();
-        Self { upstreams, routes, unrouted: registry.route("", ""), listeners, snapshot }
+        let unrouted = registry.route("", "");
+        Self { upstreams, routes, unrouted, tallies, listeners, snapshot }
     }
 
     /// The listener bound to an address, as this configuration describes it.
     pub(crate) fn listener(&self, bind: &Bind) -> Option<&Rc<ListenerState>> {
         self.listeners.iter().find(|listener| listener.shared.config.bind == *bind)
+    }
+
+    /// The counts of a route's limits.
+    pub(crate) fn tallies(&self, route: usize) -> &[Arc<Tally>] {
+        self.tallies.get(route).map_or(&[], |tallies| tallies)
     }
 
     /// The counters of a request: by its route and the upstream it went to.

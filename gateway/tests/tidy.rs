@@ -53,6 +53,11 @@ const PURE: &[&str] = &[
     "gateway/src/http/guard",
     "gateway/src/http/headers",
     "gateway/src/http/path",
+    "gateway/src/limit/cost.rs",
+    "gateway/src/limit/fields.rs",
+    "gateway/src/limit/key.rs",
+    "gateway/src/limit/route.rs",
+    "gateway/src/limit/verdict.rs",
     "gateway/src/listen/proxy_protocol.rs",
     "gateway/src/route/",
     "gateway/src/telemetry/names.rs",
@@ -309,7 +314,8 @@ fn crates_stand_on_their_floors() {
 
 #[test]
 fn every_metric_is_documented() {
-    let table = fs::read_to_string(top().join("gateway/src/telemetry/names.rs")).unwrap();
+    let table = |file: &File| file.path.starts_with("gateway/src/telemetry/names");
+    let table: String = files().into_iter().filter(table).map(|file| file.text).collect();
     let page = fs::read_to_string(top().join("docs/metrics.md")).unwrap_or_default();
     let complaints = undocumented(&table, &page);
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));

@@ -3,10 +3,10 @@
 
 use http::HeaderName;
 
-use super::{Complaint, Decoder, header};
+use super::{Complaint, Decoder, header, key};
 use crate::{
     fields::Fields,
-    model::{MemoryLimit, Priority, RoutePriority},
+    model::{AbsentKey, Concurrency, KeyPart, MemoryLimit, PathMatch, Priority, RoutePriority},
     yaml::Node,
 };
 
@@ -18,15 +18,30 @@ pub(super) fn memory(d: &mut Decoder<'_>, limits: &Fields<'_>) -> MemoryLimit {
     limits.size_or(d, "memory").map_or(MemoryLimit::Auto, MemoryLimit::Bytes)
 }
 
-/// Most requests of a route under way; `None` is no bound.
-pub(super) fn concurrency(d: &mut Decoder<'_>, route: &Fields<'_>) -> Option<u32> {
+/// How many requests of a route may be under way; `None` is no bound.
+pub(super) fn concurrency(
+    d: &mut Decoder<'_>,
+    route: &Fields<'_>,
+    paths: &PathMatch,
+) -> Option<Concurrency> {
     let fields = route.policy(d, "concurrency", "routes[].concurrency")?;
     let max = fields.count(d, "max");
+    let mut key = key::read(d, &fields);
+    let mut absent = key::absent(d, &fields);
     fields.finish();
     if fields.node("max").is_none() {
         fields.missing(d, "max", "such as `max: 64`");
     }
-    Some(max)
+    key::lint(d, &fields, &key, Some(paths));
+    if key == [KeyPart::Route] {
+        key.clear();
+    }
+    if let Some(entry) = fields.entry("absent").filter(|_| key.is_empty()) {
+        let what = "`absent` has no effect: no part of a key can be missing";
+        d.report.warn(entry.key.span, what);
+        absent = AbsentKey::default();
+    }
+    Some(Concurrency { max, key, absent })
 }
 
 /// How urgent a route's requests are.

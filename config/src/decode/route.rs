@@ -5,8 +5,8 @@ use std::{collections::HashMap, time::Duration};
 use http::{StatusCode, Uri};
 
 use super::{
-    Complaint, Decoder, Names, admission, condition, connect, fallback, header, respond, retry,
-    upstream,
+    Complaint, Decoder, Known, Names, admission, condition, connect, fallback, header, limit,
+    respond, retry, upstream,
 };
 use crate::{
     defaults,
@@ -29,12 +29,12 @@ const SPLIT_MAX: usize = 256;
 
 const ACTIONS: [&str; 4] = ["to", "split", "redirect", "respond"];
 
-pub(super) fn all(d: &mut Decoder<'_>, fields: &Fields<'_>, names: &Names) -> Vec<Route> {
+pub(super) fn all(d: &mut Decoder<'_>, fields: &Fields<'_>, known: &Known<'_>) -> Vec<Route> {
     let mut number = 0;
     let routes = fields.at(d, "routes", |d, node| {
         let read = |d: &mut Decoder<'_>, node: &Node| {
             number += 1;
-            one(d, node, number, names)
+            one(d, node, number, known)
         };
         d.list(node, "a list of routes", ROUTES, read)
     });
@@ -49,7 +49,8 @@ pub(super) fn all(d: &mut Decoder<'_>, fields: &Fields<'_>, names: &Names) -> Ve
     routes
 }
 
-fn one(d: &mut Decoder<'_>, node: &Node, number: usize, names: &Names) -> Option<Route> {
+fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Option<Route> {
+    let names = known.upstreams;
     let fields = Fields::open(d, node, "routes[]");
     if fields.is_broken() {
         return None;
@@ -59,13 +60,14 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, names: &Names) -> Option
     let matched = fields.at(d, "match", |d, node| condition::read(d, Some(node)));
     let (matches, good) = matched.unwrap_or_else(|| condition::read(d, None));
     // Without its path, what a template may name is unknown: nothing is said of it then.
-    let known = good.then_some(&matches.path);
-    let action = action(d, &fields, node.span, known, names);
+    let path = good.then_some(&matches.path);
+    let action = action(d, &fields, node.span, path, names);
     let headers = header::edits(d, &fields);
     let timeout = fields.at(d, "timeout", timeout).unwrap_or_else(|| defaults_of_timeout(None));
     let retry = retry::read(d, &fields, &timeout);
     let fallback = fallback::read(d, &fields, action.as_ref(), names);
-    let concurrency = admission::concurrency(d, &fields);
+    let concurrency = admission::concurrency(d, &fields, &matches.path);
+    let rate_limits = limit::of_route(d, &fields, known.limits, &matches.path);
     let priority = admission::priority(d, &fields);
     let forwards = matches!(action, Some(Action::Forward(_)) | None);
     if !forwards {
@@ -85,7 +87,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, names: &Names) -> Option
         retry: retry.filter(|_| forwards),
         fallback,
         concurrency,
-        rate_limits: Vec::new(),
+        rate_limits,
         priority,
     })
 }

@@ -187,6 +187,13 @@ pub(super) const KEYS: &[Key] = &[
          of normal priority at ten times as much.",
     )
     .or(&[Short::Off]),
+    Key::new(
+        "limits.rate_limit_keys",
+        Count(1, 100_000_000),
+        Is("1000000"),
+        "Keys (clients and the like) that rate limits are counted for; beyond them those whose \
+         counts matter least are forgotten.",
+    ),
     Key::new("timeouts", Section, Below, "Time-outs of the downstream side."),
     Key::new(
         "timeouts.handshake",

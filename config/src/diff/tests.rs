@@ -68,3 +68,31 @@ fn switching_off_is_a_change() {
     assert_eq!(seen, ["~ admin: { bind: \"127.0.0.1:9901\" } -> off"]);
     assert!(!seen.concat().contains("old"));
 }
+
+#[test]
+fn limits_are_the_same_by_name() {
+    let file = |shared: &str, limits: &str| {
+        let a = format!("{{ name: a, match: /a, to: api, rate_limit: [{limits}] }}");
+        BASE.replace("{ name: a, match: /a, to: api }", &a)
+            + &format!("rate_limits: {{ {shared} }}\n")
+    };
+    let old = file("u: { key: client_ip, rate: 5/s }", "u, { name: x, rate: 1/s }, 10/m");
+    let new = file(
+        "u: { key: route, rate: 6/s }",
+        "{ name: x, rate: 1/s, algorithm: sliding_window }, { name: default-3, rate: 10/m }, u, 7/d",
+    );
+    assert_eq!(changes(&old, &old), [""; 0]);
+    assert_eq!(
+        changes(&old, &new),
+        [
+            "~ rate_limits.u.key: client_ip -> route  (its counts begin anew)",
+            "~ rate_limits.u.rate: 5/s -> 6/s",
+            "~ rate_limits.u.burst: 5 -> 6",
+            "- routes[a].rate_limit[x].burst: 1",
+            "~ routes[a].rate_limit[x].algorithm: token_bucket -> sliding_window  \
+             (its counts begin anew)",
+            "+ routes[a].rate_limit[default-4]: { name: default-4, key: client_ip, absent: \
+             share, rate: 7/d,...",
+        ]
+    );
+}

@@ -160,8 +160,6 @@ fn the_whole_vocabulary_is_known() {
         "membership",
         "discovery",
         "rendezvous",
-        "rate_limit",
-        "key",
         "cache",
         "idempotency",
         "script",
@@ -171,6 +169,9 @@ fn the_whole_vocabulary_is_known() {
     let kept = without_what_is_not_built(vocabulary, &wrong);
     let config = load_str("weir.yaml", &kept, &env).unwrap_or_else(|e| panic!("{e}")).config;
     assert_eq!((config.listeners.len(), config.upstreams.len(), config.routes.len()), (2, 2, 1));
+    assert_eq!(config.routes[0].rate_limits.len(), 1);
+    let concurrency = config.routes[0].concurrency.as_ref().unwrap();
+    assert_eq!((concurrency.max, concurrency.key.len()), (64, 1));
 }
 
 /// Drops the lines that an error points at, with what is nested below them.

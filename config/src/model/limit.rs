@@ -1,6 +1,6 @@
 //! How often a route may be used, and by whom.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use http::HeaderName;
 
@@ -64,6 +64,20 @@ pub enum KeyPart {
     Route,
 }
 
+impl fmt::Display for KeyPart {
+    /// As the file writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClientIp => f.write_str("client_ip"),
+            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Cookie(name) => write!(f, "cookie:{name}"),
+            Self::Query(name) => write!(f, "query:{name}"),
+            Self::Path => f.write_str("path"),
+            Self::Route => f.write_str("route"),
+        }
+    }
+}
+
 /// What happens where a request lacks a part of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AbsentKey {
@@ -85,4 +99,15 @@ pub struct Cost {
     pub request_header: Option<HeaderName>,
     /// A response header that names what it did cost: the difference is charged or given back.
     pub response_header: Option<HeaderName>,
+}
+
+/// How many requests of a route may be under way, over all workers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concurrency {
+    /// Most of them at a time, for each key; at least 1.
+    pub max: u32,
+    /// Whose requests are counted together; empty is those of the route as a whole.
+    pub key: Vec<KeyPart>,
+    /// What happens where the request lacks a part of the key.
+    pub absent: AbsentKey,
 }

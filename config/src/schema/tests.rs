@@ -133,7 +133,10 @@ fn it_refuses_what_does_not() {
         "listeners: [\":80\"]\nlimits: { memory: 5 }",
         "listeners: [\":80\"]\nroutes: [{ to: a, retry: 11 }]",
         "listeners: [\":80\"]\nroutes: [{ to: a, retry: { hedge: p99 } }]",
-        "listeners: [\":80\"]\nroutes: [{ to: a, concurrency: { key: path, max: 1 } }]",
+        "listeners: [\":80\"]\nroutes: [{ to: a, concurrency: { key: path } }]",
+        "listeners: [\":80\"]\nroutes: [{ to: a, rate_limit: { burst: 1 } }]",
+        "listeners: [\":80\"]\nroutes: [{ to: a, rate_limit: [{ rate: 1/s, store: redis }] }]",
+        "listeners: [\":80\"]\nrate_limits: { a: { name: a, rate: 1/s } }",
     ] {
         assert!(!valid(bad), "{bad}");
     }
@@ -144,6 +147,11 @@ fn it_refuses_what_does_not() {
         "retry: { on: [connect, 429, 500-503], hedge: 50ms, budget: 5% }",
         "retry: { hedge: { after: p95 }, attempt_timeout: off }",
         "fallback: { respond: 203 }, concurrency: 4, priority: low",
+        "concurrency: { key: [client_ip, path], max: 1 }",
+        "rate_limit: 100/s",
+        "rate_limit: off",
+        "rate_limit: { rate: 100/s, key: client_ip, cost: header:x-cost }",
+        "rate_limit: [per-user, 5/m, { rate: 1/s, cost: 4 }, { rate: 1/s, cost: { fixed: 4 } }]",
     ] {
         assert!(valid(&format!("listeners: [\":80\"]\nroutes: [{{ to: a, {good} }}]")), "{good}");
     }

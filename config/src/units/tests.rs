@@ -38,8 +38,34 @@ fn sizes() {
 fn rates_and_percents() {
     assert_eq!(rate("100/s"), Ok(Rate { count: 100, per: Duration::from_secs(1) }));
     assert_eq!(rate("5/m"), Ok(Rate { count: 5, per: Duration::from_secs(60) }));
-    for bad in ["", "/s", "0/s", "100", "100/ms", "100/", "-1/s", "99999999999/s"] {
-        assert!(rate(bad).is_err(), "{bad}");
+    assert_eq!(rate("0/s"), Ok(Rate { count: 0, per: Duration::from_secs(1) }));
+    assert_eq!(rate("90/15m"), Ok(Rate { count: 90, per: Duration::from_secs(900) }));
+    for (bad, hint) in [
+        ("", ""),
+        ("/s", ""),
+        ("100", "did you mean `100/s`?"),
+        ("100/", "after the `/` comes a time"),
+        ("100/x", "after the `/` comes a time"),
+        ("100/s/s", "after the `/` comes a time"),
+        ("100/sec", "write `100/s`"),
+        ("100/15min", "write `100/15m`"),
+        ("100/ms", "whole seconds, from `1s`"),
+        ("100/1500ms", "whole seconds, from `1s`"),
+        ("100/0s", "whole seconds, from `1s`"),
+        ("100/367d", "up to `366d`"),
+        ("-1/s", "a rate is not negative"),
+        ("1.5/s", "only whole numbers"),
+        ("1e3/s", "only whole numbers"),
+        ("NaN/s", ""),
+        ("inf/s", ""),
+        ("99999999999/s", "at most 4294967295"),
+    ] {
+        let said = rate(bad).unwrap_err().hint.unwrap_or_default();
+        assert!(said.contains(hint) && said.is_empty() == hint.is_empty(), "{bad}: {said}");
+    }
+    for text in ["100/s", "5/m", "1000/h", "10/d", "90/15m", "0/s", "7/366d"] {
+        let Rate { count, per } = rate(text).unwrap();
+        assert_eq!(show_rate(count.into(), per), text);
     }
     assert_eq!(percent("20%"), Ok(0.2));
     assert_eq!(percent("0.5%"), Ok(0.005));

@@ -58,6 +58,7 @@ pub(super) enum View {
     Config,
     Upstreams,
     Routes,
+    Limits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub(super) enum Deed {
 }
 
 /// Every path, in the order in which a 404 lists them.
-pub(super) const PAGES: [(&str, Page); 10] = [
+pub(super) const PAGES: [(&str, Page); 11] = [
     ("/", Page::View(View::Dashboard)),
     ("/ready", Page::View(View::Ready)),
     ("/live", Page::View(View::Live)),
@@ -76,6 +77,7 @@ pub(super) const PAGES: [(&str, Page); 10] = [
     ("/config", Page::View(View::Config)),
     ("/upstreams", Page::View(View::Upstreams)),
     ("/routes", Page::View(View::Routes)),
+    ("/limits", Page::View(View::Limits)),
     ("/reload", Page::Deed(Deed::Reload)),
     ("/drain", Page::Deed(Deed::Drain)),
 ];
@@ -149,6 +151,7 @@ fn show(shared: &Shared, view: View) -> Answer {
             json(&views::upstreams(&live.snapshot(), &live.registry, now, unix_time))
         }
         View::Routes => json(&views::routes(&live.snapshot(), clock::now())),
+        View::Limits => json(&views::limits(&live.snapshot(), &live.registry)),
         View::Status => json(&views::status(live, &shared.status.report(), clock::unix_time())),
     }
 }

@@ -26,6 +26,11 @@ use crate::{
     },
 };
 
+mod limits;
+
+pub(super) use limits::limits;
+use limits::words;
+
 /// `/status`. Times are Unix times in seconds.
 pub(super) fn status(live: &Live, report: &Report, unix_time: Duration) -> Value {
     let snapshot = live.snapshot();
@@ -244,7 +249,9 @@ pub(super) fn routes(snapshot: &Snapshot, now: Tick) -> Value {
         let bulkhead = bulkhead.map(
             |bulkhead| json!({ "in_use": bulkhead.gate().in_use(), "max": bulkhead.gate().max() }),
         );
-        out.insert("concurrency".to_owned(), json!(bulkhead));
+        let per_key = route.concurrency.as_ref().filter(|bound| !bound.key.is_empty());
+        let per_key = per_key.map(|bound| json!({ "max": bound.max, "key": words(&bound.key) }));
+        out.insert("concurrency".to_owned(), json!(bulkhead.or(per_key)));
         let retry = snapshot.routes.get(index).and_then(|route| route.retry.as_ref());
         out.insert("retry".to_owned(), json!(retry.map(|policy| retries(policy, now))));
         let (key, value) = action(&route.action, &config.upstreams);

@@ -5,6 +5,7 @@ use crate::snapshot::live::Live;
 /// Shows loads, limits and health of the current configuration, for as long as it has them.
 pub(super) fn show(live: &Live) {
     let registry = &live.registry;
+    registry.watch_limits(&live.snapshot().limit_store);
     for route in &live.snapshot().routes {
         if let Some(bulkhead) = &route.bulkhead {
             registry.watch_bulkhead(&route.name, bulkhead.gate());
@@ -22,7 +23,8 @@ pub(super) fn show(live: &Live) {
 }
 
 /// Lets what was measured long ago weigh less.
-pub(super) fn age_latencies(live: &Live) {
+pub(super) fn age(live: &Live) {
+    live.registry.fade_limits();
     for upstream in &live.snapshot().upstreams {
         for endpoint in &upstream.endpoints {
             endpoint.load.latency().age();

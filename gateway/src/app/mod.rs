@@ -20,6 +20,7 @@ use weir_config::{Change, Diagnostics, Loaded};
 use crate::{
     admin, admission, clock,
     error::Error,
+    limit,
     snapshot::{compile, live::Live},
     task,
     telemetry::{access_log::LogWriter, log, registry::Registry},
@@ -193,6 +194,7 @@ impl App {
         let live = Arc::new(Live::new(compiled.snapshot, registry));
         metrics::show(&live);
         task::spawn(admission::watch::watch(live.clone()));
+        task::spawn(limit::store::sweep(live.clone()));
         let workers = Workers::start(count, &live, &writer).map_err(start)?;
         let (asks, control) = mpsc::channel(16);
         let status = Status::new(&loaded, count, listening.pairs(), clock::unix_time());
@@ -236,7 +238,7 @@ impl App {
         let mut aging = tokio::time::interval(AGING);
         let lame_duck = loop {
             tokio::select! {
-                _ = aging.tick() => metrics::age_latencies(&self.live),
+                _ = aging.tick() => metrics::age(&self.live),
                 _ = signals.hangup.recv() => drop(self.reload("SIGHUP").await),
                 () = changed(self.watcher.as_ref()) => drop(self.reload("a changed file").await),
                 _ = signals.terminate.recv() => break true,
@@ -285,6 +287,9 @@ impl App {
         let changes = weir_config::diff(&running.config, &loaded.config);
         if running.config.workers != loaded.config.workers {
             tracing::warn!("a changed number of workers takes effect at the next start");
+        }
+        if running.config.limits.rate_limit_keys != loaded.config.limits.rate_limit_keys {
+            tracing::warn!("a changed limits.rate_limit_keys takes effect at the next start");
         }
         log::set_level(loaded.config.log.level);
         self.attendance.take_over(&compiled.snapshot);

@@ -46,7 +46,7 @@ pub struct Disposition {
     pub retry: Retry,
     /// Whether an HTTP/1 downstream connection must close after the response.
     pub close: bool,
-    /// Value of Retry-After, unless more is known ([`Error::BreakerOpen`]).
+    /// Value of Retry-After, unless more is known ([`Error::BreakerOpen`], [`Error::RateLimited`]).
     pub retry_after: Option<Duration>,
 }
 
@@ -92,6 +92,7 @@ impl Error {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Denied => StatusCode::FORBIDDEN,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded
             | Self::RouteBusy
             | Self::Draining
@@ -136,7 +137,9 @@ impl Error {
             | Self::NotImplemented
             | Self::UnknownProtocol => "http_request_error",
             Self::NoRoute => "destination_not_found",
-            Self::TooEarly | Self::MethodNotAllowed | Self::Denied => "http_request_denied",
+            Self::TooEarly | Self::MethodNotAllowed | Self::Denied | Self::RateLimited => {
+                "http_request_denied"
+            }
             Self::Overloaded | Self::RouteBusy | Self::Draining => "proxy_internal_response",
             Self::NoEndpoint | Self::ConnectFailed => "destination_unavailable",
             Self::UpstreamBusy | Self::QueueTimeout | Self::BreakerOpen => {
@@ -176,6 +179,7 @@ impl Error {
             | Self::NotImplemented
             | Self::UnknownProtocol => ("DPE", Side::Downstream, Retry::Never),
             Self::TooEarly => ("DN", Side::Downstream, Retry::Never),
+            Self::RateLimited => ("RL", Side::Downstream, Retry::Never),
             Self::NoRoute => ("NR", Side::Gateway, Retry::Never),
             Self::MethodNotAllowed | Self::Denied => ("DN", Side::Gateway, Retry::Never),
             Self::Overloaded | Self::RouteBusy | Self::Draining => {

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     clock::{self, Tick},
     error::{Error, Side},
+    limit::Limited,
     listen::connection::Connection,
     telemetry::record,
     upstream::{
@@ -82,6 +83,10 @@ pub(crate) struct Exchange {
     pub(crate) permit: Option<Permit>,
     /// Its place among the route's requests.
     pub(crate) route_permit: Option<Permit>,
+    /// Its place among the route's requests of the same key.
+    pub(crate) key_permit: Option<weir_ratelimit::Permit>,
+    /// What the route's limits said, where it has any.
+    pub(crate) limited: Option<Box<Limited>>,
     /// Attempts made.
     pub(crate) attempts: u32,
     /// What was tried, where not all went well.
@@ -119,6 +124,8 @@ impl Exchange {
             in_flight: None,
             permit: None,
             route_permit: None,
+            key_permit: None,
+            limited: None,
             attempts: 0,
             trail: None,
             error: None,
@@ -199,6 +206,7 @@ impl Exchange {
         self.in_flight = None;
         self.permit = None;
         self.route_permit = None;
+        self.key_permit = None;
         if let Some(upload) = self.upload.take_if(|upload| !upload.over.get()) {
             self.connection.upload_goes_on(upload);
         }

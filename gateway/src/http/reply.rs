@@ -31,6 +31,8 @@ pub(crate) fn of_grpc_error(error: Error) -> Response<Body> {
     let code = match error.disposition().status.as_u16() {
         // The mapping knows no deadlines, which gRPC has a code for.
         _ if error == Error::DeadlinePassed => "4",
+        // Nor quotas, whose clients are not to come again at once.
+        _ if error == Error::RateLimited => "8",
         400 => "13",
         401 => "16",
         403 => "7",

@@ -11,6 +11,7 @@ use crate::{
         headers::{self, name},
         reply,
     },
+    limit,
     snapshot::{Fallback, Respond, Route},
     upstream::{
         draft::Draft,
@@ -42,6 +43,9 @@ pub(super) async fn carry_out(
                 }
             },
         };
+    if let Forwarded::Response(response) = &forwarded {
+        limit::settle(exchange, route, response.headers());
+    }
     let own = |head: &mut response::Parts| {
         let id = exchange.request_id.as_ref().ok_or(Error::Bug)?;
         if method == Method::CONNECT {
@@ -50,6 +54,7 @@ pub(super) async fn carry_out(
         } else {
             headers::relay(head, &method, upgrade.as_ref(), id)?;
         }
+        limit::tell(exchange, &mut head.headers);
         route.response_edits.apply(&mut head.headers);
         Ok::<_, Error>(())
     };
@@ -119,6 +124,7 @@ fn respond(
     if let Some(id) = &exchange.request_id {
         headers.insert(&name::X_REQUEST_ID, id.clone());
     }
+    limit::tell(exchange, headers);
     route.response_edits.apply(headers);
     headers.insert(&name::PROXY_STATUS, why);
     response

@@ -162,7 +162,7 @@ fn holds(condition: &ValueMatch, value: &[u8]) -> bool {
 }
 
 /// Decodes a query component as forms do: `%XX` and `+`; an invalid escape stands for itself.
-fn decoded(text: &str) -> Cow<'_, [u8]> {
+pub(crate) fn decoded(text: &str) -> Cow<'_, [u8]> {
     let bytes = text.as_bytes();
     if !bytes.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return Cow::Borrowed(bytes);

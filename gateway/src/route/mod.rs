@@ -19,6 +19,7 @@ mod table;
 mod template;
 
 pub use condition::MethodSet;
+pub(crate) use condition::decoded;
 pub use explain::{Explanation, Failed, PassedOver, Why};
 pub use host::canonical_host;
 pub use matcher::{BuildError, BuildReason, Found, Matched, Matcher};

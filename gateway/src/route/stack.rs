@@ -7,6 +7,7 @@
 //! receive    hop-by-hop fields go, the client's address and the request's id are settled
 //! route      by host, path, method, headers, query; 404 and 405 end here
 //! admit      503 for who is turned away under pressure, or is one too many for the route
+//! limit      429 for who comes more often than the route's limits allow; some wait for their turn
 //! act        redirect, fixed response, or
 //! forward    a place in the upstream's bounds, an endpoint, a connection, the response; again
 //!            where the route's policy says so; else its fallback
@@ -36,6 +37,7 @@ use crate::{
         tunnel::Tunnel,
         upload::{Progress, Upload},
     },
+    limit,
     listen::connection::Carrier,
     pause::Pause,
     snapshot::{Action, Forward, Route},
@@ -60,8 +62,13 @@ pub(crate) fn serve(
         && *request.method() != Method::CONNECT
         && reply::is_grpc(request.headers());
     let bodiless = version >= Version::HTTP_2 && *request.method() == Method::HEAD;
-    let planned = plan(&mut exchange, request);
+    let mut planned = plan(&mut exchange, request);
     async move {
+        if let Some(delay) = limit::delay(&exchange)
+            && let Err(error) = Box::pin(limit::hold(&exchange, delay)).await
+        {
+            planned = Err(error.into());
+        }
         let response = match planned {
             Ok(Plan::Answer(response)) => response,
             Ok(Plan::Forward(draft)) => match carry_out(&mut exchange, draft).await {
@@ -156,6 +163,10 @@ fn rescue(
     if let Some(id) = &exchange.request_id {
         headers.insert(&name::X_REQUEST_ID, id.clone());
     }
+    limit::tell(exchange, headers);
+    if refusal.error == Error::RateLimited {
+        limit::explain(exchange, grpc, &mut response);
+    }
     response
 }
 
@@ -190,6 +201,7 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     exchange.route = Some(matched.route);
     let route = &snapshot.routes[matched.route];
     admit(exchange, route, &head.headers)?;
+    limit::check(exchange, route, &head, &path)?;
     match &route.action {
         Action::Forward(to) => {
             if let Some(target) = rewrite(to, &head, &path, &matched)? {
@@ -296,6 +308,7 @@ fn fixed(
     if let Some(id) = &exchange.request_id {
         headers.insert(&name::X_REQUEST_ID, id.clone());
     }
+    limit::tell(exchange, headers);
     route.response_edits.apply(headers);
     Plan::Answer(response)
 }

@@ -16,6 +16,7 @@ use crate::{
     admission::bulkhead::Bulkhead,
     clock::Tick,
     http::headers::Edits,
+    limit::{KeyedBulkhead, LimitStore, RouteLimits},
     listen::tls::{Remembered, ServerTlsState},
     pem::TlsProblem,
     route::{Location, Matcher, PathRewrite},
@@ -47,9 +48,11 @@ pub fn compile(
     now: Tick,
     unix_time: Duration,
 ) -> Result<Compiled, Diagnostics> {
+    let limit_store = previous.map(|previous| previous.limit_store.clone());
     let mut compiler = Compiler {
         loaded,
         previous,
+        limit_store: limit_store.unwrap_or_else(|| empty_store(&loaded.config.limits)),
         now,
         wall: UNIX_EPOCH + unix_time,
         errors: Vec::new(),
@@ -65,7 +68,7 @@ pub fn compile(
             routes.extend(compiler.route(route, matcher.params(index)));
         }
     }
-    let Compiler { errors, warnings, .. } = compiler;
+    let Compiler { limit_store, errors, warnings, .. } = compiler;
     match matcher {
         Some(matcher) if errors.is_empty() => Ok(Compiled {
             snapshot: Snapshot {
@@ -77,6 +80,7 @@ pub fn compile(
                 routes,
                 upstreams,
                 listeners,
+                limit_store,
             },
             warnings: Diagnostics::new(warnings),
         }),
@@ -87,6 +91,7 @@ pub fn compile(
 struct Compiler<'a> {
     loaded: &'a Loaded,
     previous: Option<&'a Snapshot>,
+    limit_store: Arc<LimitStore>,
     now: Tick,
     wall: SystemTime,
     errors: Vec<Diagnostic>,
@@ -215,6 +220,7 @@ impl Compiler<'_> {
             },
             model::Action::Respond(fixed) => Action::Respond(respond(fixed)),
         };
+        let whole = route.concurrency.as_ref().filter(|concurrency| concurrency.key.is_empty());
         Some(Route {
             name: route.name.as_str().into(),
             action,
@@ -227,11 +233,27 @@ impl Compiler<'_> {
                 model::Fallback::Respond(fixed) => Fallback::Respond(respond(fixed)),
             }),
             priority: route.priority.clone(),
-            bulkhead: route.concurrency.map(|max| {
+            bulkhead: whole.map(|concurrency| {
                 let before = self.route_before(&route.name);
-                Bulkhead::new(max, before.and_then(|before| before.bulkhead.as_ref()))
+                Bulkhead::new(concurrency.max, before.and_then(|before| before.bulkhead.as_ref()))
             }),
+            limits: self.limits(route)?,
         })
+    }
+
+    /// The limits of a route; `None` where one is impossible.
+    fn limits(&mut self, route: &model::Route) -> Option<Option<RouteLimits>> {
+        let store = &self.limit_store;
+        let per_key = route.concurrency.as_ref().filter(|bound| !bound.key.is_empty());
+        let per_key = per_key.map(|bound| KeyedBulkhead::new(&route.name, bound, store));
+        match RouteLimits::new(&route.name, &route.rate_limits, per_key, store) {
+            Ok(limits) => Some(limits),
+            Err((index, error)) => {
+                let at = route.rate_limits.get(index).map_or(route.at, |limit| limit.at);
+                self.error(at, format!("rate_limit: {error}"));
+                None
+            }
+        }
     }
 
     /// The route of this name in the running configuration.
@@ -267,6 +289,14 @@ impl Compiler<'_> {
         };
         Some(Action::Forward(Forward { split, rewrite, host }))
     }
+}
+
+/// What limits begin with. It has its size for as long as the process lives.
+fn empty_store(limits: &model::Limits) -> Arc<LimitStore> {
+    let mut secret = [0; 16];
+    // Without randomness from the system nothing of TLS works either.
+    let _ = aws_lc_rs::rand::fill(&mut secret);
+    Arc::new(LimitStore::new(limits.rate_limit_keys as usize, secret))
 }
 
 fn respond(respond: &model::Respond) -> Respond {

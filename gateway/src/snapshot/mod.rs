@@ -15,6 +15,7 @@ use weir_config::model::{
 use crate::{
     admission::bulkhead::Bulkhead,
     http::headers::Edits,
+    limit::{LimitStore, RouteLimits},
     listen::tls::ServerTlsState,
     route::{Location, Matcher, PathRewrite},
     upstream::{endpoint::Upstream, retry::policy::RetryPolicy},
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Listeners, in file order.
     pub listeners: Vec<Arc<Listener>>,
+    /// What the limits of all routes count with.
+    pub limit_store: Arc<LimitStore>,
 }
 
 /// A listener's settings.
@@ -92,6 +95,8 @@ pub struct Route {
     pub priority: RoutePriority,
     /// Bound on its requests under way.
     pub bulkhead: Option<Bulkhead>,
+    /// Bounds on how often it may be used, and by whom.
+    pub limits: Option<RouteLimits>,
     /// Second tries.
     pub retry: Option<RetryPolicy>,
     /// What it does when its upstream cannot answer.

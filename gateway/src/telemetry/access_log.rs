@@ -60,6 +60,12 @@ pub struct AccessRecord<'a> {
     pub duration_nanos: u64,
     /// From the last attempt's start to its response's head.
     pub upstream_nanos: Option<u64>,
+    /// Name of the limit that denied the request.
+    pub limit: Option<&'a str>,
+    /// Name of a limit that would have, were it not in dry run.
+    pub limit_dry_run: Option<&'a str>,
+    /// How long limits held the request back.
+    pub limit_delay_nanos: u64,
     /// What was tried, where not all went well.
     pub trail: Option<&'a Trail>,
 }
@@ -104,6 +110,12 @@ impl AccessRecord<'_> {
         if let Some(nanos) = self.upstream_nanos {
             out.extend_from_slice(b",\"upstream_ms\":");
             millis(out, nanos);
+        }
+        optional(out, b",\"limit\":", self.limit);
+        optional(out, b",\"limit_dry_run\":", self.limit_dry_run);
+        if self.limit_delay_nanos > 0 {
+            out.extend_from_slice(b",\"limit_delay_ms\":");
+            millis(out, self.limit_delay_nanos);
         }
         if let Some(trail) = self.trail {
             append_trail(out, trail);

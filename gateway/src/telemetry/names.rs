@@ -24,6 +24,12 @@ pub struct Metric {
     pub labels: &'static [&'static str],
 }
 
+mod endpoint;
+mod limit;
+
+pub use endpoint::*;
+pub use limit::*;
+
 const fn metric(
     name: &'static str,
     kind: Kind,
@@ -34,7 +40,6 @@ const fn metric(
 }
 
 const ROUTE: &[&str] = &["route", "upstream"];
-const ENDPOINT: &[&str] = &["upstream", "endpoint"];
 const LISTENER: &[&str] = &["listener"];
 const LIMIT: &[&str] = &["upstream", "limit"];
 
@@ -145,97 +150,6 @@ pub const QUIC_STEERED_DROPPED: Metric = metric(
     Kind::Counter,
     LISTENER,
     "QUIC datagrams for another worker that it was too busy to take",
-);
-/// Requests under way at an endpoint.
-pub const ENDPOINT_IN_FLIGHT: Metric = metric(
-    "weir_endpoint_in_flight_requests",
-    Kind::Gauge,
-    ENDPOINT,
-    "Requests under way at the endpoint",
-);
-/// Attempts at an endpoint.
-pub const ENDPOINT_REQUESTS: Metric = metric(
-    "weir_endpoint_requests_total",
-    Kind::Counter,
-    ENDPOINT,
-    "Attempts sent to the endpoint",
-);
-/// Failed attempts.
-pub const ENDPOINT_FAILURES: Metric = metric(
-    "weir_endpoint_failures_total",
-    Kind::Counter,
-    ENDPOINT,
-    "Attempts at the endpoint that failed",
-);
-/// Estimate used by `balance: peak_ewma`.
-pub const ENDPOINT_EWMA: Metric = metric(
-    "weir_endpoint_latency_ewma_seconds",
-    Kind::Gauge,
-    ENDPOINT,
-    "Peak-sensitive latency estimate that balancing uses",
-);
-/// Quantiles of the latency.
-pub const ENDPOINT_LATENCY: Metric = metric(
-    "weir_endpoint_latency_seconds",
-    Kind::Gauge,
-    &["upstream", "endpoint", "quantile"],
-    "Time to the endpoint's response head of late, by quantile",
-);
-/// Connections open.
-pub const ENDPOINT_CONNECTIONS_OPEN: Metric = metric(
-    "weir_endpoint_connections_open",
-    Kind::Gauge,
-    ENDPOINT,
-    "Connections open to the endpoint",
-);
-/// Connections idle.
-pub const ENDPOINT_CONNECTIONS_IDLE: Metric = metric(
-    "weir_endpoint_connections_idle",
-    Kind::Gauge,
-    ENDPOINT,
-    "Connections to the endpoint that wait for a request",
-);
-/// Connections established.
-pub const ENDPOINT_CONNECTS: Metric = metric(
-    "weir_endpoint_connects_total",
-    Kind::Counter,
-    ENDPOINT,
-    "Connections established to the endpoint",
-);
-/// Connections that were not established.
-pub const ENDPOINT_CONNECT_FAILURES: Metric = metric(
-    "weir_endpoint_connect_failures_total",
-    Kind::Counter,
-    ENDPOINT,
-    "Connections to the endpoint that failed or timed out",
-);
-/// Endpoints in use.
-pub const ENDPOINT_HEALTHY: Metric = metric(
-    "weir_endpoint_healthy",
-    Kind::Gauge,
-    ENDPOINT,
-    "1 while the endpoint is in use, 0 while it is ejected or its checks fail",
-);
-/// Ejections.
-pub const ENDPOINT_EJECTIONS: Metric = metric(
-    "weir_endpoint_ejections_total",
-    Kind::Counter,
-    ENDPOINT,
-    "Times that the endpoint was ejected because of failures in a row",
-);
-/// State of the breaker.
-pub const ENDPOINT_BREAKER_STATE: Metric = metric(
-    "weir_endpoint_breaker_state",
-    Kind::Gauge,
-    ENDPOINT,
-    "0 while the endpoint's breaker is closed, 1 half open, 2 open",
-);
-/// Openings of the breaker.
-pub const ENDPOINT_BREAKER_OPENED: Metric = metric(
-    "weir_endpoint_breaker_opened_total",
-    Kind::Counter,
-    ENDPOINT,
-    "Times that the endpoint's breaker opened",
 );
 /// Active checks.
 pub const HEALTH_CHECKS: Metric = metric(
@@ -384,6 +298,9 @@ pub const ALL: &[&Metric] = &[
     &LIMIT_WAITING,
     &UPSTREAM_ADAPTIVE_LIMIT,
     &ROUTE_CONCURRENCY,
+    &RATE_LIMIT,
+    &RATE_LIMIT_KEYS,
+    &RATE_LIMIT_KEYS_LOST,
     &SHED,
     &MEMORY_PRESSURE,
     &EVENT_LOOP_LAG,

@@ -9,6 +9,7 @@ use crate::{
     clock::{self, Tick},
     error::{Error, Side},
     http::exchange::Exchange,
+    limit,
     listen::connection::Connection,
     upstream::trail::{FailedRequest, Trail},
 };
@@ -37,6 +38,7 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
     let snapshot = &world.snapshot;
     let route = exchange.route.map(|index| &*snapshot.routes[index].name);
     let upstream = exchange.upstream.map(|index| &*snapshot.upstreams[index].name);
+    let limited = limit::said(exchange);
     let mut client = [0; CLIENT_TEXT];
     // All that a CONNECT names is a host and its port.
     let whole = || asked.uri.authority().map_or("", |host| host.as_str());
@@ -69,6 +71,9 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
             bytes_out: exchange.sent,
             duration_nanos: duration,
             upstream_nanos: exchange.upstream_time.map(|time| time.as_nanos() as u64),
+            limit: limited.and_then(|(limits, said)| said.denied_by(limits)),
+            limit_dry_run: limited.and_then(|(limits, said)| said.would_be_denied_by(limits)),
+            limit_delay_nanos: limited.map_or(0, |(_, said)| said.delay().as_nanos() as u64),
             trail: exchange.trail.as_deref(),
         },
     );
@@ -132,6 +137,9 @@ pub(crate) fn refusal(connection: &Rc<Connection>, error: Error, sent: u64) {
             bytes_out: sent,
             duration_nanos: now.nanos_since(connection.idle_since.get()),
             upstream_nanos: None,
+            limit: None,
+            limit_dry_run: None,
+            limit_delay_nanos: 0,
             trail: None,
         },
     );

@@ -20,6 +20,10 @@ use super::counters::{EndpointCounters, ListenerCounters, RouteCounters};
 use crate::{
     admission::Admission,
     clock::Tick,
+    limit::{
+        LimitStore,
+        tally::{Tally, Totals},
+    },
     upstream::{adaptive::AdaptiveLimit, limit::Gate, load::EndpointLoad, roster::Roster},
 };
 
@@ -80,6 +84,9 @@ struct AllBlocks {
     gates: BTreeMap<Pair, Weak<Gate>>,
     adaptive: BTreeMap<Box<str>, Weak<AdaptiveLimit>>,
     bulkheads: BTreeMap<Box<str>, Weak<Gate>>,
+    /// By route and limit.
+    limits: BTreeMap<Pair, Blocks<Tally>>,
+    limit_store: Weak<LimitStore>,
     admission: Weak<Admission>,
     rosters: BTreeMap<Box<str>, Weak<Roster>>,
     /// Number of keys at which it is time to look for those that are gone.
@@ -134,6 +141,31 @@ impl Registry {
         let block = Arc::default();
         all.endpoints.entry(pair(upstream, endpoint)).or_default().join(&block);
         block
+    }
+
+    /// A worker's counts of one of a route's limits.
+    pub fn limit(&self, route: &str, limit: &str) -> Arc<Tally> {
+        let mut all = self.shared.lock();
+        all.make_room();
+        let block = Arc::default();
+        all.limits.entry(pair(route, limit)).or_default().join(&block);
+        block
+    }
+
+    /// All workers' counts of one of a route's limits.
+    pub fn limit_totals(&self, route: &str, limit: &str) -> Totals {
+        let all = self.shared.lock();
+        all.limits.get(&pair(route, limit)).map(Blocks::totals).unwrap_or_default()
+    }
+
+    /// Lets denials long ago weigh less in the lists of who is denied most.
+    pub(crate) fn fade_limits(&self) {
+        self.shared.lock().limits.values_mut().for_each(Blocks::fade);
+    }
+
+    /// Shows how many keys limits keep in the scrape.
+    pub fn watch_limits(&self, store: &Arc<LimitStore>) {
+        self.shared.lock().limit_store = Arc::downgrade(store);
     }
 
     /// All workers' connections to an endpoint.
@@ -239,6 +271,7 @@ impl AllBlocks {
             + self.gates.len()
             + self.adaptive.len()
             + self.bulkheads.len()
+            + self.limits.len()
             + self.rosters.len()
     }
 
@@ -251,6 +284,7 @@ impl AllBlocks {
         self.adaptive.retain(|_, limit| limit.strong_count() > 0);
         self.bulkheads.retain(|_, gate| gate.strong_count() > 0);
         self.rosters.retain(|_, roster| roster.strong_count() > 0);
+        self.limits.retain(|_, blocks| blocks.fold());
         let gone = self.routes.values_mut().filter_map(|blocks| (!blocks.fold()).then_some(()));
         if gone.count() > KEPT {
             self.fold_removed_routes();

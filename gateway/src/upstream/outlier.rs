@@ -117,10 +117,11 @@ impl Ejections {
         }
     }
 
-    /// Ends all of them; calls `back` for each.
+    /// Ends all of them as if they had never begun; calls `back` for each.
     pub fn release_all(&mut self, mut back: impl FnMut(usize), now: Tick) {
         for (index, record) in self.records.iter_mut().enumerate() {
             if record.until.is_some() {
+                record.times = record.times.saturating_sub(1);
                 record.release(now);
                 back(index);
             }

@@ -313,10 +313,12 @@ impl Inner {
         self.members.iter().position(|member| Arc::ptr_eq(&member.endpoint, endpoint))
     }
 
-    /// Whether another endpoint in use has answered well since this one's failures began. If none
-    /// has, there is no better place for the requests, and the fault is hardly this endpoint's own.
+    /// Whether another endpoint in use has answered well since this one's failures began, and since
+    /// all failed last. If none has, there is no better place for the requests, and the fault is
+    /// hardly this endpoint's own.
     fn others_succeed(&self, index: usize) -> bool {
         let began = self.members[index].endpoint.load.run_began();
+        let began = self.outage.map_or(began, |outage| began.max(outage));
         self.members.iter().enumerate().any(|(other, member)| {
             other != index
                 && member.health.is_healthy()

@@ -12,6 +12,7 @@ mod h3;
 mod h3_aioquic;
 mod h3_raw;
 mod http2;
+mod limits;
 mod lossy;
 mod matrix;
 mod operations;

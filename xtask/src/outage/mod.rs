@@ -34,6 +34,7 @@ What clients see of Weir and its peers, each in its default configuration, while
   --peers A,B     of weir, envoy, envoy-outlier; all of them by default
   --seconds N     length of fails, hangs and killed (60)
   --weir PATH     the binary; by default a release build is made
+  --series        also the answers of each half second, by status
 ";
 
 /// The verb.
@@ -59,6 +60,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
             rows.push((name.clone(), story.run(&peer, options.length, &folder)?));
         }
         text.push_str(&report::table(*story, &rows));
+        if options.series {
+            text.push_str(&report::series(&rows));
+        }
     }
     fs::remove_dir_all(&folder).ok();
     print!("{text}");
@@ -72,6 +76,7 @@ struct Options {
     peers: Vec<String>,
     length: Duration,
     weir: Option<PathBuf>,
+    series: bool,
 }
 
 impl Options {
@@ -81,9 +86,14 @@ impl Options {
             peers: KNOWN.map(str::to_owned).to_vec(),
             length: Duration::from_secs(60),
             weir: None,
+            series: false,
         };
         let mut words = arguments.iter();
         while let Some(flag) = words.next() {
+            if flag == "--series" {
+                options.series = true;
+                continue;
+            }
             let value = words.next().ok_or_else(|| format!("`{flag}` needs a value\n\n{HELP}"))?;
             match flag.as_str() {
                 "--only" => {

@@ -1,6 +1,6 @@
 //! What came of it, as tables.
 
-use std::{fmt::Write, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use super::{
     client::Sample,
@@ -25,6 +25,29 @@ pub(super) fn table(story: Story, rows: &[(String, Vec<Sample>)]) -> String {
         text += &row(peer, samples, story);
     }
     text
+}
+
+/// The answers of each window, by status; 0 is none in time.
+pub(super) fn series(rows: &[(String, Vec<Sample>)]) -> String {
+    let mut text = String::new();
+    for (peer, samples) in rows {
+        writeln!(text, "\n{peer}").ok();
+        for window in samples.chunk_by(|a, b| nth(a.due) == nth(b.due)) {
+            let mut counts = BTreeMap::new();
+            for sample in window {
+                *counts.entry(sample.status.unwrap_or(0)).or_insert(0) += 1;
+            }
+            let took = window.iter().map(|sample| sample.took).max().unwrap_or_default();
+            let from = WINDOW.as_secs_f64() * nth(window[0].due) as f64;
+            writeln!(text, "{from:6.1} s  {counts:?}, slowest {}", millis(took)).ok();
+        }
+    }
+    text
+}
+
+/// The window that a moment is in.
+fn nth(due: Duration) -> usize {
+    (due.as_nanos() / WINDOW.as_nanos()) as usize
 }
 
 fn row(peer: &str, samples: &[Sample], story: Story) -> String {
@@ -60,7 +83,7 @@ fn millis(time: Duration) -> String {
 fn recovery(samples: &[Sample], end: Duration) -> Option<(Duration, f64)> {
     let mut windows = Vec::new();
     for sample in samples.iter().filter(|sample| sample.due >= end) {
-        let nth = ((sample.due - end).as_nanos() / WINDOW.as_nanos()) as usize;
+        let nth = nth(sample.due - end);
         windows.resize(windows.len().max(nth + 1), (0_u32, 0_u32));
         windows[nth].0 += u32::from(sample.status == Some(200));
         windows[nth].1 += 1;

@@ -54,14 +54,34 @@ fn concurrency_is_a_number() {
         assert_eq!(route(off).concurrency, None);
     }
     for some in [", concurrency: 64", ", concurrency: { max: 64 }"] {
-        assert_eq!(route(some).concurrency, Some(64));
+        let whole = Concurrency { max: 64, key: Vec::new(), absent: AbsentKey::Share };
+        assert_eq!(route(some).concurrency, Some(whole));
     }
-    for none in [", concurrency: {}", ", concurrency: { key: off }"] {
+    for none in [", concurrency: {}", ", concurrency: { key: client_ip }"] {
         assert!(refused("", none).contains("`max` is missing"), "{none}");
     }
     assert!(refused("", ", concurrency: 0").contains("a whole number from 1"));
-    let said = refused("", ", concurrency: { key: client_ip, max: 64 }");
-    assert!(said.contains("`key` is not built into this version of Weir yet"), "{said}");
+}
+
+#[test]
+fn concurrency_may_be_for_each_key() {
+    let read = |keys: &str| route(&format!(", concurrency: {{ {keys}, max: 4 }}")).concurrency;
+    let each = |key, absent| Some(Concurrency { max: 4, key, absent });
+    let ip = || vec![KeyPart::ClientIp];
+    assert_eq!(read("key: client_ip"), each(ip(), AbsentKey::Share));
+    assert_eq!(read("key: [client_ip], absent: deny"), each(ip(), AbsentKey::Deny));
+    let user = KeyPart::Header(HeaderName::from_static("x-user"));
+    let parts = vec![user, KeyPart::Cookie("Sid".to_owned()), KeyPart::Path];
+    let several = "key: [header:X-User, cookie:Sid, path], absent: skip";
+    assert_eq!(read(several), each(parts, AbsentKey::Skip));
+    // All requests of the route have this key.
+    assert_eq!(read("key: route"), each(Vec::new(), AbsentKey::Share));
+    let loaded = load("", ", concurrency: { absent: deny, max: 4 }").unwrap();
+    assert!(loaded.warnings.render().contains("`absent` has no effect"));
+    assert_eq!(loaded.config.routes[0].concurrency, each(Vec::new(), AbsentKey::Share));
+    let loaded = load("", ", concurrency: { key: path, max: 4 }").unwrap();
+    assert!(loaded.warnings.render().contains("there is a count for each `path`"));
+    assert!(refused("", ", concurrency: { key: ip, max: 4 }").contains("mean `client_ip`?"));
 }
 
 #[test]

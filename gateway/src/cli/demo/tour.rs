@@ -14,6 +14,9 @@ pub(super) struct Exhibit {
 const HEADERS: &str = "{ name: headers, match: /headers, to: colours, headers: { \
     request: { set: { x-demo: \"1\" } }, response: { set: { server: weir } } } }";
 
+const LIMITED: &str = "{ name: limited, match: /limited, to: colours, \
+    rate_limit: { name: per-client, rate: 3/m } }";
+
 pub(super) const EXHIBITS: &[Exhibit] = &[
     Exhibit {
         routes: &["{ name: all, match: \"/**\", to: colours }"],
@@ -48,6 +51,11 @@ pub(super) const EXHIBITS: &[Exhibit] = &[
         ],
         command: "curl -siL http://GATEWAY/old/page",
         shows: "a redirect, and a response that the route itself holds",
+    },
+    Exhibit {
+        routes: &[LIMITED],
+        command: "curl -si 'http://GATEWAY/limited?n=[1-4]'",
+        shows: "three a minute for each client: RateLimit counts down, the fourth is a 429",
     },
     Exhibit {
         routes: &[],

@@ -21,6 +21,7 @@ fn limits() -> Limits {
         h3_half_open: 1,
         memory: MemoryLimit::Off,
         lag: None,
+        rate_limit_keys: 1,
     }
 }
 

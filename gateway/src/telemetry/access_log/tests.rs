@@ -34,6 +34,9 @@ fn record() -> AccessRecord<'static> {
         bytes_out: 1024,
         duration_nanos: 1_234_567,
         upstream_nanos: Some(1_000_999),
+        limit: None,
+        limit_dry_run: None,
+        limit_delay_nanos: 0,
         trail: None,
     }
 }

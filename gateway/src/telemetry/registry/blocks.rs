@@ -2,8 +2,11 @@
 
 use std::{ops::AddAssign, sync::Arc};
 
-use crate::telemetry::counters::{
-    EndpointCounters, ListenerCounters, RouteCounters, RouteTotals, Sums, sum,
+use crate::{
+    limit::tally::{Tally, Totals},
+    telemetry::counters::{
+        EndpointCounters, ListenerCounters, RouteCounters, RouteTotals, Sums, sum,
+    },
 };
 
 /// Counters that can be summed up.
@@ -33,6 +36,14 @@ impl Block for EndpointCounters {
     type Totals = Sums<6>;
 
     fn totals(&self) -> Sums<6> {
+        self.totals()
+    }
+}
+
+impl Block for Tally {
+    type Totals = Totals;
+
+    fn totals(&self) -> Totals {
         self.totals()
     }
 }
@@ -78,6 +89,14 @@ impl<B: Block> Blocks<B> {
     pub(super) fn absorb(mut self, other: &Self) -> Self {
         self.folded += other.totals();
         self
+    }
+}
+
+impl Blocks<Tally> {
+    /// Lets denials long ago weigh less.
+    pub(super) fn fade(&mut self) {
+        self.written.iter().for_each(|tally| tally.fade());
+        self.folded.fade();
     }
 }
 

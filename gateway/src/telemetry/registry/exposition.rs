@@ -12,6 +12,7 @@ use super::{AllBlocks, Pair, Relaxed, Shared};
 use crate::{
     admission::{Cause, PRIORITIES, priority_name},
     clock::Tick,
+    limit::tally::Outcome,
     telemetry::{
         counters::{DURATION_BOUNDS_NANOS, FALLBACKS, HEDGES, RETRIES, RouteTotals, STOPS},
         names::{self, Kind, Metric},
@@ -72,6 +73,7 @@ impl Collector for Scrape {
         encode_rosters(&mut encoder, &all, self.now)?;
         encode_gates(&mut encoder, &all)?;
         encode_admission(&mut encoder, &all)?;
+        encode_limits(&mut encoder, &all)?;
         drop(all);
         self.encode_process(&mut encoder)
     }
@@ -260,6 +262,22 @@ fn encode_admission(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Re
     family(out, &names::MEMORY_PRESSURE, ratio)?;
     let lag = admission.map(|admission| ([], Sample::Measure(admission.lag_nanos() as f64 / 1e9)));
     family(out, &names::EVENT_LOOP_LAG, lag)
+}
+
+fn encode_limits(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+    let limits: Vec<_> =
+        all.limits.iter().map(|(key, blocks)| (key, blocks.totals().counts)).collect();
+    let counts = limits.iter().flat_map(|((route, limit), counts)| {
+        let rows = Outcome::NAMES.iter().zip(counts);
+        rows.map(|(outcome, &count)| ([&**route, &**limit, *outcome], Sample::Count(count)))
+    });
+    family(out, &names::RATE_LIMIT, counts.filter(|(_, sample)| !sample.is_zero()))?;
+    // Visits every shard, so only where anything is kept there.
+    let store = all.limit_store.upgrade().filter(|_| !limits.is_empty());
+    let usage = store.map(|store| store.local().usage());
+    let keys = usage.map(|usage| ([], Sample::Level(usage.keys as i64)));
+    family(out, &names::RATE_LIMIT_KEYS, keys)?;
+    family(out, &names::RATE_LIMIT_KEYS_LOST, usage.map(|usage| ([], Sample::Count(usage.lost))))
 }
 
 /// Writes one metric with all its label sets, as the format wants them: together.

@@ -255,3 +255,28 @@ fn after_an_outage_ejections_are_short_at_first() {
     roster.refresh(at(13_104));
     assert_eq!(length(120_000), 30_000, "as usual, when the outage is long over");
 }
+
+/// Endpoints go down, and come back, one shortly after the other: what one did in between is no
+/// reason to leave another out.
+#[test]
+fn an_outage_is_one_however_it_begins() {
+    let (roster, endpoints) = roster(4, "");
+    for (nth, endpoint) in endpoints.iter().enumerate() {
+        answer(endpoint, Outcome::Success, 100 + nth as u64);
+        fail(&roster, endpoint, 1, 101 + nth as u64);
+    }
+    for millis in (200..5000).step_by(4) {
+        for (nth, endpoint) in endpoints.iter().enumerate() {
+            fail(&roster, endpoint, 1, millis + nth as u64);
+        }
+    }
+    assert_eq!(shares(&endpoints), [W; 4]);
+    let ejections = roster.report(at(5000)).endpoints.iter().map(|one| one.ejections).sum::<u64>();
+    assert!(ejections <= 2, "{ejections}");
+    answer(&endpoints[0], Outcome::Success, 5000);
+    fail(&roster, &endpoints[1], 5, 5001);
+    match roster.report(at(5010)).endpoints[1].state {
+        State::Ejected(until) => assert!(until.since(at(5010)) <= AFTERMATH),
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,73 @@
+//! `/limits`.
+
+use serde_json::{Map, Value, json};
+use weir_config::model::{KeyPart, RateAlgorithm, RateLimit};
+
+use crate::{
+    limit::{Rule, key::word, tally::Outcome},
+    snapshot::{Route, Snapshot},
+    telemetry::registry::Registry,
+};
+
+/// Keys of each limit that are listed as denied most.
+const LISTED: usize = 10;
+
+/// `/limits`.
+pub(in crate::admin) fn limits(snapshot: &Snapshot, registry: &Registry) -> Value {
+    let of_route = |route: &Route| {
+        let rules = route.limits.as_ref().map_or(&[][..], |limits| limits.rules());
+        rules.iter().map(|rule| limit(route, rule, registry)).collect::<Vec<_>>()
+    };
+    let store = &snapshot.limit_store;
+    let usage = store.local().usage();
+    json!({
+        "limits": snapshot.routes.iter().flat_map(of_route).collect::<Vec<_>>(),
+        "keys": {
+            "kept": usage.keys,
+            "max": store.max_keys(),
+            "bytes": usage.bytes,
+            "lost": usage.lost,
+            "under_way": store.concurrency().keys(),
+        },
+    })
+}
+
+fn limit(route: &Route, rule: &Rule, registry: &Registry) -> Value {
+    let config = rule.config();
+    let policy = rule.limit().policy();
+    let totals = registry.limit_totals(&route.name, &config.name);
+    let counts = Outcome::NAMES.iter().zip(totals.counts);
+    let counts: Map<String, Value> =
+        counts.map(|(name, count)| ((*name).to_owned(), json!(count))).collect();
+    let denied = totals.denied();
+    let denied = denied
+        .iter()
+        .take(LISTED)
+        .map(|entry| json!({ "key": &*entry.label, "count": entry.count, "error": entry.error }));
+    json!({
+        "route": &*route.name,
+        "name": config.name,
+        "shared": config.shared,
+        "key": words(&config.key),
+        "algorithm": algorithm(config),
+        "rate": { "count": config.count, "per_seconds": config.per.as_secs_f64() },
+        "burst": config.burst,
+        "policy": { "quota": policy.quota, "window_seconds": policy.window_seconds },
+        "dry_run": config.dry_run,
+        "counts": counts,
+        "denied_most": denied.collect::<Vec<_>>(),
+    })
+}
+
+/// A key as the file has it.
+pub(super) fn words(key: &[KeyPart]) -> Vec<String> {
+    key.iter().map(word).collect()
+}
+
+const fn algorithm(config: &RateLimit) -> &'static str {
+    match config.algorithm {
+        RateAlgorithm::TokenBucket => "token_bucket",
+        RateAlgorithm::LeakyBucket => "leaky_bucket",
+        RateAlgorithm::SlidingWindow => "sliding_window",
+    }
+}

@@ -1,0 +1,145 @@
+//! What clients are told: `RateLimit-Policy` and `RateLimit`
+//! (draft-ietf-httpapi-ratelimit-headers-11), `Retry-After`, and a problem document (RFC 9457).
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{self, ACCEPT},
+};
+use serde_json::json;
+use smallvec::SmallVec;
+
+use super::{
+    route::{RouteLimits, Rule},
+    verdict::Limited,
+};
+
+static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// The largest integer of a structured field (RFC 9651 section 3.3.1).
+const INTEGER_MAX: u64 = 999_999_999_999_999;
+
+/// The problem type that the draft registers.
+const PROBLEM_TYPE: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+
+/// What begins the item of a limit: its name, and the parameter that its remainder follows.
+pub(super) fn item(name: &str) -> String {
+    format!("{};r=", string(name))
+}
+
+/// The value of `RateLimit-Policy`, the same on every response of the route.
+pub(super) fn policy(rules: &[Rule]) -> Option<HeaderValue> {
+    let enforced = rules.iter().filter(|rule| !rule.limit.dry_run());
+    let item = |rule: &Rule| {
+        let (name, policy) = (string(rule.limit.name()), rule.limit.policy());
+        let quota = policy.quota.min(INTEGER_MAX);
+        let window = policy.window_seconds.min(INTEGER_MAX);
+        format!("{name};q={quota};w={window}")
+    };
+    let items: Vec<String> = enforced.map(item).collect();
+    (!items.is_empty()).then(|| HeaderValue::try_from(items.join(", ")).ok()).flatten()
+}
+
+/// A string of a structured field (RFC 9651 section 3.3.3), which is ASCII.
+fn string(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            ' '..='~' => out.push(character),
+            _ => out.push('?'),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Adds both fields. Those of the upstream stay: what a client may do is the least of all, and no
+/// one on the way may take a restriction back (section 8 of the draft).
+pub(super) fn tell(limits: &RouteLimits, limited: &Limited, headers: &mut HeaderMap) {
+    let Some(policy) = &limits.policy else { return };
+    headers.append(&RATELIMIT_POLICY, policy.clone());
+    let mut value: SmallVec<[u8; 128]> = SmallVec::new();
+    let mut number = itoa::Buffer::new();
+    for asked in &limited.asked {
+        let Some(rule) = limits.rules.get(asked.rule).filter(|rule| !rule.limit.dry_run()) else {
+            continue;
+        };
+        if !value.is_empty() {
+            value.extend_from_slice(b", ");
+        }
+        value.extend_from_slice(rule.item.as_bytes());
+        let remaining = asked.decision.as_ref().map_or(0, |decision| decision.remaining);
+        value.extend_from_slice(number.format(remaining.min(INTEGER_MAX)).as_bytes());
+        // Where nothing is ever earned there is no time to wait for.
+        let earns = rule.limit.policy().quota > 0;
+        if let Some(decision) = asked.decision.as_ref().filter(|_| earns) {
+            // Retry-After is not to be earlier than any end of `t`.
+            let most = limited.retry_after.unwrap_or(INTEGER_MAX);
+            value.extend_from_slice(b";t=");
+            value.extend_from_slice(number.format(decision.reset_seconds().min(most)).as_bytes());
+        }
+    }
+    if let Some(value) = (!value.is_empty()).then(|| HeaderValue::from_bytes(&value).ok()).flatten()
+    {
+        headers.append(&RATELIMIT, value);
+    }
+}
+
+/// Seconds for `Retry-After`: some more than `least`, by chance, so that clients who were denied
+/// together do not come back together.
+pub(super) fn jittered(least: u64, rng: &mut fastrand::Rng) -> u64 {
+    if least <= 1 {
+        return least;
+    }
+    least.saturating_add(rng.u64(0..=(least / 10).max(1))).min(INTEGER_MAX)
+}
+
+/// Whether a client takes a problem document: it says nothing of what it takes, or names that, or
+/// JSON, or a range that both are in, and not only to refuse it.
+pub(super) fn takes_problem(headers: &HeaderMap) -> bool {
+    let mut said = false;
+    for value in headers.get_all(ACCEPT) {
+        for range in value.as_bytes().split(|byte| *byte == b',') {
+            let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let media = parts.next().unwrap_or_default();
+            said |= !media.is_empty();
+            let wanted = ["application/problem+json", "application/json", "application/*", "*/*"];
+            let refused = parts.any(|parameter| {
+                let weight =
+                    parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="));
+                weight.is_some_and(|weight| weight.iter().all(|byte| matches!(byte, b'0' | b'.')))
+            });
+            if !refused && wanted.iter().any(|other| media.eq_ignore_ascii_case(other.as_bytes())) {
+                return true;
+            }
+        }
+    }
+    !said
+}
+
+/// The document: which limit, and when to come again.
+pub(super) fn problem(limit: &str, retry_after: Option<u64>) -> Bytes {
+    let when = match retry_after {
+        Some(1) => "it may come again in 1 second".to_owned(),
+        Some(seconds) => format!("it may come again in {seconds} seconds"),
+        None => "the same request will not pass".to_owned(),
+    };
+    let document = json!({
+        "type": PROBLEM_TYPE,
+        "title": "Too Many Requests",
+        "status": 429,
+        "detail": format!("The limit {limit:?} denies this request: {when}."),
+        "violated-policies": [limit],
+    });
+    let mut text = document.to_string();
+    text.push('\n');
+    text.into()
+}
+
+/// Media type of [`problem`].
+pub(super) fn problem_type() -> (HeaderName, HeaderValue) {
+    (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))
+}

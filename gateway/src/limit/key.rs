@@ -1,0 +1,152 @@
+//! Who is limited: parts of a request, hashed where they lie.
+
+use std::{fmt::Write as _, net::IpAddr};
+
+use http::{HeaderMap, HeaderName, header::COOKIE};
+use weir_config::model::{AbsentKey, KeyPart};
+use weir_ratelimit::{Key, KeyHasher};
+
+use crate::route::decoded;
+
+/// A request, as far as limits look at it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    /// The client's address, by trusted hops; `None` on a Unix socket.
+    pub(crate) client: Option<IpAddr>,
+    /// Its fields, before the route edits them.
+    pub(crate) headers: &'a HeaderMap,
+    /// Its path, as routes see it.
+    pub(crate) path: &'a str,
+    /// Its query.
+    pub(crate) query: Option<&'a str>,
+    /// Name of its route.
+    pub(crate) route: &'a str,
+}
+
+/// Whom a limit counts a request for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// For this key.
+    For(Key),
+    /// For nobody: the limit does not concern it.
+    Not,
+    /// It lacks a part that it must have.
+    Lacking,
+}
+
+/// The key of `subject`: what `hasher` began, with these parts.
+pub(crate) fn key(
+    hasher: KeyHasher,
+    parts: &[KeyPart],
+    absent: AbsentKey,
+    subject: &Subject<'_>,
+) -> Counted {
+    let mut hasher = hasher;
+    for part in parts {
+        hasher = match (add(hasher, part, subject), absent) {
+            (Some(with), _) => with,
+            (None, AbsentKey::Share) => hasher.absent(),
+            (None, AbsentKey::Skip) => return Counted::Not,
+            (None, AbsentKey::Deny) => return Counted::Lacking,
+        };
+    }
+    Counted::For(hasher.finish())
+}
+
+/// Adds a part, if the request has it. An empty value is one.
+fn add(hasher: KeyHasher, part: &KeyPart, subject: &Subject<'_>) -> Option<KeyHasher> {
+    match part {
+        KeyPart::ClientIp => subject.client.map(|client| match client.to_canonical() {
+            IpAddr::V4(address) => hasher.part(&address.octets()),
+            // What a provider gives to one subscriber: who has it has 2^64 addresses.
+            IpAddr::V6(address) => hasher.part(&address.octets()[..8]),
+        }),
+        KeyPart::Header(name) => header(hasher, name, subject.headers),
+        KeyPart::Cookie(name) => cookie(name, subject.headers).map(|value| hasher.part(value)),
+        KeyPart::Query(name) => parameter(hasher, name, subject.query),
+        KeyPart::Path => Some(hasher.part(subject.path.as_bytes())),
+        KeyPart::Route => Some(hasher.part(subject.route.as_bytes())),
+    }
+}
+
+fn header(hasher: KeyHasher, name: &HeaderName, headers: &HeaderMap) -> Option<KeyHasher> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?.as_bytes();
+    let Some(second) = values.next() else { return Some(hasher.part(first)) };
+    // Several lines are one list (RFC 9110 section 5.3). Rare, so that a copy does no harm.
+    let rest = [second].into_iter().chain(values);
+    let whole = rest.fold(first.to_vec(), |mut whole, value| {
+        whole.extend_from_slice(b", ");
+        whole.extend_from_slice(value.as_bytes());
+        whole
+    });
+    Some(hasher.part(&whole))
+}
+
+/// The value of the first cookie of this name (RFC 6265 section 4.2.1).
+fn cookie<'a>(name: &str, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+    let lines = headers.get_all(COOKIE).iter();
+    let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.find_map(|pair| {
+        let pair = pair.trim_ascii();
+        let end = pair.iter().position(|byte| *byte == b'=')?;
+        (pair[..end].trim_ascii_end() == name.as_bytes()).then(|| pair[end + 1..].trim_ascii())
+    })
+}
+
+/// The value of the first parameter of this name. It is copied only if it is escaped.
+fn parameter(hasher: KeyHasher, name: &str, query: Option<&str>) -> Option<KeyHasher> {
+    query?.split('&').filter(|pair| !pair.is_empty()).find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (*decoded(key) == *name.as_bytes()).then(|| hasher.part(&decoded(value)))
+    })
+}
+
+/// What the key of `subject` is called before an operator: addresses, paths and routes as they are,
+/// and of everything else, which may be a secret, a hash.
+pub(crate) fn label(hasher: KeyHasher, parts: &[KeyPart], subject: &Subject<'_>) -> String {
+    let mut label = String::new();
+    for (i, part) in parts.iter().enumerate() {
+        let before = if i == 0 { "" } else { ", " };
+        // Writing to a String cannot fail.
+        let _ = match (part, subject.client.map(|client| client.to_canonical())) {
+            (KeyPart::ClientIp, Some(IpAddr::V6(address))) => {
+                let network = address.to_bits() >> 64 << 64;
+                write!(label, "{before}{}/64", std::net::Ipv6Addr::from_bits(network))
+            }
+            (KeyPart::ClientIp, Some(address)) => write!(label, "{before}{address}"),
+            (KeyPart::ClientIp, None) => write!(label, "{before}no address"),
+            (KeyPart::Path, _) => write!(label, "{before}{}", subject.path),
+            (KeyPart::Route, _) => write!(label, "{before}{}", subject.route),
+            (KeyPart::Header(_) | KeyPart::Cookie(_) | KeyPart::Query(_), _) => {
+                let word = word(part);
+                match add(hasher, part, subject) {
+                    Some(hasher) => {
+                        let hash = hasher.finish().number() as u64;
+                        write!(label, "{before}{word}#{hash:016x}")
+                    }
+                    None => write!(label, "{before}no {word}"),
+                }
+            }
+        };
+    }
+    label
+}
+
+/// A part as the file has it.
+pub(crate) fn word(part: &KeyPart) -> String {
+    match part {
+        KeyPart::ClientIp => "client_ip".into(),
+        KeyPart::Header(name) => format!("header:{name}"),
+        KeyPart::Cookie(name) => format!("cookie:{name}"),
+        KeyPart::Query(name) => format!("query:{name}"),
+        KeyPart::Path => "path".into(),
+        KeyPart::Route => "route".into(),
+    }
+}
+
+/// Parts as one text: what is counted by other parts is counted apart.
+pub(super) fn words(parts: &[KeyPart]) -> String {
+    // Words hold no line end.
+    parts.iter().map(word).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,121 @@
+//! Never more than the limit says, and never less: counted at the origin, over both workers.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::SOON;
+use crate::support::{client::get, gateway::Setup, origin::Origin};
+
+#[test]
+fn a_burst_over_many_connections_is_counted_once() {
+    const BURST: usize = 57;
+    let origin = Origin::echo();
+    let route = format!("rate_limit: {{ key: route, rate: 1/h, burst: {BURST} }}");
+    let gateway = Setup::to(&[origin.address]).route(&route).start();
+    let (passed, denied) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..25 {
+                    // A connection each: the kernel spreads them over the workers.
+                    match gateway.client().get("/").unwrap().status {
+                        200 => passed.fetch_add(1, Ordering::Relaxed),
+                        429 => denied.fetch_add(1, Ordering::Relaxed),
+                        other => panic!("{other}"),
+                    };
+                }
+            });
+        }
+    });
+    assert_eq!((passed.into_inner(), denied.into_inner()), (BURST, 200 - BURST));
+    assert_eq!(origin.seen().len(), BURST);
+}
+
+/// When a request was sent, and when it was at the origin: it was admitted in between.
+type Passage = (Duration, Duration);
+
+/// The most by which any interval holds more than `burst + rate x length`, of what surely fell into
+/// it; below zero if none does.
+fn worst(passages: &[Passage], burst: f64, rate: f64) -> f64 {
+    let mut worst = f64::NEG_INFINITY;
+    let mut by_arrival = passages.to_vec();
+    by_arrival.sort_by_key(|(_, arrived)| *arrived);
+    for (from, _) in passages {
+        let inside = by_arrival.iter().filter(|(sent, _)| sent >= from);
+        for (count, (_, until)) in (1_u32..).zip(inside) {
+            let allowed = burst + rate * (*until - *from).as_secs_f64();
+            worst = worst.max(f64::from(count) - allowed);
+        }
+    }
+    worst
+}
+
+/// Clients that ask without end, and what reached the origin meanwhile.
+fn siege(rule: &str, length: Duration) -> Vec<Passage> {
+    let began = Instant::now();
+    let arrivals = Arc::new(Mutex::new(Vec::new()));
+    let ledger = Arc::clone(&arrivals);
+    let origin = Origin::start(move |x| {
+        let arrived = began.elapsed();
+        let sent = x.target().trim_start_matches('/').parse().map(Duration::from_nanos).unwrap();
+        ledger.lock().unwrap().push((sent, arrived));
+        x.reply(200, "", "")
+    });
+    let gateway = Setup::to(&[origin.address]).route(&format!("rate_limit: {rule}")).start();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = gateway.client();
+                while !over.load(Ordering::Relaxed) {
+                    let sent = began.elapsed().as_nanos();
+                    client.send(get(&format!("/{sent}")).as_bytes());
+                    assert!(matches!(client.answer("GET").unwrap().status, 200 | 429));
+                }
+            });
+        }
+        thread::sleep(length);
+        over.store(true, Ordering::Relaxed);
+    });
+    drop(gateway);
+    arrivals.lock().unwrap().clone()
+}
+
+#[test]
+fn no_interval_ever_sees_more_than_a_token_bucket_holds() {
+    let passages = siege("{ key: route, rate: 40/s, burst: 10 }", SOON);
+    let worst = worst(&passages, 10.0, 40.0);
+    assert!(worst <= 1e-6, "{worst} too many");
+    let first = passages.iter().map(|(sent, _)| *sent).min().unwrap();
+    let last = passages.iter().map(|(_, arrived)| *arrived).max().unwrap();
+    let due = 10.0 + 40.0 * (last - first).as_secs_f64();
+    assert!(passages.len() as f64 > 0.9 * due, "{} of {due}", passages.len());
+}
+
+#[test]
+fn no_window_ever_sees_more_than_its_quota() {
+    let rule = "{ key: route, rate: 30/s, algorithm: sliding_window }";
+    let passages = siege(rule, SOON);
+    for (from, _) in &passages {
+        let window = *from..*from + Duration::from_secs(1);
+        let inside =
+            passages.iter().filter(|(sent, arrived)| sent >= from && window.contains(arrived));
+        assert!(inside.count() <= 30);
+    }
+    assert!(passages.len() >= 60, "{}", passages.len());
+}
+
+#[test]
+fn a_worst_interval_is_found() {
+    let at = |millis| Duration::from_millis(millis);
+    let passages = [(at(0), at(1)), (at(100), at(101)), (at(102), at(103)), (at(500), at(900))];
+    // Two within 3 ms, where one and 0.03 were due.
+    assert!((worst(&passages, 1.0, 10.0) - 0.97).abs() < 1e-6);
+    assert!(worst(&passages, 2.0, 10.0) < 0.0);
+}
