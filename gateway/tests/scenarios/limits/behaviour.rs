@@ -1,6 +1,9 @@
 //! Several limits, dry runs, shared ones, delays, costs, reloads.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{get, limited, standing, statuses};
 use crate::{
@@ -141,4 +144,20 @@ fn a_reload_keeps_counts() {
     rewrite(&gateway, "name: kept", "name: new");
     assert!(eventually(|| loads() == 4));
     assert_eq!(standing(&get(&mut client, "/", ""), "new").0, 9, "another limit");
+}
+
+#[test]
+fn a_delay_is_none_of_the_endpoints_time() {
+    let route = "rate_limit: { rate: 2/s, burst: 5, algorithm: leaky_bucket, max_delay: 5s }, \
+                 timeout: { headers: 300ms }, retry: off";
+    let origin = Origin::start(|x| {
+        thread::sleep(Duration::from_millis(50));
+        x.echo()
+    });
+    let gateway = Setup::to(&[origin.address]).route(&format!("name: api, {route}")).start();
+    let mut client = gateway.client();
+    let statuses: Vec<_> = (0..3).map(|_| get(&mut client, "/x", "").status).collect();
+    assert_eq!(statuses, [200; 3], "each has its time when its turn comes");
+    let line = gateway.access_line("limit_delay_ms");
+    assert!(line["upstream_ms"].as_f64().unwrap() < 250.0, "{line}");
 }
