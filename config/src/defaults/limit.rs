@@ -60,8 +60,8 @@ macro_rules! limits {
                 concat!($place, ".cost.request_header"),
                 Text("a header name"),
                 Absent("`fixed` is the cost"),
-                "Request header that may name it, a whole number; only for headers that clients \
-                 cannot choose.",
+                "Request header that may name it, a whole number; what is less than `fixed` counts \
+                 as that.",
             ),
             Key::new(
                 concat!($place, ".cost.response_header"),

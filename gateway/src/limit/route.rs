@@ -225,7 +225,8 @@ impl Rule {
     fn cost(&self, subject: &Subject<'_>) -> u64 {
         let Some(header) = &self.config.cost.request_header else { return self.limit.cost() };
         match cost::named(subject.headers, header) {
-            Some(cost) => cost.min(self.cost_max),
+            // A client that may write the field is not to write itself free.
+            Some(cost) => cost.max(self.limit.cost()).min(self.cost_max),
             None => self.limit.cost(),
         }
     }

@@ -29,7 +29,9 @@ pub(super) async fn carry_out(
         return Err(Error::Bug);
     };
     let route = &world.snapshot.routes[route];
-    let began = exchange.began;
+    // What its limits held it back for is no endpoint's time.
+    let held = limit::delay(exchange).is_some();
+    let began = if held { clock::now() } else { exchange.began };
     let (method, upgrade) = (draft.head.method.clone(), draft.shape.upgrade.clone());
     let forwarded = match (&route.cache, exchange.asking.take()) {
         // Boxed: its state is no part of every request's.

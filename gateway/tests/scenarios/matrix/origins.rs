@@ -89,6 +89,7 @@ async fn serve_h1(wire: Wire, ledger: Arc<Ledger>) {
             reader: Reader::new(wire.clone(), framing),
             head: request,
             kept: Rc::clone(&kept),
+            answered: false,
         };
         script::play(exchange, Arc::clone(&ledger)).await;
         if !kept.get() {
@@ -102,10 +103,12 @@ struct H1Exchange {
     reader: Reader,
     writer: Writer,
     kept: Rc<std::cell::Cell<bool>>,
+    answered: bool,
 }
 
 impl H1Exchange {
-    fn ended(&self) {
+    fn ended(&mut self) {
+        self.answered = true;
         self.kept.set(self.reader.done);
     }
 }
@@ -116,7 +119,12 @@ impl Exchange for H1Exchange {
     }
 
     async fn piece(&mut self) -> Result<Option<Bytes>, String> {
-        self.reader.piece().await
+        let piece = self.reader.piece().await;
+        // Read behind the answer, the request leaves the connection as good as any.
+        if self.answered {
+            self.ended();
+        }
+        piece
     }
 
     async fn trailers(&mut self) -> Result<HeaderMap, String> {
