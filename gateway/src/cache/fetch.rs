@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use http::{
     HeaderMap, Method, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE, TRAILER},
+    header::{CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, TRAILER},
     response,
 };
 use http_body::Body as _;
 use weir_cache::{
     http::{
         admission::NoStore,
-        decide::{self, Decision},
+        decide::{self},
         freshness,
         page::Page,
         serve,
@@ -23,8 +23,8 @@ use weir_cache::{
 
 use super::{
     Asking, Exchange, NOTE, Outcome, Question, Rule, answer,
-    fill::{Joined, Lead, News, Reader},
-    follow::{self, Follow, Keep},
+    fill::Lead,
+    follow::{self, Keep},
     strip_unkeyed, time,
     wait::{self, Waited, length},
 };

@@ -29,30 +29,24 @@ use super::{
 };
 use crate::{
     cache::{self, Asked as Wanted},
-    clock,
     error::{Error, Reason},
     http::{
         body::Body,
         bridge::Bridge,
-        deadline,
         exchange::{Asked, EarlyData, Exchange},
-        guard::{self, Checked, Framing},
-        headers::{self, Upgrade, name},
+        guard::{self},
+        headers::{self, name},
         host::without_port,
         path::normalize,
         reply,
         tunnel::Tunnel,
-        upload::{Progress, Upload},
+        upload::Progress,
     },
     limit,
     listen::connection::Carrier,
     pause::Pause,
     snapshot::{Action, Forward, Route},
-    upstream::{
-        draft::{Draft, Shape},
-        forward::Forwarded,
-        wire::Wire,
-    },
+    upstream::{draft::Draft, forward::Forwarded, wire::Wire},
 };
 
 /// Takes a request to its response. With a tunnel, the response is its 101, or the 200 of CONNECT.

@@ -153,12 +153,13 @@ impl Scrape {
 }
 
 fn encode_cache(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
-    let Some(cache) = all.cache.upgrade() else { return Ok(()) };
-    let level = |number: u64| Sample::Level(number.cast_signed());
-    let store = &cache.store;
-    family(out, &names::CACHE_ENTRIES, [([], level(store.len() as u64))])?;
-    family(out, &names::CACHE_BYTES, [([], level(store.weight()))])?;
-    family(out, &names::CACHE_EVICTIONS, [([], Sample::Count(store.evictions()))])
+    let cache = all.cache.upgrade();
+    let store = cache.as_ref().map(|cache| &cache.store);
+    let level = |number: u64| ([], Sample::Level(number.cast_signed()));
+    family(out, &names::CACHE_ENTRIES, store.map(|store| level(store.len() as u64)))?;
+    family(out, &names::CACHE_BYTES, store.map(|store| level(store.weight())))?;
+    let evictions = store.map(|store| ([], Sample::Count(store.evictions())));
+    family(out, &names::CACHE_EVICTIONS, evictions)
 }
 
 fn encode_listeners(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
