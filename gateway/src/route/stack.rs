@@ -8,6 +8,7 @@
 //! route      by host, path, method, headers, query; 404 and 405 end here
 //! admit      503 for who is turned away under pressure, or is one too many for the route
 //! limit      429 for who comes more often than the route's limits allow; some wait for their turn
+//! recall     the answer from memory, where the route has a cache that knows one
 //! act        redirect, fixed response, or
 //! forward    a place in the upstream's bounds, an endpoint, a connection, the response; again
 //!            where the route's policy says so; else its fallback
