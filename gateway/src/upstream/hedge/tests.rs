@@ -34,10 +34,10 @@ fn status(end: &End) -> Option<u16> {
 fn race(one: Plan, two: Plan) -> (bool, Option<u16>, Option<Option<u16>>, u64) {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let began = tokio::time::Instant::now();
+        let began = clock::now();
         let (first, second) = (pin!(one.play()), pin!(two.play()));
         let ended = both(first, second, |end| status(end) == Some(200)).await;
-        let took = began.elapsed().as_millis() as u64;
+        let took = clock::now().since(began).as_millis() as u64;
         (ended.second, status(&ended.winner), ended.loser.as_ref().map(status), took)
     })
 }

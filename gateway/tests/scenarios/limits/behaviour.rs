@@ -63,7 +63,7 @@ fn a_leaky_bucket_lets_requests_leave_at_an_even_pace() {
         limited("rate_limit: { rate: 20/s, burst: 5, algorithm: leaky_bucket, max_delay: 1s }");
     let began = Instant::now();
     let clients: Vec<_> = (0..9).map(|_| gateway.client()).collect();
-    let answers = std::thread::scope(|scope| {
+    let answers = thread::scope(|scope| {
         let ask = |mut client: crate::support::client::Client| {
             scope.spawn(move || (get(&mut client, "/", "").status, began.elapsed()))
         };
