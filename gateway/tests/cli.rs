@@ -345,6 +345,10 @@ const SEEN: &[(&str, &[&str])] = &[
     ("/stream", &["data: event 1 of 5", "data: event 5 of 5"]),
     ("/headers", &["x-demo: 1", "x-forwarded-for: 127.0.0.1", "server: weir"]),
     ("/old", &["308 Permanent Redirect", "location: /fixed", "no service asked"]),
+    (
+        "/limited",
+        &["\"per-client\";q=3;w=60", "\"per-client\";r=0", "429 Too Many Requests", "retry-after:"],
+    ),
     ("/metrics", &["weir_requests_total"]),
     ("/reload", &[]),
 ];

@@ -1,9 +1,9 @@
 //! How often a route may be used, and by whom: `rate_limit`, and `concurrency` with a key.
 //!
-//! What counts is `weir_ratelimit`; here a request becomes keys and costs ([`key`], [`cost`]), and
-//! what the limits say becomes delays, fields and responses ([`fields`]). All limits of a route are
-//! asked as one: a request passes all of them, or none is charged. Nothing of it is kept but
-//! sixteen bytes a key, in a [`LimitStore`] that outlives configurations.
+//! What counts is `weir_ratelimit`; here a request becomes keys and costs (`key`, `cost`), and
+//! what the limits say becomes delays, fields and responses (`fields`). All limits of a route are
+//! asked as one: a request passes all of them, or none is charged. Of the request nothing is kept
+//! but a hash for a key, in a [`LimitStore`] that outlives configurations.
 //!
 //! A request of a route without limits costs one look at an `Option`.
 

@@ -1,4 +1,4 @@
-//! Rate limits: who passes, who waits, who is told to come later; no origin ever sees more.
+//! Rate limits: who passes, who waits, who is told to come later; and no origin ever sees more.
 
 mod behaviour;
 mod denied;
