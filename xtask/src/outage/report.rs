@@ -55,7 +55,7 @@ fn row(peer: &str, samples: &[Sample], story: Story) -> String {
     let share = 100.0 * failed as f64 / samples.len().max(1) as f64;
     let mut took: Vec<Duration> = samples.iter().map(|sample| sample.took).collect();
     took.sort_unstable();
-    let quantile = |q: f64| took.get((q * took.len() as f64) as usize).or(took.last());
+    let quantile = |q: f64| took.get((q * took.len() as f64) as usize).or_else(|| took.last());
     let shown = |q| quantile(q).map_or_else(String::new, |time| millis(*time));
     let mut text = format!(
         "| {peer} | {} | {failed} | {share:.3} % | {} | {} | {} |",

@@ -3,7 +3,7 @@ use proptest::prelude::{Just, Strategy, prop_assert_eq, prop_oneof, proptest};
 use tokio::runtime::Builder;
 
 use super::*;
-use crate::{error::Error, upstream::h1::Answer};
+use crate::{clock, error::Error, upstream::h1::Answer};
 
 /// How an attempt ends, and after how many milliseconds.
 #[derive(Debug, Clone, Copy)]
