@@ -1,8 +1,8 @@
 //! The cache of a gateway: what it keeps of responses and how requests are answered with it.
 //!
-//! The rules of HTTP and the store are `weir-cache`'s; here they meet requests. [`look`] decides,
+//! The rules of HTTP and the store are `weir-cache`'s; here they meet requests. [`look()`] decides,
 //! and answers from memory what it can, before anything waits. What must be asked for goes through
-//! [`fetch`], which stores what may be stored. Requests that ask the same at the same time share
+//! [`fetch()`], which stores what may be stored. Requests that ask the same at the same time share
 //! one answer by way of [`fill`], whatever worker they came to.
 
 use std::{sync::Arc, time::Duration};
