@@ -72,7 +72,8 @@ pub(crate) async fn fetch(
         }
     }
     let ticket = rule.store().ticket();
-    let asked = if exchange.attempts == 0 { exchange.began } else { clock::now() };
+    // Neither the wait for others nor that for the client's turn is the endpoint's time.
+    let asked = clock::now();
     let (asking, world) = (&*asking, &*world);
     let run = Run { exchange, world, route, rule, asking, asked, ticket };
     run.ask(draft, lead).await
@@ -98,7 +99,7 @@ impl Asking {
 
 impl Run<'_> {
     async fn ask(mut self, draft: &mut Draft, lead: Option<Lead>) -> Result<Forwarded, Error> {
-        let stored = match &self.asking.question {
+        let mut stored = match &self.asking.question {
             Question::Clients => None,
             Question::Whole { .. } => {
                 validate::prepare_fill(&mut draft.head.headers);
@@ -128,10 +129,10 @@ impl Run<'_> {
             };
             let (mut head, body) = response.into_parts();
             headers::settle_framing(&mut head, &self.asking.method)?;
-            let Some(stored) = &stored else {
+            let Some(holds) = &stored else {
                 return Ok(Forwarded::Response(self.take(head, body, lead)));
             };
-            match self.judge(stored, &head) {
+            match self.judge(holds, &head) {
                 Judged::Answer(response) => {
                     lead.into_iter().for_each(|lead| lead.finish(true));
                     return Ok(Forwarded::Response(response));
@@ -144,6 +145,8 @@ impl Run<'_> {
                 Judged::Unasked => {
                     validate::prepare_fill(&mut draft.head.headers);
                     (self.exchange.permit, self.exchange.in_flight) = (None, None);
+                    // Once: an endpoint that says 304 to that as well would be asked for ever.
+                    (stored, self.asked) = (None, clock::now());
                 }
             }
         }
