@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, Response, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, request};
 use weir_cache::{
     entry::Key,
     http::{
@@ -20,7 +20,7 @@ use super::{
     fill::{Joined, Lead},
     time,
 };
-use crate::http::body::Body;
+use crate::http::{body::Body, headers::name};
 
 /// What was asked, in the client's words.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +64,7 @@ pub(crate) fn look(
     let worker = &exchange.connection.worker;
     let now = time(worker, exchange.began);
     let request = Request::new(&head.method, &head.headers);
-    let scheme = exchange.connection.scheme();
+    let scheme = scheme(exchange, &head.headers);
     let mut path_and_query = String::with_capacity(128);
     path_and_query.push_str(asked.path);
     if let Some(query) = asked.query {
@@ -77,6 +77,7 @@ pub(crate) fn look(
     let mut key = Vec::with_capacity(192);
     let bypass = bypass(&request, asked.plain)
         .or_else(|| (!target.write_key(&mut key)).then_some(BypassReason::Key));
+    write_vouched(&head.headers, &mut key);
     let (plan, seen) = match bypass {
         Some(why) => plan(exchange, &request, Decision::Bypass(why), now),
         None => {
@@ -105,6 +106,42 @@ pub(crate) fn look(
             // Somebody is at it.
             Joined::Follow(_) => Looked::Answer(response),
         },
+    }
+}
+
+/// The scheme that the origin is told of: behind a proxy of ours that ends TLS it is not that of the
+/// connection, and the one answers with redirects to the other.
+fn scheme(exchange: &Exchange, headers: &HeaderMap) -> &'static str {
+    match headers.get(&name::X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+        Some(b"https") => "https",
+        Some(b"http") => "http",
+        _ => exchange.connection.scheme(),
+    }
+}
+
+/// Fields by which proxies say what was asked for, and from which origins make links and redirects:
+/// some proxies let through what clients say in their place.
+static VOUCHED: [HeaderName; 6] = [
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-protocol"),
+    HeaderName::from_static("x-forwarded-ssl"),
+    HeaderName::from_static("front-end-https"),
+    HeaderName::from_static("x-url-scheme"),
+];
+
+/// Adds to a key what the origin is told beside the URL. No value holds a NUL.
+fn write_vouched(headers: &HeaderMap, key: &mut Vec<u8>) {
+    let host = headers.get(header::HOST);
+    for name in &VOUCHED {
+        let values = headers.get_all(name).iter();
+        for value in values.filter(|value| *name != name::X_FORWARDED_HOST || Some(*value) != host)
+        {
+            for part in [name.as_str().as_bytes(), value.as_bytes()] {
+                key.push(0);
+                key.extend_from_slice(part);
+            }
+        }
     }
 }
 

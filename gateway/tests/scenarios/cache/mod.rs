@@ -16,8 +16,14 @@ use crate::support::{
 
 /// A gateway before one origin whose route has this `cache`.
 fn caching(origin: SocketAddr, cache: &str) -> Gateway {
+    caching_behind(0, origin, cache)
+}
+
+/// One that is reached through so many proxies.
+fn caching_behind(hops: u32, origin: SocketAddr, cache: &str) -> Gateway {
     Setup::yaml(&format!(
-        "workers: 2\nadmin: {{ bind: \"$ADMIN\" }}\nlisteners: [{{ bind: \"$LISTEN\" }}]\n\
+        "workers: 2\nadmin: {{ bind: \"$ADMIN\" }}\n\
+         listeners: [{{ bind: \"$LISTEN\", trusted_hops: {hops} }}]\n\
          upstreams:\n  main: {{ endpoints: [\"{origin}\"], outlier: off }}\n\
          routes:\n  - {{ name: r, match: {{ path: \"/**\" }}, to: main, retry: off, \
          cache: {cache} }}\n"

@@ -1,6 +1,6 @@
 //! What one client sends must not choose what others get.
 
-use super::{ask, caching, counting, get, status};
+use super::{ask, caching, caching_behind, counting, get, status};
 use crate::support::origin::Origin;
 
 /// CVE-2025-4366: a hit whose request has a body must not leave the body on the connection, to be
@@ -82,4 +82,25 @@ fn errors_are_not_kept_unless_they_say_so() {
         assert_eq!(get(&gateway, "/x").status, 500);
     }
     assert_eq!(origin.seen().len(), 2);
+}
+
+/// Behind a proxy that ends TLS, what the origin is told of the client's URL tells answers apart.
+#[test]
+fn what_a_proxy_of_ours_vouches_for_is_part_of_the_key() {
+    let origin = Origin::start(|x| {
+        let told = |name| x.seen.field(name).unwrap_or_default().to_owned();
+        let text = format!("{} {}", told("x-forwarded-proto"), told("x-forwarded-host"));
+        x.reply(200, "Cache-Control: max-age=60\r\n", &text)
+    });
+    let gateway = caching_behind(1, origin.address, "true");
+    for _ in 0..2 {
+        for (proto, host) in [("http", "a.test"), ("https", "a.test"), ("https", "b.test")] {
+            let fields = format!(
+                "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: {proto}\r\n\
+                 X-Forwarded-Host: {host}\r\n"
+            );
+            assert_eq!(ask(&gateway, "GET", "/x", &fields).text(), format!("{proto} {host}"));
+        }
+    }
+    assert_eq!(origin.seen().len(), 3);
 }
