@@ -25,7 +25,7 @@ use super::{
     Asking, Exchange, NOTE, Outcome, Question, Rule, answer,
     fill::Lead,
     follow::{self, Keep},
-    strip_unkeyed, time,
+    time,
     wait::{self, Waited, length},
 };
 use crate::{
@@ -110,9 +110,6 @@ impl Run<'_> {
                 Some(stored.clone())
             }
         };
-        if !matches!(self.asking.question, Question::Clients) {
-            strip_unkeyed(&mut draft.head.headers);
-        }
         loop {
             let response = match self.send(draft).await {
                 Ok(Forwarded::Response(response)) => response,

@@ -207,6 +207,11 @@ impl Asking {
     fn request(&self) -> Request<'_> {
         Request::new(&self.method, &self.headers)
     }
+
+    /// Whether others may get the answer.
+    pub(crate) const fn is_for_others(&self) -> bool {
+        !matches!(self.question, Question::Clients)
+    }
 }
 
 /// Names in requests that some origins take for parts of the URL, though they are none of the key:
@@ -223,8 +228,9 @@ const UNKEYED: [&str; 9] = [
     "x-rewrite-url",
 ];
 
-/// Takes out of a request whose answer others may get what could change it behind their back.
-fn strip_unkeyed(headers: &mut HeaderMap) {
+/// Takes out of a request whose answer others may get what could change it behind their back. What
+/// the route itself says comes after it.
+pub(crate) fn strip_unkeyed(headers: &mut HeaderMap) {
     for name in UNKEYED {
         headers.remove(name);
     }

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use http::{Method, request};
 
 use crate::{
-    cache, clock,
+    cache::{self, Asking},
+    clock,
     error::Error,
     http::{
         body::Body,
@@ -36,6 +37,7 @@ pub(super) fn renew(
     let Some(asking) = exchange.asking.take() else { return Ok(()) };
     let mut own = exchange.beside();
     head.method = Method::GET;
+    cache::strip_unkeyed(&mut head.headers);
     // The client has its answer.
     head.headers.remove(&name::X_REQUEST_DEADLINE);
     head.headers.remove(&name::GRPC_TIMEOUT);
@@ -53,6 +55,9 @@ pub(super) fn draft(
     checked: &Checked,
     trailers: bool,
 ) -> Result<Box<Draft>, Error> {
+    if exchange.asking.as_deref().is_some_and(Asking::is_for_others) {
+        cache::strip_unkeyed(&mut head.headers);
+    }
     route.request_edits.apply(&mut head.headers);
     head.extensions.clear();
     if let Some(limit) = deadline::read(&head.headers, exchange.began, clock::unix_time)? {
