@@ -82,7 +82,8 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// What a route of this name keeps of its upstreams' answers.
+    /// What a route keeps of its upstreams' answers; `route` tells it from all others, those of
+    /// configurations to come included.
     pub(crate) fn new<'a>(
         config: &RouteCache,
         cache: Arc<Cache>,

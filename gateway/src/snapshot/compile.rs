@@ -1,7 +1,7 @@
 //! A validated configuration made into a snapshot: the one place that knows both.
 
 use std::{
-    hash::{BuildHasher as _, RandomState},
+    hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -252,7 +252,11 @@ impl Compiler<'_> {
         let model::Action::Forward(forward) = &route.action else { return None };
         let upstreams = &self.loaded.config.upstreams;
         let names = forward.split.iter().map(|(index, _)| (*index, &*upstreams[*index].name));
-        Some(Rule::new(config, self.cache.clone()?, &route.name, names))
+        // Names may be by number: after a reload another route can have that of before.
+        let mut conditions = DefaultHasher::new();
+        format!("{:?}", route.matches).hash(&mut conditions);
+        let route = format!("{} {:x}", route.name, conditions.finish());
+        Some(Rule::new(config, self.cache.clone()?, &route, names))
     }
 
     /// The limits of a route; `None` where one is impossible.
