@@ -25,6 +25,7 @@ use super::{
     Asking, Exchange, NOTE, Outcome, Question, Rule, answer,
     fill::Lead,
     follow::{self, Keep},
+    room::Place,
     time,
     wait::{self, Waited, length},
 };
@@ -258,8 +259,8 @@ impl Run<'_> {
         if !self.asking.wants_whole() {
             return Response::from_parts(head, body);
         }
-        let kept = match self.keep(&head, &body) {
-            Ok(kept) => Arc::new(kept),
+        let (kept, place) = match self.keep(&head, &body) {
+            Ok((kept, place)) => (Arc::new(kept), place),
             Err(why) => {
                 self.refuse(why, &head);
                 lead.into_iter().for_each(Lead::dismiss);
@@ -277,7 +278,7 @@ impl Run<'_> {
             ticket: self.ticket,
         };
         let lead = lead.unwrap_or_else(Lead::alone);
-        let follow = follow::bring_in(self.exchange, body, lead, keep);
+        let follow = follow::bring_in(self.exchange, body, lead, keep, place);
         match self.unmodified(&kept, &head.headers) {
             Some(response) => response,
             None => Response::from_parts(head, Body::follow(follow)),
@@ -290,8 +291,8 @@ impl Run<'_> {
         }
     }
 
-    /// Whether a response is one to store.
-    fn keep(&self, head: &response::Parts, body: &Body) -> Result<Head, NoStore> {
+    /// Whether a response is one to store, and the room for its body.
+    fn keep(&self, head: &response::Parts, body: &Body) -> Result<(Head, Place), NoStore> {
         let kind = head.headers.get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
         // A stream has no end to wait for; trailers would be lost to those who come later.
         if kind.starts_with(b"text/event-stream") || head.headers.contains_key(TRAILER) {
@@ -306,8 +307,12 @@ impl Run<'_> {
         let policy = &self.rule.policy;
         let kept = Head::of(&self.asking.request(), &response, policy)?;
         let length = if body.is_end_stream() { Some(0) } else { length(&head.headers) };
-        let weight = kept.weight().saturating_add(length.unwrap_or(0));
-        if weight > policy.object_max { Err(NoStore::TooLarge) } else { Ok(kept) }
+        let length = length.unwrap_or(0);
+        if kept.weight().saturating_add(length) > policy.object_max {
+            return Err(NoStore::TooLarge);
+        }
+        let place = self.rule.cache.room.take(length).ok_or(NoStore::TooLarge)?;
+        Ok((kept, place))
     }
 
     /// Notes that there is nothing to store, where that is the response's doing.

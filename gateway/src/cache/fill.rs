@@ -10,6 +10,7 @@ use bytes::Bytes;
 use slab::Slab;
 use weir_cache::{entry::Key, http::stored::Head};
 
+use super::room::Place;
 use crate::error::Error;
 
 /// All that are under way. Misses alone come here.
@@ -57,6 +58,8 @@ struct State {
     head: Option<Arc<Head>>,
     pieces: Vec<Bytes>,
     length: u64,
+    /// The room that the pieces take.
+    place: Option<Place>,
     waiting: Slab<Option<Waker>>,
 }
 
@@ -140,33 +143,46 @@ impl Lead {
         Reader::new(self.fill.clone())
     }
 
-    /// The head is there, and its body is on its way.
-    pub(super) fn begin(&self, head: Arc<Head>, sized: bool) {
+    /// The head is there, and its body is on its way to this `place`.
+    pub(super) fn begin(&self, head: Arc<Head>, sized: bool, place: Place) {
         self.fill.change(|state| {
+            state.place = Some(place);
             state.phase = Phase::Streaming { sized };
             state.head = Some(head);
         });
     }
 
-    /// Some of the body; how much there is by now.
-    pub(super) fn push(&self, piece: Bytes) -> u64 {
-        let mut length = 0;
+    /// Some of the body; how much there is by now, unless no room is left for more.
+    pub(super) fn push(&self, piece: Bytes) -> Option<u64> {
+        let mut length = None;
         self.fill.change(|state| {
             state.length += piece.len() as u64;
-            length = state.length;
+            let fits = state.place.as_mut().is_some_and(|place| place.cover(state.length));
+            length = Some(state.length).filter(|_| fits);
             state.pieces.push(piece);
         });
         length
     }
 
-    /// The whole body, in a piece of its own: what came may be parts of larger buffers.
+    /// The whole body, in a piece of its own: what came may be parts of larger buffers. Who still
+    /// reads goes on with parts of it.
     pub(super) fn whole(&self) -> Bytes {
-        let state = self.fill.lock();
+        let mut state = self.fill.lock();
         let mut whole = Vec::with_capacity(state.length as usize);
         for piece in &state.pieces {
             whole.extend_from_slice(piece);
         }
-        whole.into()
+        let whole = match state.place.take() {
+            Some(place) => place.hold(whole),
+            None => whole.into(),
+        };
+        let mut at = 0;
+        for piece in &mut state.pieces {
+            let end = at + piece.len();
+            *piece = whole.slice(at..end);
+            at = end;
+        }
+        whole
     }
 
     /// All is there, and in the store if it `is_stored`.

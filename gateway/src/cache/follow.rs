@@ -23,6 +23,7 @@ use weir_cache::{
 use super::{
     Cache,
     fill::{Lead, Next, Reader},
+    room::Place,
     time,
 };
 use crate::{
@@ -30,11 +31,12 @@ use crate::{
     error::Error,
     http::{body::Body, exchange::Exchange},
     task,
+    upstream::limit::Permit,
     worker::Worker,
 };
 
-/// The rest of a body that is too long to be stored.
-type Rest = Rc<RefCell<Option<Body>>>;
+/// The rest of a body that is too long to be stored, and its place among the upstream's requests.
+type Rest = Rc<RefCell<Option<(Body, Option<Permit>)>>>;
 
 /// A body that is read while it is brought in.
 #[derive(Debug)]
@@ -56,7 +58,7 @@ impl Follow {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if let Some(rest) = self.rest.borrow_mut().as_mut().filter(|_| self.over) {
+        if let Some((rest, _)) = self.rest.borrow_mut().as_mut().filter(|_| self.over) {
             return Pin::new(rest).poll_frame(cx);
         }
         Poll::Ready(match ready!(self.reader.poll_next(cx)) {
@@ -69,7 +71,7 @@ impl Follow {
             Next::Elsewhere => {
                 self.over = true;
                 match self.rest.borrow_mut().as_mut() {
-                    Some(rest) => return Pin::new(rest).poll_frame(cx),
+                    Some((rest, _)) => return Pin::new(rest).poll_frame(cx),
                     None => Some(Err(Error::Bug)),
                 }
             }
@@ -78,7 +80,8 @@ impl Follow {
 
     pub(crate) fn is_end_stream(&self) -> bool {
         self.left == Some(0)
-            || (self.over && self.rest.borrow().as_ref().is_some_and(Body::is_end_stream))
+            || (self.over
+                && self.rest.borrow().as_ref().is_some_and(|(rest, _)| rest.is_end_stream()))
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
@@ -98,29 +101,43 @@ pub(super) struct Keep {
     pub(super) ticket: Ticket,
 }
 
-/// Begins to bring `body` in. What is returned reads it meanwhile.
-pub(super) fn bring_in(exchange: &Exchange, body: Body, lead: Lead, keep: Keep) -> Follow {
+/// Begins to bring `body` in, to `place`. What is returned reads it meanwhile.
+pub(super) fn bring_in(
+    exchange: &mut Exchange,
+    body: Body,
+    lead: Lead,
+    keep: Keep,
+    place: Place,
+) -> Follow {
     let rest = Rest::default();
-    lead.begin(keep.head.clone(), keep.length.is_some());
+    lead.begin(keep.head.clone(), keep.length.is_some(), place);
     let follow =
         Follow { reader: lead.reader(), left: keep.length, rest: rest.clone(), over: false };
-    task::spawn(run(exchange.connection.worker.clone(), body, lead, keep, rest));
+    // The upstream is busy with it for as long as this takes, whether or not the client stays.
+    let source = (body, exchange.permit.take());
+    task::spawn(run(exchange.connection.worker.clone(), source, lead, keep, rest));
     follow
 }
 
-async fn run(worker: Rc<Worker>, mut body: Body, lead: Lead, keep: Keep, rest: Rest) {
+async fn run(
+    worker: Rc<Worker>,
+    (mut body, permit): (Body, Option<Permit>),
+    lead: Lead,
+    keep: Keep,
+    rest: Rest,
+) {
     let room = keep.policy.object_max.saturating_sub(keep.head.weight());
     let mut length = 0;
     while !body.is_end_stream() {
         let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await else { break };
-        match frame.map(Frame::into_data) {
-            Ok(Ok(piece)) => length = lead.push(piece),
+        let fits = match frame.map(Frame::into_data) {
+            Ok(Ok(piece)) => lead.push(piece).inspect(|sum| length = *sum).is_some(),
             // Trailers are of no use to those who come later.
-            Ok(Err(_)) => {}
+            Ok(Err(_)) => true,
             Err(error) => return lead.fail(error),
-        }
-        if length > room {
-            *rest.borrow_mut() = Some(body);
+        };
+        if length > room || !fits {
+            *rest.borrow_mut() = Some((body, permit));
             return lead.overflow();
         }
     }
@@ -128,7 +145,7 @@ async fn run(worker: Rc<Worker>, mut body: Body, lead: Lead, keep: Keep, rest: R
         return lead.fail(Error::UpstreamGarbage);
     }
     // Gives the connection back before the work begins.
-    drop(body);
+    drop((body, permit));
     let is_stored = keep.store(&worker, lead.whole());
     lead.finish(is_stored);
 }

@@ -29,6 +29,7 @@ mod fetch;
 mod fill;
 mod follow;
 mod look;
+mod room;
 mod wait;
 
 pub(crate) use fetch::{fetch, refresh};
@@ -36,6 +37,7 @@ pub(crate) use follow::Follow;
 pub(crate) use look::{Asked, Looked, look};
 
 use fill::{Fills, Lead};
+use room::Room;
 
 /// How long nobody waits for another once an answer could not be stored.
 const NOTE: Duration = Duration::from_secs(5);
@@ -46,6 +48,7 @@ pub(crate) struct Cache {
     /// What is stored.
     pub(crate) store: Store<Page>,
     fills: Arc<Fills>,
+    room: Room,
     config: CacheStore,
 }
 
@@ -57,7 +60,9 @@ impl Cache {
             shards: config.shares() as usize,
             weighing: Weighing::Bytes,
         };
-        Self { store: Store::new(options, seed), fills: Arc::default(), config }
+        // What comes in and what goes out may take as much again.
+        let room = Room::new(config.memory.saturating_mul(2));
+        Self { store: Store::new(options, seed), fills: Arc::default(), room, config }
     }
 
     /// What it was made for.

@@ -1,0 +1,84 @@
+//! Memory for bodies, wherever they are: on their way in, in the store, or evicted from it while
+//! slow clients still read them. Without a bound to it every connection could hold an object.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use bytes::Bytes;
+
+/// What there is left, in bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Room(Arc<AtomicU64>);
+
+impl Room {
+    pub(super) fn new(bytes: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(bytes)))
+    }
+
+    /// Room for so many bytes, if there is.
+    pub(super) fn take(&self, bytes: u64) -> Option<Place> {
+        let mut place = Place { room: self.clone(), bytes: 0 };
+        place.cover(bytes).then_some(place)
+    }
+}
+
+/// Room that is taken, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Place {
+    room: Room,
+    bytes: u64,
+}
+
+impl Place {
+    /// Makes it one for `bytes`, if it is smaller; false if there is no room.
+    pub(super) fn cover(&mut self, bytes: u64) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let fits = more == 0
+            || self.room.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(more)).is_ok();
+        self.bytes += if fits { more } else { 0 };
+        fits
+    }
+
+    /// Bytes that keep their place until the last who reads them is done.
+    pub(super) fn hold(self, bytes: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Held { bytes, _place: self })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.room.0.fetch_add(self.bytes, Relaxed);
+    }
+}
+
+struct Held {
+    bytes: Vec<u8>,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_given_back_by_the_last_who_reads() {
+        let room = Room::new(10);
+        let mut place = room.take(4).unwrap();
+        assert!(room.take(7).is_none());
+        assert!(place.cover(8) && place.cover(3) && !place.cover(11));
+        let bytes = place.hold(vec![1; 8]);
+        let part = bytes.slice(2..4);
+        drop(bytes);
+        assert!(room.take(3).is_none());
+        drop(part);
+        assert!(room.take(10).is_some());
+    }
+}
