@@ -82,13 +82,16 @@ fn shared(
 ) -> Option<Response<Body>> {
     let request = asking.request();
     let authorized = request.headers.contains_key(AUTHORIZATION);
+    let now = time(&exchange.connection.worker, clock::now());
+    // What is never fresh may be kept to be asked about, which is each client's own question: it
+    // could be about one user (RFC 9111 section 4).
     if !head.selection().matches(request.headers)
         || (authorized && !head.is_shared())
         || head.freshness().always_validates()
+        || !head.freshness().is_fresh(now)
     {
         return None;
     }
-    let now = time(&exchange.connection.worker, clock::now());
     let body = Body::follow(Follow::new(reader, length(head.headers())));
     Some(answer::streamed(head, now, body))
 }

@@ -187,3 +187,17 @@ fn what_cannot_be_kept_makes_nobody_wait() {
     assert!(began.elapsed() < Duration::from_millis(1_500), "not one after the other");
     assert_eq!(origin.seen().len(), 21);
 }
+
+/// What must be asked about before each use is not for who asks at the same time, either.
+#[test]
+fn what_is_never_fresh_is_not_shared() {
+    for control in ["max-age=0", "no-cache"] {
+        let origin = Origin::start(move |x| {
+            thread::sleep(Duration::from_millis(300));
+            x.reply(200, &format!("Cache-Control: {control}\r\nETag: \"a\"\r\n"), "x")
+        });
+        let gateway = caching(origin.address, "true");
+        assert!(crowd(&gateway, "/x", 4).iter().all(|(_, said)| !said.contains("collapsed")));
+        assert_eq!(origin.seen().len(), 4, "{control}");
+    }
+}
