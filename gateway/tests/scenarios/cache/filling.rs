@@ -194,7 +194,12 @@ fn what_is_never_fresh_is_not_shared() {
     for control in ["max-age=0", "no-cache"] {
         let origin = Origin::start(move |x| {
             thread::sleep(Duration::from_millis(300));
-            x.reply(200, &format!("Cache-Control: {control}\r\nETag: \"a\"\r\n"), "x")
+            let fields = format!("Cache-Control: {control}\r\nETag: \"a\"\r\n");
+            x.send(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 1\r\n\r\n"))?;
+            // Who waits sees the head alone.
+            thread::sleep(Duration::from_millis(100));
+            x.send("x")?;
+            Ok(Next::Keep)
         });
         let gateway = caching(origin.address, "true");
         assert!(crowd(&gateway, "/x", 4).iter().all(|(_, said)| !said.contains("collapsed")));
