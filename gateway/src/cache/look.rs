@@ -109,8 +109,8 @@ pub(crate) fn look(
     }
 }
 
-/// The scheme that the origin is told of: behind a proxy of ours that ends TLS it is not that of the
-/// connection, and the one answers with redirects to the other.
+/// The scheme that the origin is told of: behind a proxy of ours that ends TLS it is not that of
+/// the connection, and the one answers with redirects to the other.
 fn scheme(exchange: &Exchange, headers: &HeaderMap) -> &'static str {
     match headers.get(&name::X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
         Some(b"https") => "https",
