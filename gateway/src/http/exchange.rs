@@ -116,14 +116,32 @@ impl Exchange {
     /// A request begins.
     pub(crate) fn begin(connection: &Rc<Connection>) -> Box<Self> {
         connection.begin();
+        Self::new(connection.clone(), connection.worker.world(), clock::now())
+    }
+
+    /// One for a request of the gateway's own beside this one: nobody waits for it, and it is in no
+    /// log or count.
+    pub(crate) fn beside(&self) -> Box<Self> {
+        let mut this = Self::new(self.connection.clone(), self.world.clone(), self.began);
+        this.request_id.clone_from(&self.request_id);
+        this.client = self.client;
+        this.route = self.route;
+        this.upstream = self.upstream;
+        this.ended = true;
+        this
+    }
+
+    /// Nothing is known of it yet but where it came from.
+    fn new(connection: Rc<Connection>, world: Rc<World>, began: Tick) -> Box<Self> {
+        let client = connection.peer().address();
         Box::new(Self {
-            connection: connection.clone(),
-            world: connection.worker.world(),
-            began: clock::now(),
+            client,
+            connection,
+            world,
+            began,
             deadline: Tick::NEVER,
             asked: None,
             request_id: None,
-            client: connection.peer().address(),
             route: None,
             upstream: None,
             in_flight: None,
@@ -143,39 +161,6 @@ impl Exchange {
             sent: 0,
             hints: None,
             ended: false,
-        })
-    }
-
-    /// One for a request of the gateway's own beside this one: nobody waits for it, and it is in no
-    /// log or count.
-    pub(crate) fn beside(&self) -> Box<Self> {
-        Box::new(Self {
-            connection: self.connection.clone(),
-            world: self.world.clone(),
-            began: self.began,
-            deadline: Tick::NEVER,
-            asked: None,
-            request_id: self.request_id.clone(),
-            client: self.client,
-            route: self.route,
-            upstream: self.upstream,
-            in_flight: None,
-            permit: None,
-            route_permit: None,
-            key_permit: None,
-            limited: None,
-            attempts: 0,
-            trail: None,
-            error: None,
-            retry_after: None,
-            asking: None,
-            cache: None,
-            status: 0,
-            upload: None,
-            upstream_time: None,
-            sent: 0,
-            hints: None,
-            ended: true,
         })
     }
 
