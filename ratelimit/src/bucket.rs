@@ -92,6 +92,23 @@ impl Bucket {
         Ok(self)
     }
 
+    /// The part of it that one of `members` has, if they share it without talking: never more than
+    /// the whole together, but that each can hold at least one token if the whole can.
+    pub(crate) fn share(&self, members: u32) -> Self {
+        let members = members.max(1);
+        let rate = self.rate.share(members);
+        let burst = (self.burst / u64::from(members)).max(self.burst.min(1));
+        let debt = self.debt_tokens() / u64::from(members);
+        let share = Self::new(rate, burst).and_then(|bucket| bucket.with_debt(debt));
+        // A token that takes decades: nobody has one to give away.
+        share.unwrap_or_else(|_| Self {
+            burst: 0,
+            depth: Span::default(),
+            debt: Span::default(),
+            ..*self
+        })
+    }
+
     /// What it holds when full.
     pub const fn burst(&self) -> u64 {
         self.burst

@@ -1,8 +1,8 @@
 //! Limits on how much and how often, for a gateway to ask on each request.
 //!
-//! Everything here is computation: no clock, no socket, no task, no word of HTTP or of the
-//! configuration. The present moment is an argument, in nanoseconds from an origin that the caller
-//! chooses; so a year of refills takes milliseconds to test.
+//! Everything here but [`redis`] is computation: no clock, no socket, no task, no word of HTTP or
+//! of the configuration. The present moment is an argument, in nanoseconds from an origin that the
+//! caller chooses; so a year of refills takes milliseconds to test.
 //!
 //! | | |
 //! |---|---|
@@ -14,6 +14,7 @@
 //! | [`Concurrency`] | how many at once |
 //! | [`Top`] | who is denied most |
 //! | [`remote`] | the bucket as a script for a server that gateways share |
+//! | [`redis`] | the store on such servers: asked over the network, and what to do without them |
 //!
 //! # Guarantees
 //!
@@ -52,6 +53,7 @@
 //! # }
 //! ```
 
+pub mod redis;
 pub mod remote;
 
 mod algorithm;

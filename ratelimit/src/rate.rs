@@ -70,6 +70,14 @@ impl Rate {
         u64::try_from(earned).unwrap_or(u64::MAX)
     }
 
+    /// One of `members` equal parts of it, or less where that would be under one in
+    /// [`Rate::PER_MAX`]: nothing.
+    pub(crate) fn share(self, members: u32) -> Self {
+        let per = u128::from(self.per) * u128::from(members.max(1));
+        let per = u64::try_from(per).unwrap_or(u64::MAX);
+        Self::new(self.count, Duration::from_nanos(per)).unwrap_or(Self::ZERO)
+    }
+
     /// Parts that a nanosecond is counted in. Not 0.
     pub(crate) const fn parts(self) -> u64 {
         if self.count == 0 { 1 } else { self.count }

@@ -19,6 +19,9 @@ mod tests;
 /// The script: its head says what it takes and gives.
 pub const GCRA: &str = include_str!("lua/gcra.lua");
 
+/// The script that corrects charges: see its head, and [`Remote::settlement`].
+pub const SETTLE: &str = include_str!("lua/settle.lua");
+
 /// Dearer than any bucket is deep (2^61 nanoseconds are under 2^51 microseconds), and not so dear
 /// that a sum with the time of day would leave the whole numbers of a double.
 const PRICE_MAX: u64 = 1 << 52;
@@ -65,6 +68,14 @@ impl Remote {
     /// The bucket as the server keeps it.
     pub const fn bucket(&self) -> &Bucket {
         &self.bucket
+    }
+
+    /// What [`SETTLE`] is told of a request that was charged `charged` and cost `actual`.
+    pub fn settlement(&self, charged: u64, actual: u64) -> [i64; 2] {
+        // Both are at most 2^52.
+        let price = |cost| self.interval_micros.saturating_mul(cost).min(PRICE_MAX) as i64;
+        let [_, _, worst, _] = self.arguments(0, false);
+        [price(actual) - price(charged), worst as i64]
     }
 
     /// What the script is told: price, depth, depth and debt in microseconds, and the dry run.

@@ -34,6 +34,11 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         purpose: "tests with a client that is not ours",
     },
     Tool {
+        program: "redis-server",
+        package: Package::Debian("redis-server"),
+        purpose: "tests of limits that gateways share",
+    },
+    Tool {
         program: "strace",
         package: Package::Debian("strace"),
         purpose: "tests that count system calls",

@@ -326,3 +326,24 @@ fn a_key_lives_through_another_rate() {
     assert!(!decision.allowed() || decision.remaining < 6);
     assert!(after.decide(state, 6, Nanos::new(9 * NANOS)).decision.allowed());
 }
+
+#[test]
+fn shares_are_never_more_than_the_whole() {
+    let mut rng = fastrand::Rng::with_seed(9);
+    for _ in 0..10_000 {
+        let whole = bucket(rng.u64(0..1_000), rng.u32(1..100) * SECOND, rng.u64(0..1_000));
+        let whole = whole.with_debt(rng.u64(0..100)).unwrap();
+        let members = rng.u32(1..20);
+        let share = whole.share(members);
+        let burst = share.burst();
+        assert!(burst * u64::from(members) <= whole.burst() || burst == 1, "{whole:?} {share:?}");
+        assert_eq!(burst == 0, whole.burst() == 0);
+        let hour = 3_600 * SECOND;
+        let together = share.rate().earned_in(hour) * u64::from(members);
+        let earned = whole.rate().earned_in(hour);
+        assert!(together <= earned && together + u64::from(members) >= earned);
+        assert_eq!(whole.share(1), whole);
+    }
+    let century = bucket(1, 30 * 365 * 24 * 3_600 * SECOND, 1).share(10);
+    assert!(!Held::new(century).passes(1, NANOS), "too little to be one's share");
+}

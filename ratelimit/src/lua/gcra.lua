@@ -25,7 +25,8 @@ local ahead, fits, stepped = {}, {}, {}
 for i = 1, #KEYS do
   local price, depth = tonumber(ARGV[4 * i - 3]), tonumber(ARGV[4 * i - 2])
   local worst = tonumber(ARGV[4 * i - 1])
-  ahead[i] = math.max((tonumber(full_at[i]) or 0) - now, 0)
+  -- In this order what is no number, should anybody have put it there, counts as nothing.
+  ahead[i] = math.max(0, (tonumber(full_at[i]) or 0) - now)
   if ahead[i] > worst + STEP then
     ahead[i], stepped[i] = worst, true
   end

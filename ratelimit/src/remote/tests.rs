@@ -56,6 +56,7 @@ impl State {
                 self.writes += 1;
                 Ok(Value::Boolean(true))
             }
+            "DEL" => Ok(Value::Boolean(self.keys.remove(&texts[1]).is_some())),
             other => panic!("{other} is not called"),
         }
     }
@@ -76,12 +77,7 @@ impl Server {
     }
 
     fn run(&self, keys: &[Key], arguments: &[u64], now: u64) -> Vec<i64> {
-        self.state.borrow_mut().now = now;
-        let keys = keys.iter().map(ToString::to_string);
-        let arguments = arguments.iter().map(ToString::to_string);
-        let globals = self.lua.globals();
-        globals.set("KEYS", self.lua.create_sequence_from(keys).unwrap()).unwrap();
-        globals.set("ARGV", self.lua.create_sequence_from(arguments).unwrap()).unwrap();
+        self.prepare(keys, arguments, now);
         // A server cuts numbers to integers: there must be nothing to cut.
         let reply: Table = self.lua.load(GCRA).eval().unwrap();
         let whole = |number: mlua::Result<f64>| {
@@ -90,6 +86,20 @@ impl Server {
             number as i64
         };
         reply.sequence_values().map(whole).collect()
+    }
+
+    fn settle(&self, key: Key, settlement: [i64; 2], now: u64) {
+        self.prepare(&[key], &settlement, now);
+        assert_eq!(self.lua.load(SETTLE).eval::<i64>().unwrap(), 1);
+    }
+
+    fn prepare(&self, keys: &[Key], arguments: &[impl ToString], now: u64) {
+        self.state.borrow_mut().now = now;
+        let keys = keys.iter().map(ToString::to_string);
+        let arguments = arguments.iter().map(ToString::to_string);
+        let globals = self.lua.globals();
+        globals.set("KEYS", self.lua.create_sequence_from(keys).unwrap()).unwrap();
+        globals.set("ARGV", self.lua.create_sequence_from(arguments).unwrap()).unwrap();
     }
 }
 
@@ -151,6 +161,14 @@ fn compare(seed: u64, steps_back: bool) {
         // The local store counts from the beginning of the trace, in nanoseconds.
         let then = Nanos::new((now + 1_000_000_000 - TODAY) * 1_000);
         assert_eq!(said, local.check(&expected, then), "seed {seed}");
+        if said.allowed() && !steps_back && rng.u8(0..4) == 0 {
+            let i = rng.usize(0..asks.len());
+            let (ask, key, algorithm) = (asks[i], keys[i], &buckets[chosen[i]]);
+            let actual = rng.u64(0..12);
+            server.settle(key, ask.limit.settlement(ask.cost, actual), now);
+            local.charge(algorithm, key, actual.saturating_sub(ask.cost), then);
+            local.refund(algorithm, key, ask.cost.saturating_sub(actual), then, then);
+        }
         if !said.allowed() && !steps_back {
             assert_eq!(server.state.borrow().writes, writes, "a denial writes nothing");
         }

@@ -1,0 +1,348 @@
+//! The store that gateways share: token buckets on Redis servers, asked over the network.
+//!
+//! The one part of this crate with sockets, timers and a log. One call a request decides on all its
+//! limits, by the server's clock, in the script of [`remote`].
+//!
+//! **A dead server costs nothing.** Every call ends within [`Options::timeout`]. After some
+//! failures in a row a server counts as down for all workers, and requests do not ask it until one
+//! of them, at growing intervals, finds it up again. What is not decided there each limit decides
+//! by its [`OnFailure`].
+//!
+//! **A denied key costs nothing.** Where a bucket stood when it denied is remembered, and until it
+//! has earned what a request costs, the request is denied here.
+//!
+//! **Atomicity.** On one server all limits of a request are charged or none, with no moment in
+//! between. Each key has one server; where the keys of a request lie on several they are asked at
+//! once, and if one of them denies the others are given back what they charged. For that moment
+//! they may deny somebody else: never is more admitted than the limits allow.
+//!
+//! ```no_run
+//! use std::{sync::Arc, time::Duration};
+//! use weir_ratelimit::{
+//!     Algorithm, Bucket, Limit, Local, Nanos, Rate, Secret,
+//!     redis::{OnFailure, Options, Servers, Shared, SharedLimit},
+//! };
+//!
+//! # async fn example(now: Nanos) -> Result<(), Box<dyn std::error::Error>> {
+//! // Once: the same secret in every gateway.
+//! let secret = Secret::derive("a long text from the configuration");
+//! let bucket = Bucket::new(Rate::new(100, Duration::from_secs(1))?, 200)?;
+//! let limit = Limit::new(&secret, "api", "per-ip", Algorithm::TokenBucket(bucket));
+//! let Some(limit) = SharedLimit::new(limit, OnFailure::Local)? else { return Ok(()) };
+//! let servers = Arc::new(Servers::new(Options::default())?);
+//! let fallback = Arc::new(Local::new(1_000_000));
+//!
+//! // Per worker.
+//! let shared = Shared::new(servers, fallback, fastrand::Rng::with_seed(1));
+//!
+//! // Per request.
+//! let key = limit.limit().hasher().part(&[192, 0, 2, 7]).finish();
+//! let outcome = shared.check(&[limit.ask(key, None)], 1, now).await;
+//! assert!(outcome.verdict.allowed());
+//! # Ok(())
+//! # }
+//! ```
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use smallvec::SmallVec;
+
+use crate::{
+    algorithm::Algorithm,
+    decision::{Decision, Verdict},
+    key::Key,
+    local::{self, Local},
+    moment::{Moment, Nanos},
+    remote,
+    table::Table,
+};
+
+mod breaker;
+mod fault;
+mod limit;
+mod link;
+mod part;
+mod servers;
+mod settle;
+
+pub use fault::Fault;
+pub use limit::{Correction, OnFailure, SharedAsk, SharedLimit};
+pub use servers::{Counters, InvalidServer, Options, Servers};
+
+use breaker::Admission;
+use link::{Link, Reply, Script, Trouble};
+use part::{Part, Parts, later, tell, unasked};
+use servers::Server;
+
+/// Who decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The servers.
+    Server,
+    /// The memory of what they denied.
+    Memory,
+    /// At least one limit's [`OnFailure`].
+    Fallback,
+}
+
+/// A decision of the shared store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What the limits say.
+    pub verdict: Verdict,
+    /// Who decided.
+    pub source: Source,
+}
+
+/// The store, as one worker sees it: its connections, and what it remembers.
+///
+/// Not to be shared by threads, nor used outside of one tokio runtime. Who stops waiting for an
+/// answer may have been charged all the same.
+pub struct Shared {
+    servers: Arc<Servers>,
+    links: Box<[Links]>,
+    /// When the buckets of keys that were denied are full, by this process's clock.
+    denied: RefCell<Table<Moment>>,
+    fallback: Arc<Local>,
+    rng: RefCell<fastrand::Rng>,
+}
+
+/// The connections to one server, taken in turn.
+struct Links {
+    links: Box<[Link]>,
+    next: Cell<usize>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("servers", &self.servers).finish_non_exhaustive()
+    }
+}
+
+/// Gives a probe up if its request goes away.
+struct Probe<'a>(&'a Server, bool);
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        if self.1 {
+            self.0.health.abandon();
+        }
+    }
+}
+
+impl Shared {
+    /// The store on `servers`, for one worker. Limits with [`OnFailure::Local`] are counted in
+    /// `fallback` as well, so that they go on where they were when a server dies; all workers
+    /// should have the same. Nothing is sent yet. `rng` spreads out who asks a dead server when.
+    pub fn new(servers: Arc<Servers>, fallback: Arc<Local>, rng: fastrand::Rng) -> Self {
+        let links = servers.list.iter().map(|server| {
+            let connections = servers.options.connections.max(1);
+            let links = (0..connections).map(|_| Link::new(Arc::clone(server))).collect();
+            Links { links, next: Cell::new(0) }
+        });
+        let links = links.collect();
+        Self { servers, links, denied: RefCell::default(), fallback, rng: RefCell::new(rng) }
+    }
+
+    /// Decides on a request under several limits: all pass and are charged, or none is. No two of
+    /// `asks` may have the same key. `members` is how many gateways are alive, this one among them.
+    ///
+    /// Takes at most [`Options::timeout`], and as much again where several servers are asked and
+    /// one of them denies.
+    pub async fn check(&self, asks: &[SharedAsk<'_>], members: u32, now: Nanos) -> Outcome {
+        let mut parts: Parts<'_> = asks.iter().copied().map(Part::new).collect();
+        if self.recall(&mut parts, now) {
+            self.servers.counters.remember();
+            let verdict = tell(&parts, &[], false, now);
+            return Outcome { verdict, source: Source::Memory };
+        }
+        self.ask_servers(&mut parts, now).await;
+        let told = parts.iter().all(|part| part.full_at.is_some());
+        let mut passes = parts.iter().all(|part| part.passes(now));
+        let substitutes =
+            if told { SmallVec::new() } else { self.substitute(&parts, &mut passes, members, now) };
+        if passes {
+            self.mirror(&parts, members, now);
+        } else {
+            self.give_back(&mut parts, now).await;
+        }
+        let verdict = tell(&parts, &substitutes, passes, now);
+        Outcome { verdict, source: if told { Source::Server } else { Source::Fallback } }
+    }
+
+    /// Whether a request is denied by what is remembered of its keys, or can never pass.
+    fn recall(&self, parts: &mut [Part<'_>], now: Nanos) -> bool {
+        let denied = self.denied.borrow();
+        let mut denies = false;
+        for part in parts.iter_mut() {
+            let full_at = denied.find(part.ask.key).0.unwrap_or_default();
+            part.full_at = Some(full_at);
+            denies |= !part.passes(now);
+        }
+        if !denies {
+            parts.iter_mut().for_each(|part| part.full_at = None);
+        }
+        denies
+    }
+
+    /// Asks the servers of all parts at once.
+    async fn ask_servers(&self, parts: &mut Parts<'_>, now: Nanos) {
+        let Some(first) = parts.first().map(|part| self.servers.of(part.ask.key)) else { return };
+        if parts.iter().all(|part| self.servers.of(part.ask.key) == first) {
+            let all: SmallVec<[usize; 4]> = (0..parts.len()).collect();
+            let reply = self.ask(first, parts, &all, now).await;
+            self.note(parts, &all, reply, now);
+            return;
+        }
+        let mut groups: SmallVec<[(usize, SmallVec<[usize; 4]>); 4]> = SmallVec::new();
+        for (i, part) in parts.iter().enumerate() {
+            let server = self.servers.of(part.ask.key);
+            match groups.iter_mut().find(|(other, _)| *other == server) {
+                Some((_, members)) => members.push(i),
+                None => groups.push((server, [i].into_iter().collect())),
+            }
+        }
+        let asked = groups.iter().map(|(server, members)| self.ask(*server, parts, members, now));
+        let replies = join_all(asked).await;
+        for ((_, members), reply) in groups.iter().zip(replies) {
+            self.note(parts, members, reply, now);
+        }
+    }
+
+    /// Asks one server about those of `parts` that it keeps.
+    async fn ask(
+        &self,
+        server: usize,
+        parts: &[Part<'_>],
+        members: &[usize],
+        now: Nanos,
+    ) -> Option<Reply> {
+        let keys: SmallVec<[Key; 4]> = members.iter().map(|i| parts[*i].ask.key).collect();
+        let asks: SmallVec<[remote::Ask<'_>; 4]> =
+            members.iter().map(|i| parts[*i].remote()).collect();
+        // At most 2^53.
+        let arguments: SmallVec<[i64; 16]> =
+            remote::arguments(&asks).into_iter().map(|n| n as i64).collect();
+        let sound = |reply: &Reply| remote::verdict(&asks, &reply.0).is_some();
+        self.call(server, Script::Check, &keys, &arguments, sound, now).await
+    }
+
+    /// Runs a script on a server, unless that is down; `sound` says whether the reply is one.
+    async fn call(
+        &self,
+        server: usize,
+        script: Script,
+        keys: &[Key],
+        arguments: &[i64],
+        sound: impl Fn(&Reply) -> bool,
+        now: Nanos,
+    ) -> Option<Reply> {
+        let Links { links, next } = &self.links[server];
+        let server = &*self.servers.list[server];
+        let mut probe = match server.health.admit(now) {
+            Admission::Skip => {
+                self.servers.counters.skip();
+                return None;
+            }
+            Admission::Probe => Probe(server, true),
+            Admission::Ask => Probe(server, false),
+        };
+        next.set((next.get() + 1) % links.len());
+        let began = ticks();
+        let run = links[next.get()].run(script, keys, arguments);
+        let outcome = match tokio::time::timeout(self.servers.options.timeout, run).await {
+            Ok(Ok(reply)) if sound(&reply) => Ok(reply),
+            Ok(Ok(_)) => Err(Trouble { fault: Fault::Other, said: "an unknown reply".into() }),
+            Ok(Err(trouble)) => Err(trouble),
+            Err(_) => Err(Trouble { fault: Fault::Slow, said: "no answer in time".into() }),
+        };
+        let probing = std::mem::take(&mut probe.1);
+        match outcome {
+            Ok(reply) => {
+                server.succeed();
+                Some(reply)
+            }
+            Err(trouble) => {
+                let now = later(now, ticks().saturating_duration_since(began));
+                server.fail(&trouble, probing, now, &mut self.rng.borrow_mut());
+                None
+            }
+        }
+    }
+
+    /// Writes down what a server said of `members`, and remembers what it denied.
+    fn note(&self, parts: &mut [Part<'_>], members: &[usize], reply: Option<Reply>, now: Nanos) {
+        let Some(Reply(numbers)) = reply else { return };
+        // The lengths agree: the reply was found sound.
+        let Some((passes, ahead)) = numbers.split_first() else { return };
+        for (i, ahead) in members.iter().zip(ahead) {
+            let part = &mut parts[*i];
+            // Counted from when it was asked, not when it answered: if anything too early.
+            let ahead = Duration::from_micros(u64::try_from(*ahead).unwrap_or(0));
+            let full_at = Moment::at(later(now, ahead));
+            part.full_at = Some(full_at);
+            part.charged = *passes == 1 && part.fits(now);
+            if *passes == 0 {
+                let most = self.servers.options.remembered;
+                self.denied.borrow_mut().insert(part.ask.key, full_at, most, now.get());
+            }
+        }
+    }
+
+    /// What the limits say that no server spoke for; `passes` is whether the others let the request
+    /// pass, and then whether all do. Only then something is charged.
+    fn substitute(
+        &self,
+        parts: &[Part<'_>],
+        passes: &mut bool,
+        members: u32,
+        now: Nanos,
+    ) -> SmallVec<[Decision; 4]> {
+        let unknown = || parts.iter().filter(|part| part.full_at.is_none());
+        let denies = |part: &Part<'_>| part.ask.limit.on_failure() == OnFailure::Deny;
+        *passes &= !unknown().any(|part| denies(part) && !part.ask.dry_run);
+        let local = || unknown().filter(|part| part.ask.limit.on_failure() == OnFailure::Local);
+        let shares: SmallVec<[Algorithm; 4]> =
+            local().map(|part| part.ask.limit.share(members)).collect();
+        let asks: SmallVec<[local::Ask<'_>; 4]> = local()
+            .zip(&shares)
+            .map(|(part, algorithm)| {
+                // Cost 0 looks without touching.
+                let cost = if *passes { part.ask.cost } else { 0 };
+                local::Ask { algorithm, key: part.ask.key, cost, dry_run: part.ask.dry_run }
+            })
+            .collect();
+        let verdict = self.fallback.check(&asks, now);
+        *passes &= verdict.allowed();
+        let mut local = verdict.rulings().iter();
+        unknown()
+            .filter_map(|part| match part.ask.limit.on_failure() {
+                OnFailure::Local => local.next().map(|ruling| ruling.decision),
+                OnFailure::Allow => Some(unasked(part, true)),
+                OnFailure::Deny => Some(unasked(part, false)),
+            })
+            .collect()
+    }
+
+    /// Charges here too what the servers charged, for the day they are gone.
+    fn mirror(&self, parts: &[Part<'_>], members: u32, now: Nanos) {
+        for part in parts.iter().filter(|part| part.charged && part.ask.cost > 0) {
+            if part.ask.limit.on_failure() == OnFailure::Local {
+                let share = part.ask.limit.share(members);
+                self.fallback.charge(&share, part.ask.key, part.ask.cost, now);
+            }
+        }
+    }
+}
+
+/// Tokio's clock, for how long a call took; what requests are decided by is an argument.
+#[allow(clippy::disallowed_methods, reason = "the one place of this crate that reads a clock")]
+fn ticks() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}

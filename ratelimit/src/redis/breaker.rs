@@ -1,0 +1,138 @@
+//! When to ask a server that does not answer: after some failures in a row not for a while, then
+//! once, and after that longer and longer.
+
+use std::time::Duration;
+
+use crate::moment::Nanos;
+
+/// Failures in a row after which a server counts as down.
+const FAILURES: u32 = 5;
+/// The first pause, before jitter. Doubled by each probe that fails.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// What to do with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// Ask: the server is well.
+    Ask,
+    /// Ask, and say how it went: everybody else waits for it.
+    Probe,
+    /// Do not ask: it is down.
+    Skip,
+}
+
+/// The state of one server.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    failures: u32,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    until: Nanos,
+    pause: Duration,
+    probing: bool,
+}
+
+impl Breaker {
+    /// Whether a request may ask.
+    pub(super) fn admit(&mut self, now: Nanos) -> Admission {
+        match &mut self.open {
+            None => Admission::Ask,
+            Some(open) if open.probing || now < open.until => Admission::Skip,
+            Some(open) => {
+                open.probing = true;
+                Admission::Probe
+            }
+        }
+    }
+
+    /// The server answered. Returns whether it counted as down.
+    pub(super) fn succeed(&mut self) -> bool {
+        self.failures = 0;
+        self.open.take().is_some()
+    }
+
+    /// The server did not answer, or could not do its work. Returns whether it counts as down from
+    /// now on.
+    pub(super) fn fail(&mut self, probe: bool, now: Nanos, rng: &mut fastrand::Rng) -> bool {
+        let pause = match &self.open {
+            Some(open) if probe => (open.pause * 2).min(PAUSE_MAX),
+            // Sent before the others failed.
+            Some(_) => return false,
+            None => {
+                self.failures += 1;
+                if self.failures < FAILURES {
+                    return false;
+                }
+                PAUSE_MIN
+            }
+        };
+        let jittered = pause.mul_f64(0.5 + rng.f64() / 2.0);
+        let until = now.get().saturating_add(Nanos::from(jittered).get());
+        let opened = self.open.is_none();
+        self.open = Some(Open { until: Nanos::new(until), pause, probing: false });
+        opened
+    }
+
+    /// A probe ended without an answer of either kind: the next request may be one.
+    pub(super) fn abandon(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.probing = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(millis: u64) -> Nanos {
+        Nanos::new(millis * 1_000_000)
+    }
+
+    #[test]
+    fn opens_after_failures_in_a_row() {
+        let (mut breaker, mut rng) = (Breaker::default(), fastrand::Rng::with_seed(1));
+        for _ in 0..FAILURES - 1 {
+            assert!(!breaker.fail(false, at(0), &mut rng));
+        }
+        assert!(!breaker.succeed());
+        for i in 1..=FAILURES {
+            assert_eq!(breaker.admit(at(0)), Admission::Ask);
+            assert_eq!(breaker.fail(false, at(0), &mut rng), i == FAILURES);
+        }
+        assert_eq!(breaker.admit(at(49)), Admission::Skip);
+        assert!(!breaker.fail(false, at(49), &mut rng), "one that was on its way");
+    }
+
+    #[test]
+    fn one_probe_at_a_time_and_longer_pauses() {
+        let (mut breaker, mut rng) = (Breaker::default(), fastrand::Rng::with_seed(1));
+        for _ in 0..FAILURES {
+            breaker.fail(false, at(0), &mut rng);
+        }
+        let mut now = 0;
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let began = now;
+            while breaker.admit(at(now)) == Admission::Skip {
+                now += 1;
+            }
+            pauses.push(now - began);
+            assert_eq!(breaker.admit(at(now)), Admission::Skip, "a probe is on its way");
+            breaker.abandon();
+            assert_eq!(breaker.admit(at(now)), Admission::Probe);
+            assert!(!breaker.fail(true, at(now), &mut rng), "it was open");
+        }
+        for (i, pause) in pauses.iter().enumerate() {
+            let most = (100 << i).min(2_000);
+            assert!((most / 2..=most + 1).contains(pause), "{pauses:?}");
+        }
+        assert_eq!(breaker.admit(at(now + 3_000)), Admission::Probe);
+        assert!(breaker.succeed());
+        assert_eq!(breaker.admit(at(now)), Admission::Ask);
+    }
+}

@@ -1,0 +1,92 @@
+//! A limit that a server keeps for several gateways.
+
+use crate::{algorithm::Algorithm, key::Key, limiter::Limit, rate::InvalidLimit, remote::Remote};
+
+/// What a limit says while its server does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// This gateway admits its share: the rate by the number of gateways that are alive.
+    #[default]
+    Local,
+    /// Everything passes.
+    Allow,
+    /// Nothing passes.
+    Deny,
+}
+
+/// A limit that gateways hold together.
+#[derive(Debug, Clone)]
+pub struct SharedLimit {
+    limit: Limit,
+    remote: Remote,
+    on_failure: OnFailure,
+}
+
+/// One limit that a request falls under.
+#[derive(Debug, Clone, Copy)]
+pub struct SharedAsk<'a> {
+    /// How it counts.
+    pub limit: &'a SharedLimit,
+    /// Whom it counts.
+    pub key: Key,
+    /// What the request costs.
+    pub cost: u64,
+    /// Counted, but never denied for.
+    pub dry_run: bool,
+}
+
+/// A request that turned out to cost something else.
+#[derive(Debug, Clone, Copy)]
+pub struct Correction<'a> {
+    /// The limit that admitted it.
+    pub limit: &'a SharedLimit,
+    /// Whom it counted.
+    pub key: Key,
+    /// What it was thought to cost.
+    pub charged: u64,
+    /// What it cost.
+    pub actual: u64,
+}
+
+impl SharedLimit {
+    /// `limit`, on the servers. `None` if it is no token bucket: only they can be shared.
+    ///
+    /// # Errors
+    /// [`InvalidLimit::Burst`] when it takes over 73 years to fill.
+    pub fn new(limit: Limit, on_failure: OnFailure) -> Result<Option<Self>, InvalidLimit> {
+        let Algorithm::TokenBucket(bucket) = limit.algorithm() else { return Ok(None) };
+        let remote = Remote::new(bucket)?;
+        Ok(Some(Self { limit, remote, on_failure }))
+    }
+
+    /// The limit: its name, its cost, and how keys are made for it.
+    pub const fn limit(&self) -> &Limit {
+        &self.limit
+    }
+
+    /// What it says while its server does not.
+    pub const fn on_failure(&self) -> OnFailure {
+        self.on_failure
+    }
+
+    /// The question whether a request by `key` passes; `cost` goes before the limit's own.
+    pub fn ask(&self, key: Key, cost: Option<u64>) -> SharedAsk<'_> {
+        let cost = cost.unwrap_or_else(|| self.limit.cost());
+        SharedAsk { limit: self, key, cost, dry_run: self.limit.dry_run() }
+    }
+
+    /// The bucket as the server keeps it.
+    pub(super) const fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// The bucket of one of `members` gateways that share it without talking.
+    pub(super) fn share(&self, members: u32) -> Algorithm {
+        match self.limit.algorithm() {
+            Algorithm::TokenBucket(bucket) if members > 1 => {
+                Algorithm::TokenBucket(bucket.share(members))
+            }
+            whole => *whole,
+        }
+    }
+}

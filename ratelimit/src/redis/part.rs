@@ -1,0 +1,87 @@
+//! What is known of each limit of a request, and what it comes to.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::limit::SharedAsk;
+use crate::{
+    decision::{Answer, Decision, Ruling, Verdict},
+    moment::{Moment, Nanos},
+    remote,
+};
+
+/// One limit of a request, and what became of it.
+pub(super) struct Part<'a> {
+    pub(super) ask: SharedAsk<'a>,
+    /// When the bucket was full before this request; `None` where no server said.
+    pub(super) full_at: Option<Moment>,
+    pub(super) charged: bool,
+}
+
+pub(super) type Parts<'a> = SmallVec<[Part<'a>; 4]>;
+
+impl<'a> Part<'a> {
+    pub(super) const fn new(ask: SharedAsk<'a>) -> Self {
+        Self { ask, full_at: None, charged: false }
+    }
+
+    /// The question, as the server is asked it.
+    pub(super) const fn remote(&self) -> remote::Ask<'a> {
+        let SharedAsk { limit, cost, dry_run, .. } = self.ask;
+        remote::Ask { limit: limit.remote(), cost, dry_run }
+    }
+
+    /// Whether the bucket holds what it costs, by what is known.
+    pub(super) fn fits(&self, now: Nanos) -> bool {
+        let weigh =
+            |full_at| self.ask.limit.remote().bucket().weigh(full_at, self.ask.cost, now).passes;
+        self.full_at.is_none_or(weigh)
+    }
+
+    pub(super) fn passes(&self, now: Nanos) -> bool {
+        self.ask.dry_run || self.fits(now)
+    }
+}
+
+/// The verdict from what is known of each part; `substitutes` speak for the others, in order.
+pub(super) fn tell(
+    parts: &[Part<'_>],
+    substitutes: &[Decision],
+    passes: bool,
+    now: Nanos,
+) -> Verdict {
+    let mut substitutes = substitutes.iter();
+    let decide = |part: &Part<'_>| match part.full_at {
+        Some(full_at) => {
+            // Of a denied request nothing is charged to the limits that it would have passed.
+            let cost = if part.fits(now) && !passes { 0 } else { part.ask.cost };
+            part.ask.limit.remote().bucket().decide(full_at, cost, now).decision
+        }
+        None => substitutes.next().copied().unwrap_or_else(|| unasked(part, true)),
+    };
+    let mut decide = decide;
+    let rulings =
+        parts.iter().map(|part| Ruling { decision: decide(part), dry_run: part.ask.dry_run });
+    Verdict::new(rulings.collect())
+}
+
+/// The answer of a limit that nobody knows the state of.
+pub(super) fn unasked(part: &Part<'_>, allowed: bool) -> Decision {
+    const LATER: Duration = Duration::from_secs(1);
+    let limit = part.ask.limit.remote().bucket().burst();
+    if allowed {
+        return Decision {
+            limit,
+            remaining: limit,
+            answer: Answer::Allowed { delay: 0 },
+            reset: 0,
+        };
+    }
+    let retry_after = Nanos::from(LATER).get();
+    Decision { limit, remaining: 0, answer: Answer::Denied { retry_after }, reset: retry_after }
+}
+
+pub(super) fn later(now: Nanos, by: Duration) -> Nanos {
+    Nanos::new(now.get().saturating_add(Nanos::from(by).get()))
+}
