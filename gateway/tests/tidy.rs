@@ -23,6 +23,7 @@ struct File {
 const EDGES: &[(&str, &str)] = &[
     ("weir-gateway", "weir-cache"),
     ("weir-gateway", "weir-config"),
+    ("weir-gateway", "weir-discovery"),
     ("weir-gateway", "weir-ratelimit"),
     ("xtask", "weir-config"),
 ];
@@ -45,6 +46,7 @@ const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helper", "helpers", "
 const PURE: &[&str] = &[
     "cache/src/",
     "config/src/",
+    "discovery/src/",
     "gateway/src/admission/memory.rs",
     "gateway/src/admission/pressure.rs",
     "gateway/src/error",
