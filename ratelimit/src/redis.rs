@@ -11,10 +11,20 @@
 //! **A denied key costs nothing.** Where a bucket stood when it denied is remembered, and until it
 //! has earned what a request costs, the request is denied here.
 //!
-//! **Atomicity.** On one server all limits of a request are charged or none, with no moment in
-//! between. Each key has one server; where the keys of a request lie on several they are asked at
-//! once, and if one of them denies the others are given back what they charged. For that moment
-//! they may deny somebody else: never is more admitted than the limits allow.
+//! **Atomicity.** Each key has one place: a server, or a slot of a Redis Cluster. All limits of a
+//! request whose keys have the same place are charged or none, with no moment in between; that is
+//! all of them on one server, and those that were put together by [`Key::beside`]. Keys of several
+//! places are asked about at once, and if one of them denies the others are given back what they
+//! charged. For that moment they may deny somebody else: never is more admitted than the limits
+//! allow.
+//!
+//! **Cluster.** With [`Topology::Cluster`] its nodes are asked who owns which slot when the first
+//! request comes, and again, at most five times a second, when one of them fails or sends us
+//! elsewhere; that is followed once, at once. While a master is gone its slots are those of a dead
+//! server, until another has taken over and one look has told us. Replication lags: what the last
+//! moments of a dead master charged may be forgotten, and is admitted once more.
+//!
+//! [`Key::beside`]: crate::Key::beside
 //!
 //! ```no_run
 //! use std::{sync::Arc, time::Duration};
@@ -58,11 +68,13 @@ use crate::{
 };
 
 mod breaker;
+mod cluster;
 mod counters;
 mod fault;
 mod health;
 mod limit;
 mod link;
+mod map;
 mod name;
 mod part;
 mod runner;
@@ -76,7 +88,7 @@ pub use limit::{Correction, OnFailure, SharedAsk, SharedLimit};
 pub use link::Trouble;
 pub use runner::Runner;
 pub use script::Script;
-pub use servers::{InvalidServer, Options, Servers};
+pub use servers::{InvalidServer, Options, Servers, Topology};
 
 use name::Numbers;
 use part::{Part, Parts, later, tell, unasked};
@@ -179,14 +191,7 @@ impl Shared {
 
     /// Asks the servers of all parts at once.
     async fn ask_servers(&self, parts: &mut Parts<'_>, now: Nanos) {
-        let mut groups: SmallVec<[(usize, SmallVec<[usize; 4]>); 4]> = SmallVec::new();
-        for (i, part) in parts.iter().enumerate() {
-            let place = self.runner.place(part.name.bytes());
-            match groups.iter_mut().find(|(other, _)| *other == place) {
-                Some((_, members)) => members.push(i),
-                None => groups.push((place, [i].into_iter().collect())),
-            }
-        }
+        let groups = self.runner.places(parts.iter().map(|part| &part.name));
         if let [(place, members)] = &groups[..] {
             let reply = self.ask(*place, parts, members, now).await;
             self.note(parts, members, reply, now);
@@ -212,7 +217,8 @@ impl Shared {
             members.iter().map(|i| parts[*i].remote()).collect();
         // At most 2^53.
         let numbers = Numbers::new(remote::arguments(&asks).into_iter().map(|n| n as i64));
-        let call = Call { script: &CHECK, keys: &keys, arguments: &numbers.bytes() };
+        let arguments = numbers.bytes();
+        let call = Call::new(&CHECK, &keys, &arguments);
         let sound = |reply: redis::Value| {
             let reply: Vec<i64> = redis::from_redis_value(reply).ok()?;
             remote::verdict(&asks, &reply).is_some().then_some(reply)

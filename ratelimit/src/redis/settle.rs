@@ -68,20 +68,14 @@ impl Shared {
         if changes.is_empty() {
             return;
         }
-        let mut groups: SmallVec<[(usize, SmallVec<[&Change; 4]>); 4]> = SmallVec::new();
-        for change in changes {
-            let place = self.runner.place(change.name.bytes());
-            match groups.iter_mut().find(|(other, _)| *other == place) {
-                Some((_, members)) => members.push(change),
-                None => groups.push((place, [change].into_iter().collect())),
-            }
-        }
+        let groups = self.runner.places(changes.iter().map(|change| &change.name));
         let patience = self.runner.servers().options.timeout;
-        let calls = groups.iter().map(|(place, changes)| async move {
+        let calls = groups.iter().map(|(place, members)| async move {
             let keys: SmallVec<[&[u8]; 4]> =
-                changes.iter().map(|change| change.name.bytes()).collect();
-            let numbers = Numbers::new(changes.iter().flat_map(|change| change.arguments));
-            let call = Call { script: &SETTLE, keys: &keys, arguments: &numbers.bytes() };
+                members.iter().map(|i| changes[*i].name.bytes()).collect();
+            let numbers = Numbers::new(members.iter().flat_map(|i| changes[*i].arguments));
+            let arguments = numbers.bytes();
+            let call = Call::new(&SETTLE, &keys, &arguments);
             let sound = |reply| (reply == redis::Value::Int(1)).then_some(());
             // Who is not told does not know.
             let _ = self.runner.run_at(*place, &call, patience, sound, now).await;
