@@ -25,6 +25,7 @@ mod health;
 mod key;
 mod limit;
 mod listener;
+mod redis;
 mod respond;
 mod retry;
 mod route;
@@ -39,6 +40,8 @@ pub(crate) struct Decoder<'s> {
     pub(crate) read: &'s dyn Fn(&Path) -> io::Result<String>,
     /// Regular expressions so far: each costs memory beyond its text.
     pub(crate) expressions: usize,
+    /// Whether the file names servers that gateways share.
+    pub(crate) shares: bool,
 }
 
 /// Most regular expressions of a file.
@@ -195,6 +198,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let timeouts = timeouts(d, &fields);
     let log = log(d, &fields);
     let (upstreams, names) = upstream::all(d, &fields);
+    let redis = redis::servers(d, &fields);
     let (rate_limits, shared) = limit::shared(d, &fields);
     let cache = cache::store(d, &fields);
     let known = Known { upstreams: &names, limits: &shared, cache };
@@ -211,6 +215,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         limits,
         timeouts,
         log,
+        redis,
         rate_limits,
         cache,
         upstreams,
