@@ -14,7 +14,7 @@ mod limit;
 mod log;
 mod resilience;
 
-pub use cache::{CacheStore, RouteCache};
+pub use cache::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache};
 pub use health::{HealthCheck, Outlier, Probe, StatusRange};
 pub use limit::{AbsentKey, Concurrency, Cost, KeyPart, RateAlgorithm, RateLimit};
 pub use log::{AccessLog, Level, Log};
