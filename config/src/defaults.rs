@@ -158,6 +158,8 @@ pub(crate) const JSON_PATH: &str = "names of objects and a number in them, such 
 /// What a part of a key of limits looks like.
 pub(crate) const KEY: &str =
     "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name), `path` or `route`";
+/// What the name of a parameter in a cache's key looks like.
+pub(crate) const PARAMETER: &str = "the name of a parameter, or its beginning and a `*`";
 /// What may happen where a request lacks a part of a key.
 pub(crate) const ABSENT: &[&str] = &["share", "skip", "deny"];
 /// What a condition on a value looks like.

@@ -15,7 +15,7 @@ mod log;
 mod redis;
 mod resilience;
 
-pub use cache::{CacheStore, RouteCache};
+pub use cache::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache};
 pub use health::{HealthCheck, Outlier, Probe, StatusRange};
 pub use limit::{
     AbsentKey, Concurrency, Cost, KeyPart, OnStoreFailure, RateAlgorithm, RateLimit, RateStore,

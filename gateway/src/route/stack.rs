@@ -209,13 +209,15 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
         Action::Forward(to) => {
             exchange.upstream = Some(choose(exchange, to)?);
             let plain = ended && !checked.bridged && checked.upgrade.is_none();
-            let wanted = Wanted { authority, path: &path, query, plain };
+            let kept = route.kept(query);
+            let wanted = Wanted { authority, path: &path, query: kept.as_deref(), plain };
             let stale = match recall::look(exchange, route, &head, wanted)? {
                 Recalled::Answer(response) => return Ok(Plan::Answer(response)),
                 Recalled::Stale(response) => Some(response),
                 Recalled::Nothing => None,
             };
-            if let Some(target) = rewrite(to, &head, &path, &matched)? {
+            let sent = if is_recalled(&head.method) { kept.as_deref() } else { query };
+            if let Some(target) = rewrite(to, &head, sent, &path, &matched)? {
                 head.uri = target.into();
             }
             if let Some(response) = stale {
@@ -288,19 +290,25 @@ pub(crate) fn routed_path(uri: &Uri) -> Result<Cow<'_, str>, Error> {
     }
 }
 
-/// The target sent upstream, where it is another than the client's.
+/// Whether memory may answer: then what is left out of the key is not asked for, either.
+pub(crate) fn is_recalled(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// The target sent upstream, with this `query`, where it is another than the client's.
 pub(crate) fn rewrite(
     to: &Forward,
     head: &request::Parts,
+    query: Option<&str>,
     path: &str,
     matched: &Matched,
 ) -> Result<Option<http::uri::PathAndQuery>, Error> {
-    let query = head.uri.query();
     if !head.uri.path().starts_with('/') {
         return Ok(None);
     }
     let rewritten = to.rewrite.apply(path, query, &matched.spans).map_err(bad_target)?;
-    if rewritten.is_none() && path != head.uri.path() {
+    let is_same = path == head.uri.path() && query == head.uri.query();
+    if rewritten.is_none() && !is_same {
         return join(path, query).map(Some).map_err(bad_target);
     }
     Ok(rewritten)

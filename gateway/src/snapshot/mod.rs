@@ -4,7 +4,7 @@
 //! gates, connections, sessions) is behind `Arc`s that [`compile()`] carries from the previous
 //! snapshot into the next, by name and address.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -140,6 +140,14 @@ pub struct Forward {
 }
 
 impl Route {
+    /// What counts of a request's query where its answer is kept.
+    pub(crate) fn kept<'a>(&self, query: Option<&'a str>) -> Option<Cow<'a, str>> {
+        match &self.cache {
+            Some(rule) => rule.query(query),
+            None => query.map(Cow::Borrowed),
+        }
+    }
+
     /// Takes over the bounds of this configuration. To be called when it takes effect: until then
     /// the running one's hold.
     pub fn adjust(&self) {
