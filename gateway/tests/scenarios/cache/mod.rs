@@ -1,6 +1,7 @@
 //! What is kept of responses, who gets it, and who does not.
 
 mod filling;
+mod interim;
 mod poisoning;
 mod purging;
 mod rules;
