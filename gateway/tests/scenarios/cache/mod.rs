@@ -3,6 +3,7 @@
 mod filling;
 mod keys;
 mod leading;
+mod interim;
 mod poisoning;
 mod purging;
 mod rules;
