@@ -9,5 +9,6 @@ pub mod fingerprint;
 pub mod key;
 pub mod memory;
 pub mod record;
+pub mod redis;
 pub mod state;
 pub mod store;
