@@ -1,6 +1,6 @@
 //! `idempotency` and `routes[].idempotency`.
 
-use http::{HeaderName, Method, header as field};
+use http::{HeaderName, Method};
 
 use super::{Complaint, Decoder, condition, header, key};
 use crate::{
@@ -45,7 +45,6 @@ pub(super) fn route(d: &mut Decoder<'_>, route: &Fields<'_>) -> Option<RouteIdem
         large_body: unkept(fields.choice(d, "large_body")),
         max_response: fields.size32(d, "max_response"),
         statuses: statuses(d, &fields),
-        headers: names(d, &fields, "headers", storable),
         wait: fields.duration_if_any(d, "wait").unwrap_or_default(),
         unknown: match fields.choice(d, "unknown") {
             "redrive" => UnknownOutcome::Redrive,
@@ -160,17 +159,6 @@ fn end_to_end(text: &str) -> Result<HeaderName, Complaint> {
     Ok(name)
 }
 
-/// A response header that means as much to who gets it later.
-fn storable(text: &str) -> Result<HeaderName, Complaint> {
-    const NEVER: [HeaderName; 3] = [field::SET_COOKIE, field::DATE, field::AGE];
-    let name = end_to_end(text)?;
-    if NEVER.contains(&name) || name == "x-request-id" {
-        let what = format!("`{name}` is about one response, and would be wrong on another");
-        return Err(Complaint::new(what));
-    }
-    Ok(name)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -222,7 +210,7 @@ mod tests {
             "idempotency: { header: X-Request-Key, methods: [PUT], required: true, ttl: 1h, \
              lease: 5s, scope: [client_ip, \"cookie:sid\"], max_body: 2MiB, large_body: pass, \
              max_response: 1KiB, statuses: [2xx, 5xx], wait: 3s, unknown: redrive, \
-             on_store_failure: pass, fingerprint: [], headers: [x-charge] }",
+             on_store_failure: pass, fingerprint: [] }",
         )
         .unwrap();
         assert_eq!((all.header.as_str(), all.required), ("x-request-key", true));
@@ -243,7 +231,6 @@ mod tests {
         assert!(of("methods: []").contains("idempotency: off"));
         assert!(of("methods: [CONNECT]").contains("tunnel"));
         assert!(of("ttl: 2s, lease: 3s").contains("below `lease`"));
-        assert!(of("headers: [set-cookie]").contains("about one response"));
         assert!(of("header: connection").contains("belongs to the connection"));
     }
 }

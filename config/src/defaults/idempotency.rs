@@ -103,13 +103,6 @@ pub(super) const ROUTE: &[Key] = &[
         "Responses of an upstream that are stored; 401, 403, 408, 409, 425 and 429 never are.",
     ),
     Key::new(
-        "routes[].idempotency.headers",
-        Texts(HEADER),
-        Absent("the usual ones"),
-        "Response headers to store beside `location`, `etag`, `last-modified`, `cache-control`, \
-         `expires`, `vary`, `link`, `allow`, `preference-applied` and `content-*`.",
-    ),
-    Key::new(
         "routes[].idempotency.wait",
         TIMEOUT,
         Absent("not at all"),

@@ -37,7 +37,6 @@ pub(super) fn route(one: &RouteIdempotency) -> Value {
         },
         "max_response": show_size(one.max_response.into()),
         "statuses": statuses,
-        "headers": names(&one.headers),
         "wait": (!one.wait.is_zero()).then(|| show_duration(one.wait)),
         "unknown": match one.unknown {
             UnknownOutcome::Conflict => "conflict",

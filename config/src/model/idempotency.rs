@@ -38,8 +38,6 @@ pub struct RouteIdempotency {
     pub max_response: u32,
     /// Which responses are stored, by class.
     pub statuses: StatusClasses,
-    /// Response headers that are stored beside the usual ones.
-    pub headers: Vec<HeaderName>,
     /// How long a request waits for another with its key that is under way.
     pub wait: Duration,
     /// What is answered where nobody knows what became of the first request.
