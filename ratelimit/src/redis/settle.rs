@@ -5,20 +5,24 @@ use smallvec::SmallVec;
 
 use super::{
     Correction, OnFailure, Shared, Source,
-    link::{Reply, Script},
+    name::{Name, Numbers},
     part::Part,
+    script::{Call, Script},
 };
-use crate::{key::Key, moment::Nanos};
+use crate::{key::Key, moment::Nanos, remote};
+
+/// Never sent again: it would give or take twice.
+static SETTLE: Script = Script::new(remote::SETTLE);
 
 /// What to add to a key's charge.
 struct Change {
-    key: Key,
+    name: Name,
     arguments: [i64; 2],
 }
 
 impl Change {
-    const fn new(key: Key, arguments: [i64; 2]) -> Self {
-        Self { key, arguments }
+    fn new(key: Key, arguments: [i64; 2]) -> Self {
+        Self { name: Name::new(key), arguments }
     }
 }
 
@@ -64,15 +68,23 @@ impl Shared {
         if changes.is_empty() {
             return;
         }
-        let calls = (0..self.servers.list.len()).filter_map(|server| {
-            let mine = changes.iter().filter(|change| self.servers.of(change.key) == server);
-            let (keys, arguments): (Vec<Key>, Vec<[i64; 2]>) =
-                mine.map(|change| (change.key, change.arguments)).unzip();
-            (!keys.is_empty()).then_some(async move {
-                let sound = |reply: &Reply| reply.0 == [1];
-                let arguments = arguments.concat();
-                self.call(server, Script::Settle, &keys, &arguments, sound, now).await
-            })
+        let mut groups: SmallVec<[(usize, SmallVec<[&Change; 4]>); 4]> = SmallVec::new();
+        for change in changes {
+            let place = self.runner.place(change.name.bytes());
+            match groups.iter_mut().find(|(other, _)| *other == place) {
+                Some((_, members)) => members.push(change),
+                None => groups.push((place, [change].into_iter().collect())),
+            }
+        }
+        let patience = self.runner.servers().options.timeout;
+        let calls = groups.iter().map(|(place, changes)| async move {
+            let keys: SmallVec<[&[u8]; 4]> =
+                changes.iter().map(|change| change.name.bytes()).collect();
+            let numbers = Numbers::new(changes.iter().flat_map(|change| change.arguments));
+            let call = Call { script: &SETTLE, keys: &keys, arguments: &numbers.bytes() };
+            let sound = |reply| (reply == redis::Value::Int(1)).then_some(());
+            // Who is not told does not know.
+            let _ = self.runner.run_at(*place, &call, patience, sound, now).await;
         });
         join_all(calls).await;
     }

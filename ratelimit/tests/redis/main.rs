@@ -5,6 +5,7 @@
 
 mod exactness;
 mod failures;
+mod runner;
 mod server;
 
 use std::{
