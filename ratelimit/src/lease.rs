@@ -143,9 +143,9 @@ impl Lease {
         }
     }
 
-    /// Takes in what a server said that was asked at `asked_at` for `wanted` tokens, by a request of
-    /// `cost`, and decides on that: it was charged there and then, when the server was asked.
-    /// `None` if that is no reply.
+    /// Takes in what a server said that was asked at `asked_at` for `wanted` tokens, by a request
+    /// of `cost`, and decides on that: it was charged when the server was asked. `None` if that is
+    /// no reply.
     pub(crate) fn heard(
         &mut self,
         terms: &Terms,
@@ -201,8 +201,8 @@ impl Lease {
         true
     }
 
-    /// Spends `cost` of what is held, or else takes note that the server is told to charge it, which
-    /// is for the caller to do: `false`.
+    /// Spends `cost` of what is held, or else takes note that the server is told to charge it,
+    /// which is for the caller to do: `false`.
     pub(crate) fn charge(&mut self, terms: &Terms, cost: u64, now: Nanos) -> bool {
         if self.spend(terms, cost, now.get()) {
             return true;
