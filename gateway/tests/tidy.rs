@@ -83,6 +83,7 @@ const PURE: &[&str] = &[
 const SHELL: &[&str] = &[
     "ratelimit/src/redis.rs",
     "ratelimit/src/redis/cluster.rs",
+    "ratelimit/src/redis/concurrency.rs",
     "ratelimit/src/redis/fault.rs",
     "ratelimit/src/redis/leases.rs",
     "ratelimit/src/redis/lend.rs",
