@@ -77,7 +77,7 @@ struct Gateway {
 impl Gateway {
     fn new(server: &Server, limits: Vec<SharedLimit>) -> Self {
         let options =
-            Options { urls: vec![server.url.clone()], timeout: SECOND, ..Options::default() };
+            Options { urls: vec![server.url.clone()], timeout: 10 * SECOND, ..Options::default() };
         let servers = Arc::new(Servers::new(options).unwrap());
         let local = Arc::new(Local::new(KEYS as usize));
         let shared = Shared::new(Arc::clone(&servers), local, fastrand::Rng::with_seed(1));
@@ -138,11 +138,40 @@ fn speed(name: &str, gateway: &Gateway, in_flight: usize, clients: u32) {
             }
         };
         join_all((0..in_flight).map(client)).await;
-        let (time, cpu) = (began.elapsed().as_secs_f64(), on_processor() - cpu);
-        let each = cpu.as_secs_f64() * 1e6 / asked.get() as f64;
-        let rate = asked.get() as f64 / time;
-        println!("{name:<28} {in_flight:>4} in flight {rate:>9.0} /s {each:>7.2} us of processor");
+        report(name, in_flight, asked.get(), began.elapsed(), on_processor() - cpu);
     });
+}
+
+/// The same for a script that does nothing, by the client alone: what the way there and back costs.
+fn nothing(server: &Server, in_flight: usize) {
+    let asked = Cell::new(0_u64);
+    run(async {
+        let client = redis::Client::open(&*server.url).unwrap();
+        let connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut load = redis::cmd("SCRIPT");
+        load.arg("LOAD").arg("return {1, 2}");
+        let name: String = load.query_async(&mut connection.clone()).await.unwrap();
+        let (began, cpu) = (Instant::now(), on_processor());
+        let client = |_| {
+            let (asked, name, mut connection) = (&asked, &name, connection.clone());
+            async move {
+                while began.elapsed() < LENGTH {
+                    let mut call = redis::cmd("EVALSHA");
+                    call.arg(name).arg(0);
+                    let _: Vec<i64> = call.query_async(&mut connection).await.unwrap();
+                    asked.set(asked.get() + 1);
+                }
+            }
+        };
+        join_all((0..in_flight).map(client)).await;
+        report("the client alone", in_flight, asked.get(), began.elapsed(), on_processor() - cpu);
+    });
+}
+
+fn report(name: &str, in_flight: usize, asked: u64, time: Duration, cpu: Duration) {
+    let each = cpu.as_secs_f64() * 1e6 / asked as f64;
+    let rate = asked as f64 / time.as_secs_f64();
+    println!("{name:<28} {in_flight:>4} in flight {rate:>9.0} /s {each:>7.2} us of processor");
 }
 
 /// Calls at a steady overload of one key: three times its rate, from three gateways.
@@ -175,6 +204,7 @@ fn calls(server: &Server, mode: Mode) -> (u64, u64) {
 fn main() {
     let server = Server::start();
     let million = 1_000_000;
+    nothing(&server, 64);
     let one = || bucket("one", million, million, Mode::Exact);
     for in_flight in [1, 16, 64, 256] {
         let gateway = Gateway::new(&server, vec![one()]);

@@ -30,9 +30,6 @@ const GIVEN: usize = 256;
 impl Shared {
     /// Decides on the parts whose limits are leased. Returns the time then.
     pub(super) async fn lend(&self, parts: &mut [Part<'_>], members: u32, now: Nanos) -> Nanos {
-        if !parts.iter().any(Part::is_leased) {
-            return now;
-        }
         let began = ticks();
         let leased = parts.iter_mut().filter_map(|part| {
             let terms = part.ask.limit.terms()?;
