@@ -103,6 +103,7 @@ fn redis(redis: &Redis, secrets: Secrets) -> Value {
         ("password", redis.password.as_ref().map(|one| secret(one, secrets))),
         ("timeout", Some(json!(show_duration(redis.timeout)))),
         ("connections", Some(json!(redis.connections))),
+        ("gateways", Some(json!(redis.gateways))),
         ("secret", redis.secret.as_ref().map(|one| secret(one, secrets))),
     ])
 }

@@ -63,6 +63,7 @@ pub(super) fn servers(d: &mut Decoder<'_>, file: &Fields<'_>) -> Option<Redis> {
         password,
         timeout: fields.duration(d, "timeout"),
         connections: fields.count(d, "connections"),
+        gateways: fields.count(d, "gateways"),
         secret: fields.secret(d, "secret"),
     };
     fields.finish();

@@ -273,6 +273,13 @@ pub(super) const KEYS: &[Key] = &[
         "Connections to each server, for each worker; one carries over 100,000 decisions a second.",
     ),
     Key::new(
+        "redis.gateways",
+        Count(1, 10_000),
+        Is("1"),
+        "How many gateways share the servers: what each admits by itself while it cannot reach \
+         them is that part of a rate.",
+    ),
+    Key::new(
         "redis.secret",
         Secret,
         Absent("keys are hashed without a secret"),

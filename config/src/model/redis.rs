@@ -19,6 +19,8 @@ pub struct Redis {
     pub timeout: Duration,
     /// Connections to each server, for each worker; at least 1.
     pub connections: u32,
+    /// How many gateways share the servers; at least 1.
+    pub gateways: u32,
     /// What keys are hashed with; the same in every gateway.
     pub secret: Option<Secret>,
 }

@@ -16,7 +16,7 @@ use crate::{
     admission::bulkhead::Bulkhead,
     cache::{Cache, Rule},
     http::headers::Edits,
-    limit::{LimitStore, RouteLimits},
+    limit::{LimitStore, RouteLimits, SharedStore},
     listen::tls::ServerTlsState,
     route::{Location, Matcher, PathRewrite},
     upstream::{endpoint::Upstream, retry::policy::RetryPolicy},
@@ -50,6 +50,8 @@ pub struct Snapshot {
     pub(crate) cache: Option<Arc<Cache>>,
     /// What the limits of all routes count with.
     pub limit_store: Arc<LimitStore>,
+    /// The servers that gateways share.
+    pub shared_store: Option<SharedStore>,
 }
 
 /// A listener's settings.
