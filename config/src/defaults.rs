@@ -169,7 +169,6 @@ pub(crate) const VALUE: &str = "exact value, `*` for any, or `~ regex`";
 pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("", "tracing"),
     ("", "membership"),
-    ("redis", "cluster"),
     ("upstreams.*", "discovery"),
     ("upstreams.*.balance", "rendezvous"),
     ("upstreams.*.balance", "ring"),

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use weir_config::model::Redis;
 use weir_ratelimit::{
     Local, Secret,
-    redis::{Correction, InvalidServer, Options},
+    redis::{Correction, InvalidServer, Options, Topology},
 };
 
 pub(crate) use weir_ratelimit::redis::{
@@ -112,6 +112,7 @@ fn options(config: &Redis) -> Options {
     });
     Options {
         urls: urls.collect(),
+        topology: if config.cluster { Topology::Cluster } else { Topology::Sharded },
         timeout: config.timeout,
         connections: config.connections as usize,
         ..Options::default()
@@ -120,6 +121,7 @@ fn options(config: &Redis) -> Options {
 
 fn equal(one: &Options, other: &Options) -> bool {
     one.urls == other.urls
+        && one.topology == other.topology
         && one.timeout == other.timeout
         && one.connections == other.connections
         && one.remembered == other.remembered

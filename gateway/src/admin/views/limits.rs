@@ -38,7 +38,7 @@ pub(super) fn redis(snapshot: &Snapshot) -> Value {
     let Some(store) = &snapshot.shared_store else { return Value::Null };
     let counters = store.servers().counters();
     let standing = store.servers().standing();
-    let servers = standing.map(|(server, up)| json!({ "server": server, "up": up }));
+    let servers = standing.map(|(server, up)| json!({ "server": &*server, "up": up }));
     let faults = counters.faults().filter(|(_, count)| *count > 0);
     let faults: Map<String, Value> =
         faults.map(|(fault, count)| (fault.name().to_owned(), json!(count))).collect();

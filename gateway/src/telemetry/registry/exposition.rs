@@ -303,8 +303,8 @@ fn encode_limits(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Resul
 
 fn encode_redis(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
     let servers = all.redis.upgrade();
-    let standing = servers.iter().flat_map(|servers| servers.standing());
-    let up = standing.map(|(server, up)| ([server], Sample::Level(up.into())));
+    let standing: Vec<_> = servers.iter().flat_map(|servers| servers.standing()).collect();
+    let up = standing.iter().map(|(server, up)| ([&**server], Sample::Level((*up).into())));
     family(out, &names::REDIS_UP, up)?;
     let counters = servers.as_ref().map(|servers| servers.counters());
     let calls = counters.iter().flat_map(|counters| {
