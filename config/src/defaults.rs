@@ -176,8 +176,6 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("routes[]", "mirror"),
     ("routes[]", "idempotency"),
     ("routes[]", "script"),
-    ("routes[].rate_limit[].mode", "leased"),
-    ("rate_limits.*.mode", "leased"),
 ];
 
 /// Whether this build knows the word there but cannot do it yet.
