@@ -70,6 +70,23 @@ fn one_that_does_not_know_us() {
 }
 
 #[test]
+fn one_that_allows_no_more_than_it_must() {
+    let Some(server) = Server::start(&[]) else { return };
+    let rights = "~weir:* -@all +@scripting +@read +@write +time";
+    assert!(server.ask(&format!("ACL SETUSER weir on >pass/word {rights}")).contains("OK"));
+    let origin = Origin::echo();
+    let redis = format!("url: \"{}\", timeout: 2s, username: weir", server.url());
+    let redis = format!("{redis}, password: pass/word");
+    for mode in ["exact", "leased"] {
+        let gateway =
+            with(&origin, &redis, &RULE.replace("store:", &format!("mode: {mode}, store:")));
+        still_limits(&gateway, mode);
+        let fallbacks = metric(&gateway, "weir_rate_limit_fallback_total");
+        assert!(fallbacks < 0.5, "{}", gateway.log());
+    }
+}
+
+#[test]
 fn one_that_is_stopped() {
     let Some(server) = Server::start(&[]) else { return };
     server.signal(Signal::STOP);
