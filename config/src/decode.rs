@@ -22,6 +22,7 @@ mod connect;
 mod fallback;
 mod header;
 mod health;
+mod idempotency;
 mod key;
 mod limit;
 mod listener;
@@ -201,6 +202,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let redis = redis::servers(d, &fields);
     let (rate_limits, shared) = limit::shared(d, &fields);
     let cache = cache::store(d, &fields);
+    let idempotency = idempotency::store(d, &fields);
     let known = Known { upstreams: &names, limits: &shared, cache };
     let routes = route::all(d, &fields, &known);
     fields.finish();
@@ -218,6 +220,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         redis,
         rate_limits,
         cache,
+        idempotency,
         upstreams,
         routes,
     })

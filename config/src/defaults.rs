@@ -90,17 +90,22 @@ pub enum Short {
 }
 
 mod edge;
+mod idempotency;
 mod limit;
 mod route;
 mod upstream;
+
+pub(crate) use idempotency::SCOPE;
 
 /// Every key, parents before children.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
     edge::KEYS
         .iter()
         .chain(limit::SHARED)
+        .chain(idempotency::STORE)
         .chain(upstream::KEYS)
         .chain(route::KEYS)
+        .chain(idempotency::ROUTE)
         .chain(limit::CONCURRENCY)
         .chain(limit::OWN)
 }
@@ -158,6 +163,8 @@ pub(crate) const JSON_PATH: &str = "names of objects and a number in them, such 
 /// What a part of a key of limits looks like.
 pub(crate) const KEY: &str =
     "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name), `path` or `route`";
+/// What the name of a parameter in a cache's key looks like.
+pub(crate) const PARAMETER: &str = "the name of a parameter, or its beginning and a `*`";
 /// What may happen where a request lacks a part of a key.
 pub(crate) const ABSENT: &[&str] = &["share", "skip", "deny"];
 /// What a condition on a value looks like.
@@ -174,8 +181,8 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("upstreams.*.balance", "ring"),
     ("upstreams.*.balance", "maglev"),
     ("routes[]", "mirror"),
-    ("routes[]", "idempotency"),
     ("routes[]", "script"),
+    ("routes[].idempotency.store", "redis"),
 ];
 
 /// Whether this build knows the word there but cannot do it yet.

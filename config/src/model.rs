@@ -10,13 +10,17 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 mod cache;
 mod health;
+mod idempotency;
 mod limit;
 mod log;
 mod redis;
 mod resilience;
 
-pub use cache::{CacheStore, RouteCache};
+pub use cache::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache};
 pub use health::{HealthCheck, Outlier, Probe, StatusRange};
+pub use idempotency::{
+    IdempotencyStore, RecordStore, RouteIdempotency, StatusClasses, Unkept, UnknownOutcome,
+};
 pub use limit::{
     AbsentKey, Concurrency, Cost, KeyPart, OnStoreFailure, RateAlgorithm, RateLimit, RateStore,
     StoreMode,
@@ -69,6 +73,8 @@ pub struct Config {
     pub rate_limits: Vec<RateLimit>,
     /// What is kept of responses; `None` is off.
     pub cache: Option<CacheStore>,
+    /// What records of idempotency keys may take.
+    pub idempotency: IdempotencyStore,
     /// Groups of endpoints, in file order.
     pub upstreams: Vec<Upstream>,
     /// Routes, in file order.
@@ -427,6 +433,8 @@ pub struct Route {
     pub fallback: Option<Fallback>,
     /// What is kept of its responses; `None` is nothing.
     pub cache: Option<RouteCache>,
+    /// What it does with requests that have an idempotency key; `None` is nothing.
+    pub idempotency: Option<RouteIdempotency>,
     /// Bounds the requests under way; more are turned away.
     pub concurrency: Option<Concurrency>,
     /// Bounds on how often it may be used: a request passes all of them, or none is charged.

@@ -25,6 +25,7 @@ pub mod tally;
 mod tests;
 mod verdict;
 
+pub(crate) use fields::takes_problem;
 pub(crate) use meter::Meter;
 pub use per_key::KeyedBulkhead;
 pub use route::{RouteLimits, Rule};
@@ -104,7 +105,7 @@ fn settle_on(
     limits.count(&limited, subject, tallies);
     let denied = limited.is_denied();
     if denied {
-        limited.takes_problem = fields::takes_problem(subject.headers);
+        limited.takes_problem = takes_problem(subject.headers);
         let rng = &mut exchange.connection.worker.rng.borrow_mut();
         limited.retry_after = limited.retry_after().map(|least| fields::jittered(least, rng));
     }

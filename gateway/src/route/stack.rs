@@ -8,6 +8,8 @@
 //! route      by host, path, method, headers, query; 404 and 405 end here
 //! admit      503 for who is turned away under pressure, or is one too many for the route
 //! limit      429 for who comes more often than the route's limits allow; some wait for their turn
+//! key        the outcome that is stored, where the request has an idempotency key; else all that
+//!            follows is done for it once
 //! recall     the answer from memory, where the route has a cache that knows one
 //! act        redirect, fixed response, or
 //! forward    a place in the upstream's bounds, an endpoint, a connection, the response; again
@@ -39,6 +41,7 @@ use crate::{
         tunnel::Tunnel,
         upload::Progress,
     },
+    idempotency::{self, Keyed},
     limit,
     listen::connection::Carrier,
     pause::Pause,
@@ -84,6 +87,11 @@ pub(crate) fn serve(
                 }
                 Err(error) => rescue(&mut exchange, error.into(), version, grpc),
             },
+            // Boxed: rare, and its state is no part of every request's.
+            Ok(Plan::Keyed(keyed, draft)) => {
+                let carried = Box::pin(idempotency::carry(&mut exchange, keyed, draft)).await;
+                carried.unwrap_or_else(|error| rescue(&mut exchange, error.into(), version, grpc))
+            }
             Err(refusal) => rescue(&mut exchange, refusal, version, grpc),
         };
         (account(exchange, response, version, bodiless), None)
@@ -125,6 +133,8 @@ pub(super) enum Plan {
     Answer(Response<Body>),
     /// It goes upstream.
     Forward(Box<Draft>),
+    /// To be run once.
+    Keyed(Box<Keyed>, Box<Draft>),
 }
 
 /// An error, and what else the client should know.
@@ -173,6 +183,8 @@ fn rescue(
     if refusal.error == Error::RateLimited {
         limit::explain(exchange, grpc, &mut response);
     }
+    idempotency::tell(exchange, response.headers_mut());
+    idempotency::explain(exchange, refusal.error, grpc, &mut response);
     response
 }
 
