@@ -22,6 +22,7 @@ mod connect;
 mod fallback;
 mod header;
 mod health;
+mod idempotency;
 mod key;
 mod limit;
 mod listener;
@@ -197,6 +198,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let (upstreams, names) = upstream::all(d, &fields);
     let (rate_limits, shared) = limit::shared(d, &fields);
     let cache = cache::store(d, &fields);
+    let idempotency = idempotency::store(d, &fields);
     let known = Known { upstreams: &names, limits: &shared, cache };
     let routes = route::all(d, &fields, &known);
     fields.finish();
@@ -213,6 +215,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         log,
         rate_limits,
         cache,
+        idempotency,
         upstreams,
         routes,
     })

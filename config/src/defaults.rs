@@ -90,17 +90,22 @@ pub enum Short {
 }
 
 mod edge;
+mod idempotency;
 mod limit;
 mod route;
 mod upstream;
+
+pub(crate) use idempotency::SCOPE;
 
 /// Every key, parents before children.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
     edge::KEYS
         .iter()
         .chain(limit::SHARED)
+        .chain(idempotency::STORE)
         .chain(upstream::KEYS)
         .chain(route::KEYS)
+        .chain(idempotency::ROUTE)
         .chain(limit::CONCURRENCY)
         .chain(limit::OWN)
 }
@@ -169,8 +174,8 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("upstreams.*.balance", "ring"),
     ("upstreams.*.balance", "maglev"),
     ("routes[]", "mirror"),
-    ("routes[]", "idempotency"),
     ("routes[]", "script"),
+    ("routes[].idempotency.store", "redis"),
     ("routes[].rate_limit[].store", "redis"),
     ("routes[].rate_limit[].mode", "leased"),
     ("rate_limits.*.store", "redis"),

@@ -19,6 +19,7 @@ use crate::{
     units::{show_duration, show_percent, show_size},
 };
 
+mod idempotency;
 mod limit;
 mod resilience;
 
@@ -73,6 +74,7 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
         "log": { "access": access(config.log.access), "level": level(config.log.level) },
         "rate_limits": limit::shared(&config.rate_limits),
         "cache": config.cache.map(|one| json!({ "memory": show_size(one.memory) })),
+        "idempotency": { "memory": show_size(config.idempotency.memory) },
         "upstreams": upstreams,
         "routes": config.routes.iter().map(|one| route(one, config)).collect::<Vec<_>>(),
     })
@@ -244,6 +246,9 @@ fn route(route: &Route, config: &Config) -> Value {
     }
     if let Some(one) = route.cache {
         out.insert("cache".to_owned(), resilience::cache(one));
+    }
+    if let Some(one) = &route.idempotency {
+        out.insert("idempotency".to_owned(), idempotency::route(one));
     }
     if let Some(one) = &route.concurrency {
         out.insert("concurrency".to_owned(), limit::concurrency(one));

@@ -10,12 +10,16 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 mod cache;
 mod health;
+mod idempotency;
 mod limit;
 mod log;
 mod resilience;
 
 pub use cache::{CacheStore, RouteCache};
 pub use health::{HealthCheck, Outlier, Probe, StatusRange};
+pub use idempotency::{
+    IdempotencyStore, RecordStore, RouteIdempotency, StatusClasses, UnknownOutcome, Unkept,
+};
 pub use limit::{AbsentKey, Concurrency, Cost, KeyPart, RateAlgorithm, RateLimit};
 pub use log::{AccessLog, Level, Log};
 pub use resilience::{
@@ -62,6 +66,8 @@ pub struct Config {
     pub rate_limits: Vec<RateLimit>,
     /// What is kept of responses; `None` is off.
     pub cache: Option<CacheStore>,
+    /// What records of idempotency keys may take.
+    pub idempotency: IdempotencyStore,
     /// Groups of endpoints, in file order.
     pub upstreams: Vec<Upstream>,
     /// Routes, in file order.
@@ -420,6 +426,8 @@ pub struct Route {
     pub fallback: Option<Fallback>,
     /// What is kept of its responses; `None` is nothing.
     pub cache: Option<RouteCache>,
+    /// What it does with requests that have an idempotency key; `None` is nothing.
+    pub idempotency: Option<RouteIdempotency>,
     /// Bounds the requests under way; more are turned away.
     pub concurrency: Option<Concurrency>,
     /// Bounds on how often it may be used: a request passes all of them, or none is charged.

@@ -171,6 +171,8 @@ fn access_log() {
                 limit_delay_nanos: 0,
                 trail: None,
                 cache: None,
+                idempotency: None,
+                record: None,
             }));
         });
     }

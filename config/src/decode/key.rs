@@ -80,7 +80,8 @@ fn parts(d: &mut Decoder<'_>, node: &Node) -> Vec<KeyPart> {
     parts
 }
 
-fn part(text: &str) -> Result<KeyPart, Complaint> {
+/// One part of a key.
+pub(super) fn part(text: &str) -> Result<KeyPart, Complaint> {
     let Some((kind, name)) = text.split_once(':') else {
         return match text {
             "client_ip" => Ok(KeyPart::ClientIp),

@@ -154,7 +154,7 @@ fn the_whole_vocabulary_is_known() {
         })
         .collect();
     let expected =
-        ["tracing", "redis", "membership", "discovery", "rendezvous", "idempotency", "script"];
+        ["tracing", "redis", "membership", "discovery", "rendezvous", "script"];
     assert_eq!(refused, expected);
 
     let kept = without_what_is_not_built(vocabulary, &wrong);

@@ -22,6 +22,7 @@ mod answer;
 mod dashboard;
 mod guard;
 mod purge;
+mod records;
 mod serve;
 #[cfg(test)]
 mod tests;

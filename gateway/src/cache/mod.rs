@@ -33,11 +33,10 @@ mod room;
 mod wait;
 
 pub(crate) use fetch::{fetch, refresh};
-pub(crate) use follow::Follow;
 pub(crate) use look::{Asked, Looked, look};
+pub(crate) use room::{Place, Room};
 
 use fill::{Fills, Lead};
-use room::Room;
 
 /// How long nobody waits for another once an answer could not be stored.
 const NOTE: Duration = Duration::from_secs(5);

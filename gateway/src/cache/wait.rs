@@ -13,8 +13,9 @@ use weir_cache::http::{
 };
 
 use super::{
-    Asking, Exchange, Follow, Outcome, Question, Rule, answer,
+    Asking, Exchange, Outcome, Question, Rule, answer,
     fill::{Joined, Lead, News, Reader},
+    follow::Follow,
     time,
 };
 use crate::{clock, http::body::Body};

@@ -310,7 +310,7 @@ fn who_takes_a_problem_document() {
     ];
     for (values, expected) in table {
         let pairs: Vec<_> = values.iter().map(|value| ("accept", *value)).collect();
-        assert_eq!(fields_of::takes_problem(&fields(&pairs)), expected, "{values:?}");
+        assert_eq!(takes_problem(&fields(&pairs)), expected, "{values:?}");
     }
     let text = fields_of::problem("per \"ip\"", Some(3));
     let document: serde_json::Value = serde_json::from_slice(&text).unwrap();

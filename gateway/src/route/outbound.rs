@@ -80,7 +80,10 @@ pub(super) fn draft(
     let mut draft = Draft { client, ..Draft::new(head, upload, shape) };
     if let Some(policy) = &route.retry {
         policy.budget.deposit(exchange.began);
-        draft.upload.keep(policy.buffer);
+        // What is read whole before it is sent needs no copy.
+        if exchange.idempotency.as_ref().is_none_or(|told| !told.is_kept()) {
+            draft.upload.keep(policy.buffer);
+        }
     }
     Ok(Box::new(draft))
 }
