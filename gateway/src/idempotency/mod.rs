@@ -14,6 +14,7 @@ pub mod fingerprint;
 pub mod key;
 pub mod memory;
 pub mod record;
+pub mod redis;
 pub mod state;
 pub mod store;
 

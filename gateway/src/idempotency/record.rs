@@ -205,6 +205,13 @@ impl Recording {
     pub fn decode(bytes: &Bytes) -> Result<Self, NotARecording> {
         decode(bytes.clone()).ok_or(NotARecording)
     }
+
+    /// Status, and whether there is a body to say again, from the first four bytes.
+    pub(super) fn peek(head: &[u8]) -> Option<(StatusCode, bool)> {
+        let [VERSION, high, low, why] = head else { return None };
+        let status = StatusCode::from_u16(u16::from_be_bytes([*high, *low])).ok()?;
+        Some((status, *why == 0))
+    }
 }
 
 fn decode(mut bytes: Bytes) -> Option<Recording> {

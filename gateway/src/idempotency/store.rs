@@ -1,6 +1,6 @@
 //! Where keys are kept: in this process, or on servers that gateways share.
 
-use std::{sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
@@ -8,8 +8,9 @@ use super::{
     fingerprint::Fingerprint,
     key::RecordKey,
     memory::Memory,
-    record::Recording,
-    state::{Claimed, Fence, Terms},
+    record::{Outcome, Recording},
+    redis::RedisStore,
+    state::{Claimed, Fence, Phase, Slot, Terms},
 };
 use crate::clock::Tick;
 
@@ -18,6 +19,8 @@ use crate::clock::Tick;
 pub enum Store {
     /// For this process alone.
     Memory(Arc<Memory>),
+    /// For all gateways that use the same servers.
+    Redis(Rc<RedisStore>),
 }
 
 /// Why a store gave no answer. What was asked for may have been done all the same.
@@ -100,6 +103,21 @@ pub struct Count {
     pub bytes_max: u64,
 }
 
+impl Seen {
+    pub(super) fn of(slot: &Slot<Arc<Recording>>, now: Tick) -> Self {
+        let standing = match slot.phase(now) {
+            Phase::InFlight { until } => Standing::InFlight { left: until.since(now) },
+            Phase::Unknown => Standing::Unknown,
+            Phase::Done(recording) => Standing::Done {
+                status: recording.status(),
+                replayable: matches!(recording.body(), Outcome::Whole(_)),
+            },
+        };
+        let expires_in = slot.expires().since(now);
+        Self { standing, fence: slot.fence().number(), expires_in }
+    }
+}
+
 impl StoreDown {
     /// Its name, for logs and metrics.
     pub const fn name(self) -> &'static str {
@@ -132,6 +150,7 @@ impl Store {
     ) -> Result<Claimed, StoreDown> {
         match self {
             Self::Memory(memory) => memory.claim(key, print, terms, now),
+            Self::Redis(redis) => redis.claim(key, print, terms, now).await,
         }
     }
 
@@ -148,6 +167,7 @@ impl Store {
     ) -> Result<bool, StoreDown> {
         match self {
             Self::Memory(memory) => Ok(memory.renew(key, fence, terms, now)),
+            Self::Redis(redis) => redis.renew(key, fence, terms, now).await,
         }
     }
 
@@ -167,6 +187,7 @@ impl Store {
     ) -> Result<bool, StoreDown> {
         match self {
             Self::Memory(memory) => Ok(memory.complete(key, fence, recording, terms, now)),
+            Self::Redis(redis) => redis.complete(key, fence, &recording, terms, now).await,
         }
     }
 
@@ -183,6 +204,7 @@ impl Store {
     ) -> Result<bool, StoreDown> {
         match self {
             Self::Memory(memory) => Ok(memory.release(key, fence, terms, now)),
+            Self::Redis(redis) => redis.release(key, fence, terms, now).await,
         }
     }
 
@@ -200,6 +222,7 @@ impl Store {
     ) -> Result<bool, StoreDown> {
         match self {
             Self::Memory(memory) => Ok(memory.forsake(key, fence, terms, now)),
+            Self::Redis(redis) => redis.forsake(key, fence, terms, now).await,
         }
     }
 
@@ -207,6 +230,7 @@ impl Store {
     pub async fn settled(&self, key: &RecordKey, until: Tick, now: Tick) {
         match self {
             Self::Memory(memory) => memory.settled(key, until, now).await,
+            Self::Redis(redis) => redis.settled(key, until, now).await,
         }
     }
 
@@ -217,6 +241,7 @@ impl Store {
     pub async fn look(&self, key: &RecordKey, now: Tick) -> Result<Option<Seen>, StoreDown> {
         match self {
             Self::Memory(memory) => Ok(memory.look(key, now)),
+            Self::Redis(redis) => redis.look(key, now).await,
         }
     }
 
@@ -227,6 +252,7 @@ impl Store {
     pub async fn delete(&self, key: &RecordKey, now: Tick) -> Result<Deleted, StoreDown> {
         match self {
             Self::Memory(memory) => Ok(memory.delete(key, now)),
+            Self::Redis(redis) => redis.delete(key, now).await,
         }
     }
 
@@ -234,6 +260,7 @@ impl Store {
     pub fn count(&self) -> Option<Count> {
         match self {
             Self::Memory(memory) => Some(memory.count()),
+            Self::Redis(_) => None,
         }
     }
 }
