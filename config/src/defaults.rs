@@ -154,6 +154,12 @@ pub(crate) const RETRY_ON: &str =
     "`connect`, `reset`, `timeout`, `5xx`, or a status or a range of them from 400 to 599";
 /// What the tolerance of an adaptive limit looks like.
 pub(crate) const TOLERANCE: &str = "a number from 1.0 to 10.0, such as `1.5`";
+/// What the address of a Redis server looks like.
+pub(crate) const REDIS: &str = "a URL such as `redis://127.0.0.1:6379`, \
+                                `rediss://user:password@host:6380/0` or `unix:///run/redis.sock`";
+/// What the way to a number in a JSON document looks like.
+pub(crate) const JSON_PATH: &str = "names of objects and a number in them, such as \
+                                    `usage.total_tokens`";
 /// What a part of a key of limits looks like.
 pub(crate) const KEY: &str =
     "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name), `path` or `route`";
@@ -167,7 +173,6 @@ pub(crate) const VALUE: &str = "exact value, `*` for any, or `~ regex`";
 /// The one list of them; a feature that gets built leaves it.
 pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("", "tracing"),
-    ("", "redis"),
     ("", "membership"),
     ("upstreams.*", "discovery"),
     ("upstreams.*.balance", "rendezvous"),
@@ -176,9 +181,7 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("routes[]", "mirror"),
     ("routes[]", "script"),
     ("routes[].idempotency.store", "redis"),
-    ("routes[].rate_limit[].store", "redis"),
     ("routes[].rate_limit[].mode", "leased"),
-    ("rate_limits.*.store", "redis"),
     ("rate_limits.*.mode", "leased"),
 ];
 

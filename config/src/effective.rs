@@ -12,8 +12,9 @@ use crate::{
     fields::REDACTED,
     model::{
         AccessLog, Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, Forward,
-        HeaderEdit, HeaderEdits, HealthCheck, Level, Listener, Probe, Protocols, Redirect, Respond,
-        Rewrite, Route, RouteMatch, ServerTls, StatusRange, Upstream, UpstreamProtocol, ValueMatch,
+        HeaderEdit, HeaderEdits, HealthCheck, Level, Listener, Probe, Protocols, Redirect, Redis,
+        Respond, Rewrite, Route, RouteMatch, Secret, ServerTls, StatusRange, Upstream,
+        UpstreamProtocol, ValueMatch,
     },
     pattern,
     units::{show_duration, show_percent, show_size},
@@ -72,6 +73,7 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
             "drain": show_duration(timeouts.drain),
         },
         "log": { "access": access(config.log.access), "level": level(config.log.level) },
+        "redis": config.redis.as_ref().map(|one| redis(one, secrets)),
         "rate_limits": limit::shared(&config.rate_limits),
         "cache": config.cache.map(|one| json!({ "memory": show_size(one.memory) })),
         "idempotency": { "memory": show_size(config.idempotency.memory) },
@@ -81,11 +83,32 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
 }
 
 fn admin(admin: &Admin, secrets: Secrets) -> Value {
-    let token = admin.token.as_ref().map(|token| match secrets {
-        Secrets::Plain => token.0.clone(),
-        Secrets::Redacted => REDACTED.to_owned(),
+    let token = admin.token.as_ref().map(|token| secret(token, secrets));
+    object([("bind", Some(json!(admin.bind.to_string()))), ("token", token)])
+}
+
+fn secret(secret: &Secret, secrets: Secrets) -> Value {
+    match secrets {
+        Secrets::Plain => json!(secret.0),
+        Secrets::Redacted => json!(REDACTED),
+    }
+}
+
+fn redis(redis: &Redis, secrets: Secrets) -> Value {
+    let urls = redis.urls.iter().map(|url| match secrets {
+        Secrets::Plain => url.0.clone(),
+        Secrets::Redacted => url.shown(),
     });
-    object([("bind", Some(json!(admin.bind.to_string()))), ("token", token.map(Value::from))])
+    let name = if redis.cluster { "cluster" } else { "urls" };
+    object([
+        (name, Some(urls.collect())),
+        ("username", redis.username.clone().map(Value::from)),
+        ("password", redis.password.as_ref().map(|one| secret(one, secrets))),
+        ("timeout", Some(json!(show_duration(redis.timeout)))),
+        ("connections", Some(json!(redis.connections))),
+        ("gateways", Some(json!(redis.gateways))),
+        ("secret", redis.secret.as_ref().map(|one| secret(one, secrets))),
+    ])
 }
 
 fn access(access: AccessLog) -> Value {

@@ -13,6 +13,7 @@ mod health;
 mod idempotency;
 mod limit;
 mod log;
+mod redis;
 mod resilience;
 
 pub use cache::{CacheStore, RouteCache};
@@ -20,8 +21,12 @@ pub use health::{HealthCheck, Outlier, Probe, StatusRange};
 pub use idempotency::{
     IdempotencyStore, RecordStore, RouteIdempotency, StatusClasses, UnknownOutcome, Unkept,
 };
-pub use limit::{AbsentKey, Concurrency, Cost, KeyPart, RateAlgorithm, RateLimit};
+pub use limit::{
+    AbsentKey, Concurrency, Cost, KeyPart, OnStoreFailure, RateAlgorithm, RateLimit, RateStore,
+    StoreMode,
+};
 pub use log::{AccessLog, Level, Log};
+pub use redis::{Redis, RedisUrl};
 pub use resilience::{
     Adaptive, Backoff, Breaker, Fallback, Hedge, MemoryLimit, Priority, Retry, RetryBudget,
     RetryOn, RoutePriority, SlowCalls,
@@ -62,6 +67,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What is logged.
     pub log: Log,
+    /// The servers of what gateways share; `None` is off.
+    pub redis: Option<Redis>,
     /// What `rate_limits` names, in file order; routes hold copies of what they use.
     pub rate_limits: Vec<RateLimit>,
     /// What is kept of responses; `None` is off.

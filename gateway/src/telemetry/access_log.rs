@@ -67,6 +67,8 @@ pub struct AccessRecord<'a> {
     pub limit: Option<&'a str>,
     /// Name of a limit that would have, were it not in dry run.
     pub limit_dry_run: Option<&'a str>,
+    /// Who decided for limits that are kept elsewhere.
+    pub limit_source: Option<&'a str>,
     /// How long limits held the request back.
     pub limit_delay_nanos: u64,
     /// What was tried, where not all went well.
@@ -122,6 +124,7 @@ impl AccessRecord<'_> {
         }
         optional(out, b",\"limit\":", self.limit);
         optional(out, b",\"limit_dry_run\":", self.limit_dry_run);
+        optional(out, b",\"limit_source\":", self.limit_source);
         if self.limit_delay_nanos > 0 {
             out.extend_from_slice(b",\"limit_delay_ms\":");
             millis(out, self.limit_delay_nanos);

@@ -24,6 +24,7 @@ use crate::{
     idempotency::{self, Records},
     limit::{
         LimitStore,
+        shared::Servers,
         tally::{Tally, Totals},
     },
     upstream::{adaptive::AdaptiveLimit, limit::Gate, load::EndpointLoad, roster::Roster},
@@ -89,6 +90,7 @@ struct AllBlocks {
     /// By route and limit.
     limits: BTreeMap<Pair, Blocks<Tally>>,
     limit_store: Weak<LimitStore>,
+    redis: Weak<Servers>,
     admission: Weak<Admission>,
     cache: Weak<Cache>,
     records: Weak<Records>,
@@ -170,6 +172,11 @@ impl Registry {
     /// Shows how many keys limits keep in the scrape.
     pub fn watch_limits(&self, store: &Arc<LimitStore>) {
         self.shared.lock().limit_store = Arc::downgrade(store);
+    }
+
+    /// Shows how the servers that gateways share fare in the scrape, for as long as there are some.
+    pub(crate) fn watch_redis(&self, servers: Option<&Arc<Servers>>) {
+        self.shared.lock().redis = servers.map(Arc::downgrade).unwrap_or_default();
     }
 
     /// All workers' connections to an endpoint.

@@ -56,6 +56,9 @@ impl Health {
     }
 
     pub(super) fn abandon(&self) {
+        if !self.troubled.load(Relaxed) {
+            return;
+        }
         self.lock().breaker.abandon();
     }
 

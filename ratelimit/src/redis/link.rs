@@ -32,6 +32,16 @@ pub struct Trouble {
     pub fault: Fault,
     /// In words, for people.
     pub text: Rc<str>,
+    /// The node of a cluster that is to be asked instead.
+    pub(super) redirect: Option<Redirect>,
+}
+
+/// Where a node of a cluster sends somebody.
+#[derive(Debug, Clone)]
+pub(super) struct Redirect {
+    pub(super) address: Rc<str>,
+    /// For this call only, and it has to say so: the slot is on its way.
+    pub(super) asking: bool,
 }
 
 /// A connection that is ready, and the scripts that have been sent on it.
@@ -58,13 +68,17 @@ pub(super) struct Link {
 
 impl Trouble {
     pub(super) fn new(fault: Fault, text: &str) -> Self {
-        Self { fault, text: text.into() }
+        Self { fault, text: text.into(), redirect: None }
     }
 }
 
 impl From<&RedisError> for Trouble {
     fn from(error: &RedisError) -> Self {
-        Self { fault: error.into(), text: error.to_string().into() }
+        let redirect = error.redirect_node().map(|(address, _)| Redirect {
+            address: address.into(),
+            asking: error.kind() == ErrorKind::Server(ServerErrorKind::Ask),
+        });
+        Self { fault: error.into(), text: error.to_string().into(), redirect }
     }
 }
 
@@ -94,6 +108,18 @@ impl Link {
         }
         let (ready, _) = self.ready().await?;
         self.send(ready, call).await.map_err(|error| Trouble::from(&error))
+    }
+
+    /// Sends one command that can be sent again.
+    pub(super) async fn query(&self, command: &redis::Cmd) -> Result<Value, Trouble> {
+        let (mut ready, _) = self.ready().await?;
+        let outcome = command.query_async(&mut ready.connection).await;
+        outcome.map_err(|error: RedisError| {
+            if error.is_unrecoverable_error() {
+                self.close(&ready);
+            }
+            Trouble::from(&error)
+        })
     }
 
     /// Gives the connection up, unless another has taken its place; the next request opens one.
@@ -133,13 +159,11 @@ impl Link {
 
     async fn send(&self, mut ready: Ready, call: &Call<'_>) -> Result<Value, RedisError> {
         let name = ready.name(call.script).await?;
-        let by_name = call.command("EVALSHA", name);
-        match by_name.query_async(&mut ready.connection).await {
+        match ready.ask(call, "EVALSHA", name).await {
             // It was not run. With the text it is, and the server knows it again.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.server.counters.reload();
-                let by_text = call.command("EVAL", call.script.text);
-                by_text.query_async(&mut ready.connection).await
+                ready.ask(call, "EVAL", call.script.text).await
             }
             outcome => outcome,
         }
@@ -147,6 +171,23 @@ impl Link {
 }
 
 impl Ready {
+    async fn ask(
+        &mut self,
+        call: &Call<'_>,
+        verb: &str,
+        script: &str,
+    ) -> Result<Value, RedisError> {
+        let command = call.command(verb, script);
+        if !call.asking {
+            return command.query_async(&mut self.connection).await;
+        }
+        // Both go out together: nobody else's command comes between.
+        let mut both = redis::pipe();
+        both.cmd("ASKING").ignore().add_command(command);
+        let (reply,) = both.query_async(&mut self.connection).await?;
+        Ok(reply)
+    }
+
     /// What the server calls `script`, which has been sent to it.
     async fn name(&mut self, script: &'static Script) -> Result<&'static str, RedisError> {
         let known = self.sent.borrow().iter().any(|sent| ptr::eq(*sent, script));

@@ -35,9 +35,19 @@ pub(super) struct Call<'a> {
     pub(super) script: &'static Script,
     pub(super) keys: &'a [&'a [u8]],
     pub(super) arguments: &'a [&'a [u8]],
+    /// Of a slot that is on its way to the node that is asked.
+    pub(super) asking: bool,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    pub(super) const fn new(
+        script: &'static Script,
+        keys: &'a [&'a [u8]],
+        arguments: &'a [&'a [u8]],
+    ) -> Self {
+        Self { script, keys, arguments, asking: false }
+    }
+
     /// As `EVALSHA` or `EVAL`, with the script's name or its text.
     pub(super) fn command(&self, verb: &str, script: &str) -> redis::Cmd {
         let parts = 3 + self.keys.len() + self.arguments.len();

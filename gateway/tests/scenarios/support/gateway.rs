@@ -43,6 +43,7 @@ pub(crate) struct Setup {
     timeouts: String,
     upstream: String,
     route: String,
+    top: String,
     whole: Option<String>,
     dir: Option<TempDir>,
 }
@@ -89,6 +90,12 @@ impl Setup {
         self
     }
 
+    /// Lines at the top of the file.
+    pub(crate) fn top(mut self, lines: &str) -> Self {
+        self.top = format!("{lines}\n");
+        self
+    }
+
     /// Writes the files beside `weir.yaml` here.
     pub(crate) fn within(mut self, dir: TempDir) -> Self {
         self.dir = Some(dir);
@@ -105,6 +112,7 @@ impl Setup {
             flow(&self.listener)
         );
         text += &format!("timeouts: {{ drain: 2s{} }}\n", flow(&self.timeouts));
+        text += &self.top;
         if !self.limits.is_empty() {
             text += &format!("limits: {{ {} }}\n", self.limits);
         }
