@@ -180,7 +180,6 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("upstreams.*.balance", "maglev"),
     ("routes[]", "mirror"),
     ("routes[]", "script"),
-    ("routes[].idempotency.store", "redis"),
     ("routes[].rate_limit[].mode", "leased"),
     ("rate_limits.*.mode", "leased"),
 ];

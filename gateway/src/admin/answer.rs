@@ -124,9 +124,9 @@ where
                 Err(answer) => answer,
             },
             Some(Page::Deed(_)) => wrong_method("POST"),
-            Some(Page::Record(key)) if looks(&head.method) => records::show(shared, &key),
+            Some(Page::Record(key)) if looks(&head.method) => records::show(shared, &key).await,
             Some(Page::Record(key)) if head.method == Method::DELETE => {
-                records::forget(shared, &key)
+                records::forget(shared, &key).await
             }
             Some(Page::Record(_)) => wrong_method("GET, HEAD, DELETE"),
         },

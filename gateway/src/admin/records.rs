@@ -10,9 +10,9 @@ use super::{
 use crate::{
     clock,
     idempotency::{
-        Outcome,
+        Outcome, SharedRecords,
         key::RecordKey,
-        store::{Deleted, Standing},
+        store::{Deleted, Seen, Standing, Store},
     },
 };
 
@@ -32,11 +32,29 @@ pub(super) fn view(shared: &Shared) -> Value {
     })
 }
 
+/// The stores that there are: that of this process, and the one that gateways share.
+fn stores(shared: &Shared) -> impl Iterator<Item = Store> + use<> {
+    let snapshot = shared.live.snapshot();
+    let mut known = shared.records.borrow_mut();
+    let next = SharedRecords::of(&snapshot, known.as_ref(), &mut fastrand::Rng::new());
+    let redis = next.as_ref().map(|records| Store::Redis(records.store().clone()));
+    *known = next;
+    [Store::Memory(snapshot.records.memory.clone())].into_iter().chain(redis)
+}
+
 /// What is known of a key.
-pub(super) fn show(shared: &Shared, key: &RecordKey) -> Answer {
-    let Some(seen) = shared.live.snapshot().records.memory.look(key, clock::now()) else {
-        return absent();
-    };
+pub(super) async fn show(shared: &Shared, key: &RecordKey) -> Answer {
+    for store in stores(shared) {
+        match store.look(key, clock::now()).await {
+            Ok(None) => {}
+            Ok(Some(seen)) => return shown(key, &seen),
+            Err(down) => return text(StatusCode::SERVICE_UNAVAILABLE, down.to_string()),
+        }
+    }
+    absent()
+}
+
+fn shown(key: &RecordKey, seen: &Seen) -> Answer {
     let state = match seen.standing {
         Standing::InFlight { .. } => "in_flight",
         Standing::Unknown => "unknown",
@@ -60,14 +78,21 @@ pub(super) fn show(shared: &Shared, key: &RecordKey) -> Answer {
 }
 
 /// Forgets a key: the next request with it runs.
-pub(super) fn forget(shared: &Shared, key: &RecordKey) -> Answer {
-    match shared.live.snapshot().records.memory.delete(key, clock::now()) {
-        Deleted::Forgotten => text(StatusCode::OK, "forgotten: the next request with it runs"),
-        Deleted::Absent => absent(),
-        Deleted::InFlight => {
-            text(StatusCode::CONFLICT, "its request is under way: there is nothing to forget yet")
-        }
+pub(super) async fn forget(shared: &Shared, key: &RecordKey) -> Answer {
+    for store in stores(shared) {
+        return match store.delete(key, clock::now()).await {
+            Ok(Deleted::Absent) => continue,
+            Ok(Deleted::Forgotten) => {
+                text(StatusCode::OK, "forgotten: the next request with it runs")
+            }
+            Ok(Deleted::InFlight) => {
+                let why = "its request is under way: there is nothing to forget yet";
+                text(StatusCode::CONFLICT, why)
+            }
+            Err(down) => text(StatusCode::SERVICE_UNAVAILABLE, down.to_string()),
+        };
     }
+    absent()
 }
 
 fn absent() -> Answer {

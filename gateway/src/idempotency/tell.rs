@@ -91,7 +91,6 @@ impl Told {
     pub(crate) const fn is_kept(&self) -> bool {
         self.key.is_some()
     }
-
 }
 
 /// Marks a response that is not what its key asks for.

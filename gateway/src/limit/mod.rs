@@ -25,10 +25,10 @@ pub mod tally;
 mod tests;
 mod verdict;
 
+pub(crate) use fields::takes_problem;
 pub(crate) use meter::Meter;
 pub use per_key::KeyedBulkhead;
 pub use route::{RouteLimits, Rule};
-pub(crate) use fields::takes_problem;
 pub use shared::SharedStore;
 pub use store::{LimitStore, Stores};
 pub(crate) use verdict::Limited;
