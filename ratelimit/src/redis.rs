@@ -11,6 +11,16 @@
 //! **A denied key costs nothing.** Where a bucket stood when it denied is remembered, and until it
 //! has earned what a request costs, the request is denied here.
 //!
+//! **Leases.** A limit with [`Mode::Leased`] is charged ahead, in chunks, and requests spend them
+//! here, whichever worker they come to. Never is more admitted than when each request is decided on
+//! by the server; up to `burst / 2N` may lie unused at each of N gateways for about half a second,
+//! and a key that was denied is denied for a tenth of a second at least (half the time in which the
+//! burst is earned, if that is less). One call stands for many requests where many are made; a
+//! bucket that is nearly full lends for a short time only, since it would have been full otherwise.
+//! Beside limits of the other mode all are charged or none as ever: leases are spent first, and put
+//! back if another limit denies. [`Shared::give_back_idle`] is to be called every so often, and
+//! [`Shared::give_back_all`] at the end.
+//!
 //! **Atomicity.** Each key has one place: a server, or a slot of a Redis Cluster. All limits of a
 //! request whose keys have the same place are charged or none, with no moment in between; that is
 //! all of them on one server, and those that were put together by [`Key::beside`]. Keys of several
@@ -72,6 +82,8 @@ mod cluster;
 mod counters;
 mod fault;
 mod health;
+mod leases;
+mod lend;
 mod limit;
 mod link;
 mod map;
@@ -84,12 +96,13 @@ mod settle;
 
 pub use counters::Counters;
 pub use fault::Fault;
-pub use limit::{Correction, OnFailure, SharedAsk, SharedLimit};
+pub use limit::{Correction, Mode, OnFailure, SharedAsk, SharedLimit};
 pub use link::Trouble;
 pub use runner::Runner;
 pub use script::Script;
 pub use servers::{InvalidServer, Options, Servers, Topology};
 
+use leases::{Lent, Want};
 use name::Numbers;
 use part::{Part, Parts, later, tell, unasked};
 use script::Call;
@@ -100,7 +113,7 @@ static CHECK: Script = Script::new(remote::GCRA).repeatable();
 /// Who decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The servers.
+    /// The servers, or tokens that they have lent.
     Server,
     /// The memory of what they denied.
     Memory,
@@ -160,7 +173,13 @@ impl Shared {
             let verdict = tell(&parts, &[], false, now);
             return Outcome { verdict, source: Source::Memory };
         }
-        self.ask_servers(&mut parts, now).await;
+        let now = self.lend(&mut parts, members, now).await;
+        if parts.iter().all(|part| part.passes(now)) {
+            self.ask_servers(&mut parts, now).await;
+        } else {
+            // Nothing is to be charged any more: nobody is asked what is left.
+            self.remember(&mut parts);
+        }
         let told = parts.iter().all(|part| part.full_at.is_some());
         let mut passes = parts.iter().all(|part| part.passes(now));
         let substitutes =
@@ -176,22 +195,40 @@ impl Shared {
 
     /// Whether a request is denied by what is remembered of its keys, or can never pass.
     fn recall(&self, parts: &mut [Part<'_>], now: Nanos) -> bool {
-        let denied = self.denied.borrow();
-        let mut denies = false;
         for part in parts.iter_mut() {
-            let full_at = denied.find(part.ask.key).0.unwrap_or_default();
+            let Some(terms) = part.ask.limit.terms() else { continue };
+            let want = Want { key: part.ask.key, terms, cost: part.ask.cost, members: 1 };
+            let (full_at, until) = self.runner.servers().leases.look(want, now);
             part.full_at = Some(full_at);
-            denies |= !part.passes(now);
+            // What it holds is for the lease to say; what can never pass is known here.
+            let never = part.ask.cost > part.ask.limit.remote().bucket().burst();
+            part.lent = match until {
+                Some(until) => Some(Lent::Denied { full_at, until }),
+                None if never => None,
+                None => Some(Lent::Spent { full_at }),
+            };
         }
+        self.remember(parts);
+        let denies = parts.iter().any(|part| !part.passes(now));
         if !denies {
-            parts.iter_mut().for_each(|part| part.full_at = None);
+            parts.iter_mut().for_each(|part| (part.full_at, part.lent) = (None, None));
         }
         denies
     }
 
+    /// Tells parts that nobody spoke for what is remembered of them.
+    fn remember(&self, parts: &mut [Part<'_>]) {
+        let denied = self.denied.borrow();
+        let unknown = parts.iter_mut().filter(|part| !part.is_leased());
+        unknown.for_each(|part| {
+            part.full_at = denied.find(part.ask.key).0.or_else(|| Some(Moment::default()))
+        });
+    }
+
     /// Asks the servers of all parts at once.
     async fn ask_servers(&self, parts: &mut Parts<'_>, now: Nanos) {
-        let groups = self.runner.places(parts.iter().map(|part| &part.name));
+        let exact = parts.iter().enumerate().filter(|(_, part)| !part.is_leased());
+        let groups = self.runner.places(exact.map(|(i, part)| (i, &part.name)));
         if let [(place, members)] = &groups[..] {
             let reply = self.ask(*place, parts, members, now).await;
             self.note(parts, members, reply, now);

@@ -17,7 +17,7 @@ use crate::{
     cache::{Cache, Rule},
     http::headers::Edits,
     idempotency,
-    limit::{LimitStore, RouteLimits},
+    limit::{LimitStore, RouteLimits, SharedStore},
     listen::tls::ServerTlsState,
     route::{Location, Matcher, PathRewrite},
     upstream::{endpoint::Upstream, retry::policy::RetryPolicy},
@@ -53,6 +53,8 @@ pub struct Snapshot {
     pub(crate) records: Arc<idempotency::Records>,
     /// What the limits of all routes count with.
     pub limit_store: Arc<LimitStore>,
+    /// The servers that gateways share.
+    pub shared_store: Option<SharedStore>,
 }
 
 /// A listener's settings.

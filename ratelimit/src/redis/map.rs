@@ -36,7 +36,7 @@ impl Map {
 
     /// The nodes that matter: the owners of slots, or all while there are none.
     pub(super) fn standing(&self) -> Vec<(Arc<str>, bool)> {
-        let owns = |i: usize| self.owners.is_empty() || self.owners.iter().any(|o| *o == i as u16);
+        let owns = |i: usize| self.owners.is_empty() || self.owners.contains(&(i as u16));
         let nodes = self.nodes.iter().enumerate().filter(|(i, _)| owns(*i));
         nodes.map(|(_, node)| (Arc::clone(&node.name), node.health.is_up())).collect()
     }

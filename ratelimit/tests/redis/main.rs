@@ -6,6 +6,7 @@
 mod cluster;
 mod exactness;
 mod failures;
+mod leased;
 mod runner;
 mod server;
 
