@@ -102,8 +102,8 @@ impl Head {
             return Err(NoStore::Authorization);
         }
         let freshness = Freshness::of(status, headers, &directives, response.exchange, policy);
-        let lasting = freshness.is_explicit() || directives.public;
-        if !lasting && (!is_cacheable_by_default(status) || !is_stored_method(request.method)) {
+        let lasting = directives.public || is_cacheable_by_default(status);
+        if !freshness.is_explicit() && !(lasting && is_stored_method(request.method)) {
             return Err(NoStore::Status);
         }
         let Vary::Fields(names) = Vary::of(headers) else { return Err(NoStore::Vary) };

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, Method, Response, StatusCode,
-    header::{CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, TRAILER},
+    HeaderMap, Method, Response, StatusCode, Version,
+    header::{
+        CONTENT_LENGTH, CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, TRAILER, TRANSFER_ENCODING,
+    },
     response,
 };
 use http_body::Body as _;
 use weir_cache::{
     http::{
-        admission::NoStore,
+        admission::{NoStore, is_stored_method},
         decide::{self},
         freshness,
         page::Page,
@@ -22,9 +24,10 @@ use weir_cache::{
 };
 
 use super::{
-    Asking, Exchange, NOTE, Outcome, Question, Rule, answer,
+    Asking, Exchange, NOTE, Outcome, Question, Rule, UNKEYED, answer,
     fill::Lead,
     follow::{self, Keep},
+    query,
     room::Place,
     time,
     wait::{self, Waited, length},
@@ -62,6 +65,11 @@ pub(crate) async fn fetch(
     mut asking: Box<Asking>,
     draft: &mut Draft,
 ) -> Result<Forwarded, Error> {
+    if matches!(asking.question, Question::Content)
+        && let Some(answer) = query::look(exchange, route, rule, &mut asking, draft).await?
+    {
+        return Ok(Forwarded::Response(answer));
+    }
     let world = exchange.world.clone();
     let mut lead = asking.lead.take();
     // What others wait for must not end when the time of one client does.
@@ -92,16 +100,35 @@ pub(crate) fn refresh(mut exchange: Box<Exchange>, asking: Box<Asking>, mut draf
 }
 
 impl Asking {
-    /// Whether what comes is the whole answer to a `GET`.
+    /// Whether what comes is the whole answer to a `GET` or a `QUERY`.
     fn wants_whole(&self) -> bool {
-        self.method == Method::GET && !matches!(self.question, Question::Clients)
+        is_stored_method(&self.method)
+            && matches!(self.question, Question::Whole { .. } | Question::Holds { .. })
     }
+
+    /// Whether the answer to a `POST` says that it is what a `GET` would bring (RFC 9110 section
+    /// 9.3.3). Not where something beside the URL may have chosen it.
+    fn gets_resource(&self, headers: &HeaderMap) -> bool {
+        let target = self.target.target();
+        self.method == Method::POST
+            && target.is_content_location(headers)
+            && self.key.name() == target.name()
+            && !UNKEYED.iter().any(|name| self.headers.contains_key(*name))
+    }
+}
+
+/// Whether the body of a response ends where its connection does.
+fn is_open_ended(head: &response::Parts, body: &Body) -> bool {
+    let framed = [CONTENT_LENGTH, TRANSFER_ENCODING];
+    head.version <= Version::HTTP_11
+        && !body.is_end_stream()
+        && !framed.iter().any(|name| head.headers.contains_key(name))
 }
 
 impl Run<'_> {
     async fn ask(mut self, draft: &mut Draft, lead: Option<Lead>) -> Result<Forwarded, Error> {
         let mut stored = match &self.asking.question {
-            Question::Clients => None,
+            Question::Clients | Question::Content => None,
             Question::Whole { .. } => {
                 validate::prepare_fill(&mut draft.head.headers);
                 None
@@ -252,15 +279,15 @@ impl Run<'_> {
 
     /// Takes an answer in: invalidates what it makes invalid, stores it if it may be.
     fn take(mut self, head: response::Parts, body: Body, lead: Option<Lead>) -> Response<Body> {
-        let target = self.asking.target.target();
-        for name in target.invalidated(&self.asking.method, head.status, &head.headers) {
-            self.rule.store().purge(Selector::Name(&name), Purge::Hard);
-        }
-        if !self.asking.wants_whole() {
+        self.invalidate(&head);
+        let is_resource = self.asking.gets_resource(&head.headers);
+        if !self.asking.wants_whole() && !is_resource {
             return Response::from_parts(head, body);
         }
-        let (kept, place) = match self.keep(&head, &body) {
+        let (kept, place) = match self.keep(&head, &body, is_resource) {
             Ok((kept, place)) => (Arc::new(kept), place),
+            // It was no question, and nobody waits.
+            Err(_) if is_resource => return Response::from_parts(head, body),
             Err(why) => {
                 self.refuse(why, &head);
                 lead.into_iter().for_each(Lead::dismiss);
@@ -285,6 +312,16 @@ impl Run<'_> {
         }
     }
 
+    /// Forgets what a change has made invalid.
+    fn invalidate(&mut self, head: &response::Parts) {
+        let target = self.asking.target.target();
+        let names = target.invalidated(&self.asking.method, head.status, &head.headers);
+        for name in &names {
+            self.rule.store().purge(Selector::Name(name), Purge::Hard);
+        }
+        self.ticket = self.ticket.after(names.len() as u64);
+    }
+
     fn note_stored(&mut self) {
         if let Some(seen) = &mut self.exchange.cache {
             seen.status.stored = true;
@@ -292,17 +329,25 @@ impl Run<'_> {
     }
 
     /// Whether a response is one to store, and the room for its body.
-    fn keep(&self, head: &response::Parts, body: &Body) -> Result<(Head, Place), NoStore> {
+    fn keep(
+        &self,
+        head: &response::Parts,
+        body: &Body,
+        is_content_location: bool,
+    ) -> Result<(Head, Place), NoStore> {
         let kind = head.headers.get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
         // A stream has no end to wait for; trailers would be lost to those who come later.
         if kind.starts_with(b"text/event-stream") || head.headers.contains_key(TRAILER) {
             return Err(NoStore::Useless);
         }
+        if is_open_ended(head, body) {
+            return Err(NoStore::OpenEnded);
+        }
         let response = stored::Response {
             status: head.status,
             headers: &head.headers,
             exchange: self.exchange_times(),
-            is_content_location: false,
+            is_content_location,
         };
         let policy = &self.rule.policy;
         let kept = Head::of(&self.asking.request(), &response, policy)?;

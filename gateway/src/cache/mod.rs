@@ -29,6 +29,7 @@ mod fetch;
 mod fill;
 mod follow;
 mod look;
+mod query;
 mod room;
 mod wait;
 
@@ -188,6 +189,8 @@ pub(crate) struct Asking {
 enum Question {
     /// What the client asks; the answer is nothing to store.
     Clients,
+    /// That shows once the content is here, for it is part of the key.
+    Content,
     /// For the whole, which is to be stored. `alone` is without waiting for others.
     Whole { alone: bool },
     /// Whether this still holds. `alone` is without waiting for others.

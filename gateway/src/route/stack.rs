@@ -208,8 +208,8 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     match &route.action {
         Action::Forward(to) => {
             exchange.upstream = Some(choose(exchange, to)?);
-            let plain = ended && !checked.bridged && checked.upgrade.is_none();
-            let wanted = Wanted { authority, path: &path, query, plain };
+            let tunnel = checked.bridged || checked.upgrade.is_some();
+            let wanted = Wanted { authority, path: &path, query, bare: ended, tunnel };
             let stale = match recall::look(exchange, route, &head, wanted)? {
                 Recalled::Answer(response) => return Ok(Plan::Answer(response)),
                 Recalled::Stale(response) => Some(response),

@@ -47,7 +47,8 @@ fn they_stay_between_the_responses() {
         assert_eq!((answer.interim.as_slice(), answer.text().as_str()), (expected, "ok"));
     }
     // hyper invites, and nobody else.
-    client.send(b"POST /3 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n");
+    client
+        .send(b"POST /3 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n");
     assert_eq!(client.line().unwrap().as_deref(), Some(&b"HTTP/1.1 100 Continue"[..]));
     assert_eq!(client.line().unwrap().as_deref(), Some(&b""[..]));
     client.send(b"x");

@@ -2,6 +2,7 @@
 
 mod filling;
 mod interim;
+mod methods;
 mod poisoning;
 mod purging;
 mod rules;
