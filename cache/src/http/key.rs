@@ -256,7 +256,7 @@ mod tests {
             assert!(all[i + 1..].iter().all(|other| other != one));
         }
         let content = vec![0; KEY_MAX];
-        assert!(!append_query(&HeaderMap::new(), &content, &mut key(TARGET)));
+        assert!(!append_query(&HeaderMap::new(), &content, &mut b"http://a/\0".to_vec()));
     }
 
     #[test]
