@@ -19,7 +19,7 @@ use weir_cache::{
 use super::{
     Asking, Exchange, Outcome, OwnTarget, Question, Rule, Seen, answer,
     fill::{Joined, Lead},
-    query, time,
+    key, query, time,
 };
 use crate::http::{body::Body, headers::name};
 
@@ -30,12 +30,14 @@ pub(crate) struct Asked<'a> {
     pub(crate) authority: &'a str,
     /// The path by which it was routed.
     pub(crate) path: &'a str,
-    /// The query.
+    /// The query, or what the route keeps of it.
     pub(crate) query: Option<&'a str>,
     /// Whether there is nothing but a head.
     pub(crate) bare: bool,
     /// Whether another protocol is wanted.
     pub(crate) tunnel: bool,
+    /// Whether it is run once for all who send its key.
+    pub(crate) once: bool,
 }
 
 /// What came of the look.
@@ -78,9 +80,12 @@ pub(crate) fn look(
     let target =
         Target { scheme, authority: asked.authority, path_and_query: &path_and_query, scope };
     let mut key = Vec::with_capacity(192);
-    let keyed = target.write_key(&mut key);
+    // The upstream is sent all of a POST's query: under what a route keeps of it nothing is kept.
+    let whole = head.method != Method::POST || asked.query == head.uri.query();
+    let keyed = target.write_key(&mut key) && whole;
     if keyed {
         write_vouched(&head.headers, &mut key);
+        key::write(&rule.key, &head.headers, &mut key);
     } else {
         key.clear();
     }
@@ -173,6 +178,7 @@ fn refreshing(
 fn bypass(request: &Request<'_>, asked: Asked<'_>) -> Option<BypassReason> {
     decide::bypass(request).or_else(|| match () {
         () if asked.tunnel => Some(BypassReason::Upgrade),
+        () if asked.once => Some(BypassReason::Content),
         () if query::is_keyed(request.method, request.headers) => None,
         () if !asked.bare || request.method.as_str() == "QUERY" => Some(BypassReason::Content),
         () => None,

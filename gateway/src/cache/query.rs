@@ -51,6 +51,7 @@ pub(super) async fn look(
     let target = Target { scope: rule.scope(upstream), ..asking.target.target() };
     let keyed = target.write_key(&mut key);
     write_vouched(&asking.headers, &mut key);
+    super::key::write(&rule.key, &asking.headers, &mut key);
     let keyed = keyed && key::append_query(&asking.headers, &content, &mut key);
     let worker = &exchange.connection.worker;
     let (request, now) = (asking.request(), time(worker, crate::clock::now()));

@@ -19,6 +19,7 @@ use crate::{
     cache::{Asking, Seen},
     clock::{self, Tick},
     error::{Error, Side},
+    idempotency::Told,
     limit::Limited,
     listen::connection::Connection,
     telemetry::record,
@@ -100,6 +101,8 @@ pub(crate) struct Exchange {
     pub(crate) asking: Option<Box<Asking>>,
     /// What the cache did, where the route has one.
     pub(crate) cache: Option<Seen>,
+    /// What became of its idempotency key, where it has one that means something.
+    pub(crate) idempotency: Option<Box<Told>>,
     /// Status sent.
     pub(crate) status: u16,
     /// The upload, when there is one.
@@ -131,6 +134,37 @@ impl Exchange {
         this
     }
 
+    /// One that stands in for this while its request is run on behalf of a client that may go away.
+    /// It has its places and what it was told, until they are [taken back](Self::take_back).
+    pub(crate) fn lend(&mut self) -> Box<Self> {
+        let mut own = self.beside();
+        own.route_permit = self.route_permit.take();
+        own.key_permit = self.key_permit.take();
+        own.limited = self.limited.take();
+        own.asking = self.asking.take();
+        own.cache = self.cache;
+        own.hints.clone_from(&self.hints);
+        own
+    }
+
+    /// The one that stood in has done what there was to do.
+    pub(crate) fn take_back(&mut self, own: Box<Self>) {
+        let mut own = own;
+        self.upstream = own.upstream;
+        self.in_flight = own.in_flight.take();
+        self.permit = own.permit.take();
+        self.route_permit = own.route_permit.take();
+        self.key_permit = own.key_permit.take();
+        self.limited = own.limited.take();
+        self.attempts = own.attempts;
+        self.trail = own.trail.take();
+        self.error = own.error;
+        self.retry_after = own.retry_after;
+        self.asking = own.asking.take();
+        self.cache = own.cache;
+        self.upstream_time = own.upstream_time;
+    }
+
     /// Nothing is known of it yet but where it came from.
     fn new(connection: Rc<Connection>, world: Rc<World>, began: Tick) -> Box<Self> {
         let client = connection.peer().address();
@@ -155,6 +189,7 @@ impl Exchange {
             retry_after: None,
             asking: None,
             cache: None,
+            idempotency: None,
             status: 0,
             upload: None,
             upstream_time: None,

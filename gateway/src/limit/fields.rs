@@ -99,7 +99,7 @@ pub(super) fn jittered(least: u64, rng: &mut fastrand::Rng) -> u64 {
 
 /// Whether a client takes a problem document: it says nothing of what it takes, or names that, or
 /// JSON, or a range that both are in, and not only to refuse it.
-pub(super) fn takes_problem(headers: &HeaderMap) -> bool {
+pub(crate) fn takes_problem(headers: &HeaderMap) -> bool {
     let mut said = false;
     for value in headers.get_all(ACCEPT) {
         for range in value.as_bytes().split(|byte| *byte == b',') {

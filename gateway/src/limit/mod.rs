@@ -22,6 +22,7 @@ pub mod tally;
 mod tests;
 mod verdict;
 
+pub(crate) use fields::takes_problem;
 pub use per_key::KeyedBulkhead;
 pub use route::{RouteLimits, Rule};
 pub use store::LimitStore;
@@ -70,7 +71,7 @@ fn ask(exchange: &mut Exchange, limits: &RouteLimits, subject: &Subject<'_>) -> 
     let mut limited = Box::new(limits.check(subject, tallies, exchange.began));
     let denied = limited.is_denied();
     if denied {
-        limited.takes_problem = fields::takes_problem(subject.headers);
+        limited.takes_problem = takes_problem(subject.headers);
         let rng = &mut exchange.connection.worker.rng.borrow_mut();
         limited.retry_after = limited.retry_after().map(|least| fields::jittered(least, rng));
     }

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use http::HeaderName;
-use weir_config::model::{self as config, AbsentKey, At, Cost, KeyPart, RateAlgorithm, RateLimit};
+use weir_config::model::{
+    self as config, AbsentKey, At, Cost, KeyPart, RateAlgorithm, RateLimit, RateStore,
+};
 
 use super::{fields as fields_of, key::Counted, *};
 use crate::clock::Tick;
@@ -23,8 +25,9 @@ fn limit(name: &str, count: u64) -> RateLimit {
         burst: count,
         algorithm: RateAlgorithm::TokenBucket,
         max_delay: Duration::from_secs(1),
-        cost: Cost { fixed: 1, request_header: None, response_header: None },
+        cost: Cost { fixed: 1, request_header: None, response_header: None, response_json: None },
         dry_run: false,
+        store: RateStore::Local,
     }
 }
 
@@ -184,6 +187,7 @@ fn a_cost_comes_from_a_header_and_is_settled_by_another() {
         fixed: 2,
         request_header: Some(HeaderName::from_static("x-cost")),
         response_header: Some(HeaderName::from_static("x-actual")),
+        response_json: None,
     };
     let rule = RateLimit { cost, per: Duration::from_secs(60), ..limit("cost", 15) };
     let rig = Rig::new(&[rule]);
@@ -209,6 +213,7 @@ fn a_cost_comes_from_a_header_and_is_settled_by_another() {
             fixed: 1,
             request_header: Some(HeaderName::from_static("x-cost")),
             response_header: None,
+            response_json: None,
         },
         ..limit("cost", 10)
     }]);

@@ -20,6 +20,7 @@ pub(crate) mod stack;
 mod table;
 mod template;
 
+pub(crate) use carry::{Ran, carry_out, own, run_once};
 pub use condition::MethodSet;
 pub(crate) use condition::decoded;
 pub use explain::{Explanation, Failed, PassedOver, Why};

@@ -8,6 +8,8 @@
 //! route      by host, path, method, headers, query; 404 and 405 end here
 //! admit      503 for who is turned away under pressure, or is one too many for the route
 //! limit      429 for who comes more often than the route's limits allow; some wait for their turn
+//! key        the outcome that is stored, where the request has an idempotency key; else all that
+//!            follows is done for it once
 //! recall     the answer from memory, where the route has a cache that knows one
 //! act        redirect, fixed response, or
 //! forward    a place in the upstream's bounds, an endpoint, a connection, the response; again
@@ -43,6 +45,7 @@ use crate::{
         tunnel::Tunnel,
         upload::Progress,
     },
+    idempotency::{self, Keyed, Target},
     limit,
     listen::connection::Carrier,
     pause::Pause,
@@ -83,6 +86,11 @@ pub(crate) fn serve(
                 }
                 Err(error) => rescue(&mut exchange, error.into(), version, grpc),
             },
+            // Boxed: rare, and its state is no part of every request's.
+            Ok(Plan::Keyed(keyed, draft)) => {
+                let carried = Box::pin(idempotency::carry(&mut exchange, keyed, draft)).await;
+                carried.unwrap_or_else(|error| rescue(&mut exchange, error.into(), version, grpc))
+            }
             Err(refusal) => rescue(&mut exchange, refusal, version, grpc),
         };
         (account(exchange, response, version, bodiless), None)
@@ -122,6 +130,8 @@ fn alt_svc(exchange: &Exchange) -> Option<HeaderValue> {
 enum Plan {
     Answer(Response<Body>),
     Forward(Box<Draft>),
+    /// To be run once.
+    Keyed(Box<Keyed>, Box<Draft>),
 }
 
 /// An error, and what else the client should know.
@@ -170,6 +180,8 @@ fn rescue(
     if refusal.error == Error::RateLimited {
         limit::explain(exchange, grpc, &mut response);
     }
+    idempotency::tell(exchange, response.headers_mut());
+    idempotency::explain(exchange, refusal.error, grpc, &mut response);
     response
 }
 
@@ -208,23 +220,40 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     match &route.action {
         Action::Forward(to) => {
             exchange.upstream = Some(choose(exchange, to)?);
-            let tunnel = checked.bridged || checked.upgrade.is_some();
-            let wanted = Wanted { authority, path: &path, query, bare: ended, tunnel };
+            let keyed = match &route.idempotency {
+                None => None,
+                Some(rule) => {
+                    let target = Target { authority, path: &path, query };
+                    idempotency::look(exchange, rule, &head, &checked, target)?
+                }
+            };
+            let kept = route.kept(query);
+            let wanted = Wanted {
+                authority,
+                path: &path,
+                query: kept.as_deref(),
+                bare: ended,
+                tunnel: checked.bridged || checked.upgrade.is_some(),
+                once: keyed.is_some(),
+            };
             let stale = match recall::look(exchange, route, &head, wanted)? {
                 Recalled::Answer(response) => return Ok(Plan::Answer(response)),
                 Recalled::Stale(response) => Some(response),
                 Recalled::Nothing => None,
             };
-            if let Some(target) = rewrite(to, &head, &path, &matched)? {
+            let sent = if is_recalled(&head.method) { kept.as_deref() } else { query };
+            if let Some(target) = rewrite(to, &head, sent, &path, &matched)? {
                 head.uri = target.into();
             }
             if let Some(response) = stale {
                 renew(exchange, route, to, head, &checked)?;
                 return Ok(Plan::Answer(response));
             }
-            draft(exchange, route, to, (head, body), &checked, trailers)
-                .map(Plan::Forward)
-                .map_err(Into::into)
+            let draft = draft(exchange, route, to, (head, body), &checked, trailers)?;
+            Ok(match keyed {
+                None => Plan::Forward(draft),
+                Some(keyed) => Plan::Keyed(keyed, draft),
+            })
         }
         Action::Redirect(location, status) => {
             let (scheme, host) = (exchange.connection.scheme(), without_port(authority));
@@ -288,19 +317,25 @@ pub(crate) fn routed_path(uri: &Uri) -> Result<Cow<'_, str>, Error> {
     }
 }
 
-/// The target sent upstream, where it is another than the client's.
+/// Whether memory may answer: then what is left out of the key is not asked for, either.
+pub(crate) fn is_recalled(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) || method.as_str() == "QUERY"
+}
+
+/// The target sent upstream, with this `query`, where it is another than the client's.
 pub(crate) fn rewrite(
     to: &Forward,
     head: &request::Parts,
+    query: Option<&str>,
     path: &str,
     matched: &Matched,
 ) -> Result<Option<http::uri::PathAndQuery>, Error> {
-    let query = head.uri.query();
     if !head.uri.path().starts_with('/') {
         return Ok(None);
     }
     let rewritten = to.rewrite.apply(path, query, &matched.spans).map_err(bad_target)?;
-    if rewritten.is_none() && path != head.uri.path() {
+    let is_same = path == head.uri.path() && query == head.uri.query();
+    if rewritten.is_none() && !is_same {
         return join(path, query).map(Some).map_err(bad_target);
     }
     Ok(rewritten)

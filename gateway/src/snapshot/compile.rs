@@ -18,6 +18,7 @@ use crate::{
     cache::{Cache, Rule},
     clock::Tick,
     http::headers::Edits,
+    idempotency,
     limit::{KeyedBulkhead, LimitStore, RouteLimits},
     listen::tls::{Remembered, ServerTlsState},
     pem::TlsProblem,
@@ -58,6 +59,7 @@ pub fn compile(
         now,
         wall: UNIX_EPOCH + unix_time,
         cache: cache(loaded.config.cache, previous),
+        records: records(loaded.config.idempotency, previous),
         errors: Vec::new(),
         warnings: loaded.warnings.iter().cloned().collect(),
     };
@@ -71,7 +73,7 @@ pub fn compile(
             routes.extend(compiler.route(route, matcher.params(index)));
         }
     }
-    let Compiler { limit_store, cache, errors, warnings, .. } = compiler;
+    let Compiler { limit_store, cache, records, errors, warnings, .. } = compiler;
     match matcher {
         Some(matcher) if errors.is_empty() => Ok(Compiled {
             snapshot: Snapshot {
@@ -84,6 +86,7 @@ pub fn compile(
                 upstreams,
                 listeners,
                 cache,
+                records,
                 limit_store,
             },
             warnings: Diagnostics::new(warnings),
@@ -99,6 +102,7 @@ struct Compiler<'a> {
     now: Tick,
     wall: SystemTime,
     cache: Option<Arc<Cache>>,
+    records: Arc<idempotency::Records>,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
 }
@@ -238,6 +242,9 @@ impl Compiler<'_> {
                 model::Fallback::Respond(fixed) => Fallback::Respond(respond(fixed)),
             }),
             cache: route.cache.as_ref().and_then(|cache| self.rule(route, cache)),
+            idempotency: route.idempotency.as_ref().map(|config| {
+                idempotency::Rule::new(config, &lasting_name(route), self.records.clone())
+            }),
             priority: route.priority.clone(),
             bulkhead: whole.map(|concurrency| {
                 let before = self.route_before(&route.name);
@@ -315,6 +322,23 @@ fn cache(config: Option<model::CacheStore>, previous: Option<&Snapshot>) -> Opti
     let before = previous.and_then(|previous| previous.cache.as_ref());
     let same = before.filter(|before| before.config() == config).cloned();
     Some(same.unwrap_or_else(|| Arc::new(Cache::new(config, secret()))))
+}
+
+/// The records of before, whatever their bound: to forget them is to run their requests again.
+fn records(
+    config: model::IdempotencyStore,
+    previous: Option<&Snapshot>,
+) -> Arc<idempotency::Records> {
+    let before = previous.map(|previous| previous.records.clone());
+    before.unwrap_or_else(|| Arc::new(idempotency::Records::new(config.memory)))
+}
+
+/// What tells a route from all others, in configurations to come and of other gateways as well.
+/// Names may be by number, which is another route's once the file has one more.
+fn lasting_name(route: &model::Route) -> String {
+    let number = route.name.strip_prefix("route-").unwrap_or_default();
+    let numbered = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    if numbered { format!("{:?}", route.matches) } else { route.name.clone() }
 }
 
 /// From the system's randomness, through the standard library's hasher keys.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::limit::SharedAsk;
+use super::{limit::SharedAsk, name::Name};
 use crate::{
     decision::{Answer, Decision, Ruling, Verdict},
     moment::{Moment, Nanos},
@@ -14,6 +14,7 @@ use crate::{
 /// One limit of a request, and what became of it.
 pub(super) struct Part<'a> {
     pub(super) ask: SharedAsk<'a>,
+    pub(super) name: Name,
     /// When the bucket was full before this request; `None` where no server said.
     pub(super) full_at: Option<Moment>,
     pub(super) charged: bool,
@@ -22,8 +23,8 @@ pub(super) struct Part<'a> {
 pub(super) type Parts<'a> = SmallVec<[Part<'a>; 4]>;
 
 impl<'a> Part<'a> {
-    pub(super) const fn new(ask: SharedAsk<'a>) -> Self {
-        Self { ask, full_at: None, charged: false }
+    pub(super) fn new(ask: SharedAsk<'a>) -> Self {
+        Self { ask, name: Name::new(ask.key), full_at: None, charged: false }
     }
 
     /// The question, as the server is asked it.

@@ -5,20 +5,24 @@ use smallvec::SmallVec;
 
 use super::{
     Correction, OnFailure, Shared, Source,
-    link::{Reply, Script},
+    name::{Name, Numbers},
     part::Part,
+    script::{Call, Script},
 };
-use crate::{key::Key, moment::Nanos};
+use crate::{key::Key, moment::Nanos, remote};
+
+/// Never sent again: it would give or take twice.
+static SETTLE: Script = Script::new(remote::SETTLE);
 
 /// What to add to a key's charge.
 struct Change {
-    key: Key,
+    name: Name,
     arguments: [i64; 2],
 }
 
 impl Change {
-    const fn new(key: Key, arguments: [i64; 2]) -> Self {
-        Self { key, arguments }
+    fn new(key: Key, arguments: [i64; 2]) -> Self {
+        Self { name: Name::new(key), arguments }
     }
 }
 
@@ -64,15 +68,17 @@ impl Shared {
         if changes.is_empty() {
             return;
         }
-        let calls = (0..self.servers.list.len()).filter_map(|server| {
-            let mine = changes.iter().filter(|change| self.servers.of(change.key) == server);
-            let (keys, arguments): (Vec<Key>, Vec<[i64; 2]>) =
-                mine.map(|change| (change.key, change.arguments)).unzip();
-            (!keys.is_empty()).then_some(async move {
-                let sound = |reply: &Reply| reply.0 == [1];
-                let arguments = arguments.concat();
-                self.call(server, Script::Settle, &keys, &arguments, sound, now).await
-            })
+        let groups = self.runner.places(changes.iter().map(|change| &change.name));
+        let patience = self.runner.servers().options.timeout;
+        let calls = groups.iter().map(|(place, members)| async move {
+            let keys: SmallVec<[&[u8]; 4]> =
+                members.iter().map(|i| changes[*i].name.bytes()).collect();
+            let numbers = Numbers::new(members.iter().flat_map(|i| changes[*i].arguments));
+            let arguments = numbers.bytes();
+            let call = Call::new(&SETTLE, &keys, &arguments);
+            let sound = |reply| (reply == redis::Value::Int(1)).then_some(());
+            // Who is not told does not know.
+            let _ = self.runner.run_at(*place, &call, patience, sound, now).await;
         });
         join_all(calls).await;
     }

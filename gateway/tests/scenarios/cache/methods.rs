@@ -114,3 +114,17 @@ fn a_query_too_long_for_a_key_goes_by() {
     let chunked = ask(&gateway, "QUERY", "/x", "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n");
     assert_eq!(status(&chunked), "weir; fwd=bypass; detail=content");
 }
+
+#[test]
+fn what_the_route_drops_is_dropped_for_a_query_and_no_post_is_kept_under_the_rest() {
+    let origin = counting("Cache-Control: max-age=60\r\nContent-Location: /x?a=1\r\n");
+    let gateway = caching(origin.address, "{ key: { query: { drop: [b] } } }");
+    let [_, said] = send(&gateway, "POST", "/x?a=1&b=2", "", "new");
+    assert_eq!(said, "weir; fwd=method; detail=method");
+    assert_eq!(origin.seen()[0].target, "/x?a=1&b=2");
+    let query = |target: &str| send(&gateway, "QUERY", target, "", "what?");
+    let [first, _] = query("/x?a=1&b=3");
+    assert!(origin.seen().iter().any(|seen| seen.method == "QUERY" && seen.target == "/x?a=1"));
+    assert!(crate::support::eventually(|| query("/x?b=9&a=1")[1].contains("hit")));
+    assert_eq!(query("/x?a=1")[0], first);
+}

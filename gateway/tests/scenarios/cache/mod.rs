@@ -3,6 +3,8 @@
 mod filling;
 mod interim;
 mod methods;
+mod keys;
+mod leading;
 mod poisoning;
 mod purging;
 mod rules;
