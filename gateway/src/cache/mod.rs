@@ -37,6 +37,7 @@ mod fill;
 mod follow;
 mod key;
 mod look;
+mod query;
 mod room;
 mod wait;
 
@@ -222,6 +223,8 @@ pub(crate) struct Asking {
 enum Question {
     /// What the client asks; the answer is nothing to store.
     Clients,
+    /// That shows once the content is here, for it is part of the key.
+    Content,
     /// For the whole, which is to be stored. `alone` is without waiting for others.
     Whole { alone: bool },
     /// Whether this still holds. `alone` is without waiting for others.
