@@ -165,12 +165,6 @@ impl Swim {
         let period = micros(params.period);
         let id = record.id;
         let mut table = others.0.clone();
-        let mut watch = Watch::new(id, params.observers, period);
-        for slot in 0..table.slots() {
-            if let Some(other) = table.record(slot) {
-                watch.came(slot, other.id, now);
-            }
-        }
         let me = match table.find(id) {
             Some(slot) => {
                 table.replace(slot, record);
@@ -178,6 +172,7 @@ impl Swim {
             }
             None => table.insert(record, 0),
         };
+        let watch = Watch::new(id, params.observers, &table, period, now);
         let mut swim = Self {
             me,
             id,

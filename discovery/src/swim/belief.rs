@@ -17,9 +17,9 @@ use super::{
 pub(super) enum Way {
     /// Told while it is fresh.
     Gossip,
-    /// Found when views were compared: it may be old, so that the dead are heard before they are
-    /// buried.
-    Sync,
+    /// Found when views were compared, with this member: it may be old, so that the dead are heard
+    /// before they are buried.
+    Sync(Id),
 }
 
 impl Swim {
@@ -39,16 +39,20 @@ impl Swim {
             Update::Suspect(stamp, witnesses) => {
                 self.learn_suspect(stamp, witnesses, now, rng, out)
             }
-            Update::Dead(stamp) if way == Way::Sync && self.believes_alive(stamp) => {
-                self.learn_suspect(stamp, &Witnesses::default(), now, rng, out)
-            }
-            Update::Dead(stamp) => self.learn_gone(stamp, State::Dead, now, rng, out),
+            Update::Dead(stamp) => match way {
+                Way::Sync(peer) if self.believes_alive(stamp) => {
+                    let mut witnesses = Witnesses::default();
+                    witnesses.insert(peer);
+                    self.learn_suspect(stamp, &witnesses, now, rng, out)
+                }
+                _ => self.learn_gone(stamp, State::Dead, now, rng, out),
+            },
             Update::Left(stamp) => self.learn_gone(stamp, State::Left, now, rng, out),
         }
     }
 
     fn believes_alive(&self, stamp: &Stamp) -> bool {
-        self.table.find(stamp.id).is_some_and(|slot| self.table.is_live(slot))
+        self.relevant(stamp).is_some_and(|slot| self.table.is_live(slot))
     }
 
     fn learn_alive(
@@ -104,7 +108,7 @@ impl Swim {
         let Some(record) = known_or_new(profile) else { return false };
         let id = record.id;
         let slot = self.table.insert(Arc::clone(&record), incarnation);
-        self.watch.came(slot, id, now);
+        self.watch.came(slot, id, &self.table, now);
         let change = Change { record, incarnation, state: State::Alive, was: None };
         out.events.push(Event::Member(change));
         self.spread(slot, now, rng.below(self.hurry_us()));
@@ -173,8 +177,13 @@ impl Swim {
             self.refute(stamp, now);
             return false;
         }
-        let Some(slot) = self.relevant(stamp) else { return false };
-        if !self.table.is_live(slot) {
+        let Some(slot) = self.table.find(stamp.id) else { return false };
+        let Some(known) = self.table.record(slot) else { return false };
+        if stamp.generation > known.generation {
+            // A later life came and went unseen: the earlier one is over with it.
+            let record = Record { generation: stamp.generation, ..Record::clone(known) };
+            self.table.replace(slot, Arc::new(record));
+        } else if self.relevant(stamp).is_none() || !self.table.is_live(slot) {
             return false;
         }
         self.believe(slot, state, stamp.incarnation, now, out);
@@ -278,7 +287,7 @@ impl Swim {
         }
         let Some(record) = self.table.record(slot).map(Arc::clone) else { return };
         if state.is_live() && !was.is_some_and(State::is_live) {
-            self.watch.came(slot, record.id, now);
+            self.watch.came(slot, record.id, &self.table, now);
         }
         out.events.push(Event::Member(Change { record, incarnation, state, was }));
     }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! packet  version(1) kind(1) from(8) generation(8) digest(8) sequence(4) [id(8) [addr]] update*
-//! stream  version(1) kind(1) fields update*
+//! stream  version(1) kind(1) from(8) fields update*
 //! update  1 name(1+n) generation(8) incarnation(4) addr meta(2+n)
 //!         2 stamp(20) count(1) id(8)*  |  3 stamp(20)  |  4 stamp(20)
 //! addr    4 ip(4) port(2)  |  6 ip(16) port(2)
@@ -96,9 +96,11 @@ impl<'a> Reader<'a> {
         Ok(Header { from, generation, digest, sequence, kind })
     }
 
-    fn speech(&mut self) -> Result<Speech, Malformed> {
+    fn speech(&mut self) -> Result<(Id, Speech), Malformed> {
         self.version()?;
-        Ok(match self.byte()? {
+        let kind = self.byte()?;
+        let from = self.id()?;
+        let speech = match kind {
             16 => {
                 let mut buckets = Box::new([0; BUCKETS]);
                 for bucket in buckets.iter_mut() {
@@ -112,7 +114,8 @@ impl<'a> Reader<'a> {
             20 => Speech::Ping(self.id()?),
             21 => Speech::Pong(self.stamp()?),
             _ => return Err(Malformed),
-        })
+        };
+        Ok((from, speech))
     }
 
     fn update(&mut self) -> Result<Update<'a>, Malformed> {
@@ -177,11 +180,11 @@ pub fn read_packet(bytes: &[u8]) -> Result<(Header, Updates<'_>), Malformed> {
     Ok((header, Updates::checked(reader)?))
 }
 
-/// Reads what came over a stream.
-pub fn read_stream(bytes: &[u8]) -> Result<(Speech, Updates<'_>), Malformed> {
+/// Reads what came over a stream, and from whom.
+pub fn read_stream(bytes: &[u8]) -> Result<(Id, Speech, Updates<'_>), Malformed> {
     let mut reader = Reader(bytes);
-    let speech = reader.speech()?;
-    Ok((speech, Updates::checked(reader)?))
+    let (from, speech) = reader.speech()?;
+    Ok((from, speech, Updates::checked(reader)?))
 }
 
 /// Appends the beginning of a packet.
@@ -209,27 +212,25 @@ pub fn write_header(header: &Header, out: &mut Vec<u8>) {
 }
 
 /// Appends the beginning of what goes over a stream.
-pub fn write_speech(speech: &Speech, out: &mut Vec<u8>) {
-    out.push(VERSION);
+pub fn write_speech(from: Id, speech: &Speech, out: &mut Vec<u8>) {
+    let kind = match speech {
+        Speech::Compare(_) => 16,
+        Speech::Differ(_) => 17,
+        Speech::Push => 18,
+        Speech::Done => 19,
+        Speech::Ping(_) => 20,
+        Speech::Pong(_) => 21,
+    };
+    out.extend([VERSION, kind]);
+    out.extend(from.0.to_be_bytes());
     match speech {
         Speech::Compare(buckets) => {
-            out.push(16);
             buckets.iter().for_each(|bucket| out.extend(bucket.to_be_bytes()));
         }
-        Speech::Differ(mask) => {
-            out.push(17);
-            out.extend(mask.to_be_bytes());
-        }
-        Speech::Push => out.push(18),
-        Speech::Done => out.push(19),
-        Speech::Ping(id) => {
-            out.push(20);
-            out.extend(id.0.to_be_bytes());
-        }
-        Speech::Pong(stamp) => {
-            out.push(21);
-            write_stamp(stamp, out);
-        }
+        Speech::Differ(mask) => out.extend(mask.to_be_bytes()),
+        Speech::Ping(id) => out.extend(id.0.to_be_bytes()),
+        Speech::Pong(stamp) => write_stamp(stamp, out),
+        Speech::Push | Speech::Done => {}
     }
 }
 

@@ -83,13 +83,13 @@ impl Swim {
 
     pub(super) fn call_ping(&mut self, to: SocketAddr, id: Id, sequence: u32, out: &mut Effects) {
         let mut body = Vec::with_capacity(10);
-        write_speech(&Speech::Ping(id), &mut body);
+        write_speech(self.id, &Speech::Ping(id), &mut body);
         self.call(to, Purpose::Ping(id, sequence), body, out);
     }
 
     fn compare(&mut self, to: SocketAddr, out: &mut Effects) {
         let mut body = Vec::with_capacity(768);
-        write_speech(&Speech::Compare(Box::new(*self.table.buckets())), &mut body);
+        write_speech(self.id, &Speech::Compare(Box::new(*self.table.buckets())), &mut body);
         self.write_news(self.me, &mut body);
         self.call(to, Purpose::Compare(to), body, out);
     }
@@ -148,26 +148,26 @@ impl Swim {
         rng: &mut Chance,
         out: &mut Effects,
     ) {
-        let Ok((speech, updates)) = read_stream(bytes) else {
+        let Ok((from, speech, updates)) = read_stream(bytes) else {
             self.malformed += 1;
             return;
         };
         let mut body = Vec::new();
         match speech {
             Speech::Compare(buckets) => {
-                self.learn_all(updates, now, rng, out);
+                self.learn_all(from, updates, now, rng, out);
                 let pairs = buckets.iter().zip(self.table.buckets()).enumerate();
                 let mask = pairs
                     .filter(|(_, (theirs, ours))| theirs != ours)
                     .fold(0, |mask, (at, _)| mask | 1 << at);
-                write_speech(&Speech::Differ(mask), &mut body);
+                write_speech(self.id, &Speech::Differ(mask), &mut body);
                 self.write_parts(mask, &[], &mut body);
             }
             Speech::Push => {
-                self.learn_all(updates, now, rng, out);
-                write_speech(&Speech::Done, &mut body);
+                self.learn_all(from, updates, now, rng, out);
+                write_speech(self.id, &Speech::Done, &mut body);
             }
-            Speech::Ping(_) => write_speech(&Speech::Pong(self.own()), &mut body),
+            Speech::Ping(_) => write_speech(self.id, &Speech::Pong(self.own()), &mut body),
             Speech::Differ(_) | Speech::Done | Speech::Pong(_) => {
                 self.malformed += 1;
                 return;
@@ -187,7 +187,7 @@ impl Swim {
         out: &mut Effects,
     ) {
         let Some(purpose) = self.calls.take(call) else { return };
-        let Ok((speech, updates)) = read_stream(bytes) else {
+        let Ok((from, speech, updates)) = read_stream(bytes) else {
             self.malformed += 1;
             return;
         };
@@ -196,7 +196,7 @@ impl Swim {
                 self.answered_by_stream(sequence, id, now);
             }
             (Purpose::Compare(to), Speech::Differ(mask)) => {
-                let learnt = self.mend(updates.clone(), now, rng, out);
+                let learnt = self.mend(from, updates.clone(), now, rng, out);
                 self.push(to, mask, updates, out);
                 let wait = if learnt { MEND_MIN_US } else { self.calls.mend_wait_us * 2 };
                 self.calls.mend_wait_us = wait.min(MEND_MAX_US);
@@ -212,6 +212,7 @@ impl Swim {
     /// The other's view of the parts that differ; whether it held anything new.
     fn mend(
         &mut self,
+        from: Id,
         updates: Updates<'_>,
         now: u64,
         rng: &mut Chance,
@@ -221,7 +222,7 @@ impl Swim {
             self.calls.wait_us = micros(self.params.period);
             self.calls.next_us = now + self.calls.wait_us / 2 + rng.below(self.calls.wait_us);
         }
-        self.learn_all(updates, now, rng, out)
+        self.learn_all(from, updates, now, rng, out)
     }
 
     /// Says what the other had otherwise.
@@ -232,7 +233,7 @@ impl Swim {
         let mut theirs: Vec<_> = theirs.filter_map(|update| print(&update)).collect();
         theirs.sort_unstable();
         let mut body = Vec::new();
-        write_speech(&Speech::Push, &mut body);
+        write_speech(self.id, &Speech::Push, &mut body);
         let empty = body.len();
         self.write_parts(mask, &theirs, &mut body);
         if body.len() > empty {
@@ -268,6 +269,7 @@ impl Swim {
 
     fn learn_all(
         &mut self,
+        from: Id,
         updates: Updates<'_>,
         now: u64,
         rng: &mut Chance,
@@ -275,7 +277,7 @@ impl Swim {
     ) -> bool {
         let mut learnt = false;
         for update in updates {
-            learnt |= self.learn(&update, Way::Sync, now, rng, out);
+            learnt |= self.learn(&update, Way::Sync(from), now, rng, out);
         }
         learnt
     }

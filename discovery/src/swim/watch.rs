@@ -11,8 +11,6 @@ use crate::phi::Arrivals;
 /// A member that this one watches.
 #[derive(Debug, Clone)]
 pub(super) struct Edge {
-    /// The rings on which it stands before this one, a bit each.
-    rings: u8,
     pub(super) slot: Slot,
     pub(super) arrivals: Arrivals,
     /// When the silence is long enough to suspect it.
@@ -21,75 +19,102 @@ pub(super) struct Edge {
     pub(super) trip_us: u64,
 }
 
-/// The members that this one watches.
+/// The members that this one watches: another one on each ring, as far as there are so many.
 #[derive(Debug, Clone)]
 pub(super) struct Watch {
     own: Id,
-    rings: u8,
+    /// Per ring the members right before this one, the nearest first; never a gap between them.
+    before: Vec<Vec<(u64, Slot)>>,
     pub(super) edges: Vec<Edge>,
-    /// Per ring the distance from the watched member to this one.
-    distances: Vec<u64>,
     period_us: u64,
 }
 
-fn key(id: Id, ring: u8) -> u64 {
-    mix(id.0 ^ (u64::from(ring) + 1).wrapping_mul(0xa076_1d64_78bd_642f))
-}
-
 impl Watch {
-    pub(super) fn new(own: Id, rings: usize, period_us: u64) -> Self {
-        let distances = vec![u64::MAX; rings];
-        Self { own, rings: rings as u8, edges: Vec::with_capacity(rings), distances, period_us }
+    /// A member that watches one other on each of so many rings: those of `table`, to begin with.
+    pub(super) fn new(own: Id, rings: usize, table: &Table, period_us: u64, now_us: u64) -> Self {
+        let edges = Vec::with_capacity(rings);
+        let mut watch = Self { own, before: vec![Vec::new(); rings], edges, period_us };
+        (0..rings).for_each(|ring| watch.search(ring, table));
+        watch.choose(table, now_us);
+        watch
     }
 
-    fn distance(&self, id: Id, ring: u8) -> u64 {
-        key(self.own, ring).wrapping_sub(key(id, ring))
+    fn distance(&self, id: Id, ring: usize) -> u64 {
+        let key = |id: Id| mix(id.0 ^ (ring as u64 + 1).wrapping_mul(0xa076_1d64_78bd_642f));
+        key(self.own).wrapping_sub(key(id))
+    }
+
+    /// Finds the members before this one on `ring`, through the whole view.
+    fn search(&mut self, ring: usize, table: &Table) {
+        let most = self.before.len();
+        let mut before: Vec<(u64, Slot)> = Vec::with_capacity(most + 1);
+        for slot in (0..table.slots()).filter(|slot| table.is_live(*slot)) {
+            let Some(id) = table.record(slot).map(|record| record.id) else { continue };
+            let place = (self.distance(id, ring), slot);
+            if id != self.own && (before.len() < most || before.last() > Some(&place)) {
+                before.insert(before.partition_point(|other| *other < place), place);
+                before.truncate(most);
+            }
+        }
+        self.before[ring] = before;
     }
 
     /// A member came to life: it may stand before this one now.
-    pub(super) fn came(&mut self, slot: Slot, id: Id, now_us: u64) {
-        for ring in 0..self.rings {
-            let distance = self.distance(id, ring);
-            if id != self.own && distance < self.distances[usize::from(ring)] {
-                self.assign(ring, slot, distance, now_us);
+    pub(super) fn came(&mut self, slot: Slot, id: Id, table: &Table, now_us: u64) {
+        if id == self.own {
+            return;
+        }
+        let most = self.before.len();
+        let mut nearer = false;
+        for ring in 0..self.before.len() {
+            let place = (self.distance(id, ring), slot);
+            let before = &mut self.before[ring];
+            // Beyond the last known there may be others, nearer, that were not looked for.
+            if before.last() > Some(&place) || before.is_empty() {
+                before.insert(before.partition_point(|other| *other < place), place);
+                before.truncate(most);
+                nearer = true;
             }
+        }
+        if nearer || self.edges.len() < self.before.len() {
+            self.choose(table, now_us);
         }
     }
 
-    /// A member died or left. Whoever watched it looks for the next one, through the whole view:
-    /// a few members per death do.
+    /// A member died or left. Whoever watched it takes the next one, and seldom has to look for it
+    /// through the whole view.
     pub(super) fn went(&mut self, slot: Slot, table: &Table, now_us: u64) {
-        let Some(at) = self.edges.iter().position(|edge| edge.slot == slot) else { return };
-        let rings = self.edges.swap_remove(at).rings;
-        for ring in (0..self.rings).filter(|ring| rings & (1 << ring) != 0) {
-            self.distances[usize::from(ring)] = u64::MAX;
-            let live = (0..table.slots()).filter(|other| table.is_live(*other));
-            let ids = live.filter_map(|other| Some((other, table.record(other)?.id)));
-            let nearest = ids
-                .filter(|(_, id)| *id != self.own)
-                .map(|(other, id)| (self.distance(id, ring), other))
-                .min();
-            if let Some((distance, other)) = nearest {
-                self.assign(ring, other, distance, now_us);
-            }
+        for before in &mut self.before {
+            before.retain(|(_, other)| *other != slot);
+        }
+        if self.edges.iter().any(|edge| edge.slot == slot) {
+            self.choose(table, now_us);
         }
     }
 
-    fn assign(&mut self, ring: u8, slot: Slot, distance: u64, now_us: u64) {
-        self.distances[usize::from(ring)] = distance;
-        for edge in &mut self.edges {
-            edge.rings &= !(1 << ring);
+    /// On each ring the nearest that no ring before it has.
+    fn choose(&mut self, table: &Table, now_us: u64) {
+        let mut chosen: Vec<Slot> = Vec::with_capacity(self.before.len());
+        for ring in 0..self.before.len() {
+            let free = |places: &[(u64, Slot)]| {
+                places.iter().map(|(_, slot)| *slot).find(|slot| !chosen.contains(slot))
+            };
+            let found = free(&self.before[ring]).or_else(|| {
+                self.search(ring, table);
+                free(&self.before[ring])
+            });
+            chosen.extend(found);
         }
-        self.edges.retain(|edge| edge.rings != 0);
-        match self.edges.iter_mut().find(|edge| edge.slot == slot) {
-            Some(edge) => edge.rings |= 1 << ring,
-            None => self.edges.push(Edge {
-                rings: 1 << ring,
-                slot,
-                arrivals: Arrivals::new(self.period_us, now_us),
-                deadline_us: now_us + 4 * self.period_us,
-                trip_us: 0,
-            }),
+        self.edges.retain(|edge| chosen.contains(&edge.slot));
+        for slot in chosen {
+            if self.edge(slot).is_none() {
+                self.edges.push(Edge {
+                    slot,
+                    arrivals: Arrivals::new(self.period_us, now_us),
+                    deadline_us: now_us + 4 * self.period_us,
+                    trip_us: 0,
+                });
+            }
         }
     }
 
