@@ -165,3 +165,6 @@ impl Arrivals {
         self.last_us.saturating_add(silence).saturating_add(pause_us)
     }
 }
+
+#[cfg(test)]
+mod tests;

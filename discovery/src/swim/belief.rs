@@ -9,8 +9,11 @@ use super::{
     effects::micros,
     member::Id,
     message::{Profile, Witnesses},
-    suspicion::{Suspicion, lasts_us},
+    suspicion::{Span, Suspicion},
 };
+
+/// Up to so many members, one more or less changes how long suspicions last.
+const FEW: usize = 16;
 
 /// How a piece of news came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,10 +121,16 @@ impl Swim {
     /// Somebody goes by the own name: an earlier or later life of this process, or another one.
     fn meet_namesake(&mut self, profile: &Profile<'_>, now: u64, out: &mut Effects) {
         let Some(own) = self.table.record(self.me) else { return };
-        if profile.generation <= own.generation {
+        let elsewhere = profile.addr != own.addr;
+        if (profile.generation, elsewhere) <= (own.generation, false) {
             return;
         }
-        if profile.addr != own.addr {
+        if profile.generation == own.generation && profile.addr < own.addr {
+            // Both started at once; the other one goes, by this same rule.
+            self.raise(self.table.incarnation(self.me));
+            return self.spread(self.me, now, 0);
+        }
+        if elsewhere {
             self.phase = Phase::Silent;
             out.events.push(Event::Superseded);
             return;
@@ -242,7 +251,7 @@ impl Swim {
         now: u64,
         rng: &mut Chance,
     ) -> bool {
-        let position = self.table.position(slot);
+        let (position, span) = (self.table.position(slot), self.span());
         let Some(suspicion) = self.suspicions.get_mut(position) else { return false };
         let before = suspicion.witnesses.len();
         for id in witnesses.iter() {
@@ -252,7 +261,7 @@ impl Swim {
         if after == before {
             return false;
         }
-        let lasts = lasts_us(&self.params, self.table.live(), after);
+        let lasts = span.lasts_us(after);
         suspicion.deadline_us = suspicion.deadline_us.min(suspicion.started_us + lasts).max(now);
         self.suspicion_us = self.suspicion_us.min(suspicion.deadline_us);
         if before < self.params.confirmations {
@@ -272,11 +281,15 @@ impl Swim {
         self.table.set(slot, state, incarnation);
         match state {
             State::Suspect => {
-                let deadline_us = now + lasts_us(&self.params, self.table.live(), 0);
-                self.suspicion_us = self.suspicion_us.min(deadline_us);
                 self.table.set_position(slot, self.suspicions.len());
+                let (started_us, deadline_us) = (now, NEVER_US);
                 let witnesses = Witnesses::default();
-                self.suspicions.push(Suspicion { slot, started_us: now, deadline_us, witnesses });
+                self.suspicions.push(Suspicion { slot, started_us, deadline_us, witnesses });
+                let deadline_us = now + self.span().lasts_us(0);
+                self.suspicion_us = self.suspicion_us.min(deadline_us);
+                if let Some(suspicion) = self.suspicions.last_mut() {
+                    suspicion.deadline_us = deadline_us;
+                }
             }
             State::Dead | State::Left => {
                 self.table.set_position(slot, self.gone.len());
@@ -285,11 +298,30 @@ impl Swim {
             }
             State::Alive => {}
         }
+        self.hasten(now);
         let Some(record) = self.table.record(slot).map(Arc::clone) else { return };
         if state.is_live() && !was.is_some_and(State::is_live) {
             self.watch.came(slot, record.id, &self.table, now);
         }
         out.events.push(Event::Member(Change { record, incarnation, state, was }));
+    }
+
+    pub(super) fn span(&self) -> Span {
+        Span::new(&self.params, self.table.live(), self.suspicions.len())
+    }
+
+    /// Among few, each one that drops out counts: fewer can confirm, so fewer need to.
+    fn hasten(&mut self, now: u64) {
+        if self.table.live() > FEW {
+            return;
+        }
+        let span = self.span();
+        for suspicion in &mut self.suspicions {
+            let lasts = span.lasts_us(suspicion.witnesses.len());
+            let deadline = (suspicion.started_us + lasts).max(now);
+            suspicion.deadline_us = suspicion.deadline_us.min(deadline);
+            self.suspicion_us = self.suspicion_us.min(deadline);
+        }
     }
 
     fn drop_suspicion(&mut self, slot: Slot) {
@@ -314,7 +346,7 @@ impl Swim {
     /// Ends the suspicions that nobody refuted in time. A member that does badly itself waits as long
     /// as if nobody had confirmed.
     pub(super) fn check_suspicions(&mut self, now: u64, rng: &mut Chance, out: &mut Effects) {
-        let longest = lasts_us(&self.params, self.table.live(), 0);
+        let longest = self.span().longest_us();
         let period = micros(self.params.period);
         let patient = self.params.lifeguard && !self.health.is_good();
         let mut ended = Vec::new();

@@ -282,3 +282,6 @@ fn write_addr(addr: SocketAddr, out: &mut Vec<u8>) {
     }
     out.extend(addr.port().to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests;

@@ -292,3 +292,6 @@ fn place(index: &mut [u32], id: Id, slot: Slot) {
     }
     index[cell] = slot + 1;
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,3 +57,6 @@ impl Order {
         value
     }
 }
+
+#[cfg(test)]
+mod tests;

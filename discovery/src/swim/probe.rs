@@ -71,7 +71,7 @@ impl Swim {
 
     /// A period begins: one member in turn, and each that this one watches.
     pub(super) fn tick(&mut self, now: u64, rng: &mut Chance, out: &mut Effects) {
-        self.tick_us += micros(self.params.period);
+        self.tick_us = (self.tick_us + micros(self.params.period)).max(now);
         let (table, me) = (&self.table, self.me);
         let fits = |slot| slot != me && table.is_live(slot);
         if let Some(slot) = self.order.next(table.slots(), fits, rng) {
@@ -154,8 +154,7 @@ impl Swim {
             return;
         }
         // Who was asked and is silent as well says something about this member, not about them.
-        let missing = probe.asked.saturating_sub(probe.nacks);
-        self.health.worsen(if probe.asked == 0 { 1 } else { missing });
+        self.health.worsen(probe.asked.saturating_sub(probe.nacks));
         if probe.aim == Aim::Turn {
             self.suspect(probe.slot, now, rng, out);
         }

@@ -13,22 +13,46 @@ pub(super) struct Suspicion {
     pub(super) witnesses: Witnesses,
 }
 
-/// How long a suspicion with so many witnesses lasts among `live` members, in microseconds.
-pub(super) fn lasts_us(params: &Params, live: usize, witnesses: usize) -> u64 {
-    let period = params.period.as_micros() as f64;
-    let scale = (live as f64).log10().max(1.0) * period;
-    let fixed = params.suspicion * scale;
-    // Neither the suspect nor, if there are but two, the other one can confirm.
-    let needed = params.confirmations.min(live.saturating_sub(2));
-    if !params.lifeguard || needed == 0 {
-        return fixed as u64;
+/// How long suspicions last just now, in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    shortest_us: f64,
+    longest_us: f64,
+    fixed_us: f64,
+    /// How many witnesses make it the shortest; with less than two there is nobody to confirm.
+    needed: usize,
+}
+
+impl Span {
+    /// Among `live` members, of whom so many are suspect and can confirm nothing.
+    pub(super) fn new(params: &Params, live: usize, suspects: usize) -> Self {
+        let period_us = params.period.as_micros() as f64;
+        let scale = (live as f64).log10().max(1.0) * period_us;
+        let fixed_us = params.suspicion * scale;
+        let needed = params.confirmations.min(live.saturating_sub(suspects));
+        Self {
+            shortest_us: params.haste * scale,
+            longest_us: params.patience * fixed_us,
+            fixed_us,
+            needed: if params.lifeguard { needed } else { 0 },
+        }
     }
-    let (longest, shortest) = (params.patience * fixed, params.haste * scale);
-    if witnesses >= needed {
-        return shortest as u64;
+
+    /// With so many witnesses, the one who raised it among them.
+    pub(super) fn lasts_us(&self, witnesses: usize) -> u64 {
+        if self.needed < 2 {
+            return self.fixed_us as u64;
+        }
+        if witnesses >= self.needed {
+            return self.shortest_us as u64;
+        }
+        // The first witness is who raised it: only the others confirm.
+        let share = (witnesses.max(1) as f64).ln() / (self.needed as f64).ln();
+        (self.longest_us - (self.longest_us - self.shortest_us) * share) as u64
     }
-    // The first witness is who raised it: only others confirm.
-    let confirmed = witnesses.saturating_sub(1) as f64;
-    let share = (confirmed + 1.0).ln() / (needed as f64 + 1.0).ln();
-    (longest - (longest - shortest) * share).max(shortest) as u64
+
+    /// With a member that does badly itself.
+    pub(super) const fn longest_us(&self) -> u64 {
+        self.longest_us as u64
+    }
 }

@@ -123,3 +123,6 @@ impl Watch {
         self.edges.iter_mut().find(|edge| edge.slot == slot)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,7 @@ pub(super) fn crash(options: &Options) -> Report {
     report.figure("false deaths", wrong);
     let (half, most) = (quantile(&first, 0.5), quantile(&first, 0.99));
     let apart = quantile(&spread, 0.99);
-    if options.nodes <= 128 && options.loss <= 0.1 {
+    if (8..=128).contains(&options.nodes) && options.loss <= 0.1 {
         report.bar(half <= 5.0, format!("first detection p50 {half:.2} s, at most 5 s"));
         report.bar(most <= 8.0, format!("first detection p99 {most:.2} s, at most 8 s"));
         report.bar(apart <= 1.0, format!("all after first p99 {apart:.2} s, at most 1 s"));
