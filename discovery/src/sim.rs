@@ -372,3 +372,6 @@ fn record(at: usize, port: u16, generation: u64, meta: &[u8]) -> Record {
     let id = Id::of(&name);
     Record { name: name.into(), id, generation, addr: addr(at, port), meta: meta.into() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -382,3 +382,6 @@ impl Swim {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
