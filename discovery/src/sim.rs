@@ -215,17 +215,18 @@ impl World {
                 self.tickets.insert(self.ticket, (caller, epoch, call));
                 self.give(to, Held::Request(self.ticket, body));
             }
-            Some(Happening::Response { caller, epoch, call, body }) => {
-                if self.nodes[caller].epoch == epoch {
-                    self.give(caller, Held::Response(call, body));
-                }
+            Some(Happening::Response { caller, epoch, call, body })
+                if self.nodes[caller].epoch == epoch =>
+            {
+                self.give(caller, Held::Response(call, body));
             }
-            Some(Happening::Failed { caller, epoch, call }) => {
-                if self.nodes[caller].epoch == epoch {
-                    self.give(caller, Held::Failed(call));
-                }
+            Some(Happening::Failed { caller, epoch, call })
+                if self.nodes[caller].epoch == epoch =>
+            {
+                self.give(caller, Held::Failed(call));
             }
-            None => {}
+            // What a process of before was waiting for.
+            Some(Happening::Response { .. } | Happening::Failed { .. }) | None => {}
         }
     }
 

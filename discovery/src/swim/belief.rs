@@ -228,7 +228,8 @@ impl Swim {
         if let Some(incarnation) = claimed.checked_add(1) {
             self.table.set(self.me, State::Alive, incarnation);
         } else if let Some(own) = self.table.record(self.me) {
-            let record = Record { generation: own.generation + 1, ..Record::clone(own) };
+            let record =
+                Record { generation: own.generation.saturating_add(1), ..Record::clone(own) };
             self.table.replace(self.me, Arc::new(record));
             self.table.set(self.me, State::Alive, 0);
         }
