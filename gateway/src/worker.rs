@@ -15,7 +15,8 @@ use weir_config::model::{AccessLog, Bind};
 use crate::{
     admission::{self, pulse::Pulse},
     clock::{self, Calendar, Tick},
-    limit::{RouteLimits, tally::Tally},
+    idempotency::SharedRecords,
+    limit::{RouteLimits, shared::WorkerStore, tally::Tally},
     listen::{
         accept,
         bind::ListenSocket,
@@ -77,6 +78,10 @@ pub(crate) struct World {
     pub(crate) unrouted: Arc<RouteCounters>,
     /// Counts of limits, by index of the route.
     tallies: Vec<Box<[Arc<Tally>]>>,
+    /// The way to the records of idempotency keys that gateways share.
+    pub(crate) records: Option<Rc<SharedRecords>>,
+    /// The way to the servers that gateways share.
+    pub(crate) shared: Option<Rc<WorkerStore>>,
     listeners: Vec<Rc<ListenerState>>,
 }
 
@@ -119,7 +124,13 @@ impl World {
         });
         let listeners = listeners.collect();
         let unrouted = registry.route("", "");
-        Self { upstreams, routes, unrouted, tallies, listeners, snapshot }
+        let shared = snapshot.shared_store.as_ref().map(|store| {
+            let before = previous.and_then(|old| old.shared.as_ref());
+            store.of_worker(before, snapshot.limit_store.local(), rng)
+        });
+        let before = previous.and_then(|old| old.records.as_ref());
+        let records = SharedRecords::of(&snapshot, before, rng);
+        Self { upstreams, routes, unrouted, tallies, records, shared, listeners, snapshot }
     }
 
     /// The listener bound to an address, as this configuration describes it.

@@ -62,6 +62,7 @@ mod concurrency;
 mod decision;
 mod key;
 mod leaky;
+mod lease;
 mod limiter;
 mod local;
 mod moment;

@@ -14,6 +14,8 @@ use crate::{
 };
 
 #[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
 mod tests;
 
 /// The script: its head says what it takes and gives.
@@ -21,6 +23,10 @@ pub const GCRA: &str = include_str!("lua/gcra.lua");
 
 /// The script that corrects charges: see its head, and [`Remote::settlement`].
 pub const SETTLE: &str = include_str!("lua/settle.lua");
+
+/// The script that lends tokens, and the one that takes them back: see their heads.
+pub(crate) const LEASE: &str = include_str!("lua/lease.lua");
+pub(crate) const GIVE_BACK: &str = include_str!("lua/give_back.lua");
 
 /// Dearer than any bucket is deep (2^61 nanoseconds are under 2^51 microseconds), and not so dear
 /// that a sum with the time of day would leave the whole numbers of a double.
@@ -70,6 +76,11 @@ impl Remote {
         &self.bucket
     }
 
+    /// The time in which a token is earned, in nanoseconds; 0 when none ever is.
+    pub(crate) const fn interval_nanos(&self) -> u64 {
+        self.interval_micros * 1_000
+    }
+
     /// What [`SETTLE`] is told of a request that was charged `charged` and cost `actual`.
     pub fn settlement(&self, charged: u64, actual: u64) -> [i64; 2] {
         // Both are at most 2^52.
@@ -79,7 +90,7 @@ impl Remote {
     }
 
     /// What the script is told: price, depth, depth and debt in microseconds, and the dry run.
-    fn arguments(&self, cost: u64, dry_run: bool) -> [u64; 4] {
+    pub(crate) fn arguments(&self, cost: u64, dry_run: bool) -> [u64; 4] {
         let burst = self.interval_micros * self.bucket.burst();
         let debt = self.interval_micros * self.bucket.debt_tokens();
         let price = if self.interval_micros == 0 {

@@ -116,7 +116,7 @@ impl Run<'_> {
                 Ok(Forwarded::Response(response)) => response,
                 Ok(switched @ Forwarded::Switched(..)) => return Ok(switched),
                 Err(error) => {
-                    lead.into_iter().for_each(Lead::dismiss);
+                    lead.into_iter().for_each(Lead::give_up);
                     // A fallback is asked for the whole: the condition was about what is stored.
                     if stored.is_some() {
                         validate::prepare_fill(&mut draft.head.headers);
@@ -126,7 +126,10 @@ impl Run<'_> {
                 }
             };
             let (mut head, body) = response.into_parts();
-            headers::settle_framing(&mut head, &self.asking.method)?;
+            if let Err(error) = headers::settle_framing(&mut head, &self.asking.method) {
+                lead.into_iter().for_each(Lead::give_up);
+                return Err(error);
+            }
             let Some(holds) = &stored else {
                 return Ok(Forwarded::Response(self.take(head, body, lead)));
             };
@@ -136,7 +139,7 @@ impl Run<'_> {
                     return Ok(Forwarded::Response(response));
                 }
                 Judged::Stale(response) => {
-                    lead.into_iter().for_each(Lead::dismiss);
+                    lead.into_iter().for_each(Lead::give_up);
                     return Ok(Forwarded::Response(response));
                 }
                 Judged::Another => return Ok(Forwarded::Response(self.take(head, body, lead))),
@@ -263,7 +266,9 @@ impl Run<'_> {
             Ok((kept, place)) => (Arc::new(kept), place),
             Err(why) => {
                 self.refuse(why, &head);
-                lead.into_iter().for_each(Lead::dismiss);
+                let failed = matches!(head.status.as_u16(), 500 | 502..=504);
+                let settle = if failed { Lead::give_up } else { Lead::dismiss };
+                lead.into_iter().for_each(settle);
                 return Response::from_parts(head, body);
             }
         };

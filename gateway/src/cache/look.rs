@@ -18,7 +18,7 @@ use weir_cache::{
 use super::{
     Asking, Exchange, Outcome, OwnTarget, Question, Rule, Seen, answer,
     fill::{Joined, Lead},
-    time,
+    key, time,
 };
 use crate::http::{body::Body, headers::name};
 
@@ -29,7 +29,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) authority: &'a str,
     /// The path by which it was routed.
     pub(crate) path: &'a str,
-    /// The query.
+    /// The query, or what the route keeps of it.
     pub(crate) query: Option<&'a str>,
     /// Whether there is nothing but a head, and no other protocol is wanted.
     pub(crate) plain: bool,
@@ -78,6 +78,7 @@ pub(crate) fn look(
     let bypass = bypass(&request, asked.plain)
         .or_else(|| (!target.write_key(&mut key)).then_some(BypassReason::Key));
     write_vouched(&head.headers, &mut key);
+    key::write(&rule.key, &head.headers, &mut key);
     let (plan, seen) = match bypass {
         Some(why) => plan(exchange, &request, Decision::Bypass(why), now),
         None => {

@@ -10,15 +10,15 @@ use bytes::Bytes;
 
 /// What there is left, in bytes.
 #[derive(Debug, Clone)]
-pub(super) struct Room(Arc<AtomicU64>);
+pub(crate) struct Room(Arc<AtomicU64>);
 
 impl Room {
-    pub(super) fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64) -> Self {
         Self(Arc::new(AtomicU64::new(bytes)))
     }
 
     /// Room for so many bytes, if there is.
-    pub(super) fn take(&self, bytes: u64) -> Option<Place> {
+    pub(crate) fn take(&self, bytes: u64) -> Option<Place> {
         let mut place = Place { room: self.clone(), bytes: 0 };
         place.cover(bytes).then_some(place)
     }
@@ -26,14 +26,14 @@ impl Room {
 
 /// Room that is taken, for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     room: Room,
     bytes: u64,
 }
 
 impl Place {
     /// Makes it one for `bytes`, if it is smaller; false if there is no room.
-    pub(super) fn cover(&mut self, bytes: u64) -> bool {
+    pub(crate) fn cover(&mut self, bytes: u64) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         let fits = more == 0
             || self.room.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(more)).is_ok();
@@ -42,7 +42,7 @@ impl Place {
     }
 
     /// Bytes that keep their place until the last who reads them is done.
-    pub(super) fn hold(self, bytes: Vec<u8>) -> Bytes {
+    pub(crate) fn hold(self, bytes: Vec<u8>) -> Bytes {
         Bytes::from_owner(Held { bytes, _place: self })
     }
 }

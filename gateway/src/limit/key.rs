@@ -1,6 +1,6 @@
 //! Who is limited: parts of a request, hashed where they lie.
 
-use std::{fmt::Write as _, net::IpAddr};
+use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
 
 use http::{HeaderMap, HeaderName, header::COOKIE};
 use weir_config::model::{AbsentKey, KeyPart};
@@ -61,7 +61,7 @@ fn add(hasher: KeyHasher, part: &KeyPart, subject: &Subject<'_>) -> Option<KeyHa
             // What a provider gives to one subscriber: who has it has 2^64 addresses.
             IpAddr::V6(address) => hasher.part(&address.octets()[..8]),
         }),
-        KeyPart::Header(name) => header(hasher, name, subject.headers),
+        KeyPart::Header(name) => header(name, subject.headers).map(|value| hasher.part(&value)),
         KeyPart::Cookie(name) => cookie(name, subject.headers).map(|value| hasher.part(value)),
         KeyPart::Query(name) => parameter(hasher, name, subject.query),
         KeyPart::Path => Some(hasher.part(subject.path.as_bytes())),
@@ -69,10 +69,24 @@ fn add(hasher: KeyHasher, part: &KeyPart, subject: &Subject<'_>) -> Option<KeyHa
     }
 }
 
-fn header(hasher: KeyHasher, name: &HeaderName, headers: &HeaderMap) -> Option<KeyHasher> {
+/// A part that says who sends a request; `None` where that is missing or says nothing.
+pub(crate) fn identity<'a>(part: &KeyPart, subject: &Subject<'a>) -> Option<Cow<'a, [u8]>> {
+    let value = match part {
+        KeyPart::ClientIp => match subject.client?.to_canonical() {
+            IpAddr::V4(address) => Cow::Owned(address.octets().to_vec()),
+            IpAddr::V6(address) => Cow::Owned(address.octets()[..8].to_vec()),
+        },
+        KeyPart::Header(name) => header(name, subject.headers)?,
+        KeyPart::Cookie(name) => Cow::Borrowed(cookie(name, subject.headers)?),
+        KeyPart::Query(_) | KeyPart::Path | KeyPart::Route => return None,
+    };
+    Some(value).filter(|value| !value.trim_ascii().is_empty())
+}
+
+fn header<'a>(name: &HeaderName, headers: &'a HeaderMap) -> Option<Cow<'a, [u8]>> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?.as_bytes();
-    let Some(second) = values.next() else { return Some(hasher.part(first)) };
+    let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
     // Several lines are one list (RFC 9110 section 5.3). Rare, so that a copy does no harm.
     let rest = [second].into_iter().chain(values);
     let whole = rest.fold(first.to_vec(), |mut whole, value| {
@@ -80,7 +94,7 @@ fn header(hasher: KeyHasher, name: &HeaderName, headers: &HeaderMap) -> Option<K
         whole.extend_from_slice(value.as_bytes());
         whole
     });
-    Some(hasher.part(&whole))
+    Some(Cow::Owned(whole))
 }
 
 /// The value of the first cookie of this name (RFC 6265 section 4.2.1).

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::limit::SharedAsk;
+use super::{leases::Lent, limit::SharedAsk, name::Name};
 use crate::{
     decision::{Answer, Decision, Ruling, Verdict},
+    lease::denial,
     moment::{Moment, Nanos},
     remote,
 };
@@ -14,16 +15,19 @@ use crate::{
 /// One limit of a request, and what became of it.
 pub(super) struct Part<'a> {
     pub(super) ask: SharedAsk<'a>,
+    pub(super) name: Name,
     /// When the bucket was full before this request; `None` where no server said.
     pub(super) full_at: Option<Moment>,
     pub(super) charged: bool,
+    /// What its lease made of it.
+    pub(super) lent: Option<Lent>,
 }
 
 pub(super) type Parts<'a> = SmallVec<[Part<'a>; 4]>;
 
 impl<'a> Part<'a> {
-    pub(super) const fn new(ask: SharedAsk<'a>) -> Self {
-        Self { ask, full_at: None, charged: false }
+    pub(super) fn new(ask: SharedAsk<'a>) -> Self {
+        Self { ask, name: Name::new(ask.key), full_at: None, charged: false, lent: None }
     }
 
     /// The question, as the server is asked it.
@@ -36,7 +40,25 @@ impl<'a> Part<'a> {
     pub(super) fn fits(&self, now: Nanos) -> bool {
         let weigh =
             |full_at| self.ask.limit.remote().bucket().weigh(full_at, self.ask.cost, now).passes;
-        self.full_at.is_none_or(weigh)
+        match self.lent {
+            Some(Lent::Spent { .. }) => true,
+            Some(Lent::Denied { .. }) => false,
+            None => self.full_at.is_none_or(weigh),
+        }
+    }
+
+    pub(super) const fn is_leased(&self) -> bool {
+        self.ask.limit.terms().is_some()
+    }
+
+    /// Writes down what a lease made of it, if it could.
+    pub(super) const fn note_lent(&mut self, lent: Option<Lent>) {
+        self.lent = lent;
+        self.charged = matches!(lent, Some(Lent::Spent { .. }));
+        self.full_at = match lent {
+            Some(Lent::Spent { full_at } | Lent::Denied { full_at, .. }) => Some(full_at),
+            None => None,
+        };
     }
 
     pub(super) fn passes(&self, now: Nanos) -> bool {
@@ -56,7 +78,11 @@ pub(super) fn tell(
         Some(full_at) => {
             // Of a denied request nothing is charged to the limits that it would have passed.
             let cost = if part.fits(now) && !passes { 0 } else { part.ask.cost };
-            part.ask.limit.remote().bucket().decide(full_at, cost, now).decision
+            let decision = part.ask.limit.remote().bucket().decide(full_at, cost, now).decision;
+            match part.lent {
+                Some(Lent::Denied { until, .. }) => denial(decision, until, now),
+                Some(Lent::Spent { .. }) | None => decision,
+            }
         }
         None => substitutes.next().copied().unwrap_or_else(|| unasked(part, true)),
     };

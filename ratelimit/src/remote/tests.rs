@@ -1,8 +1,6 @@
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+use std::time::Duration;
 
-use mlua::{Lua, MultiValue, Table, Value};
-
-use super::*;
+use super::{fake::Server, *};
 use crate::{
     algorithm::Algorithm,
     key::{Key, KeyHasher, Secret},
@@ -13,94 +11,12 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Microseconds since 1970: the autumn of 2026.
 const TODAY: u64 = 1_795_000_000_123_456;
 
-/// As much of a server as the script sees.
-struct Server {
-    lua: Lua,
-    state: Rc<RefCell<State>>,
+fn run(server: &Server, keys: &[Key], arguments: &[u64], now: u64) -> Vec<i64> {
+    server.run(GCRA, keys, arguments, now)
 }
 
-#[derive(Default)]
-struct State {
-    now: u64,
-    /// Value, and when it expires, in microseconds.
-    keys: HashMap<String, (String, u64)>,
-    writes: usize,
-    expires: bool,
-}
-
-impl State {
-    fn call(&mut self, lua: &Lua, arguments: &[Value]) -> mlua::Result<Value> {
-        let texts: Vec<String> = arguments.iter().map(|value| value.to_string().unwrap()).collect();
-        match &*texts[0] {
-            "TIME" => {
-                let now = [self.now / 1_000_000, self.now % 1_000_000].map(|n| n.to_string());
-                Ok(Value::Table(lua.create_sequence_from(now)?))
-            }
-            "MGET" => {
-                let (now, expires) = (self.now, self.expires);
-                let value = |key: &String| match self.keys.get(key) {
-                    Some((value, until)) if !expires || *until > now => {
-                        lua.create_string(value).map(Value::String)
-                    }
-                    _ => Ok(Value::Boolean(false)),
-                };
-                let values = texts[1..].iter().map(value).collect::<mlua::Result<Vec<_>>>()?;
-                Ok(Value::Table(lua.create_sequence_from(values)?))
-            }
-            "SET" => {
-                let value = texts[2].parse::<u64>().expect("a whole number");
-                assert_eq!(texts[3], "PX");
-                let until = self.now + texts[4].parse::<u64>().expect("a whole number") * 1_000;
-                assert!((value + 1..=value + 2_000).contains(&until), "expires when full");
-                self.keys.insert(texts[1].clone(), (texts[2].clone(), until));
-                self.writes += 1;
-                Ok(Value::Boolean(true))
-            }
-            "DEL" => Ok(Value::Boolean(self.keys.remove(&texts[1]).is_some())),
-            other => panic!("{other} is not called"),
-        }
-    }
-}
-
-impl Server {
-    fn new(expires: bool) -> Self {
-        let lua = Lua::new();
-        let state = Rc::new(RefCell::new(State { expires, ..State::default() }));
-        let redis = lua.create_table().unwrap();
-        let called = Rc::clone(&state);
-        let call = move |lua: &Lua, arguments: MultiValue| {
-            called.borrow_mut().call(lua, &arguments.into_vec())
-        };
-        redis.set("call", lua.create_function(call).unwrap()).unwrap();
-        lua.globals().set("redis", redis).unwrap();
-        Self { lua, state }
-    }
-
-    fn run(&self, keys: &[Key], arguments: &[u64], now: u64) -> Vec<i64> {
-        self.prepare(keys, arguments, now);
-        // A server cuts numbers to integers: there must be nothing to cut.
-        let reply: Table = self.lua.load(GCRA).eval().unwrap();
-        let whole = |number: mlua::Result<f64>| {
-            let number = number.unwrap();
-            assert_eq!(number.fract(), 0.0);
-            number as i64
-        };
-        reply.sequence_values().map(whole).collect()
-    }
-
-    fn settle(&self, key: Key, settlement: [i64; 2], now: u64) {
-        self.prepare(&[key], &settlement, now);
-        assert_eq!(self.lua.load(SETTLE).eval::<i64>().unwrap(), 1);
-    }
-
-    fn prepare(&self, keys: &[Key], arguments: &[impl ToString], now: u64) {
-        self.state.borrow_mut().now = now;
-        let keys = keys.iter().map(ToString::to_string);
-        let arguments = arguments.iter().map(ToString::to_string);
-        let globals = self.lua.globals();
-        globals.set("KEYS", self.lua.create_sequence_from(keys).unwrap()).unwrap();
-        globals.set("ARGV", self.lua.create_sequence_from(arguments).unwrap()).unwrap();
-    }
+fn settle(server: &Server, key: Key, settlement: [i64; 2], now: u64) {
+    assert_eq!(server.run(SETTLE, &[key], &settlement, now), [1]);
 }
 
 fn key(number: usize) -> Key {
@@ -156,7 +72,7 @@ fn compare(seed: u64, steps_back: bool) {
             })
             .collect();
         let writes = server.state.borrow().writes;
-        let reply = server.run(&keys, &arguments(&asks), now);
+        let reply = run(&server, &keys, &arguments(&asks), now);
         let said = verdict(&asks, &reply).expect("both halves agree");
         // The local store counts from the beginning of the trace, in nanoseconds.
         let then = Nanos::new((now + 1_000_000_000 - TODAY) * 1_000);
@@ -165,7 +81,7 @@ fn compare(seed: u64, steps_back: bool) {
             let i = rng.usize(0..asks.len());
             let (ask, key, algorithm) = (asks[i], keys[i], &buckets[chosen[i]]);
             let actual = rng.u64(0..12);
-            server.settle(key, ask.limit.settlement(ask.cost, actual), now);
+            settle(&server, key, ask.limit.settlement(ask.cost, actual), now);
             local.charge(algorithm, key, actual.saturating_sub(ask.cost), then);
             local.refund(algorithm, key, ask.cost.saturating_sub(actual), then, then);
         }
@@ -191,7 +107,7 @@ fn microseconds_are_kept_to_the_last_digit() {
     let limit = remote(1, Duration::from_micros(1), 1_000_000, 0);
     let ask = [Ask { limit: &limit, cost: 1, dry_run: false }];
     for count in 0..1_000 {
-        let reply = server.run(&[key(1)], &arguments(&ask), TODAY);
+        let reply = run(&server, &[key(1)], &arguments(&ask), TODAY);
         assert_eq!(reply, [1, count]);
     }
     let state = server.state.borrow();
@@ -204,10 +120,10 @@ fn the_largest_numbers_stay_whole() {
     let year = 365 * 24 * 3_600 * SECOND;
     let limit = remote(1, year, 36, 36);
     let deep = [Ask { limit: &limit, cost: 36, dry_run: false }];
-    let reply = server.run(&[key(1)], &arguments(&deep), TODAY);
+    let reply = run(&server, &[key(1)], &arguments(&deep), TODAY);
     assert!(verdict(&deep, &reply).unwrap().allowed());
     let dear = [Ask { limit: &limit, cost: u64::MAX, dry_run: false }];
-    let reply = server.run(&[key(1)], &arguments(&dear), TODAY + 1);
+    let reply = run(&server, &[key(1)], &arguments(&dear), TODAY + 1);
     assert_eq!(reply, [0, 36 * year.as_micros() as i64 - 1]);
     let said = verdict(&dear, &reply).unwrap();
     assert_eq!(said.rulings()[0].decision.retry_after(), None);
