@@ -1,9 +1,10 @@
-//! The phi accrual failure detector: how unlikely the present silence is, from the intervals between
-//! the answers that came (Hayashibara et al., 2004).
+//! The phi accrual failure detector: how unlikely the present silence is, from the intervals
+//! between the answers that came (Hayashibara et al., 2004).
 //!
-//! `phi = -log10 P(an interval is longer than the silence)` for normal intervals, finite and strictly
-//! rising however far out: beyond five deviations the tail is a continued fraction, not one minus
-//! something that is one. A threshold is turned into a deadline once per answer; nobody polls.
+//! `phi = -log10 P(an interval is longer than the silence)` for normal intervals, finite and
+//! strictly rising however far out: beyond three deviations the tail is a continued fraction, not
+//! one minus what rounds to one. A threshold is turned into a deadline once per answer; nobody
+//! polls.
 
 /// Phi for a silence that is `z` deviations longer than the mean.
 ///

@@ -180,8 +180,8 @@ impl World {
         self.now_us = self.now_us.max(until_us);
     }
 
-    /// Lets the world run until `done` says so, asked every `every_us`, or until `until_us`; whether
-    /// it did.
+    /// Lets the world run until `done` says so, asked every `every_us`, or until `until_us`;
+    /// whether it did.
     pub fn run_until(
         &mut self,
         until_us: u64,

@@ -266,8 +266,8 @@ impl Swim {
         Moment::from_micros(self.wake_us)
     }
 
-    /// Nothing called in time: the process stood still, or starved. What was silent meanwhile has an
-    /// excuse, and the own health is worse.
+    /// Nothing called in time: the process stood still, or starved. What was silent meanwhile has
+    /// an excuse, and the own health is worse.
     fn notice_stall(&mut self, now: u64, out: &mut Effects) {
         let late = now.saturating_sub(self.wake_us);
         if !self.params.lifeguard || late < micros(self.params.period) / 2 {

@@ -1,8 +1,8 @@
 //! Whatever members are sent: what can be read is written back to the same bytes, and a member that
 //! takes it in neither panics nor sends a packet that is too long.
 //!
-//! The input is messages of two bytes of length each; the upper two bits of the length say which way
-//! a message comes.
+//! The input is messages of two bytes of length each; the upper two bits of the length say which
+//! way a message comes.
 #![no_main]
 
 use std::{net::SocketAddr, sync::Arc};

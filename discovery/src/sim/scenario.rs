@@ -63,7 +63,8 @@ pub enum Scenario {
     Crash,
     /// Packets are lost, and nobody is.
     Loss,
-    /// Some members neither hear nor are heard for a while, again and again, while their timers run.
+    /// Some members neither hear nor are heard for a while, again and again, while their timers
+    /// run.
     Lifeguard,
     /// Two halves do not hear each other for ten minutes.
     Partition,

@@ -344,8 +344,8 @@ impl Swim {
         }
     }
 
-    /// Ends the suspicions that nobody refuted in time. A member that does badly itself waits as long
-    /// as if nobody had confirmed.
+    /// Ends the suspicions that nobody refuted in time. A member that does badly itself waits as
+    /// long as if nobody had confirmed.
     pub(super) fn check_suspicions(&mut self, now: u64, rng: &mut Chance, out: &mut Effects) {
         let longest = self.span().longest_us();
         let period = micros(self.params.period);

@@ -1,7 +1,7 @@
 //! Chance as an argument: a small seeded generator, the same on every machine.
 
-/// A generator of pseudo-random numbers (`SplitMix64`): one word of state, no global source. Not for
-/// secrets.
+/// A generator of pseudo-random numbers (`SplitMix64`): one word of state, no global source. Not
+/// for secrets.
 #[derive(Debug, Clone)]
 pub struct Chance(u64);
 

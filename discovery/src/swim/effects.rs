@@ -51,8 +51,8 @@ pub enum Input<'a> {
 /// Something to be said over a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Speak {
-    /// Open a stream to there, say this, and hand the answer in as [`Input::Response`] of `call`, or
-    /// [`Input::Failed`]. One of the two must come.
+    /// Open a stream to there, say this, and hand the answer in as [`Input::Response`] of `call`,
+    /// or [`Input::Failed`]. One of the two must come.
     Call {
         /// Where to.
         to: SocketAddr,

@@ -3,8 +3,8 @@
 use super::{chance::Chance, member::Slot};
 
 /// A permutation of all slots that takes no memory: of the numbers below a power of two, of which
-/// those that are no slot are passed over. A slot that is added in the middle of a round is met in it
-/// or at the latest in the next: nobody waits for longer than two rounds.
+/// those that are no slot are passed over. A slot that is added in the middle of a round is met in
+/// it or at the latest in the next: nobody waits for longer than two rounds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Order {
     seed: u64,

@@ -13,7 +13,8 @@ pub struct Params {
     pub gossip_fanout: usize,
     /// How many members are asked to probe one that did not answer.
     pub indirect: usize,
-    /// Bounds on the wait for an answer before others are asked, which follows the round trips seen.
+    /// Bounds on the wait for an answer before others are asked, which follows the round trips
+    /// seen.
     pub timeout_min: Duration,
     /// See [`Params::timeout_min`]; also the wait while no round trip is known.
     pub timeout_max: Duration,

@@ -1,5 +1,5 @@
-//! How long a suspicion lasts: long while one member alone holds it, short once several healthy ones
-//! say the same (Lifeguard, LHA-Suspicion).
+//! How long a suspicion lasts: long while one member alone holds it, short once several healthy
+//! ones say the same (Lifeguard, LHA-Suspicion).
 
 use super::{member::Slot, message::Witnesses, params::Params};
 

@@ -37,9 +37,9 @@ pub(super) fn pause(options: &Options) -> Report {
     still(options, World::pause, World::resume, true)
 }
 
-/// One process neither hears nor is heard for 30 s, while its timers run. Bars: those that hear never
-/// hold another for dead. What the deaf one may believe of the rest is a figure: to it they look as if
-/// all had crashed, and it is only slow to say so.
+/// One process neither hears nor is heard for 30 s, while its timers run. Bars: those that hear
+/// never hold another for dead. What the deaf one may believe of the rest is a figure: to it they
+/// look as if all had crashed, and it is only slow to say so.
 pub(super) fn starve(options: &Options) -> Report {
     still(options, World::starve, World::feed, false)
 }
@@ -111,8 +111,8 @@ pub(super) fn flipflop(options: &Options) -> Report {
     report
 }
 
-/// The first members hear less for 20 s; how many of them nine in ten of the others hold for dead at
-/// the end.
+/// The first members hear less for 20 s; how many of them nine in ten of the others hold for dead
+/// at the end.
 fn deafen(world: &mut World, faulty: usize, loss: f64) -> usize {
     for node in &mut world.nodes[..faulty] {
         node.loss_in = loss;

@@ -3,9 +3,9 @@
 use super::{Options, Report, SECOND, World, deaths};
 use crate::swim::Params;
 
-/// `C` members neither hear nor are heard for `D` ms, then do for `I` ms, in lock-step and again and
-/// again for 120 s, while their timers run. Bar: false deaths at most 1.53 %, and at healthy members
-/// at most 1.89 %, of those of the same machine with Lifeguard off.
+/// `C` members neither hear nor are heard for `D` ms, then do for `I` ms, in lock-step and again
+/// and again for 120 s, while their timers run. Bar: false deaths at most 1.53 %, and at healthy
+/// members at most 1.89 %, of those of the same machine with Lifeguard off.
 pub(super) fn lifeguard(options: &Options) -> Report {
     let mut report = Report::default();
     let on = options.params.clone();
