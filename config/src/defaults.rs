@@ -182,7 +182,6 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("upstreams.*.balance", "maglev"),
     ("routes[]", "mirror"),
     ("routes[]", "script"),
-    ("routes[].idempotency.store", "redis"),
 ];
 
 /// Whether this build knows the word there but cannot do it yet.

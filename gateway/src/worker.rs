@@ -15,6 +15,7 @@ use weir_config::model::{AccessLog, Bind};
 use crate::{
     admission::{self, pulse::Pulse},
     clock::{self, Calendar, Tick},
+    idempotency::SharedRecords,
     limit::{
         RouteLimits,
         shared::{self, WorkerStore},
@@ -81,6 +82,8 @@ pub(crate) struct World {
     pub(crate) unrouted: Arc<RouteCounters>,
     /// Counts of limits, by index of the route.
     tallies: Vec<Box<[Arc<Tally>]>>,
+    /// The way to the records of idempotency keys that gateways share.
+    pub(crate) records: Option<Rc<SharedRecords>>,
     /// The way to the servers that gateways share.
     pub(crate) shared: Option<Rc<WorkerStore>>,
     listeners: Vec<Rc<ListenerState>>,
@@ -129,7 +132,9 @@ impl World {
             let before = previous.and_then(|old| old.shared.as_ref());
             store.of_worker(before, snapshot.limit_store.local(), rng)
         });
-        Self { upstreams, routes, unrouted, tallies, shared, listeners, snapshot }
+        let before = previous.and_then(|old| old.records.as_ref());
+        let records = SharedRecords::of(&snapshot, before, rng);
+        Self { upstreams, routes, unrouted, tallies, records, shared, listeners, snapshot }
     }
 
     /// The listener bound to an address, as this configuration describes it.

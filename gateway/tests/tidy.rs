@@ -34,7 +34,7 @@ const COLUMNS_MAX: usize = 100;
 /// Files that may be longer, how long, and why.
 const LONGER: &[(&str, usize, &str)] = &[(
     "config/src/model.rs",
-    620,
+    640,
     "one data model, mostly its documentation: to be read as one page",
 )];
 

@@ -158,6 +158,7 @@ impl Exchange {
         self.route_permit = own.route_permit.take();
         self.key_permit = own.key_permit.take();
         self.limited = own.limited.take();
+        self.meter = own.meter.take();
         self.attempts = own.attempts;
         self.trail = own.trail.take();
         self.error = own.error;

@@ -133,7 +133,7 @@ pub(super) enum Plan {
     Answer(Response<Body>),
     /// It goes upstream.
     Forward(Box<Draft>),
-    /// To be run once.
+    /// It goes upstream, once.
     Keyed(Box<Keyed>, Box<Draft>),
 }
 

@@ -12,7 +12,10 @@ mod tests;
 pub use buffer::{LogBuffer, LogWriter};
 use stamp::Stamp;
 
-use crate::upstream::{retry::policy::Stop, trail::Trail};
+use crate::{
+    idempotency::key::RecordKey,
+    upstream::{retry::policy::Stop, trail::Trail},
+};
 
 /// Form of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +75,10 @@ pub struct AccessRecord<'a> {
     pub trail: Option<&'a Trail>,
     /// What the cache did, where the route has one.
     pub cache: Option<&'a str>,
+    /// What became of the idempotency key, where there is one that means something.
+    pub idempotency: Option<&'a str>,
+    /// Under what it is kept.
+    pub record: Option<&'a RecordKey>,
 }
 
 impl AccessRecord<'_> {
@@ -123,6 +130,10 @@ impl AccessRecord<'_> {
             millis(out, self.limit_delay_nanos);
         }
         optional(out, b",\"cache\":", self.cache);
+        optional(out, b",\"idempotency\":", self.idempotency);
+        if let Some(record) = self.record {
+            optional(out, b",\"idempotency_record\":", Some(&record.to_string()));
+        }
         if let Some(trail) = self.trail {
             append_trail(out, trail);
         }

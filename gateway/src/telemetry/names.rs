@@ -25,9 +25,11 @@ pub struct Metric {
 }
 
 mod endpoint;
+mod idempotency;
 mod limit;
 
 pub use endpoint::*;
+pub use idempotency::*;
 pub use limit::*;
 
 const fn metric(
@@ -296,9 +298,12 @@ pub const ALL: &[&Metric] = &[
     &HEDGES,
     &FALLBACKS,
     &CACHE_REQUESTS,
+    &IDEMPOTENCY,
     &CACHE_ENTRIES,
     &CACHE_BYTES,
     &CACHE_EVICTIONS,
+    &IDEMPOTENCY_KEYS,
+    &IDEMPOTENCY_BYTES,
     &CONNECTIONS_ACCEPTED,
     &CONNECTIONS_OPEN,
     &CONNECTIONS_REFUSED,

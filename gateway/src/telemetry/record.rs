@@ -34,6 +34,9 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
     if let Some(seen) = &exchange.cache {
         counters.record_cache(seen.outcome);
     }
+    if let Some(told) = &exchange.idempotency {
+        counters.record_key(told.outcome);
+    }
     if exchange.status >= 500 || exchange.error.is_some() {
         remember(exchange, now);
     }
@@ -80,6 +83,8 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
             limit_delay_nanos: limited.map_or(0, |(_, said)| said.delay().as_nanos() as u64),
             trail: exchange.trail.as_deref(),
             cache: exchange.cache.map(|seen| seen.outcome.name()),
+            idempotency: exchange.idempotency.as_ref().map(|told| told.outcome.name()),
+            record: exchange.idempotency.as_ref().and_then(|told| told.key.as_ref()),
         },
     );
 }
@@ -148,6 +153,8 @@ pub(crate) fn refusal(connection: &Rc<Connection>, error: Error, sent: u64) {
             limit_delay_nanos: 0,
             trail: None,
             cache: None,
+            idempotency: None,
+            record: None,
         },
     );
 }

@@ -40,6 +40,8 @@ fn record() -> AccessRecord<'static> {
         limit_delay_nanos: 0,
         trail: None,
         cache: None,
+        idempotency: None,
+        record: None,
     }
 }
 

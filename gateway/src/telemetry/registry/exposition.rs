@@ -13,6 +13,7 @@ use crate::{
     admission::{Cause, PRIORITIES, priority_name},
     cache,
     clock::Tick,
+    idempotency,
     limit::{shared::Counters, tally::Outcome},
     telemetry::{
         counters::{DURATION_BOUNDS_NANOS, FALLBACKS, HEDGES, RETRIES, RouteTotals, STOPS},
@@ -69,6 +70,7 @@ impl Collector for Scrape {
         all.sweep();
         self.encode_routes(&mut encoder, &all)?;
         encode_cache(&mut encoder, &all)?;
+        encode_records(&mut encoder, &all)?;
         encode_listeners(&mut encoder, &all)?;
         self.encode_loads(&mut encoder, &all)?;
         encode_connections(&mut encoder, &all)?;
@@ -112,7 +114,9 @@ impl Scrape {
         family(out, &names::HEDGES, each(&RACES, |totals| &totals.tries[HEDGES]))?;
         let fallbacks = of(|totals| Sample::Count(totals.tries[FALLBACKS]));
         family(out, &names::FALLBACKS, fallbacks.filter(|(_, sample)| !sample.is_zero()))?;
-        family(out, &names::CACHE_REQUESTS, each(&cache::Outcome::NAMES, |totals| &totals.cached))
+        family(out, &names::CACHE_REQUESTS, each(&cache::Outcome::NAMES, |totals| &totals.cached))?;
+        let keyed = each(&idempotency::Outcome::NAMES, |totals| &totals.keyed);
+        family(out, &names::IDEMPOTENCY, keyed)
     }
 
     fn encode_loads(&self, out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
@@ -161,6 +165,13 @@ fn encode_cache(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result
     family(out, &names::CACHE_BYTES, store.map(|store| level(store.weight())))?;
     let evictions = store.map(|store| ([], Sample::Count(store.evictions())));
     family(out, &names::CACHE_EVICTIONS, evictions)
+}
+
+fn encode_records(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+    let count = all.records.upgrade().map(|records| records.memory.count());
+    let level = |number: u64| ([], Sample::Level(number.cast_signed()));
+    family(out, &names::IDEMPOTENCY_KEYS, count.map(|count| level(count.keys)))?;
+    family(out, &names::IDEMPOTENCY_BYTES, count.map(|count| level(count.bytes)))
 }
 
 fn encode_listeners(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
