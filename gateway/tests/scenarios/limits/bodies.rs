@@ -7,6 +7,7 @@ use crate::support::{
     client::Client,
     gateway::{Gateway, Setup},
     origin::Origin,
+    redis::Server,
 };
 
 const RULE: &str = "{ name: tokens, rate: 1000/h, cost: { fixed: 10, response_json: \
@@ -75,7 +76,7 @@ fn what_a_body_names_is_charged_here() {
 
 #[test]
 fn what_a_body_names_is_charged_where_gateways_share_it() {
-    let Some(server) = super::redis::server::Server::start(&[]) else { return };
+    let Some(server) = Server::start(&[]) else { return };
     let origin = model();
     let top = format!("redis: {{ url: \"{}\", timeout: 2s }}", server.url());
     let rule = RULE.replace("rate:", "store: redis, rate:");

@@ -252,6 +252,11 @@ impl Gateway {
         kill_process(pid, signal).unwrap();
     }
 
+    /// Kills it, as a machine does that loses its power.
+    pub(crate) fn kill(mut self) {
+        self.farewell = Signal::KILL;
+    }
+
     /// Waits for the process to end.
     pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let end = Instant::now() + limit;
@@ -304,6 +309,11 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
+        if self.farewell == Signal::KILL {
+            self.child.kill().unwrap();
+            self.child.wait().unwrap();
+            return;
+        }
         if thread::panicking() {
             let _ = self.child.kill();
             let _ = self.child.wait();

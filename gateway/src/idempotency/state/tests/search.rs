@@ -380,12 +380,14 @@ fn caught(name: &str, machine: Machine, redrive: bool) -> &'static str {
 fn nothing_runs_twice() {
     sound("wide", false, WIDE);
     sound("deep", false, DEEP);
+    sound("few", false, Bounds { steps: 11, ..FEW });
 }
 
 #[test]
 fn nothing_runs_twice_but_by_a_redrive() {
     sound("wide, redriven", true, WIDE);
     sound("deep, redriven", true, DEEP);
+    sound("few, redriven", true, Bounds { steps: 11, ..FEW });
 }
 
 /// Minutes, and gigabytes.

@@ -4,7 +4,6 @@
 mod exact;
 mod odd;
 mod outage;
-pub(super) mod server;
 mod shared;
 
 use std::{
@@ -16,12 +15,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::server::Server;
 use super::envelope::Passage;
 use crate::support::{
     client::get,
     gateway::{Gateway, Setup},
     origin::Origin,
+    redis::Server,
 };
 
 /// A gateway whose limits are on `url`; it waits for it as long as a loaded machine needs.

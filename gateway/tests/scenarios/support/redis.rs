@@ -11,10 +11,10 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::support::gateway::free_port;
+use super::gateway::free_port;
 
 /// A running server; stopped when dropped.
-pub(in crate::limits) struct Server {
+pub(crate) struct Server {
     child: Child,
     port: u16,
     _folder: TempDir,
@@ -22,12 +22,12 @@ pub(in crate::limits) struct Server {
 
 impl Server {
     /// Starts one; `None` (said on stdout) where Redis is not installed.
-    pub(in crate::limits) fn start(arguments: &[&str]) -> Option<Self> {
+    pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
         Self::start_on(free_port(), arguments)
     }
 
     /// Starts one on `port`.
-    pub(in crate::limits) fn start_on(port: u16, arguments: &[&str]) -> Option<Self> {
+    pub(crate) fn start_on(port: u16, arguments: &[&str]) -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let spawned = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
@@ -54,16 +54,16 @@ impl Server {
         panic!("redis-server does not answer");
     }
 
-    pub(in crate::limits) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    pub(in crate::limits) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// Sends one command and returns the beginning of what it says.
-    pub(in crate::limits) fn ask(&self, line: &str) -> String {
+    pub(crate) fn ask(&self, line: &str) -> String {
         self.try_ask(line).unwrap()
     }
 
@@ -77,13 +77,13 @@ impl Server {
     }
 
     /// The names of the keys that it holds for gateways.
-    pub(in crate::limits) fn keys(&self) -> Vec<String> {
+    pub(crate) fn keys(&self) -> Vec<String> {
         let said = self.ask("KEYS weir:*");
         said.lines().filter(|line| line.starts_with("weir:")).map(str::to_owned).collect()
     }
 
     /// How often a script has been run.
-    pub(in crate::limits) fn calls(&self) -> u64 {
+    pub(crate) fn calls(&self) -> u64 {
         let said = self.ask("INFO commandstats");
         let calls = |name: &str| {
             let rest = said.split(&format!("cmdstat_{name}:calls=")).nth(1)?;
@@ -92,7 +92,7 @@ impl Server {
         calls("evalsha").unwrap_or(0) + calls("eval").unwrap_or(0)
     }
 
-    pub(in crate::limits) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
