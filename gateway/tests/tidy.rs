@@ -55,6 +55,7 @@ const PURE: &[&str] = &[
     "gateway/src/http/guard",
     "gateway/src/http/headers",
     "gateway/src/http/path",
+    "gateway/src/idempotency/verdict.rs",
     "gateway/src/limit/cost.rs",
     "gateway/src/limit/fields.rs",
     "gateway/src/limit/key.rs",

@@ -4,6 +4,8 @@ mod at_once;
 mod first;
 mod keys;
 mod outcomes;
+mod shared;
+mod versions;
 
 use crate::support::{
     answer::Answer,
