@@ -4,6 +4,7 @@ mod at_once;
 mod first;
 mod keys;
 mod outcomes;
+mod redis;
 
 use crate::support::{
     answer::Answer,
