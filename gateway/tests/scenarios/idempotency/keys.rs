@@ -8,19 +8,8 @@ fn malformed_keys_are_refused_before_anything_is_sent() {
     let (origin, gateway) = keyed("");
     let long = "x".repeat(256);
     let huge = "x".repeat(1 << 20);
-    let keys: [&str; 11] = [
-        "",
-        "\"\"",
-        "a b",
-        "\"a",
-        "a\"",
-        "\"a\"b",
-        "\"a\";p=1",
-        "a\tb",
-        "kéy",
-        "a,b",
-        &long,
-    ];
+    let keys: [&str; 11] =
+        ["", "\"\"", "a b", "\"a", "a\"", "\"a\"b", "\"a\";p=1", "a\tb", "kéy", "a,b", &long];
     for key in keys {
         let answer = post(&mut gateway.client(), key, "x");
         assert_eq!(answer.status, 400, "{key:?}");

@@ -29,7 +29,8 @@ fn settled(gateway: &Gateway, target: &str) -> (u16, String) {
     let there = eventually(|| {
         let answer = pay(&mut gateway.client(), target);
         let kind = if answer.status == 409 { problem(&answer) } else { answer.text() };
-        let over = kind != "idempotency-key-in-flight";
+        // A gateway may not have found the server up again yet.
+        let over = kind != "idempotency-key-in-flight" && answer.status != 503;
         said = Some((answer.status, kind));
         over
     });
