@@ -5,6 +5,7 @@ mod first;
 mod keys;
 mod outcomes;
 mod shared;
+mod redis;
 mod versions;
 
 use crate::support::{
