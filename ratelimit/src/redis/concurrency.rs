@@ -25,9 +25,14 @@ use crate::{
     moment::Nanos,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Both can be sent again: names are counted once, however often they are said.
-static BEGIN: Script = Script::new(include_str!("../lua/begin.lua")).repeatable();
-static TEND: Script = Script::new(include_str!("../lua/tend.lua")).repeatable();
+static BEGIN: Script = Script::new(BEGIN_TEXT).repeatable();
+static TEND: Script = Script::new(TEND_TEXT).repeatable();
+const BEGIN_TEXT: &str = include_str!("../lua/begin.lua");
+const TEND_TEXT: &str = include_str!("../lua/tend.lua");
 
 /// Names in one call.
 const NAMES: usize = 256;
