@@ -182,8 +182,6 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("upstreams.*.balance", "maglev"),
     ("routes[]", "mirror"),
     ("routes[]", "script"),
-    ("routes[].rate_limit[].mode", "leased"),
-    ("rate_limits.*.mode", "leased"),
 ];
 
 /// Whether this build knows the word there but cannot do it yet.

@@ -7,3 +7,13 @@
 pub mod phi;
 pub mod sim;
 pub mod swim;
+//! sets. Nothing but the driver and the sources opens a socket, reads a clock or starts a task: time
+//! and chance are arguments, so that ten thousand members run in a test from one seed.
+
+pub mod bounded;
+pub mod hash;
+pub mod jump;
+pub mod maglev;
+pub mod rendezvous;
+pub mod ring;
+mod table;

@@ -69,9 +69,15 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
                     idempotency::look(exchange, rule, &head, &checked, target)?
                 }
             };
-            let plain = keyed.is_none() && ended && !checked.bridged && checked.upgrade.is_none();
             let kept = route.kept(query);
-            let wanted = Wanted { authority, path, query: kept.as_deref(), plain };
+            let wanted = Wanted {
+                authority,
+                path,
+                query: kept.as_deref(),
+                bare: ended,
+                tunnel: checked.bridged || checked.upgrade.is_some(),
+                once: keyed.is_some(),
+            };
             let stale = match recall::look(exchange, route, &head, wanted)? {
                 Recalled::Answer(response) => return Ok(Plan::Answer(response)),
                 Recalled::Stale(response) => Some(response),
@@ -114,7 +120,7 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
 
 /// Whether memory may answer: then what is left out of the key is not asked for, either.
 pub(crate) fn is_recalled(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
+    matches!(*method, Method::GET | Method::HEAD) || method.as_str() == "QUERY"
 }
 
 /// The target sent upstream, with this `query`, where it is another than the client's.

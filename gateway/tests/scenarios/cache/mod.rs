@@ -2,6 +2,7 @@
 
 mod filling;
 mod interim;
+mod methods;
 mod keys;
 mod leading;
 mod poisoning;
