@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`swim`] | who is there: the protocol as a machine |
 //! | [`phi`] | how suspicious a silence is |
+//! | [`seal`], [`udp`] | the protocol on the network |
 //! | [`sim`] | a world of members, from one seed |
 
 pub mod bounded;
@@ -17,6 +18,8 @@ pub mod maglev;
 pub mod phi;
 pub mod rendezvous;
 pub mod ring;
+pub mod seal;
 pub mod sim;
 pub mod swim;
 mod table;
+pub mod udp;
