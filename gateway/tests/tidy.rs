@@ -82,6 +82,9 @@ const PURE: &[&str] = &[
 
 /// Files in those folders that are not: the way to a server.
 const SHELL: &[&str] = &[
+    "discovery/src/udp.rs",
+    "discovery/src/udp/run.rs",
+    "discovery/src/udp/stream.rs",
     "ratelimit/src/redis.rs",
     "ratelimit/src/redis/cluster.rs",
     "ratelimit/src/redis/concurrency.rs",
