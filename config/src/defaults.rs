@@ -176,16 +176,12 @@ pub(crate) const VALUE: &str = "exact value, `*` for any, or `~ regex`";
 pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("", "tracing"),
     ("", "membership"),
-    ("redis", "cluster"),
     ("upstreams.*", "discovery"),
     ("upstreams.*.balance", "rendezvous"),
     ("upstreams.*.balance", "ring"),
     ("upstreams.*.balance", "maglev"),
     ("routes[]", "mirror"),
     ("routes[]", "script"),
-    ("routes[].idempotency.store", "redis"),
-    ("routes[].rate_limit[].mode", "leased"),
-    ("rate_limits.*.mode", "leased"),
 ];
 
 /// Whether this build knows the word there but cannot do it yet.

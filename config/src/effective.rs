@@ -99,12 +99,14 @@ fn redis(redis: &Redis, secrets: Secrets) -> Value {
         Secrets::Plain => url.0.clone(),
         Secrets::Redacted => url.shown(),
     });
+    let name = if redis.cluster { "cluster" } else { "urls" };
     object([
-        ("urls", Some(urls.collect())),
+        (name, Some(urls.collect())),
         ("username", redis.username.clone().map(Value::from)),
         ("password", redis.password.as_ref().map(|one| secret(one, secrets))),
         ("timeout", Some(json!(show_duration(redis.timeout)))),
         ("connections", Some(json!(redis.connections))),
+        ("gateways", Some(json!(redis.gateways))),
         ("secret", redis.secret.as_ref().map(|one| secret(one, secrets))),
     ])
 }

@@ -1,4 +1,4 @@
-//! The store that gateways share: token buckets on Redis servers, asked over the network.
+//! The store that gateways share: limits on Redis servers, asked over the network.
 //!
 //! The one part of this crate with sockets, timers and a log. One call a request decides on all its
 //! limits, by the server's clock, in the script of [`remote`].
@@ -10,6 +10,22 @@
 //!
 //! **A denied key costs nothing.** Where a bucket stood when it denied is remembered, and until it
 //! has earned what a request costs, the request is denied here.
+//!
+//! **Leases.** A limit with [`Mode::Leased`] is charged ahead, in chunks, and requests spend them
+//! here, whichever worker they come to. Never is more admitted than when each request is decided on
+//! by the server; up to `burst / 2N` may lie unused at each of N gateways for about half a second,
+//! and a key that was denied is denied for a tenth of a second at least (half the time in which the
+//! burst is earned, if that is less). One call stands for many requests where many are made; a
+//! bucket that is nearly full lends for a short time only, since it would have been full otherwise.
+//! Beside limits of the other mode all are charged or none as ever: leases are spent first, and put
+//! back if another limit denies. [`Shared::give_back_idle`] is to be called every so often, and
+//! [`Shared::give_back_all`] at the end.
+//!
+//! **Algorithms.** A sliding window is kept as eight counts, and is never passed whichever gateways
+//! its requests come through; what is given back to it is forgotten on the strict side. A leaky
+//! bucket is one queue for all gateways: each holds its requests back for as long as it was told. A
+//! place in it cannot be given back, so where limits lie in several places and one denies, it is
+//! left empty. Both are always asked once a request.
 //!
 //! **Atomicity.** Each key has one place: a server, or a slot of a Redis Cluster. All limits of a
 //! request whose keys have the same place are charged or none, with no moment in between; that is
@@ -53,7 +69,7 @@
 //! # }
 //! ```
 
-use std::{cell::RefCell, fmt, sync::Arc, time::Duration};
+use std::{cell::RefCell, fmt, sync::Arc};
 
 use futures_util::future::join_all;
 use smallvec::SmallVec;
@@ -62,9 +78,8 @@ use crate::{
     algorithm::Algorithm,
     decision::{Decision, Verdict},
     local::{self, Local},
-    moment::{Moment, Nanos},
-    remote,
-    table::Table,
+    moment::Nanos,
+    remote::{self, Known},
 };
 
 mod breaker;
@@ -72,9 +87,12 @@ mod cluster;
 mod counters;
 mod fault;
 mod health;
+mod leases;
+mod lend;
 mod limit;
 mod link;
 mod map;
+mod memory;
 mod name;
 mod part;
 mod runner;
@@ -84,23 +102,25 @@ mod settle;
 
 pub use counters::Counters;
 pub use fault::Fault;
-pub use limit::{Correction, OnFailure, SharedAsk, SharedLimit};
+pub use limit::{Correction, Mode, OnFailure, SharedAsk, SharedLimit};
 pub use link::Trouble;
 pub use runner::Runner;
 pub use script::Script;
 pub use servers::{InvalidServer, Options, Servers, Topology};
 
+use leases::{Lent, Want};
+use memory::Memory;
 use name::Numbers;
-use part::{Part, Parts, later, tell, unasked};
+use part::{Part, Parts, tell, unasked};
 use script::Call;
 
 /// Sent again if need be: a charge too many errs on the strict side.
-static CHECK: Script = Script::new(remote::GCRA).repeatable();
+static CHECK: Script = Script::new(remote::CHECK).repeatable();
 
 /// Who decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The servers.
+    /// The servers, or tokens that they have lent.
     Server,
     /// The memory of what they denied.
     Memory,
@@ -123,8 +143,7 @@ pub struct Outcome {
 /// answer may have been charged all the same.
 pub struct Shared {
     runner: Runner,
-    /// When the buckets of keys that were denied are full, by this process's clock.
-    denied: RefCell<Table<Moment>>,
+    denied: RefCell<Memory>,
     fallback: Arc<Local>,
 }
 
@@ -160,8 +179,14 @@ impl Shared {
             let verdict = tell(&parts, &[], false, now);
             return Outcome { verdict, source: Source::Memory };
         }
-        self.ask_servers(&mut parts, now).await;
-        let told = parts.iter().all(|part| part.full_at.is_some());
+        let now = self.lend(&mut parts, members, now).await;
+        if parts.iter().all(|part| part.passes(now)) {
+            self.ask_servers(&mut parts, now).await;
+        } else {
+            // Nothing is to be charged any more: nobody is asked what is left.
+            self.remember(&mut parts);
+        }
+        let told = parts.iter().all(|part| part.known.is_some());
         let mut passes = parts.iter().all(|part| part.passes(now));
         let substitutes =
             if told { SmallVec::new() } else { self.substitute(&parts, &mut passes, members, now) };
@@ -176,22 +201,41 @@ impl Shared {
 
     /// Whether a request is denied by what is remembered of its keys, or can never pass.
     fn recall(&self, parts: &mut [Part<'_>], now: Nanos) -> bool {
-        let denied = self.denied.borrow();
-        let mut denies = false;
         for part in parts.iter_mut() {
-            let full_at = denied.find(part.ask.key).0.unwrap_or_default();
-            part.full_at = Some(full_at);
-            denies |= !part.passes(now);
+            let Some(terms) = part.ask.limit.terms() else { continue };
+            let want = Want { key: part.ask.key, terms, cost: part.ask.cost, members: 1 };
+            let (full_at, until) = self.runner.servers().leases.look(want, now);
+            part.known = Some(Known::Moment(full_at));
+            // What it holds is for the lease to say; what can never pass is known here.
+            let never = part.ask.cost > part.ask.limit.remote().most();
+            part.lent = match until {
+                Some(until) => Some(Lent::Denied { full_at, until }),
+                None if never => None,
+                None => Some(Lent::Spent { full_at }),
+            };
         }
+        self.remember(parts);
+        let denies = parts.iter().any(|part| !part.passes(now));
         if !denies {
-            parts.iter_mut().for_each(|part| part.full_at = None);
+            parts.iter_mut().for_each(|part| (part.known, part.lent) = (None, None));
         }
         denies
     }
 
+    /// Tells parts that nobody spoke for what is remembered of them.
+    fn remember(&self, parts: &mut [Part<'_>]) {
+        let denied = self.denied.borrow();
+        let unknown = parts.iter_mut().filter(|part| !part.is_leased());
+        let recall = |part: &mut Part<'_>| {
+            part.known = Some(denied.find(part.ask.key, part.ask.limit.remote()));
+        };
+        unknown.for_each(recall);
+    }
+
     /// Asks the servers of all parts at once.
     async fn ask_servers(&self, parts: &mut Parts<'_>, now: Nanos) {
-        let groups = self.runner.places(parts.iter().map(|part| &part.name));
+        let exact = parts.iter().enumerate().filter(|(_, part)| !part.is_leased());
+        let groups = self.runner.places(exact.map(|(i, part)| (i, &part.name)));
         if let [(place, members)] = &groups[..] {
             let reply = self.ask(*place, parts, members, now).await;
             self.note(parts, members, reply, now);
@@ -215,8 +259,7 @@ impl Shared {
         let keys: SmallVec<[&[u8]; 4]> = members.iter().map(|i| parts[*i].name.bytes()).collect();
         let asks: SmallVec<[remote::Ask<'_>; 4]> =
             members.iter().map(|i| parts[*i].remote()).collect();
-        // At most 2^53.
-        let numbers = Numbers::new(remote::arguments(&asks).into_iter().map(|n| n as i64));
+        let numbers = Numbers::new(remote::arguments(&asks));
         let arguments = numbers.bytes();
         let call = Call::new(&CHECK, &keys, &arguments);
         let sound = |reply: redis::Value| {
@@ -230,18 +273,17 @@ impl Shared {
     /// Writes down what a server said of `members`, and remembers what it denied.
     fn note(&self, parts: &mut [Part<'_>], members: &[usize], reply: Option<Vec<i64>>, now: Nanos) {
         let Some(numbers) = reply else { return };
-        // The lengths agree: the reply was found sound.
-        let Some((passes, ahead)) = numbers.split_first() else { return };
-        for (i, ahead) in members.iter().zip(ahead) {
+        // It was found sound: there is as much as is read.
+        let Some((passes, mut rest)) = numbers.split_first() else { return };
+        for i in members {
             let part = &mut parts[*i];
             // Counted from when it was asked, not when it answered: if anything too early.
-            let ahead = Duration::from_micros(u64::try_from(*ahead).unwrap_or(0));
-            let full_at = Moment::at(later(now, ahead));
-            part.full_at = Some(full_at);
+            let Some(known) = part.ask.limit.remote().read(&mut rest, now) else { return };
+            part.known = Some(known);
             part.charged = *passes == 1 && part.fits(now);
             if *passes == 0 {
                 let most = self.runner.servers().options.remembered;
-                self.denied.borrow_mut().insert(part.ask.key, full_at, most, now.get());
+                self.denied.borrow_mut().insert(part.ask.key, known, most, now);
             }
         }
     }
@@ -255,7 +297,7 @@ impl Shared {
         members: u32,
         now: Nanos,
     ) -> SmallVec<[Decision; 4]> {
-        let unknown = || parts.iter().filter(|part| part.full_at.is_none());
+        let unknown = || parts.iter().filter(|part| part.known.is_none());
         let denies = |part: &Part<'_>| part.ask.limit.on_failure() == OnFailure::Deny;
         *passes &= !unknown().any(|part| denies(part) && !part.ask.dry_run);
         let local = || unknown().filter(|part| part.ask.limit.on_failure() == OnFailure::Local);

@@ -20,7 +20,7 @@ use crate::{
         headers::{self, Peer},
         host::without_port,
     },
-    route::{Failed, Found, Matched, Origin, PassedOver, Why, canonical_host, stack},
+    route::{Failed, Found, Matched, Origin, PassedOver, Why, act, canonical_host, stack},
     snapshot::{self, Snapshot},
 };
 
@@ -180,8 +180,8 @@ impl Lookup<'_> {
         match &compiled.action {
             snapshot::Action::Forward(forward) => {
                 let (query, kept) = (head.uri.query(), compiled.kept(head.uri.query()));
-                let query = if stack::is_recalled(&head.method) { kept.as_deref() } else { query };
-                let target = stack::rewrite(forward, head, query, origin.path, matched)?;
+                let query = if act::is_recalled(&head.method) { kept.as_deref() } else { query };
+                let target = act::rewrite(forward, head, query, origin.path, matched)?;
                 let target = target.as_ref().or_else(|| head.uri.path_and_query());
                 self.forward(matched.route, target.map(PathAndQuery::as_str));
             }

@@ -45,6 +45,7 @@ pub(crate) async fn carry(
     let route = exchange.route.map(|index| &world.snapshot.routes[index]).ok_or(Error::Bug)?;
     let rule = route.idempotency.as_ref().ok_or(Error::Bug)?;
     let Keyed { key, mut print } = *keyed;
+    let store = rule.store(&world).ok_or(Error::Bug)?;
     let over = end(exchange, route);
     let place = match read(exchange, rule, (&mut draft, &mut print), over).await? {
         Some(place) => place,
@@ -65,7 +66,7 @@ pub(crate) async fn carry(
         draft,
         key,
         print: print.finish(),
-        store: rule.store(),
+        store,
         terms: rule.terms(),
         tell,
         patience: (clock::now() + rule.config.wait).min(over),

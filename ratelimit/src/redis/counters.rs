@@ -9,6 +9,7 @@ use super::fault::Fault;
 pub struct Counters {
     answered: AtomicU64,
     remembered: AtomicU64,
+    lent: AtomicU64,
     skipped: AtomicU64,
     connections: AtomicU64,
     reloads: AtomicU64,
@@ -24,6 +25,11 @@ impl Counters {
     /// Requests denied from memory, without a call.
     pub fn remembered(&self) -> u64 {
         self.remembered.load(Relaxed)
+    }
+
+    /// Limits decided on without a call, with tokens that had been lent or the want of them.
+    pub fn lent(&self) -> u64 {
+        self.lent.load(Relaxed)
     }
 
     /// Calls not made since the server counted as down.
@@ -56,6 +62,10 @@ impl Counters {
 
     pub(super) fn remember(&self) {
         self.remembered.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn lend(&self) {
+        self.lent.fetch_add(1, Relaxed);
     }
 
     pub(super) fn skip(&self) {

@@ -28,6 +28,11 @@ impl Name {
     pub(super) const fn bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// What is kept beside the key: the same name with two bytes more.
+    pub(super) fn beside(&self) -> SmallVec<[u8; LEN + 2]> {
+        self.0.iter().copied().chain(*b":b").collect()
+    }
 }
 
 /// Whole numbers in decimal, one after the other.

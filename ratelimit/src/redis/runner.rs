@@ -141,14 +141,14 @@ impl Runner {
     }
 
     /// Where `key` lies: keys of one place can be in one call.
-    fn place(&self, key: &[u8]) -> usize {
+    pub(super) fn place(&self, key: &[u8]) -> usize {
         self.servers.place(key, &self.view.borrow().map.nodes)
     }
 
-    /// Where `names` lie.
-    pub(super) fn places<'n>(&self, names: impl Iterator<Item = &'n Name>) -> Groups {
+    /// Where `names` lie, each with its number.
+    pub(super) fn places<'n>(&self, names: impl Iterator<Item = (usize, &'n Name)>) -> Groups {
         let mut groups = Groups::new();
-        for (i, name) in names.enumerate() {
+        for (i, name) in names {
             let place = self.place(name.bytes());
             match groups.iter_mut().find(|(other, _)| *other == place) {
                 Some((_, members)) => members.push(i),
@@ -348,6 +348,6 @@ fn unknown() -> Trouble {
 
 /// Tokio's clock, for how long a call took; what requests are decided by is an argument.
 #[allow(clippy::disallowed_methods, reason = "the one place of this crate that reads a clock")]
-fn ticks() -> Instant {
+pub(super) fn ticks() -> Instant {
     Instant::now()
 }

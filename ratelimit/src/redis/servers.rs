@@ -18,6 +18,7 @@ use super::{
     cluster::{Range, slot},
     counters::Counters,
     health::{Health, News},
+    leases::Leases,
     link::Trouble,
     map::Map,
 };
@@ -96,6 +97,8 @@ pub struct Servers {
     doubted: AtomicBool,
     /// Before this moment the cluster is not looked at again.
     look_at: AtomicU64,
+    /// What they have lent to this process.
+    pub(super) leases: Leases,
     pub(super) options: Options,
     pub(super) counters: Arc<Counters>,
 }
@@ -134,6 +137,7 @@ impl Servers {
             version: AtomicU64::new(0),
             doubted: AtomicBool::new(options.topology == Topology::Cluster),
             look_at: AtomicU64::new(0),
+            leases: Leases::default(),
             options,
             counters,
         })

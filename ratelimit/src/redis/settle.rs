@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use smallvec::SmallVec;
 
 use super::{
-    Correction, OnFailure, Shared, Source,
+    Correction, Mode, OnFailure, Shared, Source,
     name::{Name, Numbers},
     part::Part,
     script::{Call, Script},
@@ -45,10 +45,21 @@ impl Shared {
                 self.fallback.charge(&share, key, actual.saturating_sub(charged), now);
                 self.fallback.refund(&share, key, charged.saturating_sub(actual), now, now);
             }
-            if source == Source::Server {
-                self.denied.borrow_mut().remove(key);
-                changes.push(Change::new(key, limit.remote().settlement(charged, actual)));
+            if source != Source::Server {
+                continue;
             }
+            let leases = &self.runner.servers().leases;
+            if limit.mode() == Mode::Leased {
+                if charged > actual {
+                    leases.put_back(key, charged - actual);
+                    continue;
+                } else if leases.charge(key, actual - charged, now) {
+                    continue;
+                }
+            }
+            self.denied.borrow_mut().remove(key);
+            let settlement = limit.remote().settlement(charged, actual);
+            changes.extend(settlement.map(|settlement| Change::new(key, settlement)));
         }
         self.change(&changes, now).await;
     }
@@ -58,8 +69,12 @@ impl Shared {
         let mut changes: SmallVec<[Change; 4]> = SmallVec::new();
         for part in parts.iter_mut().filter(|part| part.charged) {
             part.charged = false;
+            if part.is_leased() {
+                self.runner.servers().leases.put_back(part.ask.key, part.ask.cost);
+                continue;
+            }
             let settlement = part.ask.limit.remote().settlement(part.ask.cost, 0);
-            changes.push(Change::new(part.ask.key, settlement));
+            changes.extend(settlement.map(|settlement| Change::new(part.ask.key, settlement)));
         }
         self.change(&changes, now).await;
     }
@@ -68,7 +83,7 @@ impl Shared {
         if changes.is_empty() {
             return;
         }
-        let groups = self.runner.places(changes.iter().map(|change| &change.name));
+        let groups = self.runner.places(changes.iter().map(|change| &change.name).enumerate());
         let patience = self.runner.servers().options.timeout;
         let calls = groups.iter().map(|(place, members)| async move {
             let keys: SmallVec<[&[u8]; 4]> =
