@@ -60,7 +60,7 @@ fn limit(limit: &RateLimit) -> Map<String, Value> {
     there.collect()
 }
 
-fn key(parts: &[KeyPart]) -> Value {
+pub(super) fn key(parts: &[KeyPart]) -> Value {
     match parts {
         [one] => json!(one.to_string()),
         parts => parts.iter().map(ToString::to_string).collect(),

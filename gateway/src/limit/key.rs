@@ -1,6 +1,6 @@
-//! Who is limited: parts of a request, hashed where they lie.
+//! Whom a request is for: parts of it, hashed where they lie.
 
-use std::{fmt::Write as _, net::IpAddr};
+use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
 
 use http::{HeaderMap, HeaderName, header::COOKIE};
 use weir_config::model::{AbsentKey, KeyPart};
@@ -8,7 +8,7 @@ use weir_ratelimit::{Key, KeyHasher};
 
 use crate::route::decoded;
 
-/// A request, as far as limits look at it.
+/// A request, as far as limits and keys of endpoints look at it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
     /// The client's address, by trusted hops; `None` on a Unix socket.
@@ -55,24 +55,33 @@ pub(crate) fn key(
 
 /// Adds a part, if the request has it. An empty value is one.
 fn add(hasher: KeyHasher, part: &KeyPart, subject: &Subject<'_>) -> Option<KeyHasher> {
+    value(part, subject, |value| hasher.part(value))
+}
+
+/// What `with` makes of a part, if the request has it.
+pub(crate) fn value<T>(
+    part: &KeyPart,
+    subject: &Subject<'_>,
+    with: impl FnOnce(&[u8]) -> T,
+) -> Option<T> {
     match part {
         KeyPart::ClientIp => subject.client.map(|client| match client.to_canonical() {
-            IpAddr::V4(address) => hasher.part(&address.octets()),
+            IpAddr::V4(address) => with(&address.octets()),
             // What a provider gives to one subscriber: who has it has 2^64 addresses.
-            IpAddr::V6(address) => hasher.part(&address.octets()[..8]),
+            IpAddr::V6(address) => with(&address.octets()[..8]),
         }),
-        KeyPart::Header(name) => header(hasher, name, subject.headers),
-        KeyPart::Cookie(name) => cookie(name, subject.headers).map(|value| hasher.part(value)),
-        KeyPart::Query(name) => parameter(hasher, name, subject.query),
-        KeyPart::Path => Some(hasher.part(subject.path.as_bytes())),
-        KeyPart::Route => Some(hasher.part(subject.route.as_bytes())),
+        KeyPart::Header(name) => header(name, subject.headers, with),
+        KeyPart::Cookie(name) => cookie(name, subject.headers).map(with),
+        KeyPart::Query(name) => parameter(name, subject.query).map(|value| with(&value)),
+        KeyPart::Path => Some(with(subject.path.as_bytes())),
+        KeyPart::Route => Some(with(subject.route.as_bytes())),
     }
 }
 
-fn header(hasher: KeyHasher, name: &HeaderName, headers: &HeaderMap) -> Option<KeyHasher> {
+fn header<T>(name: &HeaderName, headers: &HeaderMap, with: impl FnOnce(&[u8]) -> T) -> Option<T> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?.as_bytes();
-    let Some(second) = values.next() else { return Some(hasher.part(first)) };
+    let Some(second) = values.next() else { return Some(with(first)) };
     // Several lines are one list (RFC 9110 section 5.3). Rare, so that a copy does no harm.
     let rest = [second].into_iter().chain(values);
     let whole = rest.fold(first.to_vec(), |mut whole, value| {
@@ -80,7 +89,7 @@ fn header(hasher: KeyHasher, name: &HeaderName, headers: &HeaderMap) -> Option<K
         whole.extend_from_slice(value.as_bytes());
         whole
     });
-    Some(hasher.part(&whole))
+    Some(with(&whole))
 }
 
 /// The value of the first cookie of this name (RFC 6265 section 4.2.1).
@@ -95,10 +104,10 @@ fn cookie<'a>(name: &str, headers: &'a HeaderMap) -> Option<&'a [u8]> {
 }
 
 /// The value of the first parameter of this name. It is copied only if it is escaped.
-fn parameter(hasher: KeyHasher, name: &str, query: Option<&str>) -> Option<KeyHasher> {
+fn parameter<'a>(name: &str, query: Option<&'a str>) -> Option<Cow<'a, [u8]>> {
     query?.split('&').filter(|pair| !pair.is_empty()).find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (*decoded(key) == *name.as_bytes()).then(|| hasher.part(&decoded(value)))
+        (*decoded(key) == *name.as_bytes()).then(|| decoded(value))
     })
 }
 
