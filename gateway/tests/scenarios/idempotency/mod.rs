@@ -4,8 +4,8 @@ mod at_once;
 mod first;
 mod keys;
 mod outcomes;
-mod shared;
 mod redis;
+mod shared;
 mod versions;
 
 use crate::support::{
