@@ -34,7 +34,7 @@ const COLUMNS_MAX: usize = 100;
 /// Files that may be longer, how long, and why.
 const LONGER: &[(&str, usize, &str)] = &[(
     "config/src/model.rs",
-    620,
+    640,
     "one data model, mostly its documentation: to be read as one page",
 )];
 
@@ -55,6 +55,7 @@ const PURE: &[&str] = &[
     "gateway/src/http/guard",
     "gateway/src/http/headers",
     "gateway/src/http/path",
+    "gateway/src/idempotency/verdict.rs",
     "gateway/src/limit/cost.rs",
     "gateway/src/limit/fields.rs",
     "gateway/src/limit/key.rs",
@@ -81,6 +82,9 @@ const PURE: &[&str] = &[
 
 /// Files in those folders that are not: the way to a server.
 const SHELL: &[&str] = &[
+    "discovery/src/udp.rs",
+    "discovery/src/udp/run.rs",
+    "discovery/src/udp/stream.rs",
     "ratelimit/src/redis.rs",
     "ratelimit/src/redis/cluster.rs",
     "ratelimit/src/redis/concurrency.rs",

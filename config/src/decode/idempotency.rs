@@ -36,10 +36,7 @@ pub(super) fn route(d: &mut Decoder<'_>, route: &Fields<'_>) -> Option<RouteIdem
         required: fields.flag(d, "required"),
         ttl: fields.duration(d, "ttl"),
         lease: fields.duration(d, "lease"),
-        store: match fields.choice(d, "store") {
-            "redis" => RecordStore::Redis,
-            _ => RecordStore::Memory,
-        },
+        store: kept(d, &fields),
         scope: scope(d, &fields),
         max_body: fields.size32(d, "max_body"),
         large_body: unkept(fields.choice(d, "large_body")),
@@ -60,6 +57,20 @@ pub(super) fn route(d: &mut Decoder<'_>, route: &Fields<'_>) -> Option<RouteIdem
             Some("raise `ttl`, or lower `lease`".to_owned());
     }
     Some(read)
+}
+
+/// Where records are kept.
+fn kept(d: &mut Decoder<'_>, fields: &Fields<'_>) -> RecordStore {
+    if fields.choice(d, "store") != "redis" {
+        return RecordStore::Memory;
+    }
+    if let Some(node) = fields.node("store").filter(|_| !d.shares) {
+        let what = "`store: redis` needs servers, and the file names none";
+        d.report.error(node.span, what).hint = Some(
+            "write `redis: { url: \"redis://127.0.0.1:6379\" }` at the top of the file".to_owned(),
+        );
+    }
+    RecordStore::Redis
 }
 
 fn unkept(word: &str) -> Unkept {
@@ -231,6 +242,7 @@ mod tests {
         assert!(of("methods: []").contains("idempotency: off"));
         assert!(of("methods: [CONNECT]").contains("tunnel"));
         assert!(of("ttl: 2s, lease: 3s").contains("below `lease`"));
+        assert!(of("store: redis").contains("needs servers"));
         assert!(of("header: connection").contains("belongs to the connection"));
     }
 }

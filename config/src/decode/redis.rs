@@ -21,9 +21,45 @@ pub(super) fn servers(d: &mut Decoder<'_>, file: &Fields<'_>) -> Option<Redis> {
         return None;
     }
     let url = fields.parsed(d, "url", address);
-    let urls = fields.at(d, "urls", |d, node| {
+    let urls = list(d, &fields, "urls");
+    let cluster = list(d, &fields, "cluster");
+    let mut written = ["url", "urls", "cluster"].into_iter().filter_map(|name| fields.node(name));
+    match (written.next(), written.next()) {
+        (Some(_), Some(node)) => {
+            d.report.error(node.span, "there is either `url`, `urls` or `cluster`").hint =
+                Some("write all servers in one of them".to_owned());
+        }
+        (None, None) => fields.missing(d, "url", "such as `url: \"redis://127.0.0.1:6379\"`"),
+        _ => {}
+    }
+    let username = fields.parsed(d, "username", |text| match text {
+        "" => Err(Complaint::new("expected the name of a user, found an empty text")),
+        _ => Ok(text.to_owned()),
+    });
+    let password = fields.secret(d, "password");
+    if let (Some(node), None) = (fields.node("username"), &password) {
+        d.report.error(node.span, "`username` without a `password`");
+    }
+    let redis = Redis {
+        at: entry.key.span.at(),
+        cluster: cluster.is_some(),
+        urls: url.map(|url| vec![url]).or(urls).or(cluster).unwrap_or_default(),
+        username,
+        password,
+        timeout: fields.duration(d, "timeout"),
+        connections: fields.count(d, "connections"),
+        gateways: fields.count(d, "gateways"),
+        secret: fields.secret(d, "secret"),
+    };
+    fields.finish();
+    Some(redis)
+}
+
+/// Several addresses; `None` where they are not written.
+fn list(d: &mut Decoder<'_>, fields: &Fields<'_>, name: &str) -> Option<Vec<RedisUrl>> {
+    fields.at(d, name, |d, node| {
         if node.is_empty_list() {
-            d.report.error(node.span, "`urls` is empty").hint =
+            d.report.error(node.span, format!("`{name}` is empty")).hint =
                 Some("write `redis: off` for none".to_owned());
         }
         let mut urls: Vec<RedisUrl> = Vec::new();
@@ -37,36 +73,7 @@ pub(super) fn servers(d: &mut Decoder<'_>, file: &Fields<'_>) -> Option<Redis> {
             Some(())
         });
         urls
-    });
-    match (fields.node("url"), fields.node("urls")) {
-        (Some(_), Some(node)) => {
-            d.report.error(node.span, "there is either `url` or `urls`").hint =
-                Some("write all of them in `urls`".to_owned());
-        }
-        (None, None) if !fields.has_unbuilt("cluster") => {
-            fields.missing(d, "url", "such as `url: \"redis://127.0.0.1:6379\"`");
-        }
-        _ => {}
-    }
-    let username = fields.parsed(d, "username", |text| match text {
-        "" => Err(Complaint::new("expected the name of a user, found an empty text")),
-        _ => Ok(text.to_owned()),
-    });
-    let password = fields.secret(d, "password");
-    if let (Some(node), None) = (fields.node("username"), &password) {
-        d.report.error(node.span, "`username` without a `password`");
-    }
-    let redis = Redis {
-        at: entry.key.span.at(),
-        urls: url.map(|url| vec![url]).or(urls).unwrap_or_default(),
-        username,
-        password,
-        timeout: fields.duration(d, "timeout"),
-        connections: fields.count(d, "connections"),
-        secret: fields.secret(d, "secret"),
-    };
-    fields.finish();
-    Some(redis)
+    })
 }
 
 /// A server's address. What is wrong with it is told without what may be secret in it.

@@ -249,6 +249,13 @@ pub(super) const KEYS: &[Key] = &[
         "Several servers, at most 64, over which keys are spread: the same in every gateway.",
     ),
     Key::new(
+        "redis.cluster",
+        Texts(REDIS),
+        Absent("the servers have nothing to do with each other"),
+        "Some nodes of a Redis Cluster, which tell of the others; all are spoken to with the name \
+         and password of the first.",
+    ),
+    Key::new(
         "redis.username",
         Text("a text"),
         Absent("the URL's, or the default user"),
@@ -271,6 +278,13 @@ pub(super) const KEYS: &[Key] = &[
         Count(1, 64),
         Is("1"),
         "Connections to each server, for each worker; one carries over 100,000 decisions a second.",
+    ),
+    Key::new(
+        "redis.gateways",
+        Count(1, 10_000),
+        Is("1"),
+        "How many gateways share the servers: what each admits by itself while it cannot reach \
+         them is that part of a rate.",
     ),
     Key::new(
         "redis.secret",

@@ -65,9 +65,10 @@ pub(super) const ROUTE: &[Key] = &[
     ),
     Key::new(
         "routes[].idempotency.store",
-        Choice(&["memory"]),
+        Choice(&["memory", "redis"]),
         Is("memory"),
-        "Where records are kept: by this gateway, until it stops.",
+        "Where records are kept: by this gateway, until it stops, or on the servers of `redis`, \
+         for all gateways with a route of this name.",
     ),
     Key::new(
         "routes[].idempotency.scope",

@@ -9,8 +9,10 @@ use super::{At, Secret};
 pub struct Redis {
     /// Where it stands in the file.
     pub at: At,
-    /// The servers; never empty, and none of them twice.
+    /// The servers; never empty, and none of them twice. Of a cluster, some of its nodes.
     pub urls: Vec<RedisUrl>,
+    /// Whether they are a Redis Cluster; else keys are spread over them.
+    pub cluster: bool,
     /// User, where a URL names none.
     pub username: Option<String>,
     /// Password, where a URL has none.
@@ -19,6 +21,8 @@ pub struct Redis {
     pub timeout: Duration,
     /// Connections to each server, for each worker; at least 1.
     pub connections: u32,
+    /// How many gateways share the servers; at least 1.
+    pub gateways: u32,
     /// What keys are hashed with; the same in every gateway.
     pub secret: Option<Secret>,
 }

@@ -137,7 +137,6 @@ fn it_refuses_what_does_not() {
         "listeners: [\":80\"]\nroutes: [{ to: a, rate_limit: { burst: 1 } }]",
         "listeners: [\":80\"]\nroutes: [{ to: a, rate_limit: [{ rate: 1/s, store: mongo }] }]",
         "listeners: [\":80\"]\nredis: { timeout: 20 }",
-        "listeners: [\":80\"]\nredis: { cluster: [\"redis://a\"] }",
         "listeners: [\":80\"]\nrate_limits: { a: { name: a, rate: 1/s } }",
     ] {
         assert!(!valid(bad), "{bad}");

@@ -5,7 +5,14 @@
 //! [`fetch()`], which stores what may be stored. Requests that ask the same at the same time share
 //! one answer by way of [`fill`], whatever worker they came to.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use http::{HeaderMap, Method};
 use weir_cache::{
@@ -30,6 +37,7 @@ mod fill;
 mod follow;
 mod key;
 mod look;
+mod query;
 mod room;
 mod wait;
 
@@ -49,7 +57,8 @@ pub(crate) struct Cache {
     pub(crate) store: Store<Page>,
     fills: Arc<Fills>,
     room: Room,
-    config: CacheStore,
+    /// Bytes that the store was made for.
+    memory: AtomicU64,
 }
 
 impl Cache {
@@ -60,20 +69,30 @@ impl Cache {
             shards: config.shares() as usize,
             weighing: Weighing::Bytes,
         };
-        // What comes in and what goes out may take as much again.
-        let room = Room::new(config.memory.saturating_mul(2));
-        Self { store: Store::new(options, seed), fills: Arc::default(), room, config }
+        let memory = AtomicU64::new(config.memory);
+        let room = Room::new(room(config.memory));
+        Self { store: Store::new(options, seed), fills: Arc::default(), room, memory }
     }
 
-    /// What it was made for.
-    pub(crate) const fn config(&self) -> CacheStore {
-        self.config
+    /// Makes it as large as this configuration wants it; what fits stays. To be called when that
+    /// takes effect.
+    pub(crate) fn adjust(&self, config: CacheStore, now: Time) {
+        let before = self.memory.swap(config.memory, Relaxed);
+        if before != config.memory {
+            self.room.resize(room(before), room(config.memory));
+            self.store.resize(config.memory, config.shares() as usize, now);
+        }
     }
 
     /// How many answers are on their way into the store.
     pub(crate) fn fills(&self) -> usize {
         self.fills.len()
     }
+}
+
+/// Memory for bodies: what comes in and what goes out may take as much again.
+const fn room(memory: u64) -> u64 {
+    memory.saturating_mul(2)
 }
 
 /// What a route keeps.
@@ -104,6 +123,7 @@ impl Rule {
             object_max: config.max_object,
             variants_max: config.variants as usize,
             client_directives: config.client_directives,
+            store_cookies: config.set_cookie,
             ..Policy::default()
         };
         // Neither name may have a space in it.
@@ -204,6 +224,8 @@ pub(crate) struct Asking {
 enum Question {
     /// What the client asks; the answer is nothing to store.
     Clients,
+    /// That shows once the content is here, for it is part of the key.
+    Content,
     /// For the whole, which is to be stored. `alone` is without waiting for others.
     Whole { alone: bool },
     /// Whether this still holds. `alone` is without waiting for others.

@@ -42,8 +42,8 @@ pub(crate) enum Ending {
 
 /// Watches one body go by.
 pub(crate) trait End {
-    /// A piece of so many bytes passes.
-    fn data(&mut self, length: usize);
+    /// A piece passes.
+    fn data(&mut self, piece: &[u8]);
     /// The body is over; called once.
     fn end(&mut self, ending: Ending);
 }
@@ -225,7 +225,7 @@ impl http_body::Body for Body {
         match &frame {
             Some(Ok(frame)) => {
                 if let (Some(end), Some(data)) = (&mut this.end, frame.data_ref()) {
-                    end.data(data.len());
+                    end.data(data);
                 }
             }
             Some(Err(error)) => this.finish(Ending::Failed(*error)),

@@ -20,7 +20,7 @@ use crate::{
     clock::{self, Tick},
     error::{Error, Side},
     idempotency::Told,
-    limit::Limited,
+    limit::{self, Limited, Meter},
     listen::connection::Connection,
     telemetry::record,
     upstream::{
@@ -89,6 +89,8 @@ pub(crate) struct Exchange {
     pub(crate) key_permit: Option<weir_ratelimit::Permit>,
     /// What the route's limits said, where it has any.
     pub(crate) limited: Option<Box<Limited>>,
+    /// Reads out of the response's body what the request did cost, where a limit wants to know.
+    pub(crate) meter: Option<Box<Meter>>,
     /// Attempts made.
     pub(crate) attempts: u32,
     /// What was tried, where not all went well.
@@ -156,6 +158,7 @@ impl Exchange {
         self.route_permit = own.route_permit.take();
         self.key_permit = own.key_permit.take();
         self.limited = own.limited.take();
+        self.meter = own.meter.take();
         self.attempts = own.attempts;
         self.trail = own.trail.take();
         self.error = own.error;
@@ -183,6 +186,7 @@ impl Exchange {
             route_permit: None,
             key_permit: None,
             limited: None,
+            meter: None,
             attempts: 0,
             trail: None,
             error: None,
@@ -266,6 +270,7 @@ impl Exchange {
                 self.error = Some(error);
             }
         }
+        limit::settle_read(self, now);
         // Before the endpoint's place is given back: the record names the endpoint.
         record::exchange(self, now);
         self.in_flight = None;
@@ -280,8 +285,11 @@ impl Exchange {
 }
 
 impl End for Exchange {
-    fn data(&mut self, length: usize) {
-        self.sent += length as u64;
+    fn data(&mut self, piece: &[u8]) {
+        self.sent += piece.len() as u64;
+        if self.meter.is_some() {
+            limit::read(self, piece);
+        }
     }
 
     fn end(&mut self, ending: Ending) {

@@ -45,6 +45,7 @@ pub(crate) async fn carry(
     let route = exchange.route.map(|index| &world.snapshot.routes[index]).ok_or(Error::Bug)?;
     let rule = route.idempotency.as_ref().ok_or(Error::Bug)?;
     let Keyed { key, mut print } = *keyed;
+    let store = rule.store(&world).ok_or(Error::Bug)?;
     let over = end(exchange, route);
     let place = match read(exchange, rule, (&mut draft, &mut print), over).await? {
         Some(place) => place,
@@ -65,7 +66,7 @@ pub(crate) async fn carry(
         draft,
         key,
         print: print.finish(),
-        store: rule.store(),
+        store,
         terms: rule.terms(),
         tell,
         patience: (clock::now() + rule.config.wait).min(over),
@@ -165,7 +166,9 @@ async fn read(
         Framing::Unknown => 0,
     };
     let mut place = room.take(announced).ok_or(Error::Overloaded)?;
-    draft.upload.keep(most.saturating_add(SLACK));
+    if rule.config.large_body == Unkept::Pass {
+        draft.upload.keep(most.saturating_add(SLACK));
+    }
     let deadline = exchange.connection.worker.timers.deadline();
     deadline.set(over);
     let mut pieces: Vec<Bytes> = Vec::new();

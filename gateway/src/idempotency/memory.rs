@@ -13,7 +13,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 use foldhash::fast::RandomState;
@@ -24,7 +23,7 @@ use super::{
     key::RecordKey,
     record::{Gone, Outcome, Recording},
     state::{Bid, Claimed, Fence, Owner, Phase, Slot, Terms},
-    store::{Count, Deleted, Seen, Standing, StoreDown},
+    store::{Count, Deleted, Seen, StoreDown},
 };
 use crate::clock::Tick;
 
@@ -219,16 +218,7 @@ impl Memory {
     pub fn look(&self, key: &RecordKey, now: Tick) -> Option<Seen> {
         let shard = self.shard(key);
         let slot = shard.slots.get(key).filter(|slot| slot.expires() > now)?;
-        let standing = match slot.phase(now) {
-            Phase::InFlight { until } => Standing::InFlight { left: until.since(now) },
-            Phase::Unknown => Standing::Unknown,
-            Phase::Done(recording) => Standing::Done {
-                status: recording.status(),
-                replayable: matches!(recording.body(), Outcome::Whole(_)),
-            },
-        };
-        let expires_in: Duration = slot.expires().since(now);
-        Some(Seen { standing, fence: slot.fence().number(), expires_in })
+        Some(Seen::of(slot, now))
     }
 
     /// See [`Store::delete`](super::store::Store::delete).

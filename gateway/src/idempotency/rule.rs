@@ -22,6 +22,7 @@ use crate::{
         guard::{Checked, Framing},
     },
     limit::key::{Subject, identity},
+    worker::World,
 };
 
 /// Bytes that a record takes at the least, about: bounds how many there may be.
@@ -77,10 +78,16 @@ impl Rule {
         Self { config: config.clone(), route: route.into(), records }
     }
 
+    /// Whether its records are those of other gateways as well.
+    pub(super) fn is_shared(&self) -> bool {
+        self.config.store == RecordStore::Redis
+    }
+
     /// Where its records are.
-    pub(super) fn store(&self) -> Store {
+    pub(super) fn store(&self, world: &World) -> Option<Store> {
         match self.config.store {
-            RecordStore::Memory | RecordStore::Redis => Store::Memory(self.records.memory.clone()),
+            RecordStore::Memory => Some(Store::Memory(self.records.memory.clone())),
+            RecordStore::Redis => Some(Store::Redis(world.records.as_ref()?.store().clone())),
         }
     }
 

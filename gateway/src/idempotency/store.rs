@@ -8,9 +8,9 @@ use super::{
     fingerprint::Fingerprint,
     key::RecordKey,
     memory::Memory,
-    record::Recording,
+    record::{Outcome, Recording},
     redis::RedisStore,
-    state::{Claimed, Fence, Terms},
+    state::{Claimed, Fence, Phase, Slot, Terms},
 };
 use crate::clock::Tick;
 
@@ -101,6 +101,21 @@ pub struct Count {
     pub bytes: u64,
     /// Bytes that it holds at the most.
     pub bytes_max: u64,
+}
+
+impl Seen {
+    pub(super) fn of(slot: &Slot<Arc<Recording>>, now: Tick) -> Self {
+        let standing = match slot.phase(now) {
+            Phase::InFlight { until } => Standing::InFlight { left: until.since(now) },
+            Phase::Unknown => Standing::Unknown,
+            Phase::Done(recording) => Standing::Done {
+                status: recording.status(),
+                replayable: matches!(recording.body(), Outcome::Whole(_)),
+            },
+        };
+        let expires_in = slot.expires().since(now);
+        Self { standing, fence: slot.fence().number(), expires_in }
+    }
 }
 
 impl StoreDown {

@@ -62,11 +62,6 @@ impl Outcome {
     pub(crate) const fn name(self) -> &'static str {
         Self::NAMES[self as usize]
     }
-
-    /// Whether an operator may want to know of which record it is.
-    const fn is_conflict(self) -> bool {
-        matches!(self, Self::InFlight | Self::Mismatch | Self::Unknown | Self::NotReplayable)
-    }
 }
 
 /// What is known of a keyed request, for its response and for the log.
@@ -95,11 +90,6 @@ impl Told {
     /// Whether its request may run only once.
     pub(crate) const fn is_kept(&self) -> bool {
         self.key.is_some()
-    }
-
-    /// The record that an operator may want to look at, where its request met another one's.
-    pub(crate) fn conflict(&self) -> Option<String> {
-        self.key.filter(|_| self.outcome.is_conflict()).map(|key| key.to_string())
     }
 }
 

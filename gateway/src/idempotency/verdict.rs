@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_stored_is_remembered() {
-        let spent = |fields: &[_]| judged("max_response: 10", 200, fields);
+        let spent = |fields: &[_]| judged("max_response: 10B", 200, fields);
         assert_eq!(spent(&[("content-length", "10")]), Verdict::Store);
         assert_eq!(spent(&[("content-length", "11")]), Verdict::Spend(Gone::TooLarge));
         assert_eq!(spent(&[("content-type", "text/event-stream")]), Verdict::Spend(Gone::Streamed));

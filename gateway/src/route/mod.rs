@@ -7,6 +7,7 @@
 //! Callers pass the host through [`canonical_host`] and the path through
 //! [`crate::http::path::normalize`] first; routes are compiled to the same forms.
 
+pub(crate) mod act;
 mod carry;
 mod condition;
 mod explain;

@@ -19,37 +19,33 @@
 
 use std::{borrow::Cow, future::Future, rc::Rc};
 
-use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request, response,
-};
+use http::{HeaderValue, Method, Request, Response, Uri, Version, header, request, response};
 
 use super::{
-    Found, Matched, Origin, canonical_host,
+    Found,
+    act::{Routed, act, bad_target},
+    canonical_host,
     carry::carry_out,
-    join,
-    outbound::{choose, draft, renew},
-    recall::{self, Recalled},
 };
 use crate::{
-    cache::{self, Asked as Wanted},
-    error::{Error, Reason},
+    cache,
+    error::Error,
     http::{
         body::Body,
         bridge::Bridge,
         exchange::{Asked, EarlyData, Exchange},
         guard::{self},
         headers::{self, name},
-        host::without_port,
         path::normalize,
         reply,
         tunnel::Tunnel,
         upload::Progress,
     },
-    idempotency::{self, Keyed, Target},
+    idempotency::{self, Keyed},
     limit,
     listen::connection::Carrier,
     pause::Pause,
-    snapshot::{Action, Forward, Route},
+    snapshot::Route,
     upstream::{draft::Draft, forward::Forwarded, wire::Wire},
 };
 
@@ -67,8 +63,13 @@ pub(crate) fn serve(
         && *request.method() != Method::CONNECT
         && reply::is_grpc(request.headers());
     let bodiless = version >= Version::HTTP_2 && *request.method() == Method::HEAD;
-    let mut planned = plan(&mut exchange, request);
+    let mut open = None;
+    let mut planned = plan(&mut exchange, request, &mut open);
     async move {
+        if let Some(routed) = open.take() {
+            // Boxed: its state is no part of every request's.
+            planned = Box::pin(ask(&mut exchange, routed)).await;
+        }
         if let Some(delay) = limit::delay(&exchange)
             && let Err(error) = Box::pin(limit::hold(&exchange, delay)).await
         {
@@ -127,10 +128,12 @@ fn alt_svc(exchange: &Exchange) -> Option<HeaderValue> {
 }
 
 /// What is to be done with a request.
-enum Plan {
+pub(super) enum Plan {
+    /// Nothing more: this is the answer.
     Answer(Response<Body>),
+    /// It goes upstream.
     Forward(Box<Draft>),
-    /// To be run once.
+    /// It goes upstream, once.
     Keyed(Box<Keyed>, Box<Draft>),
 }
 
@@ -185,8 +188,13 @@ fn rescue(
     response
 }
 
-/// Everything before the upstream.
-fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal> {
+/// Everything before the upstream. Where limits that other gateways share are to be asked first,
+/// what is left to do is put into `open`, and what is returned means nothing.
+fn plan(
+    exchange: &mut Exchange,
+    request: Request<Body>,
+    open: &mut Option<Box<Routed>>,
+) -> Result<Plan, Refusal> {
     let (mut head, body) = request.into_parts();
     if exchange.connection.worker.is_logging() {
         exchange.asked = Some(Asked::of(&head));
@@ -216,58 +224,25 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     exchange.route = Some(matched.route);
     let route = &snapshot.routes[matched.route];
     admit(exchange, route, &head.headers)?;
-    limit::check(exchange, route, &head, &path)?;
-    match &route.action {
-        Action::Forward(to) => {
-            exchange.upstream = Some(choose(exchange, to)?);
-            let keyed = match &route.idempotency {
-                None => None,
-                Some(rule) => {
-                    let target = Target { authority, path: &path, query };
-                    idempotency::look(exchange, rule, &head, &checked, target)?
-                }
-            };
-            let plain = keyed.is_none() && ended && !checked.bridged && checked.upgrade.is_none();
-            let kept = route.kept(query);
-            let wanted = Wanted { authority, path: &path, query: kept.as_deref(), plain };
-            let stale = match recall::look(exchange, route, &head, wanted)? {
-                Recalled::Answer(response) => return Ok(Plan::Answer(response)),
-                Recalled::Stale(response) => Some(response),
-                Recalled::Nothing => None,
-            };
-            let sent = if is_recalled(&head.method) { kept.as_deref() } else { query };
-            if let Some(target) = rewrite(to, &head, sent, &path, &matched)? {
-                head.uri = target.into();
-            }
-            if let Some(response) = stale {
-                renew(exchange, route, to, head, &checked)?;
-                return Ok(Plan::Answer(response));
-            }
-            let draft = draft(exchange, route, to, (head, body), &checked, trailers)?;
-            Ok(match keyed {
-                None => Plan::Forward(draft),
-                Some(keyed) => Plan::Keyed(keyed, draft),
-            })
-        }
-        Action::Redirect(location, status) => {
-            let (scheme, host) = (exchange.connection.scheme(), without_port(authority));
-            let origin = Origin { scheme, host, path: &path, query };
-            let location = location.render(&origin, &matched.spans).map_err(bad_target)?;
-            Ok(fixed(exchange, route, *status, Body::empty(), |headers| {
-                headers.insert(header::LOCATION, location);
-            }))
-        }
-        // No tunnel is here, and a client that asked for one takes a 2xx for it.
-        Action::Respond(respond) if checked.bridged && respond.status.is_success() => {
-            Err(Error::MethodNotAllowed.into())
-        }
-        Action::Respond(respond) => {
-            let body = Body::full(respond.body.clone());
-            Ok(fixed(exchange, route, respond.status, body, |headers| {
-                headers.extend(respond.headers.clone());
-            }))
-        }
+    let waits = limit::check(exchange, route, &head, &path)?;
+    let path = match path {
+        Cow::Owned(path) => Some(path),
+        Cow::Borrowed(_) => None,
+    };
+    let routed = Routed { head, body, path, matched, checked, ended, trailers };
+    if waits {
+        *open = Some(Box::new(routed));
+        return Err(Error::Bug.into());
     }
+    act(exchange, route, routed).map_err(Into::into)
+}
+
+/// Asks the limits that other gateways share, and goes on if they let the request pass.
+async fn ask(exchange: &mut Exchange, routed: Box<Routed>) -> Result<Plan, Refusal> {
+    limit::ask(exchange, &routed.head, routed.path()).await?;
+    let world = exchange.world.clone();
+    let route = &world.snapshot.routes[routed.matched.route];
+    act(exchange, route, *routed).map_err(Into::into)
 }
 
 /// Turns the request away when there is too much at once.
@@ -309,54 +284,6 @@ pub(crate) fn routed_path(uri: &Uri) -> Result<Cow<'_, str>, Error> {
         "*" | "" => Ok("/".into()),
         path => normalize(path).map_err(bad_target),
     }
-}
-
-/// Whether memory may answer: then what is left out of the key is not asked for, either.
-pub(crate) fn is_recalled(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
-}
-
-/// The target sent upstream, with this `query`, where it is another than the client's.
-pub(crate) fn rewrite(
-    to: &Forward,
-    head: &request::Parts,
-    query: Option<&str>,
-    path: &str,
-    matched: &Matched,
-) -> Result<Option<http::uri::PathAndQuery>, Error> {
-    if !head.uri.path().starts_with('/') {
-        return Ok(None);
-    }
-    let rewritten = to.rewrite.apply(path, query, &matched.spans).map_err(bad_target)?;
-    let is_same = path == head.uri.path() && query == head.uri.query();
-    if rewritten.is_none() && !is_same {
-        return join(path, query).map(Some).map_err(bad_target);
-    }
-    Ok(rewritten)
-}
-
-fn bad_target<E>(_: E) -> Error {
-    Error::BadRequest(Reason::Target)
-}
-
-/// A response that the route itself holds.
-fn fixed(
-    exchange: &Exchange,
-    route: &Route,
-    status: StatusCode,
-    body: Body,
-    fill: impl FnOnce(&mut http::HeaderMap),
-) -> Plan {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    fill(headers);
-    if let Some(id) = &exchange.request_id {
-        headers.insert(&name::X_REQUEST_ID, id.clone());
-    }
-    limit::tell(exchange, headers);
-    route.response_edits.apply(headers);
-    Plan::Answer(response)
 }
 
 /// The connection becomes a tunnel to the upstream.

@@ -19,13 +19,14 @@ use crate::{
     clock::Tick,
     http::headers::Edits,
     idempotency,
-    limit::{KeyedBulkhead, LimitStore, RouteLimits},
+    limit::{KeyedBulkhead, LimitStore, RouteLimits, SharedStore, Stores},
     listen::tls::{Remembered, ServerTlsState},
     pem::TlsProblem,
     route::{Location, Matcher, PathRewrite},
     upstream::{
         connect::Connector,
         endpoint::{Endpoint, Gates, Upstream},
+        pick::hash::KeyTable,
         retry::{budget::Budget, policy::RetryPolicy},
         roster::Roster,
         tls::UpstreamTls,
@@ -64,6 +65,7 @@ pub fn compile(
         warnings: loaded.warnings.iter().cloned().collect(),
     };
     let config = &loaded.config;
+    let shared_store = compiler.shared_store();
     let listeners = config.listeners.iter().filter_map(|l| compiler.listener(l)).collect();
     let upstreams = config.upstreams.iter().filter_map(|u| compiler.upstream(u)).collect();
     let matcher = compiler.matcher(config);
@@ -88,6 +90,7 @@ pub fn compile(
                 cache,
                 records,
                 limit_store,
+                shared_store,
             },
             warnings: Diagnostics::new(warnings),
         }),
@@ -170,13 +173,42 @@ impl Compiler<'_> {
                 .unwrap_or_else(|| Arc::new(Endpoint::new(endpoint.address.clone(), self.now)))
         });
         let endpoints = endpoints.collect();
+        let keys = self.keys(config, before.and_then(|before| before.keys.as_ref()))?;
         let gates = before.map_or_else(|| Gates::new(config), |before| before.gates.clone());
         let name: Arc<str> = config.name.as_str().into();
         let roster = before.map(|before| before.roster.clone());
         let roster = roster.unwrap_or_else(|| Arc::new(Roster::new(name.clone())));
         let failures = before.map(|before| before.failures.clone()).unwrap_or_default();
         let config = config.clone();
-        Some(Arc::new(Upstream { config, name, endpoints, gates, roster, failures, connector }))
+        Some(Arc::new(Upstream {
+            config,
+            name,
+            endpoints,
+            keys,
+            gates,
+            roster,
+            failures,
+            connector,
+        }))
+    }
+
+    /// Who gets which key: as before where that would be equal. `None` where there is no such table.
+    #[expect(clippy::option_option, reason = "no table is needed, or none is possible")]
+    fn keys(
+        &mut self,
+        config: &model::Upstream,
+        before: Option<&Arc<KeyTable>>,
+    ) -> Option<Option<Arc<KeyTable>>> {
+        if let Some(before) = before.filter(|before| before.is_of(config)) {
+            return Some(Some(before.clone()));
+        }
+        match KeyTable::build(config, before.map(|before| &**before)) {
+            Ok(table) => Some(table.map(Arc::new)),
+            Err(what) => {
+                self.error(config.at, format!("balance: {what}"));
+                None
+            }
+        }
     }
 
     /// A connector as before where it would be equal, so that its open connections stay in use.
@@ -271,11 +303,26 @@ impl Compiler<'_> {
         let store = &self.limit_store;
         let per_key = route.concurrency.as_ref().filter(|bound| !bound.key.is_empty());
         let per_key = per_key.map(|bound| KeyedBulkhead::new(&route.name, bound, store));
-        match RouteLimits::new(&route.name, &route.rate_limits, per_key, store) {
+        let shared = SharedStore::secret(self.loaded.config.redis.as_ref());
+        let stores = Stores { own: store, shared };
+        match RouteLimits::new(&route.name, &route.rate_limits, per_key, &stores) {
             Ok(limits) => Some(limits),
             Err((index, error)) => {
                 let at = route.rate_limits.get(index).map_or(route.at, |limit| limit.at);
                 self.error(at, format!("rate_limit: {error}"));
+                None
+            }
+        }
+    }
+
+    /// The servers that gateways share.
+    fn shared_store(&mut self) -> Option<SharedStore> {
+        let redis = self.loaded.config.redis.as_ref()?;
+        let before = self.previous.and_then(|previous| previous.shared_store.as_ref());
+        match SharedStore::new(redis, before) {
+            Ok(store) => Some(store),
+            Err(error) => {
+                self.error(redis.at, format!("redis: {error}"));
                 None
             }
         }
@@ -316,12 +363,11 @@ impl Compiler<'_> {
     }
 }
 
-/// The store of before where it would be as large, with all that is in it.
+/// The store of before, with all that is in it, until this configuration takes effect in its size.
 fn cache(config: Option<model::CacheStore>, previous: Option<&Snapshot>) -> Option<Arc<Cache>> {
     let config = config?;
     let before = previous.and_then(|previous| previous.cache.as_ref());
-    let same = before.filter(|before| before.config() == config).cloned();
-    Some(same.unwrap_or_else(|| Arc::new(Cache::new(config, secret()))))
+    Some(before.cloned().unwrap_or_else(|| Arc::new(Cache::new(config, secret()))))
 }
 
 /// The records of before, whatever their bound: to forget them is to run their requests again.

@@ -38,6 +38,7 @@ impl Live {
         let admission = Arc::default();
         registry.watch_admission(&admission);
         first.cache.iter().for_each(|cache| registry.watch_cache(cache));
+        registry.watch_records(&first.records);
         Self {
             version: AtomicU64::new(first.version),
             current: ArcSwap::from_pointee(first),

@@ -4,10 +4,11 @@
 //! gates, connections, sessions) is behind `Arc`s that [`compile()`] carries from the previous
 //! snapshot into the next, by name and address.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use weir_cache::time::Time;
 use weir_config::model::{
     self, AltSvc, Bind, Config, Limits, RoutePriority, RouteTimeout, Timeouts,
 };
@@ -17,7 +18,7 @@ use crate::{
     cache::{Cache, Rule},
     http::headers::Edits,
     idempotency,
-    limit::{LimitStore, RouteLimits},
+    limit::{LimitStore, RouteLimits, SharedStore},
     listen::tls::ServerTlsState,
     route::{Location, Matcher, PathRewrite},
     upstream::{endpoint::Upstream, retry::policy::RetryPolicy},
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub(crate) records: Arc<idempotency::Records>,
     /// What the limits of all routes count with.
     pub limit_store: Arc<LimitStore>,
+    /// The servers that gateways share.
+    pub shared_store: Option<SharedStore>,
 }
 
 /// A listener's settings.
@@ -142,6 +145,15 @@ pub struct Forward {
     pub rewrite: PathRewrite,
     /// Host sent upstream; `None` keeps the client's.
     pub host: Option<HeaderValue>,
+}
+
+impl Snapshot {
+    /// Makes the cache as large as this configuration wants it. To be called when it takes effect.
+    pub fn adjust_cache(&self, unix_time: Duration) {
+        if let (Some(cache), Some(config)) = (&self.cache, self.config.cache) {
+            cache.adjust(config, Time::ZERO + unix_time);
+        }
+    }
 }
 
 impl Route {

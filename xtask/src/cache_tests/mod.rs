@@ -194,7 +194,7 @@ mod tests {
         let loaded =
             weir_config::load_str("weir.yaml", &config(1001, 1002, CACHE), &|_| None).unwrap();
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-        let cache = loaded.config.routes[0].cache.unwrap();
+        let cache = loaded.config.routes[0].cache.as_ref().unwrap();
         assert!(!cache.heuristics && cache.ttl.is_none());
     }
 

@@ -29,6 +29,9 @@ fn short_and_long() {
     assert_eq!(urls("{ url: \"redis://[::1]:6379/3\" }"), ["redis://[::1]:6379/3"]);
     assert_eq!(urls("{ urls: [\"redis://a\", \"rediss://b:1/#insecure\"] }").len(), 2);
     assert_eq!(urls("{ url: \"unix:///run/redis.sock?db=1\" }").len(), 1);
+    let cluster = load("{ cluster: [\"redis://a\", \"redis://b\"] }").unwrap();
+    assert!(cluster.config.redis.is_some_and(|redis| redis.cluster && redis.urls.len() == 2));
+    assert!(explain(&load("{ cluster: \"redis://a\" }").unwrap().config).contains("cluster:"));
     let redis = load("{ url: \"redis://a\" }").unwrap().config.redis.unwrap();
     assert_eq!((redis.timeout, redis.connections), (Duration::from_millis(20), 1));
     assert_eq!((redis.username, redis.password, redis.secret), (None, None, None));
@@ -62,7 +65,8 @@ fn a_wrong_address_is_told_without_its_password() {
     assert!(refused("{ urls: [\"redis://a\", \"redis://a\"] }").contains("twice"));
     assert!(refused("{ url: \"redis://a\", urls: [\"redis://b\"] }").contains("either"));
     assert!(refused("{ url: \"redis://a\", username: u }").contains("without a `password`"));
-    assert!(refused("{ cluster: [\"redis://a\"] }").contains("`cluster` is not built"));
+    assert!(refused("{ cluster: [] }").contains("`cluster` is empty"));
+    assert!(refused("{ cluster: [\"redis://a\"], urls: [\"redis://b\"] }").contains("either"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod filling;
 mod interim;
 mod keys;
 mod leading;
+mod methods;
 mod poisoning;
 mod purging;
 mod rules;
