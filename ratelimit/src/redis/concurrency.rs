@@ -147,8 +147,9 @@ impl SharedConcurrency {
         now: Nanos,
     ) -> Result<SharedPermit, Refused> {
         let number = self.count.replace(self.count.get().wrapping_add(1));
-        let mut asked = Asked { owner: self, key, number, unsure: true };
-        let begun = self.begin(key, number, room.max, now).await;
+        let ended = self.take_ended(key);
+        let mut asked = Asked { owner: self, key, number, ended, unsure: true };
+        let begun = self.begin(key, number, &asked.ended, room.max, now).await;
         let count_here = |max| Concurrency::acquire(&self.fallback, key, max);
         let local = match (begun, room.on_failure) {
             (Ok((true, _)), _) | (Err(_), OnFailure::Allow) => count_here(u32::MAX).ok(),
@@ -206,13 +207,13 @@ impl SharedConcurrency {
         &self,
         key: Key,
         number: u64,
+        ended: &[u64],
         max: u32,
         now: Nanos,
     ) -> Result<(bool, u32), Trouble> {
-        let ended = self.take_ended(key);
         let numbers = Numbers::new([i64::from(max), self.lease_micros()]);
         let names: Vec<String> =
-            [number].iter().chain(&ended).map(|number| self.name(*number)).collect();
+            [number].iter().chain(ended).map(|number| self.name(*number)).collect();
         let mut arguments = numbers.bytes();
         arguments.extend(names.iter().map(String::as_bytes));
         let sound = |reply: redis::Value| {
@@ -286,13 +287,16 @@ struct Asked<'a> {
     owner: &'a SharedConcurrency,
     key: Key,
     number: u64,
+    /// What it was to tell beside.
+    ended: Vec<u64>,
     unsure: bool,
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         if self.unsure {
-            self.owner.end(self.key, self.number);
+            let all = self.ended.iter().chain([&self.number]);
+            all.for_each(|number| self.owner.end(self.key, *number));
         }
     }
 }
