@@ -13,8 +13,8 @@ mod health;
 mod idempotency;
 mod limit;
 mod log;
-mod redis;
 mod resilience;
+mod servers;
 
 pub use cache::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache};
 pub use health::{HealthCheck, Outlier, Probe, StatusRange};
@@ -26,11 +26,11 @@ pub use limit::{
     StoreMode,
 };
 pub use log::{AccessLog, Level, Log};
-pub use redis::{Redis, RedisUrl};
 pub use resilience::{
     Adaptive, Backoff, Breaker, Fallback, Hedge, MemoryLimit, Priority, Retry, RetryBudget,
     RetryOn, RoutePriority, SlowCalls,
 };
+pub use servers::{Redis, RedisUrl};
 
 /// Where in a file a value was written: line and column, both counted from 1; 0 is "a default".
 ///
