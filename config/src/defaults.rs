@@ -163,6 +163,8 @@ pub(crate) const JSON_PATH: &str = "names of objects and a number in them, such 
 /// What a part of a key of limits looks like.
 pub(crate) const KEY: &str =
     "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name), `path` or `route`";
+/// What the name of a parameter in a cache's key looks like.
+pub(crate) const PARAMETER: &str = "the name of a parameter, or its beginning and a `*`";
 /// What may happen where a request lacks a part of a key.
 pub(crate) const ABSENT: &[&str] = &["share", "skip", "deny"];
 /// What a condition on a value looks like.
@@ -180,8 +182,6 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("upstreams.*.balance", "maglev"),
     ("routes[]", "mirror"),
     ("routes[]", "script"),
-    ("routes[].rate_limit[].mode", "leased"),
-    ("rate_limits.*.mode", "leased"),
 ];
 
 /// Whether this build knows the word there but cannot do it yet.

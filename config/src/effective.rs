@@ -267,7 +267,7 @@ fn route(route: &Route, config: &Config) -> Value {
     if let Some(one) = &route.fallback {
         out.insert("fallback".to_owned(), resilience::fallback(one, config));
     }
-    if let Some(one) = route.cache {
+    if let Some(one) = &route.cache {
         out.insert("cache".to_owned(), resilience::cache(one));
     }
     if let Some(one) = &route.idempotency {

@@ -16,10 +16,10 @@ mod log;
 mod redis;
 mod resilience;
 
-pub use cache::{CacheStore, RouteCache};
+pub use cache::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache};
 pub use health::{HealthCheck, Outlier, Probe, StatusRange};
 pub use idempotency::{
-    IdempotencyStore, RecordStore, RouteIdempotency, StatusClasses, UnknownOutcome, Unkept,
+    IdempotencyStore, RecordStore, RouteIdempotency, StatusClasses, Unkept, UnknownOutcome,
 };
 pub use limit::{
     AbsentKey, Concurrency, Cost, KeyPart, OnStoreFailure, RateAlgorithm, RateLimit, RateStore,

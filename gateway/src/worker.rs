@@ -16,7 +16,11 @@ use crate::{
     admission::{self, pulse::Pulse},
     clock::{self, Calendar, Tick},
     idempotency::SharedRecords,
-    limit::{RouteLimits, shared::WorkerStore, tally::Tally},
+    limit::{
+        RouteLimits,
+        shared::{self, WorkerStore},
+        tally::Tally,
+    },
     listen::{
         accept,
         bind::ListenSocket,
@@ -246,6 +250,10 @@ impl Worker {
             let same = next.upstreams.iter().find(|other| other.shared.name == pool.shared.name);
             pool.retire(same);
         }
+        let stays = |old: &WorkerStore| next.shared.as_ref().is_some_and(|new| new.is_way_of(old));
+        if let Some(old) = before.shared.clone().filter(|old| !stays(old)) {
+            task::spawn(async move { old.leave().await });
+        }
         self.set_log(next.snapshot.config.log.access);
         *self.world.borrow_mut() = Rc::new(next);
     }
@@ -315,6 +323,7 @@ impl Worker {
                 worker.housekeep(clock::now());
             }
         });
+        task::spawn(shared::tidy(self.clone()));
         let worker = self.clone();
         let limit = move || worker.world().snapshot.limits.lag;
         task::spawn(self.pulse.clone().run(limit));
@@ -346,6 +355,9 @@ impl Worker {
         let world = self.world.borrow().clone();
         for pool in &world.upstreams {
             pool.retire(None);
+        }
+        if let Some(store) = &world.shared {
+            store.leave().await;
         }
         for _ in 0..FAREWELL_TURNS {
             tokio::task::yield_now().await;

@@ -55,6 +55,11 @@ const PURE: &[&str] = &[
     "gateway/src/http/guard",
     "gateway/src/http/headers",
     "gateway/src/http/path",
+    "gateway/src/idempotency/fingerprint.rs",
+    "gateway/src/idempotency/key.rs",
+    "gateway/src/idempotency/record.rs",
+    "gateway/src/idempotency/state.rs",
+    "gateway/src/idempotency/verdict.rs",
     "gateway/src/limit/cost.rs",
     "gateway/src/limit/fields.rs",
     "gateway/src/limit/key.rs",
@@ -82,9 +87,16 @@ const PURE: &[&str] = &[
 /// Files in those folders that are not: the way to a server.
 const SHELL: &[&str] = &[
     "ratelimit/src/redis.rs",
+    "ratelimit/src/redis/cluster.rs",
     "ratelimit/src/redis/fault.rs",
+    "ratelimit/src/redis/leases.rs",
+    "ratelimit/src/redis/lend.rs",
     "ratelimit/src/redis/link.rs",
+    "ratelimit/src/redis/map.rs",
+    "ratelimit/src/redis/runner.rs",
+    "ratelimit/src/redis/script.rs",
     "ratelimit/src/redis/servers.rs",
+    "ratelimit/src/redis/settle.rs",
 ];
 
 /// What a pure file may not name.

@@ -20,6 +20,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::{
+    algorithm::Algorithm,
     decision::{Answer, Decision},
     moment::{Moment, Nanos},
     remote::Remote,
@@ -44,6 +45,7 @@ pub(crate) struct Terms {
     token: u64,
     /// The time in which the burst is earned.
     depth: u64,
+    burst: u64,
     /// How long a chunk is to last, and how long a key is denied at least.
     pause: u64,
 }
@@ -84,19 +86,19 @@ pub(crate) enum Step {
 }
 
 impl Terms {
-    /// `None` for a rate of nothing, of which nothing is lent.
+    /// `None` for a rate of nothing, of which nothing is lent, and for all but token buckets.
     pub(crate) fn new(remote: Remote) -> Option<Self> {
-        let token = remote.interval_nanos();
-        let depth = remote.bucket().depth_nanos();
+        let Algorithm::TokenBucket(bucket) = remote.algorithm() else { return None };
+        let (token, depth, burst) = (remote.interval_nanos(), bucket.depth_nanos(), bucket.burst());
         let pause = (depth / 2).min(Nanos::from(PERIOD).get());
-        (token > 0).then_some(Self { remote, token, depth, pause })
+        (token > 0).then_some(Self { remote, token, depth, burst, pause })
     }
 
     /// What the server is asked for so many tokens with.
     pub(crate) fn asks(&self, needed: u64, wanted: u64) -> [i64; 5] {
         let [_, depth, worst, _] = self.remote.arguments(0, false);
         let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        [self.token / 1_000, depth, worst, needed, wanted].map(number)
+        [number(self.token / 1_000), depth, worst, number(needed), number(wanted)]
     }
 
     /// What the server is given a stretch back with.
@@ -124,8 +126,7 @@ impl Lease {
         if now < until && cost >= dear {
             return Step::Denied { until };
         }
-        let burst = terms.remote.bucket().burst();
-        let most = (burst / (2 * u64::from(members.max(1)))).max(1);
+        let most = (terms.burst / (2 * u64::from(members.max(1)))).max(1);
         let (_, asked, before) = self.counted;
         Step::Take { wanted: asked.max(before).clamp(1, most).max(cost) }
     }
@@ -143,9 +144,9 @@ impl Lease {
         }
     }
 
-    /// Takes in what a server said that was asked at `asked_at` for `wanted` tokens, by a request of
-    /// `cost`, and decides on that: it was charged there and then, when the server was asked.
-    /// `None` if that is no reply.
+    /// Takes in what a server said that was asked at `asked_at` for `wanted` tokens, by a request
+    /// of `cost`, and decides on that: it was charged when the server was asked. `None` if that is
+    /// no reply.
     pub(crate) fn heard(
         &mut self,
         terms: &Terms,
@@ -201,8 +202,8 @@ impl Lease {
         true
     }
 
-    /// Spends `cost` of what is held, or else takes note that the server is told to charge it, which
-    /// is for the caller to do: `false`.
+    /// Spends `cost` of what is held, or else takes note that the server is told to charge it,
+    /// which is for the caller to do: `false`.
     pub(crate) fn charge(&mut self, terms: &Terms, cost: u64, now: Nanos) -> bool {
         if self.spend(terms, cost, now.get()) {
             return true;

@@ -1,4 +1,4 @@
-//! The store that gateways share: token buckets on Redis servers, asked over the network.
+//! The store that gateways share: limits on Redis servers, asked over the network.
 //!
 //! The one part of this crate with sockets, timers and a log. One call a request decides on all its
 //! limits, by the server's clock, in the script of [`remote`].
@@ -20,6 +20,12 @@
 //! Beside limits of the other mode all are charged or none as ever: leases are spent first, and put
 //! back if another limit denies. [`Shared::give_back_idle`] is to be called every so often, and
 //! [`Shared::give_back_all`] at the end.
+//!
+//! **Algorithms.** A sliding window is kept as eight counts, and is never passed whichever gateways
+//! its requests come through; what is given back to it is forgotten on the strict side. A leaky
+//! bucket is one queue for all gateways: each holds its requests back for as long as it was told. A
+//! place in it cannot be given back, so where limits lie in several places and one denies, it is
+//! left empty. Both are always asked once a request.
 //!
 //! **Atomicity.** Each key has one place: a server, or a slot of a Redis Cluster. All limits of a
 //! request whose keys have the same place are charged or none, with no moment in between; that is
@@ -63,7 +69,7 @@
 //! # }
 //! ```
 
-use std::{cell::RefCell, fmt, sync::Arc, time::Duration};
+use std::{cell::RefCell, fmt, sync::Arc};
 
 use futures_util::future::join_all;
 use smallvec::SmallVec;
@@ -72,9 +78,8 @@ use crate::{
     algorithm::Algorithm,
     decision::{Decision, Verdict},
     local::{self, Local},
-    moment::{Moment, Nanos},
-    remote,
-    table::Table,
+    moment::Nanos,
+    remote::{self, Known},
 };
 
 mod breaker;
@@ -87,6 +92,7 @@ mod lend;
 mod limit;
 mod link;
 mod map;
+mod memory;
 mod name;
 mod part;
 mod runner;
@@ -103,12 +109,13 @@ pub use script::Script;
 pub use servers::{InvalidServer, Options, Servers, Topology};
 
 use leases::{Lent, Want};
+use memory::Memory;
 use name::Numbers;
-use part::{Part, Parts, later, tell, unasked};
+use part::{Part, Parts, tell, unasked};
 use script::Call;
 
 /// Sent again if need be: a charge too many errs on the strict side.
-static CHECK: Script = Script::new(remote::GCRA).repeatable();
+static CHECK: Script = Script::new(remote::CHECK).repeatable();
 
 /// Who decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,8 +143,7 @@ pub struct Outcome {
 /// answer may have been charged all the same.
 pub struct Shared {
     runner: Runner,
-    /// When the buckets of keys that were denied are full, by this process's clock.
-    denied: RefCell<Table<Moment>>,
+    denied: RefCell<Memory>,
     fallback: Arc<Local>,
 }
 
@@ -180,7 +186,7 @@ impl Shared {
             // Nothing is to be charged any more: nobody is asked what is left.
             self.remember(&mut parts);
         }
-        let told = parts.iter().all(|part| part.full_at.is_some());
+        let told = parts.iter().all(|part| part.known.is_some());
         let mut passes = parts.iter().all(|part| part.passes(now));
         let substitutes =
             if told { SmallVec::new() } else { self.substitute(&parts, &mut passes, members, now) };
@@ -199,9 +205,9 @@ impl Shared {
             let Some(terms) = part.ask.limit.terms() else { continue };
             let want = Want { key: part.ask.key, terms, cost: part.ask.cost, members: 1 };
             let (full_at, until) = self.runner.servers().leases.look(want, now);
-            part.full_at = Some(full_at);
+            part.known = Some(Known::Moment(full_at));
             // What it holds is for the lease to say; what can never pass is known here.
-            let never = part.ask.cost > part.ask.limit.remote().bucket().burst();
+            let never = part.ask.cost > part.ask.limit.remote().most();
             part.lent = match until {
                 Some(until) => Some(Lent::Denied { full_at, until }),
                 None if never => None,
@@ -211,7 +217,7 @@ impl Shared {
         self.remember(parts);
         let denies = parts.iter().any(|part| !part.passes(now));
         if !denies {
-            parts.iter_mut().for_each(|part| (part.full_at, part.lent) = (None, None));
+            parts.iter_mut().for_each(|part| (part.known, part.lent) = (None, None));
         }
         denies
     }
@@ -220,9 +226,10 @@ impl Shared {
     fn remember(&self, parts: &mut [Part<'_>]) {
         let denied = self.denied.borrow();
         let unknown = parts.iter_mut().filter(|part| !part.is_leased());
-        unknown.for_each(|part| {
-            part.full_at = denied.find(part.ask.key).0.or_else(|| Some(Moment::default()))
-        });
+        let recall = |part: &mut Part<'_>| {
+            part.known = Some(denied.find(part.ask.key, part.ask.limit.remote()));
+        };
+        unknown.for_each(recall);
     }
 
     /// Asks the servers of all parts at once.
@@ -252,8 +259,7 @@ impl Shared {
         let keys: SmallVec<[&[u8]; 4]> = members.iter().map(|i| parts[*i].name.bytes()).collect();
         let asks: SmallVec<[remote::Ask<'_>; 4]> =
             members.iter().map(|i| parts[*i].remote()).collect();
-        // At most 2^53.
-        let numbers = Numbers::new(remote::arguments(&asks).into_iter().map(|n| n as i64));
+        let numbers = Numbers::new(remote::arguments(&asks));
         let arguments = numbers.bytes();
         let call = Call::new(&CHECK, &keys, &arguments);
         let sound = |reply: redis::Value| {
@@ -267,18 +273,17 @@ impl Shared {
     /// Writes down what a server said of `members`, and remembers what it denied.
     fn note(&self, parts: &mut [Part<'_>], members: &[usize], reply: Option<Vec<i64>>, now: Nanos) {
         let Some(numbers) = reply else { return };
-        // The lengths agree: the reply was found sound.
-        let Some((passes, ahead)) = numbers.split_first() else { return };
-        for (i, ahead) in members.iter().zip(ahead) {
+        // It was found sound: there is as much as is read.
+        let Some((passes, mut rest)) = numbers.split_first() else { return };
+        for i in members {
             let part = &mut parts[*i];
             // Counted from when it was asked, not when it answered: if anything too early.
-            let ahead = Duration::from_micros(u64::try_from(*ahead).unwrap_or(0));
-            let full_at = Moment::at(later(now, ahead));
-            part.full_at = Some(full_at);
+            let Some(known) = part.ask.limit.remote().read(&mut rest, now) else { return };
+            part.known = Some(known);
             part.charged = *passes == 1 && part.fits(now);
             if *passes == 0 {
                 let most = self.runner.servers().options.remembered;
-                self.denied.borrow_mut().insert(part.ask.key, full_at, most, now.get());
+                self.denied.borrow_mut().insert(part.ask.key, known, most, now);
             }
         }
     }
@@ -292,7 +297,7 @@ impl Shared {
         members: u32,
         now: Nanos,
     ) -> SmallVec<[Decision; 4]> {
-        let unknown = || parts.iter().filter(|part| part.full_at.is_none());
+        let unknown = || parts.iter().filter(|part| part.known.is_none());
         let denies = |part: &Part<'_>| part.ask.limit.on_failure() == OnFailure::Deny;
         *passes &= !unknown().any(|part| denies(part) && !part.ask.dry_run);
         let local = || unknown().filter(|part| part.ask.limit.on_failure() == OnFailure::Local);

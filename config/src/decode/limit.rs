@@ -248,7 +248,10 @@ fn limit(
 /// Where counts are kept. Of those that are kept here, `mode` and `on_store_failure` say nothing.
 fn store(d: &mut Decoder<'_>, fields: &Fields<'_>) -> RateStore {
     let store = fields.choice(d, "store");
-    fields.choice(d, "mode");
+    let mode = match fields.choice(d, "mode") {
+        "leased" => StoreMode::Leased,
+        _ => StoreMode::Exact,
+    };
     let on_failure = match fields.choice(d, "on_store_failure") {
         "allow" => OnStoreFailure::Allow,
         "deny" => OnStoreFailure::Deny,
@@ -260,6 +263,11 @@ fn store(d: &mut Decoder<'_>, fields: &Fields<'_>) -> RateStore {
             let what = "`on_store_failure` has no effect: `store: local` does not fail";
             d.report.warn(node.span, what);
         }
+        if let Some(node) = fields.node("mode").filter(|_| mode == StoreMode::Leased) {
+            let what = "only what is kept elsewhere is leased, and this limit is not";
+            d.report.error(node.span, what).hint =
+                Some("write `store: redis`, or remove it".to_owned());
+        }
         return RateStore::Local;
     }
     if let Some(node) = fields.node("store").filter(|_| !d.shares) {
@@ -268,7 +276,7 @@ fn store(d: &mut Decoder<'_>, fields: &Fields<'_>) -> RateStore {
             "write `redis: { url: \"redis://127.0.0.1:6379\" }` at the top of the file".to_owned(),
         );
     }
-    RateStore::Redis { mode: StoreMode::Exact, on_failure }
+    RateStore::Redis { mode, on_failure }
 }
 
 fn cost(d: &mut Decoder<'_>, limit: &Fields<'_>, place: &Place) -> Cost {

@@ -92,10 +92,11 @@ macro_rules! limits {
             ),
             Key::new(
                 concat!($place, ".mode"),
-                Choice(&["exact"]),
+                Choice(&["exact", "leased"]),
                 Is("exact"),
-                "How counts are kept in step with `store: redis`: each request is decided there. \
-                 `local` is always exact.",
+                "With `store: redis`, whether each request is decided there, or tokens are fetched \
+                 ahead for many, which takes far fewer calls and admits no more. `local` is always \
+                 exact.",
             ),
             Key::new(
                 concat!($place, ".on_store_failure"),

@@ -51,13 +51,17 @@ fn limit(limit: &RateLimit) -> Map<String, Value> {
     ]);
     let (store, mode, on_failure) = match limit.store {
         RateStore::Local => ("local", None, None),
-        RateStore::Redis { mode: StoreMode::Exact, on_failure } => {
+        RateStore::Redis { mode, on_failure } => {
+            let mode = match mode {
+                StoreMode::Exact => "exact",
+                StoreMode::Leased => "leased",
+            };
             let on_failure = match on_failure {
                 OnStoreFailure::Local => "local",
                 OnStoreFailure::Allow => "allow",
                 OnStoreFailure::Deny => "deny",
             };
-            ("redis", Some("exact"), Some(on_failure))
+            ("redis", Some(mode), Some(on_failure))
         }
     };
     let entries = [

@@ -59,6 +59,8 @@ pub enum StoreMode {
     /// Each request is decided there.
     #[default]
     Exact,
+    /// Tokens are fetched ahead, for many requests.
+    Leased,
 }
 
 /// What holds while a store elsewhere cannot be reached.

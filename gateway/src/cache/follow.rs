@@ -21,7 +21,7 @@ use weir_cache::{
 };
 
 use super::{
-    Cache,
+    Cache, NOTE,
     fill::{Lead, Next, Reader},
     room::Place,
     time,
@@ -152,6 +152,7 @@ async fn run(
         };
         if length > room || !fits {
             *rest.borrow_mut() = Some((body, permit));
+            keep.note(&worker);
             return lead.overflow();
         }
     }
@@ -165,6 +166,13 @@ async fn run(
 }
 
 impl Keep {
+    /// Leaves a note that there was nothing to store, so that nobody waits for the next one.
+    fn note(&self, worker: &Worker) {
+        let now = time(worker, clock::now());
+        let make = |before: Option<&_>| Page::hit_for_miss(before, now, NOTE);
+        let _ = self.cache.store.update(&self.key, self.ticket, now, make);
+    }
+
     /// Stores the response; false if that was refused, for want of room or since it was purged.
     pub(super) fn store(self, worker: &Worker, body: Bytes) -> bool {
         let now = time(worker, clock::now());

@@ -159,10 +159,9 @@ impl Error {
             | Self::IdempotencyKeyInFlight
             | Self::IdempotencyKeyUnknown
             | Self::IdempotencyKeySpent => "http_request_denied",
-            Self::Overloaded
-            | Self::RouteBusy
-            | Self::Draining
-            | Self::IdempotencyKeyStoreDown => "proxy_internal_response",
+            Self::Overloaded | Self::RouteBusy | Self::Draining | Self::IdempotencyKeyStoreDown => {
+                "proxy_internal_response"
+            }
             Self::NoEndpoint | Self::ConnectFailed => "destination_unavailable",
             Self::UpstreamBusy | Self::QueueTimeout | Self::BreakerOpen => {
                 "connection_limit_reached"

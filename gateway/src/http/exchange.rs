@@ -208,6 +208,11 @@ impl Exchange {
         self.hints.insert(Hints::default()).clone()
     }
 
+    /// Interim responses are wanted in this queue.
+    pub(crate) fn pass_hints(&mut self, hints: Hints) {
+        self.hints = Some(hints);
+    }
+
     /// Where interim responses go, if they are wanted.
     pub(crate) const fn hints(&self) -> Option<&Hints> {
         self.hints.as_ref()

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
-use weir_config::model::{OnStoreFailure, RateAlgorithm, RateLimit, RateStore};
+use weir_config::model::{OnStoreFailure, RateAlgorithm, RateLimit, RateStore, StoreMode};
 use weir_ratelimit::{
-    Algorithm, Ask, Bucket, InvalidLimit, Key, Leaky, Limit, Local, Rate, Secret, Verdict, Window,
+    Algorithm, Ask, Bucket, InvalidLimit, Key, KeyHasher, Leaky, Limit, Local, Rate, Secret,
+    Verdict, Window,
 };
 
 use super::{
     cost, fields,
     key::{self, Counted, Subject},
     per_key::KeyedBulkhead,
-    shared::{OnFailure, SharedAsk, SharedLimit, Source},
+    shared::{Mode, OnFailure, SharedAsk, SharedLimit, Source},
     store::{Stores, moment},
     tally::{Outcome, Tally},
     verdict::{Asked, Limited},
@@ -40,6 +41,9 @@ pub struct Rule {
     pub(super) limit: Limit,
     /// As gateways hold it together.
     pub(super) shared: Option<SharedLimit>,
+    /// Begins what all shared limits by the same parts of a request have in common: their keys lie
+    /// together, wherever there are several servers, and are decided on at one moment.
+    place: KeyHasher,
     pub(super) config: RateLimit,
     /// What begins its item in `RateLimit`.
     pub(super) item: Box<str>,
@@ -283,18 +287,25 @@ impl Rule {
         };
         let (limit, shared) = match config.store {
             RateStore::Local => (limit(&stores.own.secret), None),
-            RateStore::Redis { on_failure, .. } => {
+            RateStore::Redis { mode, on_failure } => {
                 let on_failure = match on_failure {
                     OnStoreFailure::Local => OnFailure::Local,
                     OnStoreFailure::Allow => OnFailure::Allow,
                     OnStoreFailure::Deny => OnFailure::Deny,
                 };
+                let mode = match mode {
+                    StoreMode::Exact => Mode::Exact,
+                    StoreMode::Leased => Mode::Leased,
+                };
                 let limit = limit(&stores.shared);
-                (limit.clone(), SharedLimit::new(limit, on_failure)?)
+                let shared = SharedLimit::new(limit.clone(), on_failure)?;
+                (limit, shared.map(|shared| shared.with_mode(mode)))
             }
         };
         let item = fields::item(&config.name).into();
-        Ok(Self { limit, shared, config: config.clone(), item, cost_max })
+        let place = format!("place\n{}", key::words(&config.key));
+        let place = KeyHasher::new(&stores.shared, &place);
+        Ok(Self { limit, shared, place, config: config.clone(), item, cost_max })
     }
 
     /// As the file has it.
@@ -308,7 +319,14 @@ impl Rule {
     }
 
     fn key(&self, subject: &Subject<'_>) -> Counted {
-        key::key(self.limit.hasher(), &self.config.key, self.config.absent, subject)
+        let of = |hasher| key::key(hasher, &self.config.key, self.config.absent, subject);
+        match of(self.limit.hasher()) {
+            Counted::For(key) if self.shared.is_some() => match of(self.place) {
+                Counted::For(place) => Counted::For(key.beside(place)),
+                other => other,
+            },
+            other => other,
+        }
     }
 
     fn cost(&self, subject: &Subject<'_>) -> u64 {

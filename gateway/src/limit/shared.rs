@@ -3,7 +3,7 @@
 //! Everything else about a limit is decided before and after; only [`ask`] and [`settle`] touch the
 //! network. Neither ever fails: what a server does not say, each limit's policy does.
 
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 use weir_config::model::Redis;
@@ -13,11 +13,14 @@ use weir_ratelimit::{
 };
 
 pub(crate) use weir_ratelimit::redis::{
-    Counters, OnFailure, Outcome, Servers, Shared, SharedAsk, SharedLimit, Source,
+    Counters, Mode, OnFailure, Outcome, Servers, Shared, SharedAsk, SharedLimit, Source,
 };
 
 use super::{RouteLimits, route::Rest, store, verdict::Limited};
-use crate::{clock, task, worker::World};
+use crate::{
+    clock, task,
+    worker::{Worker, World},
+};
 
 /// What keys are hashed with where the file has no secret: the same in every gateway.
 const OPEN: &str = "weir";
@@ -77,6 +80,32 @@ pub(crate) struct WorkerStore {
     way: Rc<Shared>,
     servers: Arc<Servers>,
     gateways: u32,
+}
+
+/// How often tokens that nobody asks for are looked for.
+const LOOK_FOR_IDLE: Duration = Duration::from_millis(250);
+
+impl WorkerStore {
+    /// Gives back what was fetched ahead, all of it: nobody comes by this way any more.
+    pub(crate) async fn leave(&self) {
+        self.way.give_back_all(store::moment(clock::now())).await;
+    }
+
+    /// Whether it is the way to the same servers.
+    pub(crate) fn is_way_of(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.way, &other.way)
+    }
+}
+
+/// Gives back what was fetched ahead and is not asked for, for ever.
+pub(crate) async fn tidy(worker: Rc<Worker>) {
+    loop {
+        tokio::time::sleep(LOOK_FOR_IDLE).await;
+        let shared = worker.world().shared.clone();
+        if let Some(store) = shared {
+            store.way.give_back_idle(store::moment(clock::now())).await;
+        }
+    }
 }
 
 /// What the servers say of a request whose limits there are still to be asked.

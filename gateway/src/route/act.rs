@@ -1,7 +1,7 @@
 //! What a route does with a request that its limits let pass: a redirect, a fixed response, the
 //! answer from memory, or the request as it goes upstream.
 
-use http::{Response, StatusCode, Uri, header, request};
+use http::{Method, Response, StatusCode, Uri, header, request};
 
 use super::{
     Matched, Origin, join,
@@ -69,14 +69,22 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
                     idempotency::look(exchange, rule, &head, &checked, target)?
                 }
             };
-            let plain = keyed.is_none() && ended && !checked.bridged && checked.upgrade.is_none();
-            let wanted = Wanted { authority, path, query, plain };
+            let kept = route.kept(query);
+            let wanted = Wanted {
+                authority,
+                path,
+                query: kept.as_deref(),
+                bare: ended,
+                tunnel: checked.bridged || checked.upgrade.is_some(),
+                once: keyed.is_some(),
+            };
             let stale = match recall::look(exchange, route, &head, wanted)? {
                 Recalled::Answer(response) => return Ok(Plan::Answer(response)),
                 Recalled::Stale(response) => Some(response),
                 Recalled::Nothing => None,
             };
-            if let Some(target) = rewrite(to, &head, path, &matched)? {
+            let sent = if is_recalled(&head.method) { kept.as_deref() } else { query };
+            if let Some(target) = rewrite(to, &head, sent, path, &matched)? {
                 head.uri = target.into();
             }
             if let Some(response) = stale {
@@ -110,19 +118,25 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
     }
 }
 
-/// The target sent upstream, where it is another than the client's.
+/// Whether memory may answer: then what is left out of the key is not asked for, either.
+pub(crate) fn is_recalled(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) || method.as_str() == "QUERY"
+}
+
+/// The target sent upstream, with this `query`, where it is another than the client's.
 pub(crate) fn rewrite(
     to: &Forward,
     head: &request::Parts,
+    query: Option<&str>,
     path: &str,
     matched: &Matched,
 ) -> Result<Option<http::uri::PathAndQuery>, Error> {
-    let query = head.uri.query();
     if !head.uri.path().starts_with('/') {
         return Ok(None);
     }
     let rewritten = to.rewrite.apply(path, query, &matched.spans).map_err(bad_target)?;
-    if rewritten.is_none() && path != head.uri.path() {
+    let is_same = path == head.uri.path() && query == head.uri.query();
+    if rewritten.is_none() && !is_same {
         return join(path, query).map(Some).map_err(bad_target);
     }
     Ok(rewritten)

@@ -333,12 +333,11 @@ impl Compiler<'_> {
     }
 }
 
-/// The store of before where it would be as large, with all that is in it.
+/// The store of before, with all that is in it, until this configuration takes effect in its size.
 fn cache(config: Option<model::CacheStore>, previous: Option<&Snapshot>) -> Option<Arc<Cache>> {
     let config = config?;
     let before = previous.and_then(|previous| previous.cache.as_ref());
-    let same = before.filter(|before| before.config() == config).cloned();
-    Some(same.unwrap_or_else(|| Arc::new(Cache::new(config, secret()))))
+    Some(before.cloned().unwrap_or_else(|| Arc::new(Cache::new(config, secret()))))
 }
 
 /// The records of before, whatever their bound: to forget them is to run their requests again.

@@ -4,10 +4,11 @@
 //! gates, connections, sessions) is behind `Arc`s that [`compile()`] carries from the previous
 //! snapshot into the next, by name and address.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use weir_cache::time::Time;
 use weir_config::model::{
     self, AltSvc, Bind, Config, Limits, RoutePriority, RouteTimeout, Timeouts,
 };
@@ -146,7 +147,24 @@ pub struct Forward {
     pub host: Option<HeaderValue>,
 }
 
+impl Snapshot {
+    /// Makes the cache as large as this configuration wants it. To be called when it takes effect.
+    pub fn adjust_cache(&self, unix_time: Duration) {
+        if let (Some(cache), Some(config)) = (&self.cache, self.config.cache) {
+            cache.adjust(config, Time::ZERO + unix_time);
+        }
+    }
+}
+
 impl Route {
+    /// What counts of a request's query where its answer is kept.
+    pub(crate) fn kept<'a>(&self, query: Option<&'a str>) -> Option<Cow<'a, str>> {
+        match &self.cache {
+            Some(rule) => rule.query(query),
+            None => query.map(Cow::Borrowed),
+        }
+    }
+
     /// Takes over the bounds of this configuration. To be called when it takes effect: until then
     /// the running one's hold.
     pub fn adjust(&self) {

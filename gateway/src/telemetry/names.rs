@@ -340,6 +340,7 @@ pub const ALL: &[&Metric] = &[
     &REDIS_CALLS,
     &REDIS_SKIPPED,
     &REDIS_REMEMBERED,
+    &REDIS_LENT,
     &REDIS_CONNECTIONS,
     &REDIS_RELOADS,
     &SHED,

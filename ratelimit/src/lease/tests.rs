@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     bucket::Bucket,
     rate::Rate,
-    remote::{GCRA, GIVE_BACK, LEASE, fake::Server},
+    remote::{CHECK, GIVE_BACK, LEASE, fake::Server},
 };
 
 const SECOND: u64 = 1_000_000;
@@ -40,7 +40,7 @@ struct World {
 impl World {
     fn new(rate: u64, burst: u64, gateways: u64) -> Self {
         let bucket = Bucket::new(Rate::new(rate, Duration::from_secs(1)).unwrap(), burst).unwrap();
-        let remote = Remote::new(&bucket).unwrap();
+        let remote = Remote::new(&Algorithm::TokenBucket(bucket)).unwrap();
         let terms = Terms::new(remote).unwrap();
         let gateway = |i| Gateway { lease: Lease::default(), offset: i * SECOND / 10, asked: None };
         let gateways = (1..=gateways).map(gateway).collect();
@@ -174,10 +174,10 @@ fn most_of_what_one_bucket_would_admit_for_few_calls() {
             world.request(i, now, 200, 200);
             if now >= denied[i] {
                 exact += 1;
-                let reply = one.run(GCRA, &KEYS[..1], &asks, now);
+                let reply = one.run(CHECK, &KEYS[..1], &asks, now);
                 ideal += reply[0];
                 if reply[0] == 0 {
-                    denied[i] = now + reply[1] as u64 + asks[0] - asks[1];
+                    denied[i] = now + (reply[1] + asks[0] - asks[1]) as u64;
                 }
             }
             for i in 0..gateways as usize {
@@ -259,5 +259,6 @@ fn replies_that_make_no_sense() {
     ] {
         assert_eq!(Lease::default().heard(&terms, 2, 5, reply, Nanos::new(1)), None, "{reply:?}");
     }
-    assert!(Terms::new(Remote::new(&Bucket::new(Rate::ZERO, 5).unwrap()).unwrap()).is_none());
+    let none = Bucket::new(Rate::ZERO, 5).unwrap();
+    assert!(Terms::new(Remote::new(&Algorithm::TokenBucket(none)).unwrap()).is_none());
 }

@@ -4,8 +4,8 @@
 -- ARGV  microseconds per token; the end of the stretch, by the server's clock; how many tokens
 -- Reply how many are worth anything still
 --
--- The last stretch of the row just shortens it. Another is kept beside, for the next borrower; of two
--- that do not meet, the larger one. Sent once: a repetition would give twice.
+-- The last stretch of the row just shortens it. Another is kept beside, for the next borrower; of
+-- two that do not meet, the larger one. Sent once: a repetition would give twice.
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])

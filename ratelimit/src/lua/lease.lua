@@ -1,10 +1,10 @@
 -- A token bucket on a Redis server, lent out: tokens are charged now and spent later, elsewhere.
 --
--- In the numbers of gcra.lua, and on its key. A bucket's tokens lie in a row in time: the key is the
--- moment at which it is full, and what is taken moves that on. So what a borrower took is a stretch
--- of that row, ending at some moment; as time passes through the stretch, the bucket would have been
--- full without it, and so much of it is worth nothing any more. Borrowers see to that; then bucket
--- and borrowers together never hold more than the burst.
+-- In the numbers of gcra.lua, and on its key. A bucket's tokens lie in a row in time: the key is
+-- the moment at which it is full, and what is taken moves that on. So what a borrower took is a
+-- stretch of that row, ending at some moment; as time passes through the stretch, the bucket would
+-- have been full without it, and so much of it is worth nothing any more. Borrowers see to that;
+-- then bucket and borrowers together never hold more than the burst.
 --
 -- KEYS  the bucket; and a stretch of it that was given back while later ones were out, as its end
 --       and how many tokens it is

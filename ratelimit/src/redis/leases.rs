@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,7 +19,6 @@ const SHARDS: usize = 64;
 const KEYS: usize = 2_048;
 
 /// The store.
-#[derive(Debug)]
 pub(super) struct Leases {
     shards: Box<[Shard]>,
 }
@@ -79,6 +79,12 @@ pub(super) struct Want<'t> {
     pub(super) terms: &'t Terms,
     pub(super) cost: u64,
     pub(super) members: u32,
+}
+
+impl fmt::Debug for Leases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leases").finish_non_exhaustive()
+    }
 }
 
 impl Default for Leases {

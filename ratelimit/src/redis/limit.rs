@@ -64,17 +64,16 @@ pub struct Correction<'a> {
 }
 
 impl SharedLimit {
-    /// `limit`, on the servers. `None` if it is no token bucket: only they can be shared.
+    /// `limit`, on the servers. Never `None`: every algorithm can be shared.
     ///
     /// # Errors
     /// [`InvalidLimit::Burst`] when it takes over 73 years to fill.
     pub fn new(limit: Limit, on_failure: OnFailure) -> Result<Option<Self>, InvalidLimit> {
-        let Algorithm::TokenBucket(bucket) = limit.algorithm() else { return Ok(None) };
-        let remote = Remote::new(bucket)?;
+        let remote = Remote::new(limit.algorithm())?;
         Ok(Some(Self { limit, remote, on_failure, terms: None }))
     }
 
-    /// Lets it ask its server so. One that admits nothing stays exact.
+    /// Lets it ask its server so. What is no token bucket, or admits nothing, stays exact.
     #[must_use]
     pub fn with_mode(mut self, mode: Mode) -> Self {
         self.terms = match mode {
@@ -105,7 +104,7 @@ impl SharedLimit {
         SharedAsk { limit: self, key, cost, dry_run: self.limit.dry_run() }
     }
 
-    /// The bucket as the server keeps it.
+    /// The limit as the server keeps it.
     pub(super) const fn remote(&self) -> &Remote {
         &self.remote
     }
@@ -115,13 +114,8 @@ impl SharedLimit {
         self.terms.as_ref()
     }
 
-    /// The bucket of one of `members` gateways that share it without talking.
+    /// The limit of one of `members` gateways that share it without talking.
     pub(super) fn share(&self, members: u32) -> Algorithm {
-        match self.limit.algorithm() {
-            Algorithm::TokenBucket(bucket) if members > 1 => {
-                Algorithm::TokenBucket(bucket.share(members))
-            }
-            whole => *whole,
-        }
+        self.limit.algorithm().share(members)
     }
 }

@@ -44,12 +44,19 @@ impl Map {
     /// The node at `host` (of `teller`, if there is none) and `port`, with room made for it if it
     /// is new; `None` when there is none left.
     pub(super) fn find(&mut self, host: Option<&str>, port: u16, teller: &Server) -> Option<usize> {
-        let host = match (host, teller.info.addr()) {
-            (Some(host), _) => host.to_owned(),
-            (None, ConnectionAddr::Tcp(host, _)) => host.clone(),
+        // As the teller is spoken to: in the clear, or by its certificate's rules.
+        let addr = match (host, teller.info.addr().clone()) {
+            (Some(host), ConnectionAddr::TcpTls { insecure, tls_params, .. }) => {
+                ConnectionAddr::TcpTls { host: host.to_owned(), port, insecure, tls_params }
+            }
+            (None, ConnectionAddr::TcpTls { host, insecure, tls_params, .. }) => {
+                ConnectionAddr::TcpTls { host, port, insecure, tls_params }
+            }
+            (Some(host), _) => ConnectionAddr::Tcp(host.to_owned(), port),
+            (None, ConnectionAddr::Tcp(host, _)) => ConnectionAddr::Tcp(host, port),
             (None, _) => return None,
         };
-        let info = teller.info.clone().set_addr(ConnectionAddr::Tcp(host, port));
+        let info = teller.info.clone().set_addr(addr);
         let name = Server::name_of(&info);
         if let Some(found) = self.nodes.iter().position(|node| *node.name == *name) {
             return Some(found);

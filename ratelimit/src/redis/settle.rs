@@ -49,14 +49,17 @@ impl Shared {
                 continue;
             }
             let leases = &self.runner.servers().leases;
-            if limit.mode() == Mode::Exact {
-                self.denied.borrow_mut().remove(key);
-                changes.push(Change::new(key, limit.remote().settlement(charged, actual)));
-            } else if charged > actual {
-                leases.put_back(key, charged - actual);
-            } else if !leases.charge(key, actual - charged, now) {
-                changes.push(Change::new(key, limit.remote().settlement(charged, actual)));
+            if limit.mode() == Mode::Leased {
+                if charged > actual {
+                    leases.put_back(key, charged - actual);
+                    continue;
+                } else if leases.charge(key, actual - charged, now) {
+                    continue;
+                }
             }
+            self.denied.borrow_mut().remove(key);
+            let settlement = limit.remote().settlement(charged, actual);
+            changes.extend(settlement.map(|settlement| Change::new(key, settlement)));
         }
         self.change(&changes, now).await;
     }
@@ -71,7 +74,7 @@ impl Shared {
                 continue;
             }
             let settlement = part.ask.limit.remote().settlement(part.ask.cost, 0);
-            changes.push(Change::new(part.ask.key, settlement));
+            changes.extend(settlement.map(|settlement| Change::new(part.ask.key, settlement)));
         }
         self.change(&changes, now).await;
     }

@@ -244,10 +244,9 @@ fn costs_are_numbers_or_headers() {
 
 #[test]
 fn counts_are_kept_here_or_where_gateways_share_them() {
-    let expected = "`leased` is not built into this version of Weir yet";
     for place in ["{ rate: 1/s, mode: leased }", "v"] {
         let said = load("v: { rate: 1/s, mode: leased }", place).unwrap_err().render();
-        assert!(said.contains(expected), "{said}");
+        assert!(said.contains("only what is kept elsewhere is leased"), "{said}");
     }
     assert!(refused("{ rate: 1/s, store: rediss }").contains("did you mean `redis`?"));
     assert!(refused("{ rate: 1/s, store: redis }").contains("needs servers"));
@@ -270,6 +269,8 @@ fn counts_are_kept_here_or_where_gateways_share_them() {
     assert_eq!(store("{ rate: 1/s, store: redis }"), redis(OnStoreFailure::Local));
     let allow = "{ rate: 1/s, store: redis, mode: exact, on_store_failure: allow }";
     assert_eq!(store(allow), redis(OnStoreFailure::Allow));
+    let leased = RateStore::Redis { mode: StoreMode::Leased, on_failure: OnStoreFailure::Local };
+    assert_eq!(store("{ rate: 1/s, store: redis, mode: leased }"), leased);
     assert_eq!(store("v"), redis(OnStoreFailure::Deny));
     let said = load("{ rate: 1/s, store: redis, algorithm: leaky_bucket }").unwrap_err().render();
     assert!(said.contains("only a `token_bucket`"), "{said}");

@@ -1,7 +1,7 @@
 //! `/limits`.
 
 use serde_json::{Map, Value, json};
-use weir_config::model::{KeyPart, OnStoreFailure, RateAlgorithm, RateLimit, RateStore};
+use weir_config::model::{KeyPart, OnStoreFailure, RateAlgorithm, RateLimit, RateStore, StoreMode};
 
 use crate::{
     limit::{Rule, key::word, tally::Outcome},
@@ -48,6 +48,7 @@ pub(super) fn redis(snapshot: &Snapshot) -> Value {
         "faults": faults,
         "skipped": counters.skipped(),
         "remembered": counters.remembered(),
+        "lent": counters.lent(),
         "connections": counters.connections(),
         "script_reloads": counters.reloads(),
     })
@@ -65,9 +66,14 @@ fn limit(route: &Route, rule: &Rule, registry: &Registry) -> Value {
         .iter()
         .take(LISTED)
         .map(|entry| json!({ "key": &*entry.label, "count": entry.count, "error": entry.error }));
-    let (store, on_failure) = match config.store {
-        RateStore::Local => ("local", None),
-        RateStore::Redis { on_failure, .. } => ("redis", Some(words_of(on_failure))),
+    let (store, mode, on_failure) = match config.store {
+        RateStore::Local => ("local", "exact", None),
+        RateStore::Redis { mode: StoreMode::Exact, on_failure } => {
+            ("redis", "exact", Some(words_of(on_failure)))
+        }
+        RateStore::Redis { mode: StoreMode::Leased, on_failure } => {
+            ("redis", "leased", Some(words_of(on_failure)))
+        }
     };
     json!({
         "route": &*route.name,
@@ -80,6 +86,7 @@ fn limit(route: &Route, rule: &Rule, registry: &Registry) -> Value {
         "policy": { "quota": policy.quota, "window_seconds": policy.window_seconds },
         "dry_run": config.dry_run,
         "store": store,
+        "mode": mode,
         "on_store_failure": on_failure,
         "fallbacks": totals.fallbacks,
         "counts": counts,

@@ -61,6 +61,13 @@ pub const REDIS_REMEMBERED: Metric = metric(
     &[],
     "Requests denied without a call, by what Redis had said of their keys",
 );
+/// Requests decided on with what was fetched ahead.
+pub const REDIS_LENT: Metric = metric(
+    "weir_redis_lent_total",
+    Kind::Counter,
+    &[],
+    "Requests decided without a call, by tokens that Redis had lent",
+);
 /// Connections.
 pub const REDIS_CONNECTIONS: Metric = metric(
     "weir_redis_connections_total",

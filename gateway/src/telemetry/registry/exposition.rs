@@ -328,6 +328,7 @@ fn encode_redis(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result
     let count = |of: fn(&Counters) -> u64| counters.map(|all| ([], Sample::Count(of(all))));
     family(out, &names::REDIS_SKIPPED, count(Counters::skipped))?;
     family(out, &names::REDIS_REMEMBERED, count(Counters::remembered))?;
+    family(out, &names::REDIS_LENT, count(Counters::lent))?;
     family(out, &names::REDIS_CONNECTIONS, count(Counters::connections))?;
     family(out, &names::REDIS_RELOADS, count(Counters::reloads))
 }

@@ -5,6 +5,7 @@ mod first;
 mod keys;
 mod outcomes;
 mod redis;
+mod shared;
 mod versions;
 
 use crate::support::{

@@ -143,7 +143,7 @@ fn several_servers() {
 }
 
 #[test]
-fn over_http2_and_by_routes_that_answer_themselves() {
+fn routes_that_answer_themselves() {
     let Some(server) = Server::start(&[]) else { return };
     let yaml = format!(
         "workers: 1\nadmin: {{ bind: \"$ADMIN\" }}\nlisteners: [\"$LISTEN\"]\n\
@@ -156,4 +156,25 @@ fn over_http2_and_by_routes_that_answer_themselves() {
     let gateway = crate::support::gateway::Setup::yaml(&yaml).start();
     let requests = ["/fixed", "/moved", "/fixed", "/moved"].map(|target| (target, ""));
     assert_eq!(statuses(&gateway, &requests), [203, 308, 203, 429]);
+}
+
+#[test]
+fn a_cluster() {
+    let Some(server) = Server::start(&["--cluster-enabled", "yes"]) else { return };
+    assert!(server.ask("CLUSTER ADDSLOTSRANGE 0 16383").contains("OK"));
+    assert!(eventually(|| server.ask("CLUSTER INFO").contains("cluster_state:ok")));
+    let origin = Origin::echo();
+    let rules = "rate_limit: [{ name: a, key: header:x-key, rate: 3/h, store: redis }, \
+                 { name: b, key: header:x-key, rate: 5/h, store: redis }]";
+    let gateways = [(); 2]
+        .map(|()| with(&origin, &format!("cluster: [\"{}\"], timeout: 2s", server.url()), rules));
+    for n in 0..5 {
+        let fields = format!("X-Key: {n}\r\n");
+        let ask = |gateway| statuses(gateway, &[("/", &fields), ("/", &fields)]);
+        assert_eq!([ask(&gateways[0]), ask(&gateways[1])], [[200, 200], [200, 429]]);
+    }
+    // Both keys of a client lie in one slot: one call decides on both. A worker may meet one of
+    // whom another knows already that it is denied.
+    assert_eq!(server.keys().len(), 10);
+    assert!(server.calls() <= 20, "{}", server.calls());
 }
