@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod admission;
+mod balance;
 mod breaker;
 mod cache;
 mod condition;

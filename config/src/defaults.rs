@@ -87,6 +87,8 @@ pub enum Short {
     One,
     /// A text of this form.
     As(&'static str),
+    /// A mapping with the keys below, in the place of a word.
+    Below,
 }
 
 mod edge;
@@ -165,6 +167,11 @@ pub(crate) const KEY: &str =
     "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name), `path` or `route`";
 /// What the name of a parameter in a cache's key looks like.
 pub(crate) const PARAMETER: &str = "the name of a parameter, or its beginning and a `*`";
+/// What a part of a key that endpoints are chosen by looks like.
+pub(crate) const HASH_KEY: &str =
+    "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name) or `path`";
+/// What a bound on load looks like.
+pub(crate) const LOAD_BOUND: &str = "a number from 1.0 to 10.0, such as `1.25`, or `off`";
 /// What may happen where a request lacks a part of a key.
 pub(crate) const ABSENT: &[&str] = &["share", "skip", "deny"];
 /// What a condition on a value looks like.
@@ -177,9 +184,6 @@ pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("", "tracing"),
     ("", "membership"),
     ("upstreams.*", "discovery"),
-    ("upstreams.*.balance", "rendezvous"),
-    ("upstreams.*.balance", "ring"),
-    ("upstreams.*.balance", "maglev"),
     ("routes[]", "mirror"),
     ("routes[]", "script"),
 ];

@@ -161,18 +161,12 @@ fn upstream(upstream: &Upstream) -> Value {
     let endpoints = upstream.endpoints.iter().map(|one| {
         object([
             ("address", Some(json!(one.address.to_string()))),
+            ("name", one.name.clone().map(Value::from)),
             ("weight", Some(json!(one.weight))),
             ("zone", one.zone.clone().map(Value::from)),
         ])
     });
-    let balance = match upstream.balance {
-        Balance::P2c => "p2c",
-        Balance::PeakEwma => "peak_ewma",
-        Balance::Prequal => "prequal",
-        Balance::LeastRequest => "least_request",
-        Balance::RoundRobin => "round_robin",
-        Balance::Random => "random",
-    };
+    let balance = balance(upstream);
     let protocol = match upstream.protocol {
         UpstreamProtocol::H1 => "h1",
         UpstreamProtocol::H2 => "h2",
@@ -202,6 +196,20 @@ fn upstream(upstream: &Upstream) -> Value {
         },
         "connect_timeout": show_duration(upstream.connect_timeout),
     })
+}
+
+fn balance(upstream: &Upstream) -> Value {
+    let word = upstream.balance.word();
+    let Some(hash) = &upstream.hash else { return json!(word) };
+    let bound = hash.bounded_load.map_or_else(|| json!("off"), |bound| json!(bound));
+    let of = |way: Balance, size: u32| (upstream.balance == way).then(|| json!(size));
+    let inner = object([
+        ("key", Some(limit::key(&hash.key))),
+        ("bounded_load", Some(bound)),
+        ("points", of(Balance::Ring, hash.points)),
+        ("entries", of(Balance::Maglev, hash.entries)),
+    ]);
+    object([(word, Some(inner))])
 }
 
 fn health(health: &HealthCheck) -> Value {

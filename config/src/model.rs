@@ -293,6 +293,8 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// How an endpoint is chosen.
     pub balance: Balance,
+    /// By which key; there exactly where a key decides.
+    pub hash: Option<HashBalance>,
     /// Version spoken to the endpoints.
     pub protocol: UpstreamProtocol,
     /// TLS towards the endpoints.
@@ -325,6 +327,8 @@ pub struct Endpoint {
     pub at: At,
     /// Host and port, or a Unix socket.
     pub address: Address,
+    /// Its identity where a key decides; `None` is the address. Unique in its upstream.
+    pub name: Option<String>,
     /// Share of the traffic relative to its siblings; at least 1.
     pub weight: u32,
     /// Failure zone.
@@ -367,6 +371,44 @@ pub enum Balance {
     RoundRobin,
     /// At random by weight.
     Random,
+    /// By a key, with rendezvous hashing.
+    Rendezvous,
+    /// By a key, on a ring of points.
+    Ring,
+    /// By a key, with Maglev's table.
+    Maglev,
+}
+
+impl Balance {
+    /// As the file writes it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::P2c => "p2c",
+            Self::PeakEwma => "peak_ewma",
+            Self::Prequal => "prequal",
+            Self::LeastRequest => "least_request",
+            Self::RoundRobin => "round_robin",
+            Self::Random => "random",
+            Self::Rendezvous => "rendezvous",
+            Self::Ring => "ring",
+            Self::Maglev => "maglev",
+        }
+    }
+}
+
+/// How a key decides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HashBalance {
+    /// What decides: the combination of these; never empty, and never the route.
+    pub key: Vec<KeyPart>,
+    /// How many times its share of the requests under way an endpoint may have; at least 1. `None`
+    /// is any number.
+    pub bounded_load: Option<f64>,
+    /// Points of an endpoint of weight 1 on a ring.
+    pub points: u32,
+    /// Entries of Maglev's table.
+    pub entries: u32,
 }
 
 /// HTTP version towards an upstream.

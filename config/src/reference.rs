@@ -102,6 +102,7 @@ fn value(key: &Key) -> String {
         Short::For(name) => format!("; or just its `{name}`"),
         Short::ListFor(name) => format!("; or just the list of its `{name}`"),
         Short::One => "; or one entry alone".to_owned(),
+        Short::Below => "; or a mapping".to_owned(),
         Short::As(form) if key.kind == Kind::Sections => format!("; an entry may be {form}"),
         Short::As(form) => format!("; or {form}"),
     });

@@ -178,6 +178,7 @@ fn shorter(key: &'static Key, short: Short) -> Option<Value> {
         Short::On => Some(json!({ "$ref": "#/$defs/on" })),
         Short::For(_) | Short::As(_) if key.kind == Kind::Sections => None,
         Short::One => None,
+        Short::Below => Some(mapping(key.path)),
         Short::As(_) => Some(json!({ "$ref": "#/$defs/text" })),
         Short::For(name) | Short::ListFor(name) => {
             let child = section(key.path).iter().find(|child| child.name() == name)?;

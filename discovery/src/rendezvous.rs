@@ -45,6 +45,8 @@ pub struct Rendezvous {
     free: Vec<u16>,
     /// Where there are more than a few.
     table: Option<Table>,
+    /// Whether there is to be none.
+    bare: bool,
 }
 
 /// What decides who comes when, by id; an array for each part, since all of one are read together.
@@ -97,7 +99,20 @@ impl Rendezvous {
     /// # Errors
     /// There are more than [`NODES_MAX`].
     pub fn new(nodes: &[Node<'_>]) -> Result<Self, TooMany> {
-        let mut this = Self::default();
+        Self::with(nodes, false)
+    }
+
+    /// The same without a table, whose every look-up takes a time proportional to the number of
+    /// nodes: for next choices only.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn bare(nodes: &[Node<'_>]) -> Result<Self, TooMany> {
+        Self::with(nodes, true)
+    }
+
+    fn with(nodes: &[Node<'_>], bare: bool) -> Result<Self, TooMany> {
+        let mut this = Self { bare, ..Self::default() };
         for node in nodes {
             match this.ids.get(node.name) {
                 Some(id) => this.racers.weigh(*id, node.weight),
@@ -121,6 +136,12 @@ impl Rendezvous {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
+    }
+
+    /// The id of a name, and its weight.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<(u16, u32)> {
+        self.ids.get(name).map(|id| (*id, self.racers.weight(*id)))
     }
 
     /// The names, and the ids that they have.
@@ -204,7 +225,7 @@ impl Rendezvous {
 
     /// Fills a table where one is worth it.
     fn settle(&mut self) {
-        if self.table.is_none() && self.ids.len() > FEW {
+        if self.table.is_none() && !self.bare && self.ids.len() > FEW {
             self.table = Some(Table::fill(&self.racers));
         }
     }

@@ -188,6 +188,30 @@ fn route_tells_what_takes_a_request_and_what_happens_to_it() {
 }
 
 #[test]
+fn route_tells_whose_a_key_is() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "weir.yaml",
+        "listeners: [\":8080\"]\nupstreams:\n  a:\n    endpoints: [{ address: \"127.0.0.1:1\", name: \
+         one }, { address: \"127.0.0.1:2\", name: two }]\n    balance: { rendezvous: { key: \
+         \"header:x-user\" } }\nroutes: [{ to: a }]\n",
+    );
+    let owner = |user: &str| {
+        let (code, lines) = route(&file, &["GET", "/", "-H", &format!("x-user: {user}")]);
+        assert_eq!(code, 0);
+        lines.into_iter().find(|(label, _)| label == "endpoint").unwrap().1
+    };
+    let owners: Vec<String> = (0..20).map(|user| owner(&format!("u{user}"))).collect();
+    let count = |text: &str| owners.iter().filter(|owner| *owner == text).count();
+    let one = count("127.0.0.1:1 (one) of `a`, by header:x-user");
+    let two = count("127.0.0.1:2 (two) of `a`, by header:x-user");
+    assert!(one > 2 && two > 2 && one + two == 20, "{owners:?}");
+    let (_, lines) = route(&file, &["GET", "/"]);
+    let expected = "any of `a`, for the request has no header:x-user";
+    assert!(says(&lines, "endpoint", expected), "{lines:?}");
+}
+
+#[test]
 fn route_tells_where_a_connect_goes() {
     let folder = Folder::new();
     let file = folder.write(
@@ -349,6 +373,8 @@ const SEEN: &[(&str, &[&str])] = &[
         "/limited",
         &["\"per-client\";q=3;w=60", "\"per-client\";r=0", "429 Too Many Requests", "retry-after:"],
     ),
+    ("pay=5", &["HTTP/1.1 200", "POST /pay", "idempotent-replayed: true"]),
+    ("pay=6", &["HTTP/1.1 422", "idempotency-key-reused"]),
     ("/metrics", &["weir_requests_total"]),
     ("/reload", &[]),
 ];

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::{Complaint, Decoder, Named, Names, breaker, health, listener::pair};
+use super::{Complaint, Decoder, Named, Names, balance, breaker, health, listener::pair};
 use crate::{
     address,
     defaults::{ADDRESS, NAME},
     fields::Fields,
-    model::{Address, Balance, ClientTls, Endpoint, Upstream, UpstreamLimits, UpstreamProtocol},
+    model::{Address, ClientTls, Endpoint, Upstream, UpstreamLimits, UpstreamProtocol},
     source::Span,
     yaml::{Node, Value, Word, shorten},
 };
@@ -54,14 +54,7 @@ pub(super) fn name(text: &str) -> Result<String, Complaint> {
 fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
     let fields = Fields::open(d, node, "upstreams.*");
     let endpoints = endpoints(d, &fields);
-    let balance = match fields.choice(d, "balance") {
-        "peak_ewma" => Balance::PeakEwma,
-        "prequal" => Balance::Prequal,
-        "least_request" => Balance::LeastRequest,
-        "round_robin" => Balance::RoundRobin,
-        "random" => Balance::Random,
-        _ => Balance::P2c,
-    };
+    let (balance, hash) = balance::read(d, &fields);
     let protocol = match fields.choice(d, "protocol") {
         "h2" => UpstreamProtocol::H2,
         "h3" => UpstreamProtocol::H3,
@@ -97,6 +90,7 @@ fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
         name,
         endpoints,
         balance,
+        hash,
         protocol,
         tls,
         health,
@@ -156,7 +150,15 @@ fn endpoints(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Vec<Endpoint>> 
         d.report.error(node.span, "`endpoints` is empty").hint = Some(EXAMPLE.to_owned());
     }
     let mut seen: HashMap<&Address, u32> = HashMap::with_capacity(endpoints.len());
+    let mut names: HashMap<&str, u32> = HashMap::new();
     for endpoint in &endpoints {
+        let name = endpoint.name.as_deref();
+        if let Some((name, line)) =
+            name.and_then(|name| Some((name, names.insert(name, endpoint.at.line)?)))
+        {
+            let what = format!("the upstream has an endpoint of the name `{name}` already");
+            d.report.error_at(endpoint.at, what).hint = Some(format!("first on line {line}"));
+        }
         if let Some(line) = seen.insert(&endpoint.address, endpoint.at.line) {
             let what = format!("the upstream has the endpoint `{}` already", endpoint.address);
             let hint = format!("first on line {line}; a greater share is a `weight`");
@@ -174,18 +176,20 @@ fn endpoint(d: &mut Decoder<'_>, node: &Node) -> Option<Endpoint> {
     let at = node.span.at();
     if let Value::Text(_) = &node.value {
         let address = d.parsed(node, ADDRESS, address::endpoint)?;
-        return Some(Endpoint { at, address: rooted(d, address), weight: 1, zone: None });
+        let address = rooted(d, address);
+        return Some(Endpoint { at, address, name: None, weight: 1, zone: None });
     }
     let fields = Fields::open(d, node, "upstreams.*.endpoints[]");
     let address = fields.parsed(d, "address", address::endpoint);
     if fields.node("address").is_none() {
         fields.missing(d, "address", "such as `address: \"127.0.0.1:9001\"`");
     }
+    let own = fields.parsed(d, "name", name);
     let weight = fields.count(d, "weight");
     let zone = fields.parsed(d, "zone", name);
     fields.finish();
     let at = fields.node("address").map_or(at, |address| address.span.at());
-    Some(Endpoint { at, address: rooted(d, address?), weight, zone })
+    Some(Endpoint { at, address: rooted(d, address?), name: own, weight, zone })
 }
 
 fn tls(d: &mut Decoder<'_>, node: &Node) -> Option<ClientTls> {

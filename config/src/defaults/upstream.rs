@@ -3,13 +3,29 @@
 use super::{
     ADDRESS,
     Fallback::{Absent, Below, Is, Required},
-    Key,
+    HASH_KEY, Key,
     Kind::{self, Choice, Count, Duration, Flag, Named, Percent, Section, Sections, Text, Texts},
-    PEM, PROBE, SERVICE, STATUSES, Short, TIMEOUT, TOLERANCE,
+    LOAD_BOUND, NAME, PEM, PROBE, SERVICE, STATUSES, Short, TIMEOUT, TOLERANCE,
 };
 
 /// Between two checks of an endpoint: a tenth of a second to a day.
 const INTERVAL: Kind = Duration(100, 24 * 3_600_000);
+
+/// A way to choose by a key, or a key of it.
+macro_rules! hash {
+    ($way:literal, $meaning:literal) => {
+        Key::new(concat!("upstreams.*.balance.", $way), Section, Absent("another way"), $meaning)
+            .or(&[Short::On, Short::For("key")])
+    };
+    ($way:literal, $name:literal, $kind:expr, $fallback:expr, $meaning:expr) => {
+        Key::new(concat!("upstreams.*.balance.", $way, ".", $name), $kind, $fallback, $meaning)
+    };
+}
+
+const HASH_KEY_MEANS: &str =
+    "What decides; of a list, the combination. A request that lacks it goes as by `p2c`.";
+const LOAD_BOUND_MEANS: &str = "How many times its share of the requests under way an endpoint may have; what is more goes to \
+     the next in the key's own order.";
 
 pub(super) const KEYS: &[Key] = &[
     Key::new("upstreams", Named, Absent("none"), "Groups of endpoints, by name."),
@@ -27,6 +43,12 @@ pub(super) const KEYS: &[Key] = &[
         "Host and port, or a Unix socket; unique in its upstream.",
     ),
     Key::new(
+        "upstreams.*.endpoints[].name",
+        Text(NAME),
+        Absent("the address"),
+        "Its identity where a key decides: with it, a new address changes no key's endpoint.",
+    ),
+    Key::new(
         "upstreams.*.endpoints[].weight",
         Count(1, 1000),
         Is("1"),
@@ -40,9 +62,44 @@ pub(super) const KEYS: &[Key] = &[
     ),
     Key::new(
         "upstreams.*.balance",
-        Choice(&["p2c", "peak_ewma", "prequal", "least_request", "round_robin", "random"]),
+        Choice(&[
+            "p2c",
+            "peak_ewma",
+            "prequal",
+            "least_request",
+            "round_robin",
+            "random",
+            "rendezvous",
+            "ring",
+            "maglev",
+        ]),
         Is("p2c"),
-        "How an endpoint is chosen.",
+        "How an endpoint is chosen: by load, in turn, at random, or, by the last three, always the \
+         same for a key of the request.",
+    )
+    .or(&[Short::Below]),
+    hash!("rendezvous", "By rendezvous hashing: no key moves that need not when endpoints change."),
+    hash!("rendezvous", "key", Texts(HASH_KEY), Is("client_ip"), HASH_KEY_MEANS),
+    hash!("rendezvous", "bounded_load", Text(LOAD_BOUND), Is("off"), LOAD_BOUND_MEANS),
+    hash!("ring", "By a ring of points as libketama has it, for those who share keys with others."),
+    hash!("ring", "key", Texts(HASH_KEY), Is("client_ip"), HASH_KEY_MEANS),
+    hash!("ring", "bounded_load", Text(LOAD_BOUND), Is("off"), LOAD_BOUND_MEANS),
+    hash!(
+        "ring",
+        "points",
+        Count(4, 40_000),
+        Is("160"),
+        "Points of an endpoint of weight 1, rounded up to a multiple of four."
+    ),
+    hash!("maglev", "By Maglev's table: the most even, for some keys that move without need."),
+    hash!("maglev", "key", Texts(HASH_KEY), Is("client_ip"), HASH_KEY_MEANS),
+    hash!("maglev", "bounded_load", Text(LOAD_BOUND), Is("off"), LOAD_BOUND_MEANS),
+    hash!(
+        "maglev",
+        "entries",
+        Count(3, 5_000_011),
+        Is("65537"),
+        "Entries of the table, a prime: a hundred times as many as endpoints, or more."
     ),
     Key::new(
         "upstreams.*.protocol",

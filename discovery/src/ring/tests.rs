@@ -37,7 +37,7 @@ fn a_search_finds_the_next_point() {
     let ring = ring(&nodes(&names));
     let slow = |position: u32| {
         let next = ring.points.iter().find(|point| point.at >= position);
-        next.or(ring.points.first()).map(|point| point.of as usize)
+        next.or_else(|| ring.points.first()).map(|point| point.of as usize)
     };
     let edges = ring.points.iter().flat_map(|p| [p.at.wrapping_sub(1), p.at, p.at.wrapping_add(1)]);
     for position in edges.chain(positions(10_000)).chain([0, u32::MAX]) {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use serde_json::{Map, Value, json};
-use weir_config::model::{self, Action, Balance, Piece, Priority, Protocols, UpstreamProtocol};
+use weir_config::model::{self, Action, Piece, Priority, Protocols, UpstreamProtocol};
 
 use crate::{
     admission::{
@@ -124,7 +124,11 @@ pub(super) fn upstreams(
         });
         json!({
             "name": &*upstream.name,
-            "balance": balance(config.balance),
+            "balance": config.balance.word(),
+            "hash": config.hash.as_ref().map(|hash| json!({
+                "key": hash.key.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "bounded_load": hash.bounded_load,
+            })),
             "protocol": protocol(config.protocol),
             "tls": config.tls.is_some(),
             "panic": report.panic,
@@ -174,6 +178,7 @@ fn endpoint(
     let connections = registry.endpoint_connections(upstream, &state.name);
     json!({
         "address": &*state.name,
+        "name": config.name,
         "weight": config.weight,
         "zone": config.zone,
         "in_flight": load.in_flight(),
@@ -293,17 +298,6 @@ fn action(action: &Action, upstreams: &[model::Upstream]) -> (&'static str, Valu
             ("redirect", json!({ "to": to, "status": redirect.status.as_u16() }))
         }
         Action::Respond(respond) => ("respond", json!({ "status": respond.status.as_u16() })),
-    }
-}
-
-const fn balance(balance: Balance) -> &'static str {
-    match balance {
-        Balance::P2c => "p2c",
-        Balance::PeakEwma => "peak_ewma",
-        Balance::Prequal => "prequal",
-        Balance::LeastRequest => "least_request",
-        Balance::RoundRobin => "round_robin",
-        Balance::Random => "random",
     }
 }
 

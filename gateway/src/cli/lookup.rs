@@ -1,6 +1,11 @@
 //! `weir route`: one request through the gateway's own look-up, in words.
 
-use std::{fmt::Write as _, net::Ipv4Addr, path::Path, process::ExitCode};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    process::ExitCode,
+};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts,
@@ -20,6 +25,7 @@ use crate::{
         headers::{self, Peer},
         host::without_port,
     },
+    limit::key::Subject,
     route::{Failed, Found, Matched, Origin, PassedOver, Why, act, canonical_host, stack},
     snapshot::{self, Snapshot},
 };
@@ -41,8 +47,9 @@ pub(super) fn run(file: &Path, method: &str, url: &str, headers: &[String]) -> E
         }
     };
     let mut out = String::new();
-    let taken = Lookup { loaded: &loaded, snapshot: &compiled.snapshot, out: &mut out }
-        .run(scheme, request);
+    let taken =
+        Lookup { loaded: &loaded, snapshot: &compiled.snapshot, out: &mut out, client: None }
+            .run(scheme, request);
     match taken {
         Ok(true) => print(&out, ExitCode::SUCCESS),
         Ok(false) => print(&out, ExitCode::FAILURE),
@@ -103,6 +110,8 @@ struct Lookup<'a> {
     loaded: &'a Loaded,
     snapshot: &'a Snapshot,
     out: &'a mut String,
+    /// The client's address, by trusted hops.
+    client: Option<IpAddr>,
 }
 
 impl Lookup<'_> {
@@ -113,7 +122,8 @@ impl Lookup<'_> {
         // As if it had come from this machine, to the first listener.
         let hops = self.snapshot.listeners.first().map_or(0, |first| first.config.trusted_hops);
         let peer = Peer::new(Some(Ipv4Addr::LOCALHOST.into()), scheme == "https", hops);
-        headers::receive(&mut head, &peer, &mut fastrand::Rng::with_seed(0));
+        let received = headers::receive(&mut head, &peer, &mut fastrand::Rng::with_seed(0));
+        self.client = received.client;
         let path = stack::routed_path(&head.uri)?.into_owned();
         let authority = guard::host(&head.headers).unwrap_or_default().to_owned();
         let host = canonical_host(&authority);
@@ -184,6 +194,7 @@ impl Lookup<'_> {
                 let target = act::rewrite(forward, head, query, origin.path, matched)?;
                 let target = target.as_ref().or_else(|| head.uri.path_and_query());
                 self.forward(matched.route, target.map(PathAndQuery::as_str));
+                self.keys(matched.route, &head.headers, target);
             }
             snapshot::Action::Redirect(location, status) => {
                 let location = location
@@ -227,6 +238,37 @@ impl Lookup<'_> {
         let total = timeout.total.map_or_else(|| "off".to_owned(), show_duration);
         let (headers, idle) = (show_duration(timeout.headers), show_duration(timeout.idle));
         self.line("timeout", &format!("headers {headers}, total {total}, idle {idle}"));
+    }
+
+    /// Which endpoint the key of the request decides for, where one does.
+    fn keys(&mut self, index: usize, headers: &HeaderMap, target: Option<&PathAndQuery>) {
+        let snapshot = self.snapshot;
+        let route = &snapshot.routes[index];
+        let snapshot::Action::Forward(forward) = &route.action else { return };
+        let mut headers = headers.clone();
+        route.request_edits.apply(&mut headers);
+        let subject = Subject {
+            client: self.client,
+            headers: &headers,
+            path: target.map_or("/", PathAndQuery::path),
+            query: target.and_then(PathAndQuery::query),
+            route: &route.name,
+        };
+        for (upstream, _) in &forward.split {
+            let upstream = &snapshot.upstreams[*upstream];
+            let Some(keys) = &upstream.keys else { continue };
+            let key = keys.key().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let owner = keys.place(&subject).and_then(|place| keys.owner(place));
+            let text = match owner.and_then(|owner| Some((upstream.endpoints.get(owner)?, owner))) {
+                Some((endpoint, owner)) => {
+                    let name = Some(keys.name(owner)).filter(|name| **name != *endpoint.name);
+                    let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+                    format!("{}{name} of `{}`, by {key}", endpoint.name, upstream.name)
+                }
+                None => format!("any of `{}`, for the request has no {key}", upstream.name),
+            };
+            self.line("endpoint", &text);
+        }
     }
 
     fn edits(&mut self, index: usize) {
@@ -274,18 +316,7 @@ fn describe(upstream: &model::Upstream) -> String {
         UpstreamProtocol::Auto => "h1 or h2",
     };
     let tls = if upstream.tls.is_some() { " over TLS" } else { "" };
-    format!("{} over {endpoints}; {protocol}{tls}", balance(upstream.balance))
-}
-
-const fn balance(balance: model::Balance) -> &'static str {
-    match balance {
-        model::Balance::P2c => "p2c",
-        model::Balance::PeakEwma => "peak_ewma",
-        model::Balance::Prequal => "prequal",
-        model::Balance::LeastRequest => "least_request",
-        model::Balance::RoundRobin => "round_robin",
-        model::Balance::Random => "random",
-    }
+    format!("{} over {endpoints}; {protocol}{tls}", upstream.balance.word())
 }
 
 fn edits(edit: &HeaderEdit) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Who is limited: parts of a request, hashed where they lie.
+//! Whom a request is for: parts of it, hashed where they lie.
 
 use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
 
@@ -8,7 +8,7 @@ use weir_ratelimit::{Key, KeyHasher};
 
 use crate::route::decoded;
 
-/// A request, as far as limits look at it.
+/// A request, as far as limits and keys of endpoints look at it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
     /// The client's address, by trusted hops; `None` on a Unix socket.
@@ -55,32 +55,37 @@ pub(crate) fn key(
 
 /// Adds a part, if the request has it. An empty value is one.
 fn add(hasher: KeyHasher, part: &KeyPart, subject: &Subject<'_>) -> Option<KeyHasher> {
+    value(part, subject, |value| hasher.part(value))
+}
+
+/// What `with` makes of a part, if the request has it.
+pub(crate) fn value<T>(
+    part: &KeyPart,
+    subject: &Subject<'_>,
+    with: impl FnOnce(&[u8]) -> T,
+) -> Option<T> {
     match part {
         KeyPart::ClientIp => subject.client.map(|client| match client.to_canonical() {
-            IpAddr::V4(address) => hasher.part(&address.octets()),
+            IpAddr::V4(address) => with(&address.octets()),
             // What a provider gives to one subscriber: who has it has 2^64 addresses.
-            IpAddr::V6(address) => hasher.part(&address.octets()[..8]),
+            IpAddr::V6(address) => with(&address.octets()[..8]),
         }),
-        KeyPart::Header(name) => header(name, subject.headers).map(|value| hasher.part(&value)),
-        KeyPart::Cookie(name) => cookie(name, subject.headers).map(|value| hasher.part(value)),
-        KeyPart::Query(name) => parameter(hasher, name, subject.query),
-        KeyPart::Path => Some(hasher.part(subject.path.as_bytes())),
-        KeyPart::Route => Some(hasher.part(subject.route.as_bytes())),
+        KeyPart::Header(name) => header(name, subject.headers).map(|value| with(&value)),
+        KeyPart::Cookie(name) => cookie(name, subject.headers).map(with),
+        KeyPart::Query(name) => parameter(name, subject.query).map(|value| with(&value)),
+        KeyPart::Path => Some(with(subject.path.as_bytes())),
+        KeyPart::Route => Some(with(subject.route.as_bytes())),
     }
 }
 
 /// A part that says who sends a request; `None` where that is missing or says nothing.
-pub(crate) fn identity<'a>(part: &KeyPart, subject: &Subject<'a>) -> Option<Cow<'a, [u8]>> {
-    let value = match part {
-        KeyPart::ClientIp => match subject.client?.to_canonical() {
-            IpAddr::V4(address) => Cow::Owned(address.octets().to_vec()),
-            IpAddr::V6(address) => Cow::Owned(address.octets()[..8].to_vec()),
-        },
-        KeyPart::Header(name) => header(name, subject.headers)?,
-        KeyPart::Cookie(name) => Cow::Borrowed(cookie(name, subject.headers)?),
-        KeyPart::Query(_) | KeyPart::Path | KeyPart::Route => return None,
-    };
-    Some(value).filter(|value| !value.trim_ascii().is_empty())
+pub(crate) fn identity(part: &KeyPart, subject: &Subject<'_>) -> Option<Vec<u8>> {
+    match part {
+        KeyPart::Query(_) | KeyPart::Path | KeyPart::Route => None,
+        KeyPart::ClientIp | KeyPart::Header(_) | KeyPart::Cookie(_) => {
+            value(part, subject, <[u8]>::to_vec).filter(|value| !value.trim_ascii().is_empty())
+        }
+    }
 }
 
 fn header<'a>(name: &HeaderName, headers: &'a HeaderMap) -> Option<Cow<'a, [u8]>> {
@@ -109,10 +114,10 @@ fn cookie<'a>(name: &str, headers: &'a HeaderMap) -> Option<&'a [u8]> {
 }
 
 /// The value of the first parameter of this name. It is copied only if it is escaped.
-fn parameter(hasher: KeyHasher, name: &str, query: Option<&str>) -> Option<KeyHasher> {
+fn parameter<'a>(name: &str, query: Option<&'a str>) -> Option<Cow<'a, [u8]>> {
     query?.split('&').filter(|pair| !pair.is_empty()).find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (*decoded(key) == *name.as_bytes()).then(|| hasher.part(&decoded(value)))
+        (*decoded(key) == *name.as_bytes()).then(|| decoded(value))
     })
 }
 

@@ -12,6 +12,7 @@ use super::{
     connect::Connector,
     limit::Gate,
     load::{EndpointLoad, Outcome},
+    pick::hash::KeyTable,
     roster::Roster,
     trail::RecentFailures,
 };
@@ -125,6 +126,8 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// Endpoints, in file order.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// Who gets which key, where a key decides.
+    pub keys: Option<Arc<KeyTable>>,
     /// Bounds over all workers.
     pub gates: Gates,
     /// Which endpoints are in use.

@@ -22,6 +22,7 @@ use super::{
     draft::Draft,
     hedge,
     load::{Outcome, Told},
+    pick::hash::Place,
     pool::{Pooled, UpstreamPool},
     retry::policy::{RetryPolicy, Stop},
     trail::{Said, Turn},
@@ -32,6 +33,7 @@ use crate::{
     clock::{self, Tick},
     error::Error,
     http::{body::Body, exchange::Exchange, headers::name},
+    limit::key::Subject,
     pause::{BodyClocks, Pause},
     snapshot::Route,
 };
@@ -49,6 +51,8 @@ pub(crate) enum Forwarded {
 /// A request's way through its attempts.
 pub(super) struct Run<'a> {
     pub(super) upstream: &'a UpstreamPool,
+    /// Where its key is, if one decides.
+    pub(super) place: Option<Place>,
     pub(super) policy: Option<&'a RetryPolicy>,
     pub(super) clocks: Clocks,
     /// Endpoints that are not asked while there is another.
@@ -72,7 +76,7 @@ pub(crate) async fn forward(
     draft: &mut Draft,
     mut now: Tick,
 ) -> Result<Forwarded, Error> {
-    let mut run = Run::new(exchange, upstream, route);
+    let mut run = Run::new(exchange, upstream, route, draft);
     if enter(exchange, upstream, &run.clocks).await? {
         // Time in the queue is none of an endpoint's.
         now = clock::now();
@@ -140,9 +144,24 @@ async fn enter(
 }
 
 impl<'a> Run<'a> {
-    fn new(exchange: &Exchange, upstream: &'a UpstreamPool, route: &'a Route) -> Self {
+    fn new(
+        exchange: &Exchange,
+        upstream: &'a UpstreamPool,
+        route: &'a Route,
+        draft: &Draft,
+    ) -> Self {
+        // As the route sends it: edited and rewritten.
+        let head = &draft.head;
+        let place = upstream.place(&Subject {
+            client: exchange.client,
+            headers: &head.headers,
+            path: head.uri.path(),
+            query: head.uri.query(),
+            route: &route.name,
+        });
         Self {
             upstream,
+            place,
             policy: route.retry.as_ref(),
             clocks: Clocks::new(exchange, route.timeout),
             tried: SmallVec::new(),
@@ -162,8 +181,8 @@ impl<'a> Run<'a> {
         let rng = &mut exchange.connection.worker.rng.borrow_mut();
         let tried = |index| self.tried.contains(&index);
         match self.tries {
-            0 => self.upstream.pick(tried, now, rng),
-            _ => self.upstream.pick_again(tried, now, rng),
+            0 => self.upstream.pick(self.place, tried, now, rng),
+            _ => self.upstream.pick_again(self.place, tried, now, rng),
         }
     }
 

@@ -17,6 +17,7 @@ use super::{
     draft::Draft,
     forward::Run,
     h1::Failed,
+    pick::hash::Place,
     pool::UpstreamPool,
     retry::policy::RetryPolicy,
     trail::{Said, Turn},
@@ -47,6 +48,7 @@ pub(super) async fn race(
     delay: Duration,
 ) -> End {
     let (upstream, policy, timeout) = (run.upstream, run.policy, run.clocks.timeout);
+    let place = run.place;
     let mut twin = draft.twin();
     twin.shape.attempt += 1;
     let mut second;
@@ -56,7 +58,7 @@ pub(super) async fn race(
         if let Ok(end) = tokio::time::timeout(delay, first.as_mut()).await {
             return end;
         }
-        second = match Second::begin(exchange, upstream, policy, timeout, *index) {
+        second = match Second::begin(exchange, upstream, policy, timeout, (*index, place)) {
             Some(second) => second,
             None => return first.await,
         };
@@ -88,11 +90,11 @@ impl Second {
         upstream: &UpstreamPool,
         policy: Option<&RetryPolicy>,
         timeout: RouteTimeout,
-        first: usize,
+        (first, place): (usize, Option<Place>),
     ) -> Option<Self> {
         let now = clock::now();
         let mut rng = exchange.connection.worker.rng.borrow_mut();
-        let index = upstream.pick_again(|index| index == first, now, &mut rng)?;
+        let index = upstream.pick_again(place, |index| index == first, now, &mut rng)?;
         drop(rng);
         let pool = &upstream.endpoints[index];
         if pool.0.shared.load.share() == 0 || !policy?.budget.withdraw(now) {

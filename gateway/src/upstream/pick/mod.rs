@@ -13,6 +13,7 @@ use weir_config::model::Balance;
 use super::load::EndpointLoad;
 use crate::clock::Tick;
 
+pub mod hash;
 mod least_request;
 mod p2c;
 mod peak_ewma;
@@ -67,7 +68,10 @@ impl Picker {
     /// begins, so that workers do not walk in step.
     pub fn new(balance: Balance, weights: &[u32], rng: &mut Rng) -> Self {
         Self(match balance {
-            Balance::P2c => Policy::P2c(P2c::new(weights)),
+            // Where a key decides, a request without one is as any other.
+            Balance::P2c | Balance::Rendezvous | Balance::Ring | Balance::Maglev => {
+                Policy::P2c(P2c::new(weights))
+            }
             Balance::PeakEwma => Policy::PeakEwma(PeakEwma::new(weights)),
             Balance::Prequal => Policy::Prequal(Box::new(Prequal::new(weights))),
             Balance::LeastRequest => Policy::LeastRequest(LeastRequest::new(weights)),

@@ -12,9 +12,18 @@ use weir_config::model::Balance;
 use super::{EndpointPool, Pooled};
 use crate::{
     clock::Tick,
+    limit::key::Subject,
     quic::Dialer,
     telemetry::registry::Registry,
-    upstream::{endpoint::Upstream, load::LatencyHistogram, pick::Picker, roster::Mode},
+    upstream::{
+        endpoint::Upstream,
+        load::LatencyHistogram,
+        pick::{
+            Picker,
+            hash::{Place, Terms},
+        },
+        roster::Mode,
+    },
 };
 
 /// How long a quantile of the latency is believed.
@@ -72,15 +81,21 @@ impl UpstreamPool {
         Self { shared, endpoints, picker, spare, slow }
     }
 
+    /// Where the key of a request is, if one decides and the request has it.
+    pub(crate) fn place(&self, subject: &Subject<'_>) -> Option<Place> {
+        self.shared.keys.as_ref()?.place(subject)
+    }
+
     /// Chooses an endpoint that is not excluded and whose breaker lets somebody through, among
     /// those in use as long as there are any.
     pub(crate) fn pick(
         &self,
+        place: Option<Place>,
         excluded: impl Fn(usize) -> bool,
         now: Tick,
         rng: &mut fastrand::Rng,
     ) -> Option<usize> {
-        self.pick_by(&self.picker, excluded, now, rng)
+        self.pick_by(&self.picker, place, excluded, now, rng)
     }
 
     /// The same for a further attempt at a request, which takes nobody's turn: two endpoints in
@@ -88,16 +103,18 @@ impl UpstreamPool {
     #[cold]
     pub(crate) fn pick_again(
         &self,
+        place: Option<Place>,
         excluded: impl Fn(usize) -> bool,
         now: Tick,
         rng: &mut fastrand::Rng,
     ) -> Option<usize> {
-        self.pick_by(self.spare.as_ref().unwrap_or(&self.picker), excluded, now, rng)
+        self.pick_by(self.spare.as_ref().unwrap_or(&self.picker), place, excluded, now, rng)
     }
 
     fn pick_by(
         &self,
         picker: &RefCell<Picker>,
+        place: Option<Place>,
         excluded: impl Fn(usize) -> bool,
         now: Tick,
         rng: &mut fastrand::Rng,
@@ -105,8 +122,15 @@ impl UpstreamPool {
         let breaks = self.shared.config.breaker.is_some();
         let refuses = |index: usize| self.endpoints[index].0.shared.breaker.refuses(now);
         let excluded = |index| excluded(index) || (breaks && refuses(index));
+        let mode = self.shared.roster.mode();
+        if let (Some(keys), Some(place)) = (&self.shared.keys, place) {
+            // The request itself has its place among them already.
+            let under_way = self.shared.gates.requests.in_use().saturating_sub(1);
+            let terms = Terms { shares: mode == Mode::Shares, under_way };
+            return keys.pick(&self.endpoints, place, terms, excluded);
+        }
         let mut picker = picker.borrow_mut();
-        match self.shared.roster.mode() {
+        match mode {
             Mode::Whole | Mode::Panic => picker.pick(&self.endpoints, excluded, now, rng),
             Mode::Shares => picker.pick_in_use(&self.endpoints, excluded, now, rng),
         }

@@ -4,6 +4,7 @@ mod balancing;
 mod failures;
 mod h2;
 mod h3;
+mod hashing;
 mod limits;
 mod reuse;
 mod tls;
