@@ -127,7 +127,7 @@ pub struct Load {
 }
 
 /// What is believed of one member.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Belief<'a> {
     /// What it says of itself.
     pub record: &'a Arc<Record>,

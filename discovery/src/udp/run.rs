@@ -246,7 +246,7 @@ impl Driver {
         match command {
             Command::Leave => {
                 self.swim.leave(now);
-                self.farewell.get_or_insert(ticks() + FAREWELL);
+                self.farewell.get_or_insert_with(|| ticks() + FAREWELL);
             }
             Command::Meta(meta) => {
                 let _ = self.swim.set_meta(&meta, now);
