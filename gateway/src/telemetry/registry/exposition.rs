@@ -111,7 +111,9 @@ impl Scrape {
         family(out, &names::HEDGES, each(&RACES, |totals| &totals.tries[HEDGES]))?;
         let fallbacks = of(|totals| Sample::Count(totals.tries[FALLBACKS]));
         family(out, &names::FALLBACKS, fallbacks.filter(|(_, sample)| !sample.is_zero()))?;
-        family(out, &names::CACHE_REQUESTS, each(&cache::Outcome::NAMES, |totals| &totals.cached))
+        family(out, &names::CACHE_REQUESTS, each(&cache::Outcome::NAMES, |totals| &totals.cached))?;
+        let refreshed = each(&cache::Refresh::NAMES, |totals| &totals.refreshed);
+        family(out, &names::CACHE_REFRESHES, refreshed)
     }
 
     fn encode_loads(&self, out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
