@@ -13,7 +13,7 @@ use foldhash::quality::FixedState;
 use foyer_memory::{CacheBuilder, CacheProperties, SieveConfig};
 use weir_cache::{
     entry::{Fill, Key},
-    store::{Options, Store, Weighing},
+    store::{Admission, Options, Store, Weighing},
     time::Time,
 };
 
@@ -33,7 +33,12 @@ trait Subject: Sync {
 struct Weir(Store<Bytes>);
 
 fn weir(capacity: usize, shards: usize) -> Weir {
-    let options = Options { capacity: capacity as u64, shards, weighing: Weighing::Units };
+    let options = Options {
+        capacity: capacity as u64,
+        shards,
+        weighing: Weighing::Units,
+        admission: Admission::default(),
+    };
     Weir(Store::new(options, 7))
 }
 

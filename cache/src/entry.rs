@@ -22,6 +22,13 @@ pub const ENTRY_OVERHEAD: u64 = 448;
 /// What a tag weighs beside its own bytes.
 pub const TAG_OVERHEAD: u64 = 64;
 
+/// What an allocator makes of so many bytes that has four size classes to a doubling, as jemalloc
+/// has: the rest is lost, a tenth on average.
+pub(crate) fn allotted(bytes: u64) -> u64 {
+    let step = if bytes <= 128 { 16 } else { 1 << ((bytes - 1).ilog2() - 2) };
+    bytes.checked_next_multiple_of(step).unwrap_or(u64::MAX)
+}
+
 /// The bytes an entry is found by. The part before the first NUL byte is its name: entries of one
 /// name lie in one shard and can be purged together ([`crate::purges::Selector::Name`]).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,6 +164,24 @@ impl<V> Marked for Arc<Entry<V>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_lost_to_size_classes_counts() {
+        let cases = [
+            (0, 0),
+            (1, 16),
+            (128, 128),
+            (129, 160),
+            (1_000, 1_024),
+            (1_024, 1_024),
+            (1_025, 1_280),
+            (100_000, 114_688),
+            (u64::MAX, u64::MAX),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(allotted(bytes), expected, "{bytes}");
+        }
+    }
 
     #[test]
     fn a_name_ends_at_the_first_nul() {

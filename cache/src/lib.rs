@@ -6,6 +6,7 @@
 //! socket, reads a clock or starts a task: `now` is an argument.
 
 pub mod entry;
+mod ghost;
 pub mod http;
 pub mod purges;
 mod shard;

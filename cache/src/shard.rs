@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::BuildHasher,
     ops::Bound,
     sync::Arc,
 };
@@ -11,8 +12,10 @@ use foldhash::quality::FixedState;
 
 use crate::{
     entry::{Entry, Key},
+    ghost::Ghost,
     purges::Selector,
-    sieve::{Sieve, Slot},
+    sieve::{Sieve, Slot, Verdict},
+    store::Admission,
     tags::TagIndex,
     time::Time,
 };
@@ -21,7 +24,10 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Shard<V> {
     capacity: u64,
+    admission: Admission,
     sieve: Sieve<Arc<Entry<V>>>,
+    /// Keys of what left while on probation, and of what was too heavy for a stranger.
+    ghost: Ghost,
     /// For the purge of names and prefixes.
     keys: BTreeMap<Key, Slot>,
     /// What does expire, the soonest first.
@@ -41,10 +47,12 @@ pub(crate) enum Room {
 }
 
 impl<V> Shard<V> {
-    pub(crate) fn new(capacity: u64) -> Self {
+    pub(crate) fn new(capacity: u64, admission: Admission) -> Self {
         Self {
             capacity,
+            admission,
             sieve: Sieve::new(),
+            ghost: Ghost::default(),
             keys: BTreeMap::new(),
             expiries: BTreeSet::new(),
             tags: TagIndex::default(),
@@ -66,7 +74,7 @@ impl<V> Shard<V> {
     pub(crate) fn drain(&mut self) -> Vec<Arc<Entry<V>>> {
         let evicted = self.evicted;
         let entries = self.sieve.drain();
-        *self = Self { evicted, ..Self::new(self.capacity) };
+        *self = Self { evicted, ..Self::new(self.capacity, self.admission) };
         entries
     }
 
@@ -101,12 +109,49 @@ impl<V> Shard<V> {
                 self.remove(slot, hasher, &mut gone);
                 continue;
             }
-            let Some(entry) = self.sieve.evict(&mut steps) else { return Room::Unfinished };
+            let entry = if self.is_probation_full() {
+                if steps == 0 {
+                    return Room::Unfinished;
+                }
+                steps -= 1;
+                match self.sieve.judge() {
+                    Some(Verdict::Leaves(entry)) => {
+                        let known = self.sieve.main_len();
+                        self.ghost.remember(hasher.hash_one(entry.key()), known);
+                        entry
+                    }
+                    Some(Verdict::Stays) | None => continue,
+                }
+            } else {
+                let Some(entry) = self.sieve.evict(&mut steps) else { return Room::Unfinished };
+                entry
+            };
             self.evicted += 1;
             self.forget(&entry, hasher);
             gone(&entry);
         }
         Room::Made
+    }
+
+    /// Whether the next to leave is one on probation.
+    fn is_probation_full(&self) -> bool {
+        let share = u64::from(self.admission.probation) * self.capacity / 100;
+        self.sieve.probation_weight() > share || self.sieve.main_len() == 0
+    }
+
+    /// Whether a new entry may come in; one that may not is remembered, and may the next time.
+    pub(crate) fn admits(&mut self, entry: &Entry<V>, hasher: &FixedState) -> bool {
+        let heavy = self.weight() / (self.len() as u64).max(1) * u64::from(self.admission.heavy);
+        if heavy == 0 || entry.weight() <= heavy || self.weight() + entry.weight() <= self.capacity
+        {
+            return true;
+        }
+        let hash = hasher.hash_one(entry.key());
+        let is_known = self.ghost.forget(hash);
+        if !is_known {
+            self.ghost.remember(hash, self.len());
+        }
+        is_known
     }
 
     /// Evicts what the hand points at, whether it was visited or not.
@@ -126,7 +171,13 @@ impl<V> Shard<V> {
     ) -> Option<Arc<Entry<V>>> {
         let slot = self.sieve.next_slot()?;
         entry.place(slot);
-        self.sieve.insert(Arc::clone(&entry), entry.weight()).ok()?;
+        let on_probation =
+            self.admission.probation > 0 && !self.ghost.forget(hasher.hash_one(entry.key()));
+        let (queued, weight) = (Arc::clone(&entry), entry.weight());
+        match on_probation {
+            true => self.sieve.insert_on_probation(queued, weight).ok()?,
+            false => self.sieve.insert(queued, weight).ok()?,
+        };
         self.keys.insert(entry.key().clone(), slot);
         self.index(&entry, hasher);
         Some(entry)

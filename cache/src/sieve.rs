@@ -6,6 +6,11 @@
 //! eviction goes on from there. An object that leaves for another reason hands the hand on to its
 //! newer neighbour: the hand is never reset.
 //!
+//! Beside it there may be a second queue, on probation, in the manner of S3-FIFO (Yang et al.,
+//! "FIFO Queues are All You Need for Cache Eviction", SOSP 2023): what is put there and not visited
+//! before it comes to the tail leaves without having been in the way of anything else. Who puts
+//! nothing there has SIEVE and nothing else.
+//!
 //! This is the order alone. Who holds what under which key is for `shard`; the bits lie in the
 //! objects, so that a reader can set one without the lock that guards the queue.
 
@@ -78,21 +83,43 @@ struct Node<T> {
     /// Towards the tail; in a vacant node the next vacant one.
     older: u32,
     weight: u64,
+    /// Whether it is in the queue on probation.
+    on_probation: bool,
     /// Nothing in a vacant node.
     object: Option<T>,
 }
 
-/// The queue and its hand.
+/// One of the queues.
+#[derive(Debug)]
+struct Queue {
+    head: u32,
+    tail: u32,
+    len: usize,
+    weight: u64,
+}
+
+impl Queue {
+    const EMPTY: Self = Self { head: NONE, tail: NONE, len: 0, weight: 0 };
+}
+
+/// What became of the oldest on probation.
+#[derive(Debug)]
+pub enum Verdict<T> {
+    /// It was visited: it is in the main queue now.
+    Stays,
+    /// It was not.
+    Leaves(T),
+}
+
+/// The queues and the hand.
 #[derive(Debug)]
 pub struct Sieve<T> {
     nodes: Vec<Node<T>>,
     vacant: u32,
-    head: u32,
-    tail: u32,
+    main: Queue,
+    probation: Queue,
     /// The object to look at next; none stands for the tail.
     hand: u32,
-    len: usize,
-    weight: u64,
 }
 
 impl<T: Marked> Sieve<T> {
@@ -101,27 +128,35 @@ impl<T: Marked> Sieve<T> {
         Self {
             nodes: Vec::new(),
             vacant: NONE,
-            head: NONE,
-            tail: NONE,
+            main: Queue::EMPTY,
+            probation: Queue::EMPTY,
             hand: NONE,
-            len: 0,
-            weight: 0,
         }
     }
 
     /// How many objects there are.
     pub const fn len(&self) -> usize {
-        self.len
+        self.main.len + self.probation.len
+    }
+
+    /// How many are not on probation.
+    pub const fn main_len(&self) -> usize {
+        self.main.len
     }
 
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// The sum of all weights.
     pub const fn weight(&self) -> u64 {
-        self.weight
+        self.main.weight + self.probation.weight
+    }
+
+    /// The sum of the weights of those on probation.
+    pub const fn probation_weight(&self) -> u64 {
+        self.probation.weight
     }
 
     /// The object in `slot`, if there is one.
@@ -141,22 +176,64 @@ impl<T: Marked> Sieve<T> {
     /// Puts `object` at the head. Evicts nothing. Gives it back when all of the 4,294,967,295 slots
     /// are taken.
     pub fn insert(&mut self, object: T, weight: u64) -> Result<Slot, T> {
+        self.insert_into(object, weight, false)
+    }
+
+    /// As [`Sieve::insert`] does, but to the queue on probation.
+    pub fn insert_on_probation(&mut self, object: T, weight: u64) -> Result<Slot, T> {
+        self.insert_into(object, weight, true)
+    }
+
+    fn insert_into(&mut self, object: T, weight: u64, on_probation: bool) -> Result<Slot, T> {
         let Some(Slot(slot)) = self.next_slot() else { return Err(object) };
-        let node = Node { newer: NONE, older: self.head, weight, object: Some(object) };
+        let object = Some(object);
+        let node = Node { newer: NONE, older: NONE, weight, on_probation, object };
         if self.vacant == NONE {
             self.nodes.push(node);
         } else {
             self.vacant = self.node(slot).older;
             *self.node_mut(slot) = node;
         }
-        match self.head {
-            NONE => self.tail = slot,
+        self.link(slot, on_probation);
+        Ok(Slot(slot))
+    }
+
+    const fn queue(&mut self, on_probation: bool) -> &mut Queue {
+        if on_probation { &mut self.probation } else { &mut self.main }
+    }
+
+    /// Puts a node at the head of a queue.
+    fn link(&mut self, slot: u32, on_probation: bool) {
+        let weight = self.node(slot).weight;
+        let queue = self.queue(on_probation);
+        let head = std::mem::replace(&mut queue.head, slot);
+        queue.len += 1;
+        queue.weight += weight;
+        match head {
+            NONE => queue.tail = slot,
             head => self.node_mut(head).newer = slot,
         }
-        self.head = slot;
-        self.len += 1;
-        self.weight += weight;
-        Ok(Slot(slot))
+        let node = self.node_mut(slot);
+        (node.newer, node.older, node.on_probation) = (NONE, head, on_probation);
+    }
+
+    /// Takes a node out of its queue. The hand, if it is there, moves on to the next newer one.
+    fn unlink(&mut self, slot: u32) {
+        let &Node { newer, older, weight, on_probation, .. } = self.node(slot);
+        match newer {
+            NONE => self.queue(on_probation).head = older,
+            newer => self.node_mut(newer).older = older,
+        }
+        match older {
+            NONE => self.queue(on_probation).tail = newer,
+            older => self.node_mut(older).newer = newer,
+        }
+        if self.hand == slot {
+            self.hand = newer;
+        }
+        let queue = self.queue(on_probation);
+        queue.len -= 1;
+        queue.weight -= weight;
     }
 
     /// Puts `object` in the place of another, which it gives back. That counts as a visit: whoever
@@ -167,32 +244,20 @@ impl<T: Marked> Sieve<T> {
         let Some(current) = &mut node.object else { return Err(object) };
         object.mark().set();
         let before = std::mem::replace(current, object);
-        self.weight = self.weight - node.weight + weight;
-        node.weight = weight;
+        let lighter = std::mem::replace(&mut node.weight, weight);
+        let on_probation = node.on_probation;
+        let queue = self.queue(on_probation);
+        queue.weight = queue.weight - lighter + weight;
         Ok(before)
     }
 
     /// Takes the object out of `slot`. The hand, if it is there, moves on to the next newer one.
     pub fn remove(&mut self, slot: Slot) -> Option<T> {
         let Slot(slot) = slot;
-        let node = self.nodes.get_mut(slot as usize)?;
-        let object = node.object.take()?;
-        let (newer, older, weight) = (node.newer, node.older, node.weight);
-        node.older = self.vacant;
+        let object = self.nodes.get_mut(slot as usize)?.object.take()?;
+        self.unlink(slot);
+        self.node_mut(slot).older = self.vacant;
         self.vacant = slot;
-        match newer {
-            NONE => self.head = older,
-            newer => self.node_mut(newer).older = older,
-        }
-        match older {
-            NONE => self.tail = newer,
-            older => self.node_mut(older).newer = newer,
-        }
-        if self.hand == slot {
-            self.hand = newer;
-        }
-        self.len -= 1;
-        self.weight -= weight;
         Some(object)
     }
 
@@ -212,21 +277,35 @@ impl<T: Marked> Sieve<T> {
         None
     }
 
-    /// Evicts the object at the hand whatever its bit says.
+    /// Looks at the oldest object on probation, if there is one.
+    pub fn judge(&mut self) -> Option<Verdict<T>> {
+        let slot = self.probation.tail;
+        let node = self.nodes.get(slot as usize)?;
+        if node.object.as_ref()?.mark().take() {
+            self.unlink(slot);
+            self.link(slot, false);
+            return Some(Verdict::Stays);
+        }
+        self.remove(Slot(slot)).map(Verdict::Leaves)
+    }
+
+    /// Evicts the object at the hand whatever its bit says, or the oldest on probation if there is
+    /// none but those.
     pub fn evict_at_hand(&mut self) -> Option<T> {
-        let slot = self.pointed()?;
+        let Some(slot) = self.pointed() else { return self.remove(Slot(self.probation.tail)) };
         self.hand = slot;
         self.remove(Slot(slot))
     }
 
     /// Takes all objects out, the oldest first. The hand is at the tail again.
     pub fn drain(&mut self) -> Vec<T> {
-        let mut all = Vec::with_capacity(self.len);
-        let mut at = self.tail;
-        while at != NONE {
-            let node = self.node_mut(at);
-            at = node.newer;
-            all.extend(node.object.take());
+        let mut all = Vec::with_capacity(self.len());
+        for mut at in [self.main.tail, self.probation.tail] {
+            while at != NONE {
+                let node = self.node_mut(at);
+                at = node.newer;
+                all.extend(node.object.take());
+            }
         }
         *self = Self::new();
         all
@@ -234,7 +313,7 @@ impl<T: Marked> Sieve<T> {
 
     /// Where the hand points, if anywhere.
     const fn pointed(&self) -> Option<u32> {
-        match (self.hand, self.tail) {
+        match (self.hand, self.main.tail) {
             (NONE, NONE) => None,
             (NONE, tail) => Some(tail),
             (hand, _) => Some(hand),

@@ -22,13 +22,14 @@ use foldhash::quality::FixedState;
 use papaya::Guard as _;
 
 use crate::{
-    entry::{ENTRY_OVERHEAD, Entry, Fill, Key, TAG_OVERHEAD},
-    purges::{Purge, PurgeLog, Purged, Selector, Ticket},
+    entry::{ENTRY_OVERHEAD, Entry, Fill, Key, TAG_OVERHEAD, allotted},
+    purges::{PurgeLog, Ticket},
     shard::{Room, Shard},
-    sieve::{Marked, Slot},
+    sieve::Marked,
     time::Time,
 };
 
+mod purge;
 mod resize;
 
 /// So many shards there may be after a change of size.
@@ -50,6 +51,19 @@ pub struct Options {
     pub shards: usize,
     /// What counts.
     pub weighing: Weighing,
+    /// What new entries have to go through. The default is nothing: SIEVE alone.
+    pub admission: Admission,
+}
+
+/// What new entries have to go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Admission {
+    /// So much of the capacity, in hundredths, is for entries on probation: those that are not hit
+    /// there leave before they are in the way of others. Zero is none.
+    pub probation: u8,
+    /// An entry heavier than so many of the mean is stored when it comes for the second time, once
+    /// the store is full. Zero is at once.
+    pub heavy: u8,
 }
 
 /// What an entry counts for.
@@ -70,6 +84,8 @@ pub enum Refused {
     Purged,
     /// It is expired already.
     Expired,
+    /// It is heavy and came for the first time.
+    Heavy,
     /// Whoever was to make it thought better of it.
     Withdrawn,
 }
@@ -96,7 +112,10 @@ impl<V> Store<V> {
     pub fn new(options: Options, seed: u64) -> Self {
         let hasher = FixedState::with_seed(seed);
         let shards = options.shards.max(1);
-        let shard = |i| Mutex::new(Shard::new(resize::share(options.capacity, shards, i)));
+        let shard = |i| {
+            let share = resize::share(options.capacity, shards, i);
+            Mutex::new(Shard::new(share, options.admission))
+        };
         Self {
             map: papaya::HashMap::builder().hasher(hasher.clone()).build(),
             shards: (0..shards.max(SHARDS_MAX)).map(shard).collect(),
@@ -174,75 +193,6 @@ impl<V> Store<V> {
         }
     }
 
-    /// Removes what `what` means, or makes it stale. Whatever of it is under way is not stored
-    /// either. Takes time of the order of the number of entries met.
-    pub fn purge(&self, what: Selector<'_>, how: Purge) -> Purged {
-        self.purges.record(what, |name| self.hasher.hash_one(name));
-        self.sweep(what, how)
-    }
-
-    /// Removes all of this name, as [`Store::purge`] does, for one who will store something of it
-    /// that was asked for with `ticket`: the ticket to store it with.
-    pub fn supersede(&self, name: &[u8], ticket: Ticket) -> Ticket {
-        let ticket = self.purges.record_own(self.hasher.hash_one(name), ticket);
-        self.sweep(Selector::Name(name), Purge::Hard);
-        ticket
-    }
-
-    fn sweep(&self, what: Selector<'_>, how: Purge) -> Purged {
-        let mut purged = Purged::default();
-        let _steady = self.resizing.read().unwrap_or_else(PoisonError::into_inner);
-        let shards = match what {
-            Selector::Name(name) => {
-                let used = self.used.load(Ordering::Relaxed);
-                std::slice::from_ref(&self.shards[index(self.hasher.hash_one(name), used)])
-            }
-            Selector::All | Selector::Prefix(_) | Selector::Tag(_) => &self.shards,
-        };
-        for shard in shards {
-            let slots = lock(shard).find(what, &self.hasher);
-            for slots in slots.chunks(SWEEP_MAX) {
-                self.purge_slots(&mut lock(shard), slots, what, how, &mut purged);
-            }
-        }
-        purged
-    }
-
-    /// Purges those of `slots` that still hold what is meant.
-    fn purge_slots(
-        &self,
-        shard: &mut Shard<V>,
-        slots: &[Slot],
-        what: Selector<'_>,
-        how: Purge,
-        purged: &mut Purged,
-    ) {
-        for slot in slots {
-            let Some(entry) = shard.at(*slot).filter(|entry| what.matches(entry)) else { continue };
-            purged.entries += 1;
-            purged.weight += entry.weight();
-            match how {
-                Purge::Soft => entry.outdate(),
-                Purge::Hard => shard.remove(*slot, &self.hasher, |entry| self.unmap(entry)),
-            }
-        }
-    }
-
-    /// Removes what has expired, no more than `max` entries of a shard; how many it were. Nothing
-    /// needs it but those who want the memory back early.
-    pub fn remove_expired(&self, now: Time, max: usize) -> usize {
-        let mut removed = 0;
-        for shard in &self.shards {
-            let mut shard = lock(shard);
-            for _ in 0..max {
-                let Some(slot) = shard.expired(now) else { break };
-                shard.remove(slot, &self.hasher, |entry| self.unmap(entry));
-                removed += 1;
-            }
-        }
-        removed
-    }
-
     /// How many entries there are. Takes each shard's lock in turn.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
@@ -280,7 +230,7 @@ impl<V> Store<V> {
             Weighing::Bytes => {
                 let tags = fill.tags.iter().map(|tag| tag.len() as u64 + TAG_OVERHEAD);
                 let known = key.as_bytes().len() as u64 + ENTRY_OVERHEAD + tags.sum::<u64>();
-                fill.weight.saturating_add(known)
+                allotted(fill.weight).saturating_add(known)
             }
         }
     }
@@ -306,7 +256,7 @@ impl<V> Store<V> {
     ) -> Result<(), Put> {
         let name_hash = self.hasher.hash_one(entry.key().name());
         let entry = Arc::new(entry);
-        let mut sweep = Sweep::default();
+        let (mut sweep, mut admitted) = (Sweep::default(), false);
         loop {
             let mut shard = self.lock_for(name_hash);
             // The size may have changed meanwhile.
@@ -322,6 +272,12 @@ impl<V> Store<V> {
                 current.mark().set();
                 current.weight()
             });
+            if current.is_none() && !admitted {
+                if !shard.admits(&entry, &self.hasher) {
+                    return Err(Put::Refused(Refused::Heavy));
+                }
+                admitted = true;
+            }
             let growth = entry.weight().saturating_sub(held);
             if sweep.make_room(self, &mut shard, growth, now) == Room::Unfinished {
                 continue;

@@ -21,7 +21,7 @@ use weir_cache::{
         validate::{self, Validated},
     },
     purges::{Purge, Selector, Ticket},
-    store::{Options, Store, Weighing},
+    store::{Admission, Options, Store, Weighing},
     time::Time,
 };
 
@@ -47,7 +47,12 @@ enum Plan {
 
 impl Layer {
     fn new(origin: Origin) -> Self {
-        let options = Options { capacity: 1 << 20, shards: 4, weighing: Weighing::Bytes };
+        let options = Options {
+            capacity: 1 << 20,
+            shards: 4,
+            weighing: Weighing::Bytes,
+            admission: Admission::default(),
+        };
         Self {
             store: Store::new(options, 1),
             policy: Policy::default(),

@@ -118,7 +118,7 @@ impl Subject {
     /// Ids and bits from the newest to the oldest, checking the links on the way.
     fn row(&self) -> Vec<(u32, bool, u64)> {
         let mut row = Vec::new();
-        let (mut at, mut newer) = (self.sieve.head, NONE);
+        let (mut at, mut newer) = (self.sieve.main.head, NONE);
         while at != NONE {
             let node = self.sieve.node(at);
             assert_eq!(node.newer, newer);
@@ -126,7 +126,7 @@ impl Subject {
             row.push((object.id, object.mark.is_set(), node.weight));
             (newer, at) = (at, node.older);
         }
-        assert_eq!(self.sieve.tail, newer);
+        assert_eq!(self.sieve.main.tail, newer);
         assert_eq!(self.sieve.len(), row.len());
         row
     }
@@ -144,6 +144,21 @@ impl Subject {
 }
 
 /// The example of the paper's figure 1: seven objects, A, B and G visited.
+#[test]
+fn probation_is_a_row_of_its_own() {
+    let mut sieve = Sieve::new();
+    let slots = [1, 2, 3].map(|id| sieve.insert_on_probation(object(id), 10).unwrap());
+    sieve.at(slots[0]).unwrap().mark.set();
+    assert_eq!((sieve.len(), sieve.main_len(), sieve.probation_weight()), (3, 0, 30));
+    assert!(matches!(sieve.judge(), Some(Verdict::Stays)));
+    assert_eq!((sieve.main_len(), sieve.probation_weight(), sieve.weight()), (1, 20, 30));
+    assert!(!sieve.at(slots[0]).unwrap().mark.is_set(), "it begins anew");
+    assert!(matches!(sieve.judge(), Some(Verdict::Leaves(object)) if object.id == 2));
+    assert_eq!(sieve.evict(&mut 9).unwrap().id, 1);
+    assert_eq!(sieve.evict_at_hand().unwrap().id, 3, "there is no other");
+    assert!(sieve.judge().is_none() && sieve.evict_at_hand().is_none());
+}
+
 #[test]
 fn walks_as_in_the_paper() {
     let mut subject = Subject::default();

@@ -18,9 +18,9 @@ pub(super) const fn share(capacity: u64, shards: usize, index: usize) -> u64 {
 
 impl<V> Store<V> {
     /// Changes what all entries may weigh and how many locks there are, up to 16 or as many as it
-    /// began with. What still fits stays, in the order in which it would be evicted; what is heavier
-    /// than a shard's share goes. Hits go on meanwhile; where the number of shards changes, those
-    /// who fill wait for as long as it takes to sort all entries anew.
+    /// began with. What still fits stays, in the order in which it would be evicted; what is
+    /// heavier than a shard's share goes. Hits go on meanwhile; where the number of shards changes,
+    /// those who fill wait for as long as it takes to sort all entries anew.
     pub fn resize(&self, capacity: u64, shards: usize, now: Time) {
         let _alone = self.resizing.write().unwrap_or_else(PoisonError::into_inner);
         let shards = shards.clamp(1, self.shards.len());

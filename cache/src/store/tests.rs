@@ -3,8 +3,11 @@ use std::{collections::HashMap, sync::Barrier, thread, time::Duration};
 use proptest::prelude::*;
 
 use super::*;
+use crate::purges::{Purge, Purged, Selector};
 
-const UNITS: Options = Options { capacity: 100, shards: 1, weighing: Weighing::Units };
+const SIEVE: Admission = Admission { probation: 0, heavy: 0 };
+const UNITS: Options =
+    Options { capacity: 100, shards: 1, weighing: Weighing::Units, admission: SIEVE };
 const NOW: Time = Time::from_seconds(1_000);
 
 fn key(name: &str) -> Key {
@@ -103,11 +106,12 @@ fn an_object_larger_than_a_shard_is_refused() {
 
 #[test]
 fn counts_key_tags_and_overhead() {
-    let options = Options { capacity: 10_000, shards: 1, weighing: Weighing::Bytes };
+    let options =
+        Options { capacity: 10_000, shards: 1, weighing: Weighing::Bytes, admission: SIEVE };
     let store = Subject::new(options);
     let tags = vec![b"red".as_slice().into(), b"green".as_slice().into()];
     store.insert("12345", Fill { tags, ..fill(0, 1_000) }).unwrap();
-    let expected = 1_000 + 5 + ENTRY_OVERHEAD + 3 + 5 + 2 * TAG_OVERHEAD;
+    let expected = 1_024 + 5 + ENTRY_OVERHEAD + 3 + 5 + 2 * TAG_OVERHEAD;
     assert_eq!(store.0.weight(), expected);
     assert_eq!(store.insert("1", fill(0, u64::MAX)), Err(Refused::TooLarge));
 }
@@ -293,7 +297,12 @@ fn no_update_is_lost_among_threads() {
 
 #[test]
 fn the_budget_holds_while_many_read_write_and_purge() {
-    let store = Subject::new(Options { capacity: 200, shards: 4, weighing: Weighing::Units });
+    let store = Subject::new(Options {
+        capacity: 200,
+        shards: 4,
+        weighing: Weighing::Units,
+        admission: SIEVE,
+    });
     let start = Barrier::new(4);
     thread::scope(|scope| {
         for seed in 0..4 {
@@ -367,7 +376,12 @@ fn what_is_heavier_than_a_share_goes_alone() {
 
 #[test]
 fn the_size_may_change_while_many_read_write_and_purge() {
-    let store = Subject::new(Options { capacity: 400, shards: 4, weighing: Weighing::Units });
+    let store = Subject::new(Options {
+        capacity: 400,
+        shards: 4,
+        weighing: Weighing::Units,
+        admission: SIEVE,
+    });
     let start = Barrier::new(4);
     thread::scope(|scope| {
         for seed in 0..3 {
@@ -442,6 +456,44 @@ fn one_shard_misses_as_sieve_does() {
     for capacity in [20, 200] {
         assert_eq!(misses(capacity, 1), misses_of_a_row(capacity as usize), "{capacity}");
     }
+}
+
+#[test]
+fn who_is_on_probation_is_in_nobody_s_way() {
+    let admission = Admission { probation: 10, heavy: 0 };
+    let store = Subject::new(Options { admission, ..UNITS });
+    let one = |name: &str| store.0.insert(&key(name), fill(0, 1), store.0.ticket(), NOW).unwrap();
+    for i in 0..100 {
+        one(&i.to_string());
+        store.value(&i.to_string(), NOW);
+    }
+    // All were hit while on probation; none that comes once pushes more than a few out.
+    for i in 1_000..3_000 {
+        one(&i.to_string());
+        store.check();
+    }
+    let left = (0..100).filter(|i: &u32| store.has(&[&i.to_string()])[0]).count();
+    assert!(left >= 85, "{left}");
+    // Who comes back soon after it was turned out is no stranger.
+    assert_eq!(store.has(&["2980"]), [false]);
+    one("2980");
+    for i in 5_000..5_050 {
+        one(&i.to_string());
+    }
+    assert_eq!(store.has(&["2980"]), [true]);
+}
+
+#[test]
+fn the_heavy_come_in_the_second_time() {
+    let admission = Admission { probation: 0, heavy: 4 };
+    let store = Subject::new(Options { admission, ..UNITS });
+    assert_eq!(store.insert("early", fill(0, 50)), Ok(()), "there is room");
+    for i in 0..100 {
+        store.insert(&i.to_string(), fill(0, 1)).unwrap();
+    }
+    assert_eq!(store.insert("heavy", fill(0, 20)), Err(Refused::Heavy));
+    assert_eq!(store.insert("heavy", fill(0, 20)), Ok(()));
+    assert_eq!(store.insert("heavy", fill(0, 30)), Ok(()), "it is there");
 }
 
 #[test]

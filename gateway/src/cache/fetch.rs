@@ -18,7 +18,7 @@ use weir_cache::{
 };
 
 use super::{
-    Asking, Exchange, Outcome, Question, Rule, UNKEYED, answer,
+    Asking, Exchange, Outcome, Question, Refresh, Rule, UNKEYED, answer,
     fill::Lead,
     follow::{self, Keep},
     query, time,
@@ -89,7 +89,14 @@ pub(crate) fn refresh(mut exchange: Box<Exchange>, asking: Box<Asking>, mut draf
         let Some(route) = exchange.route.map(|index| &world.snapshot.routes[index]) else { return };
         let Some(rule) = &route.cache else { return };
         // What came is on its way into the store, or is of no use.
-        let _ = fetch(&mut exchange, route, rule, asking, &mut draft).await;
+        let answer = fetch(&mut exchange, route, rule, asking, &mut draft).await;
+        let failed = match &answer {
+            Ok(Forwarded::Response(response)) => response.status().is_server_error(),
+            Ok(Forwarded::Switched(..)) => false,
+            Err(_) => true,
+        };
+        let counters = world.counters(exchange.route, exchange.upstream);
+        counters.record_refresh(Refresh::of(&exchange, failed));
     });
 }
 

@@ -24,7 +24,7 @@ use weir_cache::{
         status::{CACHE_STATUS, CacheStatus},
         stored::{Request, Stored},
     },
-    store::{Options, Store, Weighing},
+    store::{Admission, Options, Store, Weighing},
     time::Time,
 };
 use weir_config::model::{CacheKey, CacheStore, RouteCache};
@@ -68,6 +68,7 @@ impl Cache {
             capacity: config.memory,
             shards: config.shares() as usize,
             weighing: Weighing::Bytes,
+            admission: ADMISSION,
         };
         let memory = AtomicU64::new(config.memory);
         let room = Room::new(room(config.memory));
@@ -89,6 +90,10 @@ impl Cache {
         self.fills.len()
     }
 }
+
+/// A tenth of the store is for newcomers: what traces of web servers and databases have shown to
+/// miss least.
+const ADMISSION: Admission = Admission { probation: 10, heavy: 0 };
 
 /// Memory for bodies: what comes in and what goes out may take as much again.
 const fn room(memory: u64) -> u64 {
@@ -196,6 +201,35 @@ impl Outcome {
     /// Its name.
     pub(crate) const fn name(self) -> &'static str {
         Self::NAMES[self as usize]
+    }
+}
+
+/// What came of asking for a fresh answer while a client had a stale one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refresh {
+    /// The stale one holds.
+    Revalidated,
+    /// There is a new one.
+    Replaced,
+    /// There is a new one that may not be stored.
+    Refused,
+    /// The upstream failed.
+    Failed,
+}
+
+impl Refresh {
+    /// Their names, in order.
+    pub(crate) const NAMES: [&'static str; 4] = ["revalidated", "replaced", "refused", "failed"];
+
+    /// What the exchange of one says.
+    const fn of(exchange: &Exchange, failed: bool) -> Self {
+        match exchange.cache {
+            _ if failed => Self::Failed,
+            Some(Seen { outcome: Outcome::StaleIfError, .. }) => Self::Failed,
+            Some(Seen { outcome: Outcome::Revalidated, .. }) => Self::Revalidated,
+            Some(Seen { status, .. }) if status.stored => Self::Replaced,
+            _ => Self::Refused,
+        }
     }
 }
 

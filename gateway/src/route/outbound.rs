@@ -36,6 +36,7 @@ pub(super) fn renew(
 ) -> Result<(), Error> {
     let Some(asking) = exchange.asking.take() else { return Ok(()) };
     let mut own = exchange.beside();
+    own.cache = exchange.cache;
     head.method = Method::GET;
     route.cache.iter().for_each(|rule| rule.strip_unkeyed(&mut head.headers));
     // The client has its answer.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    cache::Outcome,
+    cache::{Outcome, Refresh},
     idempotency,
     upstream::{
         retry::policy::Stop,
@@ -48,6 +48,8 @@ pub(super) const STOPS: Range<usize> = 5..TRIES;
 const TRIES: usize = 5 + Stop::NAMES.len();
 const CACHED: usize = Outcome::NAMES.len();
 const KEYED: usize = idempotency::Outcome::NAMES.len();
+/// How many ways there are for a refresh to end.
+const REFRESHED: usize = Refresh::NAMES.len();
 
 /// A number that one thread writes and all may read.
 #[derive(Debug, Default)]
@@ -104,6 +106,7 @@ pub struct RouteCounters {
     tries: [Count; TRIES],
     cached: [Count; CACHED],
     keyed: [Count; KEYED],
+    refreshed: [Count; REFRESHED],
 }
 
 impl RouteCounters {
@@ -119,6 +122,7 @@ impl RouteCounters {
             tries: [const { Count::new() }; TRIES],
             cached: [const { Count::new() }; CACHED],
             keyed: [const { Count::new() }; KEYED],
+            refreshed: [const { Count::new() }; REFRESHED],
         }
     }
 
@@ -167,6 +171,11 @@ impl RouteCounters {
         self.keyed[outcome as usize].add(1);
     }
 
+    /// Counts what came of asking for a fresh answer while a client had a stale one.
+    pub(crate) fn record_refresh(&self, refresh: Refresh) {
+        self.refreshed[refresh as usize].add(1);
+    }
+
     /// What was counted so far.
     pub(super) fn totals(&self) -> RouteTotals {
         RouteTotals {
@@ -179,6 +188,7 @@ impl RouteCounters {
             tries: self.tries.each_ref().map(Count::value),
             cached: self.cached.each_ref().map(Count::value),
             keyed: self.keyed.each_ref().map(Count::value),
+            refreshed: self.refreshed.each_ref().map(Count::value),
         }
     }
 }
@@ -195,6 +205,7 @@ pub(super) struct RouteTotals {
     pub(super) tries: [u64; TRIES],
     pub(super) cached: [u64; CACHED],
     pub(super) keyed: [u64; KEYED],
+    pub(super) refreshed: [u64; REFRESHED],
 }
 
 impl AddAssign for RouteTotals {
@@ -209,6 +220,7 @@ impl AddAssign for RouteTotals {
         add_all(&mut self.tries, &other.tries);
         add_all(&mut self.cached, &other.cached);
         add_all(&mut self.keyed, &other.keyed);
+        add_all(&mut self.refreshed, &other.refreshed);
     }
 }
 

@@ -115,6 +115,13 @@ pub const CACHE_REQUESTS: Metric = metric(
     &["route", "upstream", "outcome"],
     "Requests of routes with a cache, by what it did with them",
 );
+/// What came of asking again while clients had stale answers.
+pub const CACHE_REFRESHES: Metric = metric(
+    "weir_cache_refreshes_total",
+    Kind::Counter,
+    &["route", "upstream", "outcome"],
+    "Requests for fresh answers beside stale ones, by what came of them",
+);
 /// Responses in the cache.
 pub const CACHE_ENTRIES: Metric =
     metric("weir_cache_entries", Kind::Gauge, &[], "URLs of which the cache holds responses");
@@ -298,6 +305,7 @@ pub const ALL: &[&Metric] = &[
     &HEDGES,
     &FALLBACKS,
     &CACHE_REQUESTS,
+    &CACHE_REFRESHES,
     &IDEMPOTENCY,
     &CACHE_ENTRIES,
     &CACHE_BYTES,

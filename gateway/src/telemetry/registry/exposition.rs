@@ -115,6 +115,8 @@ impl Scrape {
         let fallbacks = of(|totals| Sample::Count(totals.tries[FALLBACKS]));
         family(out, &names::FALLBACKS, fallbacks.filter(|(_, sample)| !sample.is_zero()))?;
         family(out, &names::CACHE_REQUESTS, each(&cache::Outcome::NAMES, |totals| &totals.cached))?;
+        let refreshed = each(&cache::Refresh::NAMES, |totals| &totals.refreshed);
+        family(out, &names::CACHE_REFRESHES, refreshed)?;
         let keyed = each(&idempotency::Outcome::NAMES, |totals| &totals.keyed);
         family(out, &names::IDEMPOTENCY, keyed)
     }

@@ -41,6 +41,9 @@ fn a_stale_answer_comes_at_once_while_a_fresh_one_is_fetched() {
     assert!(eventually(|| get(&gateway, "/x").text() == "1"), "the fresh one is there");
     assert_eq!(origin.seen().len(), 2, "and was asked for once");
     assert_eq!(gateway.access_line("\"cache\":\"stale\"")["status"], 200);
+    let counted =
+        "weir_cache_refreshes_total{route=\"r\",upstream=\"main\",outcome=\"replaced\"} 1";
+    assert!(eventually(|| gateway.admin("GET", "/metrics").text().contains(counted)));
 }
 
 #[test]

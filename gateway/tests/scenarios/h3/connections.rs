@@ -157,3 +157,22 @@ async fn connections_above_the_limit_are_refused_and_their_places_come_back() {
     drop(tokio::time::timeout(PATIENCE, again).await.expect("places come back"));
     edge.stop().await;
 }
+
+#[tokio::test]
+async fn hits_and_heads_come_from_memory() {
+    let origin = Origin::start(|x| x.reply(200, "Cache-Control: max-age=60\r\n", "kept"));
+    let edge = Edge::start(Setup::to(&[origin.address]).route("cache: on"));
+    let client = edge.client().await;
+    let first = client.get("/x").await.unwrap();
+    assert_eq!(first.field("cache-status"), Some("weir; fwd=uri-miss; stored"));
+    let again = client.get("/x").await.unwrap();
+    assert!(again.field("cache-status").is_some_and(|said| said.starts_with("weir; hit; ttl=")));
+    assert_eq!((again.text().as_str(), again.field("content-length")), ("kept", Some("4")));
+    let head = h3_client::head(http::Method::HEAD, "/x");
+    let head = client.request(head, bytes::Bytes::new()).await.unwrap();
+    assert_eq!((head.status(), head.body.len()), (200, 0));
+    assert_eq!(head.field("content-length"), Some("4"));
+    assert_eq!(origin.seen().len(), 1);
+    drop(client);
+    edge.stop().await;
+}
