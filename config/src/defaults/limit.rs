@@ -102,8 +102,8 @@ macro_rules! limits {
                 concat!($place, ".on_store_failure"),
                 Choice(&["local", "allow", "deny"]),
                 Is("local"),
-                "What holds while `store: redis` cannot be reached: this gateway's share of the rate, \
-                 everything passes, or nothing does.",
+                "What holds while `store: redis` cannot be reached: this gateway's share of the \
+                 rate, everything passes, or nothing does.",
             ),
         ]
     };

@@ -8,8 +8,8 @@ use crate::{limits::envelope::worst, support::scaled};
 const RATE: u32 = 60;
 const BURST: u32 = 20;
 
-/// Three gateways with these many clients, who ask while `on` says so. How many answers clients saw,
-/// and how often the server was called.
+/// Three gateways with these many clients, who ask while `on` says so. How many answers clients
+/// saw, and how often the server was called.
 fn three(mode: &str, clients: [usize; 3], on: impl Fn(Duration) -> bool + Sync) -> (usize, u64) {
     let Some(server) = Server::start(&[]) else { return (0, 0) };
     let siege = Siege::new();
