@@ -147,7 +147,11 @@ fn nothing(server: &Server, in_flight: usize) {
     let asked = Cell::new(0_u64);
     run(async {
         let client = redis::Client::open(&*server.url).unwrap();
-        let connection = client.get_multiplexed_async_connection().await.unwrap();
+        let patient = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(10 * SECOND))
+            .set_response_timeout(Some(10 * SECOND));
+        let connection = client.get_multiplexed_async_connection_with_config(&patient);
+        let connection = connection.await.unwrap();
         let mut load = redis::cmd("SCRIPT");
         load.arg("LOAD").arg("return {1, 2}");
         let name: String = load.query_async(&mut connection.clone()).await.unwrap();

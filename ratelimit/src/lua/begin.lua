@@ -6,8 +6,8 @@
 -- Reply 1 if it may begin, else 0; how many are under way then
 --
 -- A sorted set of names, each with the moment at which it counts no more: what a gateway had under
--- way when it died is forgotten then. Beginning twice under one name is beginning once. The clock is
--- the server's; if it was set back, what would count for too long counts as just renewed.
+-- way when it died is forgotten then. Beginning twice under one name is beginning once. The clock
+-- is the server's; if it was set back, what would count for too long counts as just renewed.
 
 local STEP = 1000000
 

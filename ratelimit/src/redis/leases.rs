@@ -59,10 +59,15 @@ pub(super) struct Taking<'l> {
     leases: &'l Leases,
     key: Key,
     pub(super) wanted: u64,
+    /// Others wait for it.
+    first: bool,
 }
 
 impl Drop for Taking<'_> {
     fn drop(&mut self) {
+        if !self.first {
+            return;
+        }
         let mut shard = self.leases.lock(self.key);
         let taking = shard.get_mut(&self.key).and_then(|entry| entry.taking.take());
         drop(shard);
@@ -102,8 +107,7 @@ impl Leases {
                 shard.retain(|_, entry| entry.taking.is_some() || !entry.is_spent(now));
             }
             if shard.len() >= KEYS {
-                let Want { key, cost, .. } = want;
-                return Attempt::Take(Taking { leases: self, key, wanted: cost });
+                return self.for_one(want);
             }
         }
         let entry = shard.entry(want.key).or_insert_with(|| Entry {
@@ -113,27 +117,31 @@ impl Leases {
         });
         entry.terms = *want.terms;
         entry.lease.count(want.terms, want.cost, now);
-        self.go_on(entry, want, now)
+        self.go_on(entry, want, false, now)
     }
 
-    /// Tries again, after a wait.
-    pub(super) fn again(&self, want: Want<'_>, now: Nanos) -> Attempt<'_> {
+    /// Tries again, after a wait, which may have been the last one: a bucket that is nearly full
+    /// lends for so short a time that there may be nothing left of it by the time it is here.
+    pub(super) fn again(&self, want: Want<'_>, last: bool, now: Nanos) -> Attempt<'_> {
         match self.lock(want.key).get_mut(&want.key) {
-            Some(entry) => self.go_on(entry, want, now),
-            None => {
-                let Want { key, cost, .. } = want;
-                Attempt::Take(Taking { leases: self, key, wanted: cost })
-            }
+            Some(entry) => self.go_on(entry, want, last, now),
+            None => self.for_one(want),
         }
     }
 
-    fn go_on(&self, entry: &mut Entry, want: Want<'_>, now: Nanos) -> Attempt<'_> {
+    /// Has the server asked for one request alone.
+    const fn for_one(&self, want: Want<'_>) -> Attempt<'_> {
+        Attempt::Take(Taking { leases: self, key: want.key, wanted: want.cost, first: false })
+    }
+
+    fn go_on(&self, entry: &mut Entry, want: Want<'_>, alone: bool, now: Nanos) -> Attempt<'_> {
         match entry.lease.step(want.terms, want.cost, want.members, now) {
             Step::Take { wanted } => match &entry.taking {
+                Some(_) if alone => self.for_one(want),
                 Some(others) => Attempt::Wait(Arc::clone(others).notified_owned()),
                 None => {
                     entry.taking = Some(Arc::default());
-                    Attempt::Take(Taking { leases: self, key: want.key, wanted })
+                    Attempt::Take(Taking { leases: self, key: want.key, wanted, first: true })
                 }
             },
             step => Attempt::Done(entry.lease.tell(step, want, now)),

@@ -23,7 +23,7 @@ static LEASE: Script = Script::new(remote::LEASE).repeatable();
 static GIVE_BACK: Script = Script::new(remote::GIVE_BACK);
 
 /// How often a request waits for another's answer, only to find that it is spent already.
-const WAITS: usize = 16;
+const WAITS: usize = 3;
 /// Keys that are given back at once.
 const GIVEN: usize = 256;
 
@@ -50,24 +50,24 @@ impl Shared {
         let began = ticks();
         let now = || later(begin, ticks().saturating_duration_since(began));
         let mut attempt = servers.leases.begin(want, begin);
-        for _ in 0..WAITS {
-            match attempt {
-                Attempt::Done(lent) => {
-                    servers.counters.lend();
-                    return Some(lent);
-                }
-                Attempt::Wait(news) => {
-                    tokio::time::timeout_at(began + servers.options.timeout, news).await.ok()?;
-                }
-                Attempt::Take(taking) => {
-                    let asked_at = now();
-                    let reply = self.take(name, &taking, want, asked_at).await?;
-                    return servers.leases.heard(&taking, want, &reply, asked_at, now());
-                }
-            }
-            attempt = servers.leases.again(want, now());
+        for waits in 1..=WAITS {
+            let Attempt::Wait(news) = attempt else { break };
+            tokio::time::timeout_at(began + servers.options.timeout, news).await.ok()?;
+            attempt = servers.leases.again(want, waits == WAITS, now());
         }
-        None
+        match attempt {
+            Attempt::Done(lent) => {
+                servers.counters.lend();
+                Some(lent)
+            }
+            // The last wait was the last.
+            Attempt::Wait(_) => None,
+            Attempt::Take(taking) => {
+                let asked_at = now();
+                let reply = self.take(name, &taking, want, asked_at).await?;
+                servers.leases.heard(&taking, want, &reply, asked_at, now())
+            }
+        }
     }
 
     /// Asks the server to lend.

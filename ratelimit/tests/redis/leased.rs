@@ -288,3 +288,21 @@ fn costs_over_the_burst_and_dry_runs() {
         assert!(shared.check(&[bounded.ask(key, Some(1))], 1, later).await.verdict.allowed());
     });
 }
+
+#[test]
+fn a_full_bucket_lends_next_to_nothing_and_nobody_is_turned_away() {
+    let Some(server) = Server::start(&[]) else { return };
+    // What is lent is worthless within microseconds: the bucket earns faster than anybody asks.
+    let limits = vec![leased("fast", 1_000_000, 1_000, OnFailure::Deny)];
+    let gateway = Gateway::new(patient(&[server.url()]), limits, Instant::now());
+    run(async {
+        let client = || async {
+            for _ in 0..50 {
+                let outcome = gateway.ask("a").await;
+                assert_eq!(outcome.source, Source::Server);
+                assert!(outcome.verdict.allowed());
+            }
+        };
+        futures_util::future::join_all((0..64).map(|_| client())).await;
+    });
+}
