@@ -6,7 +6,7 @@ use std::{
     hash::{Hash, Hasher},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
 };
 
@@ -85,8 +85,8 @@ pub struct Entry<V> {
     expires: Time,
     weight: u64,
     tags: Box<[Box<[u8]>]>,
-    /// Its place in the queue of its shard.
-    pub(crate) slot: Slot,
+    /// Its place in the queue of its shard: it changes under that one's lock alone.
+    slot: AtomicU32,
     mark: Mark,
     outdated: AtomicBool,
 }
@@ -99,7 +99,7 @@ impl<V> Entry<V> {
             expires: fill.expires,
             weight,
             tags: fill.tags.into(),
-            slot: Slot::MAX,
+            slot: AtomicU32::new(Slot::MAX.index()),
             mark: Mark::default(),
             outdated: AtomicBool::new(false),
         }
@@ -133,6 +133,14 @@ impl<V> Entry<V> {
     /// Whether it was purged softly: it may be served as stale content is, not as fresh.
     pub fn is_outdated(&self) -> bool {
         self.outdated.load(Relaxed)
+    }
+
+    pub(crate) fn slot(&self) -> Slot {
+        Slot::at(self.slot.load(Relaxed))
+    }
+
+    pub(crate) fn place(&self, slot: Slot) {
+        self.slot.store(slot.index(), Relaxed);
     }
 
     pub(crate) fn outdate(&self) {

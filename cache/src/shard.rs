@@ -52,6 +52,24 @@ impl<V> Shard<V> {
         }
     }
 
+    /// The entries that weigh more than that.
+    pub(crate) fn heavier_than(&self, weight: u64) -> Vec<Slot> {
+        let slots = self.keys.values().copied();
+        slots.filter(|slot| self.at(*slot).is_some_and(|entry| entry.weight() > weight)).collect()
+    }
+
+    pub(crate) const fn set_capacity(&mut self, capacity: u64) {
+        self.capacity = capacity;
+    }
+
+    /// Takes all entries out, the oldest first.
+    pub(crate) fn drain(&mut self) -> Vec<Arc<Entry<V>>> {
+        let evicted = self.evicted;
+        let entries = self.sieve.drain();
+        *self = Self { evicted, ..Self::new(self.capacity) };
+        entries
+    }
+
     pub(crate) const fn weight(&self) -> u64 {
         self.sieve.weight()
     }
@@ -103,12 +121,11 @@ impl<V> Shard<V> {
     /// Puts a new entry in. There must be room and none of this key.
     pub(crate) fn insert(
         &mut self,
-        mut entry: Entry<V>,
+        entry: Arc<Entry<V>>,
         hasher: &FixedState,
     ) -> Option<Arc<Entry<V>>> {
         let slot = self.sieve.next_slot()?;
-        entry.slot = slot;
-        let entry = Arc::new(entry);
+        entry.place(slot);
         self.sieve.insert(Arc::clone(&entry), entry.weight()).ok()?;
         self.keys.insert(entry.key().clone(), slot);
         self.index(&entry, hasher);
@@ -119,14 +136,13 @@ impl<V> Shard<V> {
     pub(crate) fn replace(
         &mut self,
         before: &Entry<V>,
-        mut entry: Entry<V>,
+        entry: Arc<Entry<V>>,
         hasher: &FixedState,
     ) -> Option<Arc<Entry<V>>> {
-        entry.slot = before.slot;
-        let entry = Arc::new(entry);
-        self.sieve.replace(entry.slot, Arc::clone(&entry), entry.weight()).ok()?;
-        self.expiries.remove(&(before.expires(), before.slot));
-        self.tags.remove(before.slot, before.tags(), hasher);
+        entry.place(before.slot());
+        self.sieve.replace(entry.slot(), Arc::clone(&entry), entry.weight()).ok()?;
+        self.expiries.remove(&(before.expires(), before.slot()));
+        self.tags.remove(before.slot(), before.tags(), hasher);
         self.index(&entry, hasher);
         Some(entry)
     }
@@ -166,15 +182,15 @@ impl<V> Shard<V> {
 
     fn index(&mut self, entry: &Entry<V>, hasher: &FixedState) {
         if entry.expires() != Time::NEVER {
-            self.expiries.insert((entry.expires(), entry.slot));
+            self.expiries.insert((entry.expires(), entry.slot()));
         }
-        self.tags.add(entry.slot, entry.tags(), hasher);
+        self.tags.add(entry.slot(), entry.tags(), hasher);
     }
 
     fn forget(&mut self, entry: &Entry<V>, hasher: &FixedState) {
         self.keys.remove(entry.key());
-        self.expiries.remove(&(entry.expires(), entry.slot));
-        self.tags.remove(entry.slot, entry.tags(), hasher);
+        self.expiries.remove(&(entry.expires(), entry.slot()));
+        self.tags.remove(entry.slot(), entry.tags(), hasher);
     }
 
     /// Whether the indexes hold what the queue holds and nothing else.

@@ -58,6 +58,16 @@ impl Slot {
     pub const MAX: Self = Self(u32::MAX);
 }
 
+impl Slot {
+    pub(crate) const fn index(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) const fn at(index: u32) -> Self {
+        Self(index)
+    }
+}
+
 /// No slot.
 const NONE: u32 = u32::MAX;
 
@@ -207,6 +217,19 @@ impl<T: Marked> Sieve<T> {
         let slot = self.pointed()?;
         self.hand = slot;
         self.remove(Slot(slot))
+    }
+
+    /// Takes all objects out, the oldest first. The hand is at the tail again.
+    pub fn drain(&mut self) -> Vec<T> {
+        let mut all = Vec::with_capacity(self.len);
+        let mut at = self.tail;
+        while at != NONE {
+            let node = self.node_mut(at);
+            at = node.newer;
+            all.extend(node.object.take());
+        }
+        *self = Self::new();
+        all
     }
 
     /// Where the hand points, if anywhere.

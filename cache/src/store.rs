@@ -12,7 +12,10 @@
 
 use std::{
     hash::BuildHasher,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use foldhash::quality::FixedState;
@@ -25,6 +28,11 @@ use crate::{
     sieve::{Marked, Slot},
     time::Time,
 };
+
+mod resize;
+
+/// So many shards there may be after a change of size.
+const SHARDS_MAX: usize = 16;
 
 /// So many entries are looked at under a shard's lock at once; then others get a turn.
 const SWEEP_MAX: usize = 256;
@@ -70,12 +78,16 @@ pub enum Refused {
 #[derive(Debug)]
 pub struct Store<V> {
     map: papaya::HashMap<Key, Arc<Entry<V>>, FixedState>,
+    /// Those that are in use, and some that a change of size may bring into use.
     shards: Box<[Mutex<Shard<V>>]>,
-    /// The smallest share of the capacity that a shard has.
-    share: u64,
+    /// How many are in use. Changes while all of them are locked.
+    used: AtomicUsize,
+    capacity: AtomicU64,
+    /// Taken by those who go from one shard to the next, and alone by a change of size.
+    resizing: RwLock<()>,
     hasher: FixedState,
     purges: PurgeLog,
-    options: Options,
+    weighing: Weighing,
 }
 
 impl<V> Store<V> {
@@ -84,16 +96,16 @@ impl<V> Store<V> {
     pub fn new(options: Options, seed: u64) -> Self {
         let hasher = FixedState::with_seed(seed);
         let shards = options.shards.max(1);
-        let share = options.capacity / shards as u64;
-        let rest = options.capacity % shards as u64;
-        let shard = |i| Mutex::new(Shard::new(share + u64::from((i as u64) < rest)));
+        let shard = |i| Mutex::new(Shard::new(resize::share(options.capacity, shards, i)));
         Self {
             map: papaya::HashMap::builder().hasher(hasher.clone()).build(),
-            shards: (0..shards).map(shard).collect(),
-            share,
+            shards: (0..shards.max(SHARDS_MAX)).map(shard).collect(),
+            used: AtomicUsize::new(shards),
+            capacity: AtomicU64::new(options.capacity),
+            resizing: RwLock::default(),
             hasher,
             purges: PurgeLog::new(),
-            options,
+            weighing: options.weighing,
         }
     }
 
@@ -167,8 +179,12 @@ impl<V> Store<V> {
     pub fn purge(&self, what: Selector<'_>, how: Purge) -> Purged {
         self.purges.record(what, |name| self.hasher.hash_one(name));
         let mut purged = Purged::default();
+        let _steady = self.resizing.read().unwrap_or_else(PoisonError::into_inner);
         let shards = match what {
-            Selector::Name(name) => std::slice::from_ref(self.shard_of(name)),
+            Selector::Name(name) => {
+                let used = self.used.load(Ordering::Relaxed);
+                std::slice::from_ref(&self.shards[index(self.hasher.hash_one(name), used)])
+            }
             Selector::All | Selector::Prefix(_) | Selector::Tag(_) => &self.shards,
         };
         for shard in shards {
@@ -237,17 +253,17 @@ impl<V> Store<V> {
     }
 
     /// What all entries may weigh.
-    pub const fn capacity(&self) -> u64 {
-        self.options.capacity
+    pub fn capacity(&self) -> u64 {
+        self.capacity.load(Ordering::Relaxed)
     }
 
     /// What one entry may weigh, its key, tags and overhead included.
-    pub const fn entry_max(&self) -> u64 {
-        self.share
+    pub fn entry_max(&self) -> u64 {
+        self.capacity() / self.used.load(Ordering::Relaxed) as u64
     }
 
     fn weigh(&self, key: &Key, fill: &Fill<V>) -> u64 {
-        match self.options.weighing {
+        match self.weighing {
             Weighing::Units => fill.weight,
             Weighing::Bytes => {
                 let tags = fill.tags.iter().map(|tag| tag.len() as u64 + TAG_OVERHEAD);
@@ -258,7 +274,7 @@ impl<V> Store<V> {
     }
 
     fn admit(&self, entry: &Entry<V>, now: Time) -> Result<(), Refused> {
-        if entry.weight() > self.share {
+        if entry.weight() > self.entry_max() {
             return Err(Refused::TooLarge);
         }
         if entry.expires() <= now {
@@ -277,10 +293,12 @@ impl<V> Store<V> {
         now: Time,
     ) -> Result<(), Put> {
         let name_hash = self.hasher.hash_one(entry.key().name());
-        let shard = &self.shards[self.index(name_hash)];
+        let entry = Arc::new(entry);
         let mut sweep = Sweep::default();
         loop {
-            let mut shard = lock(shard);
+            let mut shard = self.lock_for(name_hash);
+            // The size may have changed meanwhile.
+            self.admit(&entry, now).map_err(Put::Refused)?;
             if self.purges.meets(&entry, ticket, name_hash) {
                 return Err(Put::Refused(Refused::Purged));
             }
@@ -299,7 +317,7 @@ impl<V> Store<V> {
             let stored = match current {
                 None => shard.insert(entry, &self.hasher),
                 // What makes room for its successor's growth may be the entry itself.
-                Some(current) if shard.at(current.slot).is_none() => continue,
+                Some(current) if shard.at(current.slot()).is_none() => continue,
                 Some(current) => shard.replace(&current, entry, &self.hasher),
             };
             let stored = stored.ok_or(Put::Refused(Refused::TooLarge))?;
@@ -318,14 +336,22 @@ impl<V> Store<V> {
         }
     }
 
-    fn shard_of(&self, name: &[u8]) -> &Mutex<Shard<V>> {
-        &self.shards[self.index(self.hasher.hash_one(name))]
+    /// The shard of a name.
+    fn lock_for(&self, name_hash: u64) -> MutexGuard<'_, Shard<V>> {
+        loop {
+            let used = self.used.load(Ordering::Acquire);
+            let shard = lock(&self.shards[index(name_hash, used)]);
+            // It cannot change while one of them is locked.
+            if self.used.load(Ordering::Acquire) == used {
+                return shard;
+            }
+        }
     }
+}
 
-    /// The high bits choose the shard; the map uses others.
-    const fn index(&self, name_hash: u64) -> usize {
-        ((name_hash as u128 * self.shards.len() as u128) >> 64) as usize
-    }
+/// The high bits choose one of the shards in use; the map uses others.
+const fn index(name_hash: u64, used: usize) -> usize {
+    ((name_hash as u128 * used as u128) >> 64) as usize
 }
 
 /// Why [`Store::put`] did not.

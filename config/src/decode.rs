@@ -23,9 +23,11 @@ mod connect;
 mod fallback;
 mod header;
 mod health;
+mod idempotency;
 mod key;
 mod limit;
 mod listener;
+mod redis;
 mod respond;
 mod retry;
 mod route;
@@ -40,6 +42,8 @@ pub(crate) struct Decoder<'s> {
     pub(crate) read: &'s dyn Fn(&Path) -> io::Result<String>,
     /// Regular expressions so far: each costs memory beyond its text.
     pub(crate) expressions: usize,
+    /// Whether the file names servers that gateways share.
+    pub(crate) shares: bool,
 }
 
 /// Most regular expressions of a file.
@@ -196,8 +200,10 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let timeouts = timeouts(d, &fields);
     let log = log(d, &fields);
     let (upstreams, names) = upstream::all(d, &fields);
+    let redis = redis::servers(d, &fields);
     let (rate_limits, shared) = limit::shared(d, &fields);
     let cache = cache::store(d, &fields);
+    let idempotency = idempotency::store(d, &fields);
     let known = Known { upstreams: &names, limits: &shared, cache };
     let routes = route::all(d, &fields, &known);
     fields.finish();
@@ -212,8 +218,10 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         limits,
         timeouts,
         log,
+        redis,
         rate_limits,
         cache,
+        idempotency,
         upstreams,
         routes,
     })

@@ -92,17 +92,22 @@ pub enum Short {
 }
 
 mod edge;
+mod idempotency;
 mod limit;
 mod route;
 mod upstream;
+
+pub(crate) use idempotency::SCOPE;
 
 /// Every key, parents before children.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
     edge::KEYS
         .iter()
         .chain(limit::SHARED)
+        .chain(idempotency::STORE)
         .chain(upstream::KEYS)
         .chain(route::KEYS)
+        .chain(idempotency::ROUTE)
         .chain(limit::CONCURRENCY)
         .chain(limit::OWN)
 }
@@ -151,6 +156,12 @@ pub(crate) const RETRY_ON: &str =
     "`connect`, `reset`, `timeout`, `5xx`, or a status or a range of them from 400 to 599";
 /// What the tolerance of an adaptive limit looks like.
 pub(crate) const TOLERANCE: &str = "a number from 1.0 to 10.0, such as `1.5`";
+/// What the address of a Redis server looks like.
+pub(crate) const REDIS: &str = "a URL such as `redis://127.0.0.1:6379`, \
+                                `rediss://user:password@host:6380/0` or `unix:///run/redis.sock`";
+/// What the way to a number in a JSON document looks like.
+pub(crate) const JSON_PATH: &str = "names of objects and a number in them, such as \
+                                    `usage.total_tokens`";
 /// What a part of a key of limits looks like.
 pub(crate) const KEY: &str =
     "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name), `path` or `route`";
@@ -159,6 +170,8 @@ pub(crate) const HASH_KEY: &str =
     "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name) or `path`";
 /// What a bound on load looks like.
 pub(crate) const LOAD_BOUND: &str = "a number from 1.0 to 10.0, such as `1.25`, or `off`";
+/// What the name of a parameter in a cache's key looks like.
+pub(crate) const PARAMETER: &str = "the name of a parameter, or its beginning and a `*`";
 /// What may happen where a request lacks a part of a key.
 pub(crate) const ABSENT: &[&str] = &["share", "skip", "deny"];
 /// What a condition on a value looks like.
@@ -169,16 +182,10 @@ pub(crate) const VALUE: &str = "exact value, `*` for any, or `~ regex`";
 /// The one list of them; a feature that gets built leaves it.
 pub(crate) const UNBUILT: &[(&str, &str)] = &[
     ("", "tracing"),
-    ("", "redis"),
     ("", "membership"),
     ("upstreams.*", "discovery"),
     ("routes[]", "mirror"),
-    ("routes[]", "idempotency"),
     ("routes[]", "script"),
-    ("routes[].rate_limit[].store", "redis"),
-    ("routes[].rate_limit[].mode", "leased"),
-    ("rate_limits.*.store", "redis"),
-    ("rate_limits.*.mode", "leased"),
 ];
 
 /// Whether this build knows the word there but cannot do it yet.

@@ -137,7 +137,7 @@ impl Diagnostic {
 ///
 /// The mere name of a variable stays, and so does the length of the line.
 fn mask(line: &str) -> String {
-    let mut out = line.to_owned();
+    let mut out = mask_urls(line);
     for key in keys().filter(|key| key.kind == Kind::Secret) {
         let word = format!("{}:", key.name());
         let starts: Vec<usize> = out.match_indices(&word).map(|(at, _)| at + word.len()).collect();
@@ -157,6 +157,38 @@ fn mask(line: &str) -> String {
             }
             let stars = "*".repeat(value.chars().count());
             out.replace_range(from..from + value.len(), &stars);
+        }
+    }
+    out
+}
+
+/// A text with the users and passwords of Redis servers in it starred out.
+pub(crate) fn mask_urls(line: &str) -> String {
+    let mut out = line.to_owned();
+    for scheme in ["redis://", "rediss://", "valkey://", "valkeys://", "unix://"] {
+        let starts: Vec<usize> = out.match_indices(scheme).map(|(at, _)| at).collect();
+        for at in starts.into_iter().rev() {
+            let start = at + scheme.len();
+            let quote = out[..at].chars().next_back().filter(|c| matches!(c, '"' | '\''));
+            let rest = &out[start..];
+            let end = match quote {
+                Some(quote) => rest.find(quote),
+                None => rest.find([' ', '"', '\'']),
+            };
+            let url = &rest[..end.unwrap_or(rest.len())];
+            let user = url.rfind('@').map(|at| 0..at).filter(|_| scheme != "unix://");
+            let pass = url.find("pass=").map(|at| {
+                let from = at + "pass=".len();
+                from..url[from..].find('&').map_or(url.len(), |end| from + end)
+            });
+            let secret = user.or(pass).filter(|range| {
+                let text = &url[range.clone()];
+                !text.starts_with("${") || text.contains(":-")
+            });
+            if let Some(range) = secret {
+                let stars = "*".repeat(url[range.clone()].chars().count());
+                out.replace_range(start + range.start..start + range.end, &stars);
+            }
         }
     }
     out

@@ -6,6 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
+    defaults::{Kind, keys},
+    diagnostic::mask_urls,
     effective::{self, Secrets},
     explain::inline,
     fields::REDACTED,
@@ -153,18 +155,23 @@ fn push(
     new: Option<&Value>,
     out: &mut Vec<Change>,
 ) {
-    let secret = path == "admin.token";
-    let show = |value: &Value| match (secret, value) {
-        (true, _) => REDACTED.to_owned(),
-        (false, Value::Object(map)) if path == "admin" => {
-            let shown = map.iter().filter(|(key, _)| *key != "token");
-            inline(&shown.map(|(key, value)| (key.clone(), value.clone())).collect())
+    let show = |value: &Value| match value {
+        _ if is_secret(&path) => REDACTED.to_owned(),
+        Value::Object(map) if ["admin", "redis"].contains(&&*path) => {
+            let shown = map.iter().filter(|(key, _)| !is_secret(&join(&path, key)));
+            mask_urls(&inline(&shown.map(|(key, value)| (key.clone(), value.clone())).collect()))
         }
-        (false, value) => inline(value),
+        value if path.starts_with("redis.") => mask_urls(&inline(value)),
+        value => inline(value),
     };
     let (old, new) = (old.map(show), new.map(show));
     let note = note(kind, &path);
     out.push(Change { kind, path, old, new, note });
+}
+
+/// Whether a key's value never shows.
+fn is_secret(path: &str) -> bool {
+    keys().any(|key| key.kind == Kind::Secret && key.path == path)
 }
 
 /// What a reload does beyond using the new value.
@@ -179,8 +186,12 @@ fn note(kind: ChangeKind, path: &str) -> Option<&'static str> {
         ChangeKind::Removed if entry && path.starts_with("listeners[") => {
             Some("the listener drains")
         }
-        ChangeKind::Changed if limits && matches!(last, "key" | "algorithm") => {
+        ChangeKind::Changed if limits && matches!(last, "key" | "algorithm" | "store") => {
             Some("its counts begin anew")
+        }
+        _ if path == "redis.secret" => Some("all shared counts begin anew"),
+        ChangeKind::Changed if path == "redis.urls" => {
+            Some("counts of keys that move to another server begin anew")
         }
         _ if path.starts_with("listeners[") && !inside.is_empty() => Some("for new connections"),
         ChangeKind::Removed if entry && path.starts_with("upstreams.") => {

@@ -12,13 +12,15 @@ use crate::{
     fields::REDACTED,
     model::{
         AccessLog, Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, Forward,
-        HeaderEdit, HeaderEdits, HealthCheck, Level, Listener, Probe, Protocols, Redirect, Respond,
-        Rewrite, Route, RouteMatch, ServerTls, StatusRange, Upstream, UpstreamProtocol, ValueMatch,
+        HeaderEdit, HeaderEdits, HealthCheck, Level, Listener, Probe, Protocols, Redirect, Redis,
+        Respond, Rewrite, Route, RouteMatch, Secret, ServerTls, StatusRange, Upstream,
+        UpstreamProtocol, ValueMatch,
     },
     pattern,
     units::{show_duration, show_percent, show_size},
 };
 
+mod idempotency;
 mod limit;
 mod resilience;
 
@@ -71,19 +73,42 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
             "drain": show_duration(timeouts.drain),
         },
         "log": { "access": access(config.log.access), "level": level(config.log.level) },
+        "redis": config.redis.as_ref().map(|one| redis(one, secrets)),
         "rate_limits": limit::shared(&config.rate_limits),
         "cache": config.cache.map(|one| json!({ "memory": show_size(one.memory) })),
+        "idempotency": { "memory": show_size(config.idempotency.memory) },
         "upstreams": upstreams,
         "routes": config.routes.iter().map(|one| route(one, config)).collect::<Vec<_>>(),
     })
 }
 
 fn admin(admin: &Admin, secrets: Secrets) -> Value {
-    let token = admin.token.as_ref().map(|token| match secrets {
-        Secrets::Plain => token.0.clone(),
-        Secrets::Redacted => REDACTED.to_owned(),
+    let token = admin.token.as_ref().map(|token| secret(token, secrets));
+    object([("bind", Some(json!(admin.bind.to_string()))), ("token", token)])
+}
+
+fn secret(secret: &Secret, secrets: Secrets) -> Value {
+    match secrets {
+        Secrets::Plain => json!(secret.0),
+        Secrets::Redacted => json!(REDACTED),
+    }
+}
+
+fn redis(redis: &Redis, secrets: Secrets) -> Value {
+    let urls = redis.urls.iter().map(|url| match secrets {
+        Secrets::Plain => url.0.clone(),
+        Secrets::Redacted => url.shown(),
     });
-    object([("bind", Some(json!(admin.bind.to_string()))), ("token", token.map(Value::from))])
+    let name = if redis.cluster { "cluster" } else { "urls" };
+    object([
+        (name, Some(urls.collect())),
+        ("username", redis.username.clone().map(Value::from)),
+        ("password", redis.password.as_ref().map(|one| secret(one, secrets))),
+        ("timeout", Some(json!(show_duration(redis.timeout)))),
+        ("connections", Some(json!(redis.connections))),
+        ("gateways", Some(json!(redis.gateways))),
+        ("secret", redis.secret.as_ref().map(|one| secret(one, secrets))),
+    ])
 }
 
 fn access(access: AccessLog) -> Value {
@@ -250,8 +275,11 @@ fn route(route: &Route, config: &Config) -> Value {
     if let Some(one) = &route.fallback {
         out.insert("fallback".to_owned(), resilience::fallback(one, config));
     }
-    if let Some(one) = route.cache {
+    if let Some(one) = &route.cache {
         out.insert("cache".to_owned(), resilience::cache(one));
+    }
+    if let Some(one) = &route.idempotency {
+        out.insert("idempotency".to_owned(), idempotency::route(one));
     }
     if let Some(one) = &route.concurrency {
         out.insert("concurrency".to_owned(), limit::concurrency(one));

@@ -6,7 +6,8 @@ use http::Method;
 
 use crate::{
     model::{
-        Action, Address, Bind, Config, Fallback, HostMatch, PathMatch, Route, RouteMatch, Segment,
+        Action, Address, Bind, Config, Fallback, HostMatch, KeyPart, PathMatch, RateStore, Route,
+        RouteMatch, Segment,
     },
     report::Report,
     source::Span,
@@ -17,6 +18,7 @@ pub(crate) fn check(config: &Config, report: &mut Report<'_>) {
     listeners(config, report);
     unused(config, report);
     unused_limits(config, report);
+    guessable(config, report);
     shadowed(config, report);
     loops(config, report);
     alone(config, report);
@@ -50,6 +52,25 @@ fn listeners(config: &Config, report: &mut Report<'_>) {
             }
         }
     }
+}
+
+/// Names of keys on a shared server that anybody can compute.
+fn guessable(config: &Config, report: &mut Report<'_>) {
+    let Some(redis) = config.redis.as_ref().filter(|redis| redis.secret.is_none()) else { return };
+    let chosen = |part: &KeyPart| match part {
+        KeyPart::Header(_) | KeyPart::Cookie(_) | KeyPart::Query(_) | KeyPart::Path => true,
+        KeyPart::ClientIp | KeyPart::Route => false,
+    };
+    let limits = config.routes.iter().flat_map(|route| &route.rate_limits);
+    let limit = limits.filter(|limit| limit.store != RateStore::Local);
+    let Some(limit) = limit.into_iter().find(|limit| limit.key.iter().any(chosen)) else { return };
+    let what = format!(
+        "without `redis.secret` a client can make up a value that counts as another's under the \
+         limit `{}`",
+        limit.name
+    );
+    report.warn_at(redis.at, what).hint =
+        Some("give all gateways that share limits the same text".to_owned());
 }
 
 fn unused(config: &Config, report: &mut Report<'_>) {

@@ -10,14 +10,23 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 mod cache;
 mod health;
+mod idempotency;
 mod limit;
 mod log;
+mod redis;
 mod resilience;
 
-pub use cache::{CacheStore, RouteCache};
+pub use cache::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache};
 pub use health::{HealthCheck, Outlier, Probe, StatusRange};
-pub use limit::{AbsentKey, Concurrency, Cost, KeyPart, RateAlgorithm, RateLimit};
+pub use idempotency::{
+    IdempotencyStore, RecordStore, RouteIdempotency, StatusClasses, Unkept, UnknownOutcome,
+};
+pub use limit::{
+    AbsentKey, Concurrency, Cost, KeyPart, OnStoreFailure, RateAlgorithm, RateLimit, RateStore,
+    StoreMode,
+};
 pub use log::{AccessLog, Level, Log};
+pub use redis::{Redis, RedisUrl};
 pub use resilience::{
     Adaptive, Backoff, Breaker, Fallback, Hedge, MemoryLimit, Priority, Retry, RetryBudget,
     RetryOn, RoutePriority, SlowCalls,
@@ -58,10 +67,14 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What is logged.
     pub log: Log,
+    /// The servers of what gateways share; `None` is off.
+    pub redis: Option<Redis>,
     /// What `rate_limits` names, in file order; routes hold copies of what they use.
     pub rate_limits: Vec<RateLimit>,
     /// What is kept of responses; `None` is off.
     pub cache: Option<CacheStore>,
+    /// What records of idempotency keys may take.
+    pub idempotency: IdempotencyStore,
     /// Groups of endpoints, in file order.
     pub upstreams: Vec<Upstream>,
     /// Routes, in file order.
@@ -462,6 +475,8 @@ pub struct Route {
     pub fallback: Option<Fallback>,
     /// What is kept of its responses; `None` is nothing.
     pub cache: Option<RouteCache>,
+    /// What it does with requests that have an idempotency key; `None` is nothing.
+    pub idempotency: Option<RouteIdempotency>,
     /// Bounds the requests under way; more are turned away.
     pub concurrency: Option<Concurrency>,
     /// Bounds on how often it may be used: a request passes all of them, or none is charged.

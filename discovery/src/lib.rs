@@ -1,13 +1,16 @@
 //! Who is there, and who gets which key.
 //!
 //! Pure cores: membership by gossip, suspicion by what was heard and when, and hashing over live
-//! sets. Nothing but the driver and the sources opens a socket, reads a clock or starts a task: time
-//! and chance are arguments, so that ten thousand members run in a test from one seed.
+//! sets. Nothing but the driver and the sources opens a socket, reads a clock or starts a task:
+//! time and chance are arguments, so that ten thousand members run in a test from one seed.
 
 pub mod bounded;
 pub mod hash;
 pub mod jump;
 pub mod maglev;
+pub mod phi;
 pub mod rendezvous;
 pub mod ring;
+pub mod sim;
+pub mod swim;
 mod table;

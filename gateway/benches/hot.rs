@@ -167,10 +167,13 @@ fn access_log() {
                 duration_nanos: 1_234_567,
                 upstream_nanos: Some(1_000_999),
                 limit: None,
+                limit_source: None,
                 limit_dry_run: None,
                 limit_delay_nanos: 0,
                 trail: None,
                 cache: None,
+                idempotency: None,
+                record: None,
             }));
         });
     }

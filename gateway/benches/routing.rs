@@ -103,6 +103,7 @@ fn route(host: HostMatch, path: PathMatch) -> Route {
         retry: None,
         fallback: None,
         cache: None,
+        idempotency: None,
         concurrency: None,
         rate_limits: Vec::new(),
         priority: RoutePriority::default(),

@@ -45,6 +45,24 @@ pub enum Error {
     Denied,
     /// One of the route's `rate_limit`s is used up.
     RateLimited,
+    /// A key is required, and the request has none.
+    IdempotencyKeyMissing,
+    /// The key is empty, too long, has characters that no key has, or there are several.
+    IdempotencyKeyMalformed,
+    /// The request does not say whose key it is.
+    IdempotencyKeyUnscoped,
+    /// The key was used for another request.
+    IdempotencyKeyReused,
+    /// Another request with the key is under way.
+    IdempotencyKeyInFlight,
+    /// Nobody knows what became of the first request with the key.
+    IdempotencyKeyUnknown,
+    /// The first request with the key ran, and its response was not stored.
+    IdempotencyKeySpent,
+    /// The body of a request with a key is longer than the route's `idempotency.max_body`.
+    IdempotencyKeyTooLarge,
+    /// The store of keys cannot be reached, or is full.
+    IdempotencyKeyStoreDown,
     /// The gateway itself is at a limit.
     Overloaded,
     /// The route's `concurrency` is under way already.
@@ -159,6 +177,15 @@ impl Error {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Denied => "denied",
             Self::RateLimited => "rate_limited",
+            Self::IdempotencyKeyMissing => "idempotency_key_missing",
+            Self::IdempotencyKeyMalformed => "idempotency_key_malformed",
+            Self::IdempotencyKeyUnscoped => "idempotency_key_unscoped",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::IdempotencyKeyInFlight => "idempotency_key_in_flight",
+            Self::IdempotencyKeyUnknown => "idempotency_key_unknown",
+            Self::IdempotencyKeySpent => "idempotency_key_spent",
+            Self::IdempotencyKeyTooLarge => "idempotency_key_too_large",
+            Self::IdempotencyKeyStoreDown => "idempotency_key_store_down",
             Self::Overloaded => "overloaded",
             Self::RouteBusy => "route_busy",
             Self::Draining => "draining",
@@ -205,6 +232,15 @@ impl Error {
         "method_not_allowed",
         "denied",
         "rate_limited",
+        "idempotency_key_missing",
+        "idempotency_key_malformed",
+        "idempotency_key_unscoped",
+        "idempotency_key_reused",
+        "idempotency_key_in_flight",
+        "idempotency_key_unknown",
+        "idempotency_key_spent",
+        "idempotency_key_too_large",
+        "idempotency_key_store_down",
         "overloaded",
         "route_busy",
         "draining",
@@ -280,6 +316,15 @@ impl fmt::Display for Error {
             Self::MethodNotAllowed => "this method is not allowed here",
             Self::Denied => "the request is denied",
             Self::RateLimited => "too many requests",
+            Self::IdempotencyKeyMissing => "this request needs an idempotency key",
+            Self::IdempotencyKeyMalformed => "the idempotency key is malformed",
+            Self::IdempotencyKeyUnscoped => "the idempotency key is nobody's",
+            Self::IdempotencyKeyReused => "the idempotency key was used for another request",
+            Self::IdempotencyKeyInFlight => "a request with this idempotency key is under way",
+            Self::IdempotencyKeyUnknown => "what became of this idempotency key is unknown",
+            Self::IdempotencyKeySpent => "the outcome of this idempotency key was not stored",
+            Self::IdempotencyKeyTooLarge => "the request is too large for an idempotency key",
+            Self::IdempotencyKeyStoreDown => "idempotency keys cannot be kept at present",
             Self::Overloaded => "the gateway is at its limits",
             Self::RouteBusy => "the route is at its limit",
             Self::Draining => "the gateway is shutting down",

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod error;
 pub mod h3;
 pub mod http;
+pub mod idempotency;
 pub mod limit;
 pub mod listen;
 mod pause;

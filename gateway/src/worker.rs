@@ -15,7 +15,12 @@ use weir_config::model::{AccessLog, Bind};
 use crate::{
     admission::{self, pulse::Pulse},
     clock::{self, Calendar, Tick},
-    limit::{RouteLimits, tally::Tally},
+    idempotency::SharedRecords,
+    limit::{
+        RouteLimits,
+        shared::{self, WorkerStore},
+        tally::Tally,
+    },
     listen::{
         accept,
         bind::ListenSocket,
@@ -77,6 +82,10 @@ pub(crate) struct World {
     pub(crate) unrouted: Arc<RouteCounters>,
     /// Counts of limits, by index of the route.
     tallies: Vec<Box<[Arc<Tally>]>>,
+    /// The way to the records of idempotency keys that gateways share.
+    pub(crate) records: Option<Rc<SharedRecords>>,
+    /// The way to the servers that gateways share.
+    pub(crate) shared: Option<Rc<WorkerStore>>,
     listeners: Vec<Rc<ListenerState>>,
 }
 
@@ -119,7 +128,13 @@ impl World {
         });
         let listeners = listeners.collect();
         let unrouted = registry.route("", "");
-        Self { upstreams, routes, unrouted, tallies, listeners, snapshot }
+        let shared = snapshot.shared_store.as_ref().map(|store| {
+            let before = previous.and_then(|old| old.shared.as_ref());
+            store.of_worker(before, snapshot.limit_store.local(), rng)
+        });
+        let before = previous.and_then(|old| old.records.as_ref());
+        let records = SharedRecords::of(&snapshot, before, rng);
+        Self { upstreams, routes, unrouted, tallies, records, shared, listeners, snapshot }
     }
 
     /// The listener bound to an address, as this configuration describes it.
@@ -235,6 +250,10 @@ impl Worker {
             let same = next.upstreams.iter().find(|other| other.shared.name == pool.shared.name);
             pool.retire(same);
         }
+        let stays = |old: &WorkerStore| next.shared.as_ref().is_some_and(|new| new.is_way_of(old));
+        if let Some(old) = before.shared.clone().filter(|old| !stays(old)) {
+            task::spawn(async move { old.leave().await });
+        }
         self.set_log(next.snapshot.config.log.access);
         *self.world.borrow_mut() = Rc::new(next);
     }
@@ -304,6 +323,7 @@ impl Worker {
                 worker.housekeep(clock::now());
             }
         });
+        task::spawn(shared::tidy(self.clone()));
         let worker = self.clone();
         let limit = move || worker.world().snapshot.limits.lag;
         task::spawn(self.pulse.clone().run(limit));
@@ -335,6 +355,9 @@ impl Worker {
         let world = self.world.borrow().clone();
         for pool in &world.upstreams {
             pool.retire(None);
+        }
+        if let Some(store) = &world.shared {
+            store.leave().await;
         }
         for _ in 0..FAREWELL_TURNS {
             tokio::task::yield_now().await;

@@ -34,7 +34,7 @@ const COLUMNS_MAX: usize = 100;
 /// Files that may be longer, how long, and why.
 const LONGER: &[(&str, usize, &str)] = &[(
     "config/src/model.rs",
-    620,
+    640,
     "one data model, mostly its documentation: to be read as one page",
 )];
 
@@ -82,9 +82,16 @@ const PURE: &[&str] = &[
 /// Files in those folders that are not: the way to a server.
 const SHELL: &[&str] = &[
     "ratelimit/src/redis.rs",
+    "ratelimit/src/redis/cluster.rs",
     "ratelimit/src/redis/fault.rs",
+    "ratelimit/src/redis/leases.rs",
+    "ratelimit/src/redis/lend.rs",
     "ratelimit/src/redis/link.rs",
+    "ratelimit/src/redis/map.rs",
+    "ratelimit/src/redis/runner.rs",
+    "ratelimit/src/redis/script.rs",
     "ratelimit/src/redis/servers.rs",
+    "ratelimit/src/redis/settle.rs",
 ];
 
 /// What a pure file may not name.

@@ -49,6 +49,17 @@ impl Algorithm {
         Policy { quota, window_seconds }
     }
 
+    /// The part of it that one of `members` has, if they share it without talking.
+    pub(crate) fn share(&self, members: u32) -> Self {
+        match self {
+            Self::TokenBucket(bucket) => Self::TokenBucket(bucket.share(members)),
+            Self::LeakyBucket(leaky) => {
+                Self::LeakyBucket(Leaky::with_room(leaky.bucket().share(members)))
+            }
+            Self::SlidingWindow(window) => Self::SlidingWindow(window.share(members)),
+        }
+    }
+
     /// What tells the keys of one algorithm from those of another: their states do not mix. Counts
     /// in slices of another length are of no use either.
     pub(crate) fn kind(&self) -> String {

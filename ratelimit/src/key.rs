@@ -39,6 +39,18 @@ impl Key {
         share(self.place, places)
     }
 
+    /// This key, kept where `other` is: on one server, in one slot of a cluster, so that both can be
+    /// decided on at one moment.
+    ///
+    /// `other` must follow from what makes this key and always be the same for it, say a key of the
+    /// client alone. What else tells keys apart is left with 64 bits then: enough for the limits of
+    /// one client, not for all the clients of a limit.
+    #[must_use]
+    pub const fn beside(self, other: Self) -> Self {
+        let place = if self.place == 0 { 1 } else { self.place };
+        Self { place, shard: other.shard }
+    }
+
     /// The key as one number, the same in every process that has the same secret.
     pub const fn number(self) -> u128 {
         ((self.shard as u128) << 64) | self.place as u128

@@ -36,6 +36,11 @@ impl Leaky {
         Ok(Self { room: Bucket::new(rate, room)? })
     }
 
+    /// The queue that admits what `room` does.
+    pub(crate) const fn with_room(room: Bucket) -> Self {
+        Self { room }
+    }
+
     /// The bucket that admits the same.
     pub const fn bucket(&self) -> &Bucket {
         &self.room

@@ -13,7 +13,7 @@
 //! | [`Limit`], [`Limiter`] | limits with names that hold together |
 //! | [`Concurrency`] | how many at once |
 //! | [`Top`] | who is denied most |
-//! | [`remote`] | the bucket as a script for a server that gateways share |
+//! | [`remote`] | limits as a script for a server that gateways share |
 //! | [`redis`] | the store on such servers: asked over the network, and what to do without them |
 //!
 //! # Guarantees
@@ -62,6 +62,7 @@ mod concurrency;
 mod decision;
 mod key;
 mod leaky;
+mod lease;
 mod limiter;
 mod local;
 mod moment;

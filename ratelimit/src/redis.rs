@@ -1,4 +1,4 @@
-//! The store that gateways share: token buckets on Redis servers, asked over the network.
+//! The store that gateways share: limits on Redis servers, asked over the network.
 //!
 //! The one part of this crate with sockets, timers and a log. One call a request decides on all its
 //! limits, by the server's clock, in the script of [`remote`].
@@ -11,10 +11,36 @@
 //! **A denied key costs nothing.** Where a bucket stood when it denied is remembered, and until it
 //! has earned what a request costs, the request is denied here.
 //!
-//! **Atomicity.** On one server all limits of a request are charged or none, with no moment in
-//! between. Each key has one server; where the keys of a request lie on several they are asked at
-//! once, and if one of them denies the others are given back what they charged. For that moment
-//! they may deny somebody else: never is more admitted than the limits allow.
+//! **Leases.** A limit with [`Mode::Leased`] is charged ahead, in chunks, and requests spend them
+//! here, whichever worker they come to. Never is more admitted than when each request is decided on
+//! by the server; up to `burst / 2N` may lie unused at each of N gateways for about half a second,
+//! and a key that was denied is denied for a tenth of a second at least (half the time in which the
+//! burst is earned, if that is less). One call stands for many requests where many are made; a
+//! bucket that is nearly full lends for a short time only, since it would have been full otherwise.
+//! Beside limits of the other mode all are charged or none as ever: leases are spent first, and put
+//! back if another limit denies. [`Shared::give_back_idle`] is to be called every so often, and
+//! [`Shared::give_back_all`] at the end.
+//!
+//! **Algorithms.** A sliding window is kept as eight counts, and is never passed whichever gateways
+//! its requests come through; what is given back to it is forgotten on the strict side. A leaky
+//! bucket is one queue for all gateways: each holds its requests back for as long as it was told. A
+//! place in it cannot be given back, so where limits lie in several places and one denies, it is
+//! left empty. Both are always asked once a request.
+//!
+//! **Atomicity.** Each key has one place: a server, or a slot of a Redis Cluster. All limits of a
+//! request whose keys have the same place are charged or none, with no moment in between; that is
+//! all of them on one server, and those that were put together by [`Key::beside`]. Keys of several
+//! places are asked about at once, and if one of them denies the others are given back what they
+//! charged. For that moment they may deny somebody else: never is more admitted than the limits
+//! allow.
+//!
+//! **Cluster.** With [`Topology::Cluster`] its nodes are asked who owns which slot when the first
+//! request comes, and again, at most five times a second, when one of them fails or sends us
+//! elsewhere; that is followed once, at once. While a master is gone its slots are those of a dead
+//! server, until another has taken over and one look has told us. Replication lags: what the last
+//! moments of a dead master charged may be forgotten, and is admitted once more.
+//!
+//! [`Key::beside`]: crate::Key::beside
 //!
 //! ```no_run
 //! use std::{sync::Arc, time::Duration};
@@ -43,12 +69,7 @@
 //! # }
 //! ```
 
-use std::{
-    cell::{Cell, RefCell},
-    fmt,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::RefCell, fmt, sync::Arc};
 
 use futures_util::future::join_all;
 use smallvec::SmallVec;
@@ -56,34 +77,50 @@ use smallvec::SmallVec;
 use crate::{
     algorithm::Algorithm,
     decision::{Decision, Verdict},
-    key::Key,
     local::{self, Local},
-    moment::{Moment, Nanos},
-    remote,
-    table::Table,
+    moment::Nanos,
+    remote::{self, Known},
 };
 
 mod breaker;
+mod cluster;
+mod counters;
 mod fault;
+mod health;
+mod leases;
+mod lend;
 mod limit;
 mod link;
+mod map;
+mod memory;
+mod name;
 mod part;
+mod runner;
+mod script;
 mod servers;
 mod settle;
 
+pub use counters::Counters;
 pub use fault::Fault;
-pub use limit::{Correction, OnFailure, SharedAsk, SharedLimit};
-pub use servers::{Counters, InvalidServer, Options, Servers};
+pub use limit::{Correction, Mode, OnFailure, SharedAsk, SharedLimit};
+pub use link::Trouble;
+pub use runner::Runner;
+pub use script::Script;
+pub use servers::{InvalidServer, Options, Servers, Topology};
 
-use breaker::Admission;
-use link::{Link, Reply, Script, Trouble};
-use part::{Part, Parts, later, tell, unasked};
-use servers::Server;
+use leases::{Lent, Want};
+use memory::Memory;
+use name::Numbers;
+use part::{Part, Parts, tell, unasked};
+use script::Call;
+
+/// Sent again if need be: a charge too many errs on the strict side.
+static CHECK: Script = Script::new(remote::CHECK).repeatable();
 
 /// Who decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The servers.
+    /// The servers, or tokens that they have lent.
     Server,
     /// The memory of what they denied.
     Memory,
@@ -105,34 +142,14 @@ pub struct Outcome {
 /// Not to be shared by threads, nor used outside of one tokio runtime. Who stops waiting for an
 /// answer may have been charged all the same.
 pub struct Shared {
-    servers: Arc<Servers>,
-    links: Box<[Links]>,
-    /// When the buckets of keys that were denied are full, by this process's clock.
-    denied: RefCell<Table<Moment>>,
+    runner: Runner,
+    denied: RefCell<Memory>,
     fallback: Arc<Local>,
-    rng: RefCell<fastrand::Rng>,
-}
-
-/// The connections to one server, taken in turn.
-struct Links {
-    links: Box<[Link]>,
-    next: Cell<usize>,
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("servers", &self.servers).finish_non_exhaustive()
-    }
-}
-
-/// Gives a probe up if its request goes away.
-struct Probe<'a>(&'a Server, bool);
-
-impl Drop for Probe<'_> {
-    fn drop(&mut self) {
-        if self.1 {
-            self.0.health.abandon();
-        }
+        f.debug_struct("Shared").field("runner", &self.runner).finish_non_exhaustive()
     }
 }
 
@@ -141,13 +158,13 @@ impl Shared {
     /// `fallback` as well, so that they go on where they were when a server dies; all workers
     /// should have the same. Nothing is sent yet. `rng` spreads out who asks a dead server when.
     pub fn new(servers: Arc<Servers>, fallback: Arc<Local>, rng: fastrand::Rng) -> Self {
-        let links = servers.list.iter().map(|server| {
-            let connections = servers.options.connections.max(1);
-            let links = (0..connections).map(|_| Link::new(Arc::clone(server))).collect();
-            Links { links, next: Cell::new(0) }
-        });
-        let links = links.collect();
-        Self { servers, links, denied: RefCell::default(), fallback, rng: RefCell::new(rng) }
+        let runner = Runner::new(servers, rng);
+        Self { runner, denied: RefCell::default(), fallback }
+    }
+
+    /// What runs the scripts: other stores can run theirs on the same connections.
+    pub const fn runner(&self) -> &Runner {
+        &self.runner
     }
 
     /// Decides on a request under several limits: all pass and are charged, or none is. No two of
@@ -158,12 +175,18 @@ impl Shared {
     pub async fn check(&self, asks: &[SharedAsk<'_>], members: u32, now: Nanos) -> Outcome {
         let mut parts: Parts<'_> = asks.iter().copied().map(Part::new).collect();
         if self.recall(&mut parts, now) {
-            self.servers.counters.remember();
+            self.runner.servers().counters.remember();
             let verdict = tell(&parts, &[], false, now);
             return Outcome { verdict, source: Source::Memory };
         }
-        self.ask_servers(&mut parts, now).await;
-        let told = parts.iter().all(|part| part.full_at.is_some());
+        let now = self.lend(&mut parts, members, now).await;
+        if parts.iter().all(|part| part.passes(now)) {
+            self.ask_servers(&mut parts, now).await;
+        } else {
+            // Nothing is to be charged any more: nobody is asked what is left.
+            self.remember(&mut parts);
+        }
+        let told = parts.iter().all(|part| part.known.is_some());
         let mut passes = parts.iter().all(|part| part.passes(now));
         let substitutes =
             if told { SmallVec::new() } else { self.substitute(&parts, &mut passes, members, now) };
@@ -178,119 +201,89 @@ impl Shared {
 
     /// Whether a request is denied by what is remembered of its keys, or can never pass.
     fn recall(&self, parts: &mut [Part<'_>], now: Nanos) -> bool {
-        let denied = self.denied.borrow();
-        let mut denies = false;
         for part in parts.iter_mut() {
-            let full_at = denied.find(part.ask.key).0.unwrap_or_default();
-            part.full_at = Some(full_at);
-            denies |= !part.passes(now);
+            let Some(terms) = part.ask.limit.terms() else { continue };
+            let want = Want { key: part.ask.key, terms, cost: part.ask.cost, members: 1 };
+            let (full_at, until) = self.runner.servers().leases.look(want, now);
+            part.known = Some(Known::Moment(full_at));
+            // What it holds is for the lease to say; what can never pass is known here.
+            let never = part.ask.cost > part.ask.limit.remote().most();
+            part.lent = match until {
+                Some(until) => Some(Lent::Denied { full_at, until }),
+                None if never => None,
+                None => Some(Lent::Spent { full_at }),
+            };
         }
+        self.remember(parts);
+        let denies = parts.iter().any(|part| !part.passes(now));
         if !denies {
-            parts.iter_mut().for_each(|part| part.full_at = None);
+            parts.iter_mut().for_each(|part| (part.known, part.lent) = (None, None));
         }
         denies
     }
 
+    /// Tells parts that nobody spoke for what is remembered of them.
+    fn remember(&self, parts: &mut [Part<'_>]) {
+        let denied = self.denied.borrow();
+        let unknown = parts.iter_mut().filter(|part| !part.is_leased());
+        let recall = |part: &mut Part<'_>| {
+            part.known = Some(denied.find(part.ask.key, part.ask.limit.remote()));
+        };
+        unknown.for_each(recall);
+    }
+
     /// Asks the servers of all parts at once.
     async fn ask_servers(&self, parts: &mut Parts<'_>, now: Nanos) {
-        let Some(first) = parts.first().map(|part| self.servers.of(part.ask.key)) else { return };
-        if parts.iter().all(|part| self.servers.of(part.ask.key) == first) {
-            let all: SmallVec<[usize; 4]> = (0..parts.len()).collect();
-            let reply = self.ask(first, parts, &all, now).await;
-            self.note(parts, &all, reply, now);
+        let exact = parts.iter().enumerate().filter(|(_, part)| !part.is_leased());
+        let groups = self.runner.places(exact.map(|(i, part)| (i, &part.name)));
+        if let [(place, members)] = &groups[..] {
+            let reply = self.ask(*place, parts, members, now).await;
+            self.note(parts, members, reply, now);
             return;
         }
-        let mut groups: SmallVec<[(usize, SmallVec<[usize; 4]>); 4]> = SmallVec::new();
-        for (i, part) in parts.iter().enumerate() {
-            let server = self.servers.of(part.ask.key);
-            match groups.iter_mut().find(|(other, _)| *other == server) {
-                Some((_, members)) => members.push(i),
-                None => groups.push((server, [i].into_iter().collect())),
-            }
-        }
-        let asked = groups.iter().map(|(server, members)| self.ask(*server, parts, members, now));
+        let asked = groups.iter().map(|(place, members)| self.ask(*place, parts, members, now));
         let replies = join_all(asked).await;
         for ((_, members), reply) in groups.iter().zip(replies) {
             self.note(parts, members, reply, now);
         }
     }
 
-    /// Asks one server about those of `parts` that it keeps.
+    /// Asks one place about those of `parts` that it keeps.
     async fn ask(
         &self,
-        server: usize,
+        place: usize,
         parts: &[Part<'_>],
         members: &[usize],
         now: Nanos,
-    ) -> Option<Reply> {
-        let keys: SmallVec<[Key; 4]> = members.iter().map(|i| parts[*i].ask.key).collect();
+    ) -> Option<Vec<i64>> {
+        let keys: SmallVec<[&[u8]; 4]> = members.iter().map(|i| parts[*i].name.bytes()).collect();
         let asks: SmallVec<[remote::Ask<'_>; 4]> =
             members.iter().map(|i| parts[*i].remote()).collect();
-        // At most 2^53.
-        let arguments: SmallVec<[i64; 16]> =
-            remote::arguments(&asks).into_iter().map(|n| n as i64).collect();
-        let sound = |reply: &Reply| remote::verdict(&asks, &reply.0).is_some();
-        self.call(server, Script::Check, &keys, &arguments, sound, now).await
-    }
-
-    /// Runs a script on a server, unless that is down; `sound` says whether the reply is one.
-    async fn call(
-        &self,
-        server: usize,
-        script: Script,
-        keys: &[Key],
-        arguments: &[i64],
-        sound: impl Fn(&Reply) -> bool,
-        now: Nanos,
-    ) -> Option<Reply> {
-        let Links { links, next } = &self.links[server];
-        let server = &*self.servers.list[server];
-        let mut probe = match server.health.admit(now) {
-            Admission::Skip => {
-                self.servers.counters.skip();
-                return None;
-            }
-            Admission::Probe => Probe(server, true),
-            Admission::Ask => Probe(server, false),
+        let numbers = Numbers::new(remote::arguments(&asks));
+        let arguments = numbers.bytes();
+        let call = Call::new(&CHECK, &keys, &arguments);
+        let sound = |reply: redis::Value| {
+            let reply: Vec<i64> = redis::from_redis_value(reply).ok()?;
+            remote::verdict(&asks, &reply).is_some().then_some(reply)
         };
-        next.set((next.get() + 1) % links.len());
-        let began = ticks();
-        let run = links[next.get()].run(script, keys, arguments);
-        let outcome = match tokio::time::timeout(self.servers.options.timeout, run).await {
-            Ok(Ok(reply)) if sound(&reply) => Ok(reply),
-            Ok(Ok(_)) => Err(Trouble { fault: Fault::Other, said: "an unknown reply".into() }),
-            Ok(Err(trouble)) => Err(trouble),
-            Err(_) => Err(Trouble { fault: Fault::Slow, said: "no answer in time".into() }),
-        };
-        let probing = std::mem::take(&mut probe.1);
-        match outcome {
-            Ok(reply) => {
-                server.succeed();
-                Some(reply)
-            }
-            Err(trouble) => {
-                let now = later(now, ticks().saturating_duration_since(began));
-                server.fail(&trouble, probing, now, &mut self.rng.borrow_mut());
-                None
-            }
-        }
+        let patience = self.runner.servers().options.timeout;
+        self.runner.run_at(place, &call, patience, sound, now).await.ok()
     }
 
     /// Writes down what a server said of `members`, and remembers what it denied.
-    fn note(&self, parts: &mut [Part<'_>], members: &[usize], reply: Option<Reply>, now: Nanos) {
-        let Some(Reply(numbers)) = reply else { return };
-        // The lengths agree: the reply was found sound.
-        let Some((passes, ahead)) = numbers.split_first() else { return };
-        for (i, ahead) in members.iter().zip(ahead) {
+    fn note(&self, parts: &mut [Part<'_>], members: &[usize], reply: Option<Vec<i64>>, now: Nanos) {
+        let Some(numbers) = reply else { return };
+        // It was found sound: there is as much as is read.
+        let Some((passes, mut rest)) = numbers.split_first() else { return };
+        for i in members {
             let part = &mut parts[*i];
             // Counted from when it was asked, not when it answered: if anything too early.
-            let ahead = Duration::from_micros(u64::try_from(*ahead).unwrap_or(0));
-            let full_at = Moment::at(later(now, ahead));
-            part.full_at = Some(full_at);
+            let Some(known) = part.ask.limit.remote().read(&mut rest, now) else { return };
+            part.known = Some(known);
             part.charged = *passes == 1 && part.fits(now);
             if *passes == 0 {
-                let most = self.servers.options.remembered;
-                self.denied.borrow_mut().insert(part.ask.key, full_at, most, now.get());
+                let most = self.runner.servers().options.remembered;
+                self.denied.borrow_mut().insert(part.ask.key, known, most, now);
             }
         }
     }
@@ -304,7 +297,7 @@ impl Shared {
         members: u32,
         now: Nanos,
     ) -> SmallVec<[Decision; 4]> {
-        let unknown = || parts.iter().filter(|part| part.full_at.is_none());
+        let unknown = || parts.iter().filter(|part| part.known.is_none());
         let denies = |part: &Part<'_>| part.ask.limit.on_failure() == OnFailure::Deny;
         *passes &= !unknown().any(|part| denies(part) && !part.ask.dry_run);
         let local = || unknown().filter(|part| part.ask.limit.on_failure() == OnFailure::Local);
@@ -339,10 +332,4 @@ impl Shared {
             }
         }
     }
-}
-
-/// Tokio's clock, for how long a call took; what requests are decided by is an argument.
-#[allow(clippy::disallowed_methods, reason = "the one place of this crate that reads a clock")]
-fn ticks() -> tokio::time::Instant {
-    tokio::time::Instant::now()
 }

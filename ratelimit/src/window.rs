@@ -28,7 +28,7 @@ mod tests;
 /// Slices that a window is cut into.
 pub const SLICES: usize = 7;
 /// One more is counted: the one that the beginning of the window cuts.
-const KEPT: usize = SLICES + 1;
+pub(crate) const KEPT: usize = SLICES + 1;
 
 /// A quota for any stretch of time as long as the window.
 ///
@@ -60,6 +60,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// What is counted, newest first, until the newest slice is forgotten.
+    pub(crate) const fn new(until: u64, slices: [u32; KEPT]) -> Self {
+        Self { until, slices }
+    }
+
     fn sum(&self) -> u64 {
         self.slices.iter().map(|count| u64::from(*count)).sum()
     }
@@ -90,6 +95,15 @@ impl Window {
         Duration::from_nanos(self.length)
     }
 
+    /// The part of it that one of `members` has, if they share it without talking.
+    pub(crate) fn share(&self, members: u32) -> Self {
+        Self { quota: (self.quota / members.max(1)).max(self.quota.min(1)), ..*self }
+    }
+
+    pub(crate) const fn slice_nanos(&self) -> u64 {
+        self.slice
+    }
+
     /// Whether [`Window::decide`] would let it pass.
     pub(crate) fn passes(&self, counts: &Counts, cost: u64, now: Nanos) -> bool {
         let counted = self.slid(*counts, now).0.sum();
@@ -99,8 +113,9 @@ impl Window {
     /// Decides on a request of `cost` by a key of which `counts` is known.
     pub fn decide(&self, counts: Counts, cost: u64, now: Nanos) -> Turn<Counts> {
         let (mut counts, stepped) = self.slid(counts, now);
-        let left = u64::from(self.quota).saturating_sub(counts.sum());
-        let allowed = cost <= left && self.quota > 0;
+        let (quota, counted) = (u64::from(self.quota), counts.sum());
+        let left = quota.saturating_sub(counted);
+        let allowed = counted.saturating_add(cost) <= quota && self.quota > 0;
         let answer = if allowed {
             // No overflow: what is left of a quota is at most one.
             counts.slices[0] = counts.slices[0].saturating_add(cost as u32);
@@ -186,7 +201,7 @@ impl Window {
         for age in (1..KEPT).rev() {
             sum -= u64::from(counts.slices[age]);
             if sum + cost <= u64::from(self.quota) {
-                return counts.until - age as u64 * self.slice;
+                return counts.until.saturating_sub(age as u64 * self.slice);
             }
         }
         counts.until

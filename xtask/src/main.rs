@@ -7,6 +7,7 @@
 use std::process::ExitCode;
 
 mod bench;
+mod cache_tests;
 mod doc;
 mod lint;
 mod outage;
@@ -24,6 +25,7 @@ cargo xtask VERB
   doc [--check]              API documentation without warnings; regenerates the generated pages
   bench [--help]             CPU per request, latency and memory beside NGINX, HAProxy and Envoy
   outage [--help]            what clients see while backends fail, beside Envoy
+  cache-tests [--help]       the public tests of HTTP caches, through Weir
 ";
 
 fn main() -> ExitCode {
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         bench::RESPONDER => bench::responder(rest),
         bench::STEADY => bench::steady(rest),
         bench::STREAMS => bench::streams(rest),
+        "cache-tests" => cache_tests::run(rest),
         "outage" => outage::run(rest),
         outage::BACKEND => outage::backend(rest),
         "help" | "--help" | "-h" => {

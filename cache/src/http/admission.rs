@@ -33,6 +33,9 @@ pub enum NoStore {
     Tags,
     /// It is larger than the policy allows.
     TooLarge,
+    /// Its body ends where the connection does: one that was cut off looks the same (RFC 9112
+    /// section 8), and must not be kept as a whole (RFC 9111 section 3.3).
+    OpenEnded,
 }
 
 impl NoStore {
@@ -50,6 +53,7 @@ impl NoStore {
             Self::Useless => "not-fresh",
             Self::Tags => "tags",
             Self::TooLarge => "too-large",
+            Self::OpenEnded => "open-ended",
         }
     }
 }
@@ -62,9 +66,10 @@ pub(crate) fn permit(
     policy: &Policy,
 ) -> Result<(), NoStore> {
     let status = response.status.as_u16();
-    if !(is_stored_method(request.method)
-        || *request.method == Method::POST && response.is_content_location)
-    {
+    // RFC 9110 section 9.3.3: what a POST brings is what a GET would, if it says so.
+    let is_resource =
+        *request.method == Method::POST && response.is_content_location && status == 200;
+    if !is_stored_method(request.method) && !is_resource {
         return Err(NoStore::Method);
     }
     if status < 200 || status == 206 || status == 304 {
@@ -92,7 +97,7 @@ pub(crate) fn permit(
 }
 
 /// Methods whose answers are stored, and may be without an explicit lifetime.
-pub(crate) fn is_stored_method(method: &Method) -> bool {
+pub fn is_stored_method(method: &Method) -> bool {
     *method == Method::GET || method.as_str() == "QUERY"
 }
 

@@ -1,13 +1,13 @@
 //! What a response is stored under (RFC 9111 section 2): everything the origin was asked by and
 //! nothing else, so that no one can make it answer one thing and be kept as another.
 //!
-//! A key is `scheme://authority/path?query`, a NUL, the scope, and for `QUERY` a NUL and the
-//! content with its type. The part before the first NUL is the name that a URL is purged by,
+//! A key is `scheme://authority/path?query`, a NUL, the scope, and for `QUERY` a NUL, the method and
+//! the content with its type. The part before the first NUL is the name that a URL is purged by,
 //! whatever the scope and the method.
 
 use http::{
     HeaderMap, Method, StatusCode, Uri,
-    header::{CONTENT_ENCODING, CONTENT_LOCATION, CONTENT_TYPE, LOCATION},
+    header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, LOCATION},
 };
 
 /// Longer keys are not used.
@@ -57,22 +57,6 @@ impl Target<'_> {
         let good = !key.contains(&0);
         key.push(0);
         key.extend_from_slice(self.scope.as_bytes());
-        good && key.len() <= KEY_MAX
-    }
-
-    /// Writes the key of a `QUERY`: its content and what that means belong to it.
-    pub fn write_query_key(&self, headers: &HeaderMap, content: &[u8], key: &mut Vec<u8>) -> bool {
-        let good = self.write_key(key);
-        key.extend_from_slice(b"\0QUERY");
-        for name in [CONTENT_TYPE, CONTENT_ENCODING] {
-            for value in headers.get_all(name) {
-                key.push(0);
-                key.extend_from_slice(value.as_bytes());
-            }
-            // Header values hold no byte like this: lists of different length differ.
-            key.push(1);
-        }
-        key.extend_from_slice(content);
         good && key.len() <= KEY_MAX
     }
 
@@ -148,6 +132,22 @@ impl Target<'_> {
     fn origin(&self) -> Vec<u8> {
         Target { path_and_query: "/", ..*self }.name()
     }
+}
+
+/// Makes the key of a `GET` that of a `QUERY` for the same URL: its content and what that means
+/// belong to it. They come last, for content may hold any byte. False if that is too long.
+pub fn append_query(headers: &HeaderMap, content: &[u8], key: &mut Vec<u8>) -> bool {
+    key.extend_from_slice(b"\0QUERY");
+    for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
+        for value in headers.get_all(name) {
+            key.push(0);
+            key.extend_from_slice(value.as_bytes());
+        }
+        // Header values hold no byte like this: lists of different length differ.
+        key.push(1);
+    }
+    key.extend_from_slice(content);
+    key.len() <= KEY_MAX
 }
 
 /// The name of a URL or, of what begins like one, the beginning of names: to purge by.
@@ -240,8 +240,8 @@ mod tests {
             for kind in kinds {
                 headers.append(CONTENT_TYPE, HeaderValue::from_static(kind));
             }
-            let mut key = Vec::new();
-            assert!(TARGET.write_query_key(&headers, content, &mut key));
+            let mut key = key(TARGET);
+            assert!(append_query(&headers, content, &mut key));
             assert!(key.starts_with(b"https://example.com/a/b?c=D\0api\0QUERY"));
             key
         };
@@ -255,6 +255,8 @@ mod tests {
         for (i, one) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|other| other != one));
         }
+        let content = vec![0; KEY_MAX];
+        assert!(!append_query(&HeaderMap::new(), &content, &mut b"http://a/\0".to_vec()));
     }
 
     #[test]

@@ -311,6 +311,79 @@ fn the_budget_holds_while_many_read_write_and_purge() {
     store.check();
 }
 
+#[test]
+fn a_change_of_size_keeps_what_fits() {
+    for (before, after) in [(1, 1), (4, 4), (1, 4), (4, 1), (16, 2)] {
+        let options = Options { capacity: 1_600, shards: before, ..UNITS };
+        let store = Subject::new(options);
+        for i in 0..800_u32 {
+            let (key, fill) = (key(&i.to_string()), tagged(i, &["all"]));
+            store.0.insert(&key, fill, store.0.ticket(), NOW).unwrap();
+        }
+        for i in 0..100_u32 {
+            store.value(&i.to_string(), NOW);
+        }
+        store.0.resize(3_200, after, NOW);
+        store.check();
+        assert_eq!((store.0.len(), store.0.capacity()), (800, 3_200), "{before} to {after}");
+        assert_eq!(store.0.entry_max(), 3_200 / after as u64);
+        store.0.resize(400, after, NOW);
+        store.check();
+        // Hardly fewer, for shards are not equally full; what was used is among them.
+        let left = store.0.len();
+        assert!((300..=400).contains(&left), "{before} to {after}: {left}");
+        let used = (0..100).filter(|i: &u32| store.has(&[&i.to_string()])[0]).count();
+        assert!(used > 85, "{before} to {after}: {used}");
+        assert_eq!(store.value("700", NOW).is_some(), store.has(&["700"])[0]);
+        assert_eq!(store.0.purge(Selector::Tag(b"all"), Purge::Hard).entries, left as u64);
+        assert_eq!(store.insert("a", fill(0, 400 / after as u64)), Ok(()));
+        assert_eq!(store.insert("b", fill(0, 401)), Err(Refused::TooLarge));
+        store.check();
+    }
+}
+
+#[test]
+fn what_is_heavier_than_a_share_goes_alone() {
+    let store = Subject::new(UNITS);
+    store.insert("big", fill(0, 60)).unwrap();
+    store.insert("small", fill(0, 10)).unwrap();
+    store.0.resize(80, 2, NOW);
+    assert_eq!(store.has(&["big", "small"]), [false, true]);
+    store.check();
+}
+
+#[test]
+fn the_size_may_change_while_many_read_write_and_purge() {
+    let store = Subject::new(Options { capacity: 400, shards: 4, weighing: Weighing::Units });
+    let start = Barrier::new(4);
+    thread::scope(|scope| {
+        for seed in 0..3 {
+            let (store, start) = (&store.0, &start);
+            scope.spawn(move || {
+                let mut rng = fastrand::Rng::with_seed(seed);
+                start.wait();
+                for _ in 0..4_000 {
+                    let name = rng.u32(0..400).to_string();
+                    match rng.u32(0..100) {
+                        0 => _ = store.purge(Selector::Prefix(&name.as_bytes()[..1]), Purge::Hard),
+                        1..50 => {
+                            let fill = fill(1, rng.u64(1..40));
+                            _ = store.insert(&key(&name), fill, store.ticket(), NOW);
+                        }
+                        _ => _ = store.read(name.as_bytes(), NOW, |entry| *entry.value()),
+                    }
+                }
+            });
+        }
+        start.wait();
+        for size in 1..100_u64 {
+            store.0.resize(100 + size * 37 % 400, (size * 7 % 16) as usize, NOW);
+        }
+    });
+    store.0.resize(200, 4, NOW);
+    store.check();
+}
+
 /// How many of a trace's requests miss; a trace of the Zipf kind, from a seed.
 fn misses(capacity: u64, shards: usize) -> u32 {
     let store = Store::<u32>::new(Options { capacity, shards, ..UNITS }, 7);

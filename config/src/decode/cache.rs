@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use super::Decoder;
+use super::{Complaint, Decoder, header, key};
 use crate::{
+    defaults::PARAMETER,
     fields::Fields,
-    model::{CacheStore, RouteCache},
+    model::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache},
     units::show_size,
 };
+
+/// Most names in one list of a key.
+const NAMES: usize = 64;
 
 /// The store; `None` is off.
 pub(super) fn store(d: &mut Decoder<'_>, file: &Fields<'_>) -> Option<CacheStore> {
@@ -33,6 +37,7 @@ pub(super) fn route(
         variants: fields.count(d, "variants"),
         lock_timeout: fields.duration(d, "lock_timeout"),
         client_directives: fields.flag(d, "client_directives"),
+        key: parts(d, &fields),
     };
     fields.finish();
     let Some(store) = store else {
@@ -57,6 +62,81 @@ pub(super) fn route(
     Some(cache)
 }
 
+/// What tells responses apart beside the URL.
+fn parts(d: &mut Decoder<'_>, fields: &Fields<'_>) -> CacheKey {
+    let fields = fields.section(d, "key", "routes[].cache.key");
+    let query = query(d, &fields);
+    let headers = names(d, &fields, "headers", "a header name", |text| {
+        let name = header::name(text)?;
+        if header::is_hop_by_hop(&name) {
+            let what = format!("`{name}` belongs to the connection: it is not sent upstream");
+            return Err(Complaint::new(what).hint("leave it out"));
+        }
+        if name == http::header::COOKIE {
+            let what = "nearly every client has a `cookie` field of its own";
+            return Err(Complaint::new(what).hint("`cookies: [name]` takes single ones"));
+        }
+        Ok(name)
+    });
+    let cookies = names(d, &fields, "cookies", "the name of a cookie", key::cookie);
+    fields.finish();
+    CacheKey { query, headers: headers.unwrap_or_default(), cookies: cookies.unwrap_or_default() }
+}
+
+/// What is kept of queries.
+fn query(d: &mut Decoder<'_>, fields: &Fields<'_>) -> QueryKey {
+    let fields = fields.section(d, "query", "routes[].cache.key.query");
+    let keep = names(d, &fields, "keep", PARAMETER, parameter);
+    let drop = names(d, &fields, "drop", PARAMETER, parameter);
+    let sort = fields.flag(d, "sort");
+    fields.finish();
+    if let (Some(_), Some(_), Some(node)) = (&keep, &drop, fields.node("drop")) {
+        d.report.error(node.span, "`keep` and `drop` both say what becomes of a parameter").hint =
+            Some("`keep` alone drops all others".to_owned());
+    }
+    let parameters = match (keep, drop) {
+        (Some(names), _) => Parameters::Only(names),
+        (None, Some(names)) => Parameters::Without(names),
+        (None, None) => Parameters::All,
+    };
+    QueryKey { parameters, sort }
+}
+
+/// The names in a list, if it is written; each once.
+fn names<T: PartialEq>(
+    d: &mut Decoder<'_>,
+    fields: &Fields<'_>,
+    name: &str,
+    expects: &str,
+    parse: impl Fn(&str) -> Result<T, Complaint>,
+) -> Option<Vec<T>> {
+    fields.at(d, name, |d, node| {
+        let mut found: Vec<T> = Vec::new();
+        d.each(node, NAMES, |d, node| {
+            let one = d.parsed(node, expects, &parse)?;
+            if found.contains(&one) {
+                d.report.error(node.span, format!("it stands in `{name}` twice"));
+            }
+            found.push(one);
+            Some(())
+        });
+        found
+    })
+}
+
+/// The name of a parameter, or its beginning and a `*`.
+fn parameter(text: &str) -> Result<ParameterName, Complaint> {
+    let (start, is_prefix) = match text.strip_suffix('*') {
+        Some(start) => (start, true),
+        None => (text, false),
+    };
+    if let Some(offset) = start.find('*') {
+        let complaint = Complaint::new("a `*` stands at the end of a name").part(offset, 1);
+        return Err(complaint.hint("`utm_*` is every name that begins with `utm_`"));
+    }
+    key::query(start).map(|text| ParameterName { text, is_prefix })
+}
+
 fn window(d: &mut Decoder<'_>, fields: &Fields<'_>, name: &str) -> Duration {
     fields.duration_if_any(d, name).unwrap_or_default()
 }
@@ -65,7 +145,10 @@ fn window(d: &mut Decoder<'_>, fields: &Fields<'_>, name: &str) -> Duration {
 mod tests {
     use std::time::Duration;
 
-    use crate::{Diagnostics, Loaded, load_str, model::RouteCache};
+    use crate::{
+        Diagnostics, Loaded, load_str,
+        model::{CacheKey, Parameters, RouteCache},
+    };
 
     fn load(top: &str, route: &str) -> Result<Loaded, Diagnostics> {
         let file = format!(
@@ -77,7 +160,7 @@ mod tests {
     }
 
     fn cache(top: &str, route: &str) -> Option<RouteCache> {
-        load(top, route).unwrap_or_else(|wrong| panic!("{wrong}")).config.routes[0].cache
+        load(top, route).unwrap_or_else(|wrong| panic!("{wrong}")).config.routes.remove(0).cache
     }
 
     fn refused(top: &str, route: &str) -> String {
@@ -111,6 +194,38 @@ mod tests {
         assert!(refused("cache: off", "to: api, cache: 5s").contains("nowhere to keep"));
         let config = load("cache: off", "to: api, cache: off").unwrap().config;
         assert_eq!(config.cache, None);
+    }
+
+    #[test]
+    fn keys_have_parts() {
+        let key = |key: &str| cache("", &format!("to: api, cache: {{ key: {{ {key} }} }}"));
+        let key = |text: &str| key(text).unwrap().key;
+        assert_eq!(key(""), CacheKey::default());
+        let all = key("query: { drop: [utm_*, fbclid], sort: true }, headers: X-Tenant, \
+                       cookies: [currency]");
+        let Parameters::Without(names) = &all.query.parameters else { panic!("{all:?}") };
+        assert_eq!(names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["utm_*", "fbclid"]);
+        assert!(names[0].matches(b"utm_source") && !names[0].matches(b"xutm_"));
+        assert!(names[1].matches(b"fbclid") && !names[1].matches(b"fbclid2"));
+        assert!(all.query.sort);
+        assert_eq!(
+            (all.headers[0].as_str(), &*all.cookies),
+            ("x-tenant", &["currency".into()][..])
+        );
+        assert_eq!(key("query: { keep: [] }").query.parameters, Parameters::Only(Vec::new()));
+        for (wrong, said) in [
+            ("query: { keep: [a], drop: [b] }", "`keep` and `drop` both"),
+            ("query: { drop: [a*b] }", "a `*` stands at the end"),
+            ("query: { drop: [a, a] }", "stands in `drop` twice"),
+            ("headers: [connection]", "belongs to the connection"),
+            ("headers: [cookie]", "`cookies: [name]`"),
+            ("headers: [\"a b\"]", "no header name"),
+            ("cookies: [\"a=b\"]", "no name of a cookie"),
+            ("body: true", "`body`"),
+        ] {
+            let all = refused("", &format!("to: api, cache: {{ key: {{ {wrong} }} }}"));
+            assert!(all.contains(said), "{wrong}: {all}");
+        }
     }
 
     #[test]

@@ -85,7 +85,8 @@ fn methods(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<Method> {
     methods
 }
 
-fn method(text: &str) -> Result<Method, Complaint> {
+/// A method's name.
+pub(super) fn method(text: &str) -> Result<Method, Complaint> {
     let complaint =
         || Complaint::new(format!("expected an HTTP method, found `{}`", shorten(text)));
     if text.is_empty() || text.len() > 32 {

@@ -80,7 +80,8 @@ fn parts(d: &mut Decoder<'_>, node: &Node) -> Vec<KeyPart> {
     parts
 }
 
-fn part(text: &str) -> Result<KeyPart, Complaint> {
+/// One part of a key.
+pub(super) fn part(text: &str) -> Result<KeyPart, Complaint> {
     let Some((kind, name)) = text.split_once(':') else {
         return match text {
             "client_ip" => Ok(KeyPart::ClientIp),
@@ -106,7 +107,7 @@ fn part(text: &str) -> Result<KeyPart, Complaint> {
 }
 
 /// A cookie's name is a token (RFC 6265, section 4.1.1); case matters.
-fn cookie(name: &str) -> Result<String, Complaint> {
+pub(super) fn cookie(name: &str) -> Result<String, Complaint> {
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     match name.char_indices().find(|(_, c)| !token(*c)) {
         Some((offset, c)) => {
@@ -121,7 +122,7 @@ fn cookie(name: &str) -> Result<String, Complaint> {
 }
 
 /// A parameter's name, as it is once decoded.
-fn query(name: &str) -> Result<String, Complaint> {
+pub(super) fn query(name: &str) -> Result<String, Complaint> {
     match name.char_indices().find(|(_, c)| c.is_control()) {
         Some((offset, c)) => {
             let what = "a parameter's name holds no control characters here";

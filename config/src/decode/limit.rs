@@ -4,9 +4,10 @@ use std::{collections::HashMap, time::Duration};
 
 use super::{Complaint, Decoder, header, key, upstream};
 use crate::{
+    defaults::JSON_PATH,
     diagnostic::Diagnostic,
     fields::Fields,
-    model::{Cost, PathMatch, RateAlgorithm, RateLimit},
+    model::{Cost, OnStoreFailure, PathMatch, RateAlgorithm, RateLimit, RateStore, StoreMode},
     source::Span,
     units::{self, RATE, Rate, show_duration, show_rate},
     yaml::{Node, Value, Word, shorten},
@@ -16,6 +17,10 @@ use crate::{
 const SHARED: usize = 10_000;
 /// Most limits of a route.
 const LIMITS: usize = 8;
+/// Most names on the way to a number in a JSON document.
+const JSON_NAMES: usize = 8;
+/// Longest of them, in bytes.
+const JSON_NAME_MAX: usize = 64;
 /// Most names that are worth listing.
 const LISTED: usize = 12;
 /// The longest time in which a burst is earned: beyond it a limit is a mistake, and much beyond it
@@ -212,7 +217,7 @@ fn limit(
     let max_delay = fields.duration(d, "max_delay");
     let cost = cost(d, fields, place);
     let dry_run = fields.flag(d, "dry_run");
-    store(d, fields);
+    let store = store(d, fields);
     let (rate, span) = rate?;
     let count = u64::from(rate.count);
     let limit = RateLimit {
@@ -233,21 +238,45 @@ fn limit(
         max_delay,
         cost,
         dry_run,
+        store,
     };
     suit(d, fields, &limit, span);
     lint(d, fields, &limit, span);
     Some(limit)
 }
 
-/// Reads what has one meaning while counts are kept here.
-fn store(d: &mut Decoder<'_>, fields: &Fields<'_>) {
-    fields.choice(d, "store");
-    fields.choice(d, "mode");
-    let failing = fields.choice(d, "on_store_failure");
-    if let Some(node) = fields.node("on_store_failure").filter(|_| failing != "local") {
-        let what = "`on_store_failure` has no effect: `store: local` does not fail";
-        d.report.warn(node.span, what);
+/// Where counts are kept. Of those that are kept here, `mode` and `on_store_failure` say nothing.
+fn store(d: &mut Decoder<'_>, fields: &Fields<'_>) -> RateStore {
+    let store = fields.choice(d, "store");
+    let mode = match fields.choice(d, "mode") {
+        "leased" => StoreMode::Leased,
+        _ => StoreMode::Exact,
+    };
+    let on_failure = match fields.choice(d, "on_store_failure") {
+        "allow" => OnStoreFailure::Allow,
+        "deny" => OnStoreFailure::Deny,
+        _ => OnStoreFailure::Local,
+    };
+    if store != "redis" {
+        let unused = on_failure != OnStoreFailure::Local;
+        if let Some(node) = fields.node("on_store_failure").filter(|_| unused) {
+            let what = "`on_store_failure` has no effect: `store: local` does not fail";
+            d.report.warn(node.span, what);
+        }
+        if let Some(node) = fields.node("mode").filter(|_| mode == StoreMode::Leased) {
+            let what = "only what is kept elsewhere is leased, and this limit is not";
+            d.report.error(node.span, what).hint =
+                Some("write `store: redis`, or remove it".to_owned());
+        }
+        return RateStore::Local;
     }
+    if let Some(node) = fields.node("store").filter(|_| !d.shares) {
+        let what = "`store: redis` needs servers, and the file names none";
+        d.report.error(node.span, what).hint = Some(
+            "write `redis: { url: \"redis://127.0.0.1:6379\" }` at the top of the file".to_owned(),
+        );
+    }
+    RateStore::Redis { mode, on_failure }
 }
 
 fn cost(d: &mut Decoder<'_>, limit: &Fields<'_>, place: &Place) -> Cost {
@@ -268,6 +297,11 @@ fn cost(d: &mut Decoder<'_>, limit: &Fields<'_>, place: &Place) -> Cost {
     }
     let mut request_header = fields.parsed(d, "request_header", header::name);
     let response_header = fields.parsed(d, "response_header", header::name);
+    let response_json = fields.parsed(d, "response_json", json_path);
+    if let (Some(_), Some(node)) = (&response_header, fields.node("response_json")) {
+        let what = "what a response did cost is in either `response_header` or `response_json`";
+        d.report.error(node.span, what);
+    }
     fields.finish();
     if let Some((node, name)) = short {
         let prefix = "header:".len();
@@ -279,11 +313,34 @@ fn cost(d: &mut Decoder<'_>, limit: &Fields<'_>, place: &Place) -> Cost {
         };
         request_header = d.parsed(node, "a header name", parse);
     }
-    Cost { fixed: u64::from(fixed), request_header, response_header }
+    Cost { fixed: u64::from(fixed), request_header, response_header, response_json }
+}
+
+/// The way to a number in a JSON document.
+fn json_path(text: &str) -> Result<Vec<String>, Complaint> {
+    let names: Vec<String> = text.split('.').map(str::to_owned).collect();
+    let why = match () {
+        () if names.iter().any(String::is_empty) => "a name is empty",
+        () if names.len() > JSON_NAMES => "that is more than 8 names",
+        () if names.iter().any(|name| name.len() > JSON_NAME_MAX) => "a name has over 64 bytes",
+        () if text.contains(['"', '\\', '$', '[']) || text.contains(char::is_control) => {
+            "names stand there as they are, without quotes or brackets"
+        }
+        () => return Ok(names),
+    };
+    Err(Complaint::new(format!("expected {JSON_PATH}, found `{}`: {why}", shorten(text))))
 }
 
 /// Refuses what does not go together.
 fn suit(d: &mut Decoder<'_>, fields: &Fields<'_>, limit: &RateLimit, rate: Span) {
+    if let Some(node) = fields.node("algorithm")
+        && limit.store != RateStore::Local
+        && limit.algorithm != RateAlgorithm::TokenBucket
+    {
+        let what = "only a `token_bucket` can be kept with `store: redis` in this version of Weir";
+        d.report.error(node.span, what).hint =
+            Some("write `algorithm: token_bucket`, or `store: local`".to_owned());
+    }
     if let Some(node) = fields.node("max_delay")
         && limit.algorithm != RateAlgorithm::LeakyBucket
     {
@@ -334,13 +391,14 @@ fn lint(d: &mut Decoder<'_>, fields: &Fields<'_>, limit: &RateLimit, rate: Span)
     let waiting = u64::try_from(waiting).unwrap_or(u64::MAX).min(limit.burst);
     // One goes at once, the others wait.
     let most = if leaky { waiting.saturating_add(1) } else { limit.burst };
-    let Cost { fixed, request_header, response_header } = &limit.cost;
+    let Cost { fixed, request_header, response_header, response_json } = &limit.cost;
+    let settled = response_header.is_some() || response_json.is_some();
     if let Some(node) = fields.node("cost") {
         if *fixed > most {
             let what = format!("a cost of {fixed} never passes: {most} is the most at once");
             d.report.warn(node.span, what).hint = Some("raise `burst`, or lower it".to_owned());
         }
-        if *fixed == 0 && request_header.is_none() && response_header.is_none() {
+        if *fixed == 0 && request_header.is_none() && !settled {
             d.report.warn(node.span, "requests that cost nothing are never denied");
         }
     }

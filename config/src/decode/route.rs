@@ -6,7 +6,7 @@ use http::{StatusCode, Uri};
 
 use super::{
     Complaint, Decoder, Known, Names, admission, cache, condition, connect, fallback, header,
-    limit, respond, retry, upstream,
+    idempotency, limit, respond, retry, upstream,
 };
 use crate::{
     defaults,
@@ -67,6 +67,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
     let retry = retry::read(d, &fields, &timeout);
     let fallback = fallback::read(d, &fields, action.as_ref(), names);
     let cache = cache::route(d, &fields, known.cache);
+    let idempotency = idempotency::route(d, &fields);
     let concurrency = admission::concurrency(d, &fields, &matches.path);
     let rate_limits = limit::of_route(d, &fields, known.limits, &matches.path);
     let priority = admission::priority(d, &fields);
@@ -88,6 +89,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
         retry: retry.filter(|_| forwards),
         fallback,
         cache: cache.filter(|_| forwards),
+        idempotency: idempotency.filter(|_| forwards),
         concurrency,
         rate_limits,
         priority,
@@ -97,7 +99,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
 /// Refuses what a route that sends nothing upstream has no use for; what is off may stay.
 fn idle(d: &mut Decoder<'_>, fields: &Fields<'_>) {
     let never = ["strip_prefix", "rewrite", "set_host", "timeout"];
-    let unless_off = ["retry", "fallback", "cache", "concurrency"];
+    let unless_off = ["retry", "fallback", "cache", "idempotency", "concurrency"];
     let written = never.iter().chain(&unless_off).filter_map(|key| fields.entry(key));
     for entry in written {
         let key = &entry.key.text;

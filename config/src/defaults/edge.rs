@@ -6,9 +6,9 @@ use super::{
     Key,
     Kind::{
         Choice, Choices, Count, CountOr, Duration, Flag, Secret, Section, Sections, Size, SizeOr,
-        Text,
+        Text, Texts,
     },
-    PEM, Short, TIMEOUT,
+    PEM, REDIS, Short, TIMEOUT,
 };
 
 /// RFC 9113, section 6.9.1: windows hold at most 2^31 - 1 bytes. QUIC's could hold more.
@@ -233,6 +233,65 @@ pub(super) const KEYS: &[Key] = &[
         Choice(&["trace", "debug", "info", "warn", "error"]),
         Is("info"),
         "Least level of the gateway's own log on stderr.",
+    ),
+    Key::new(
+        "redis",
+        Section,
+        Absent("nothing is shared with other gateways"),
+        "Servers on which gateways keep what they share, such as limits with `store: redis`.",
+    )
+    .or(&[Short::Off, Short::For("url")]),
+    Key::new("redis.url", Text(REDIS), Absent("`urls` says"), "The server."),
+    Key::new(
+        "redis.urls",
+        Texts(REDIS),
+        Absent("`url` says"),
+        "Several servers, at most 64, over which keys are spread: the same in every gateway.",
+    ),
+    Key::new(
+        "redis.cluster",
+        Texts(REDIS),
+        Absent("the servers have nothing to do with each other"),
+        "Some nodes of a Redis Cluster, which tell of the others; all are spoken to with the name \
+         and password of the first.",
+    ),
+    Key::new(
+        "redis.username",
+        Text("a text"),
+        Absent("the URL's, or the default user"),
+        "User that the servers know us by, where the URL names none; needs `password`.",
+    ),
+    Key::new(
+        "redis.password",
+        Secret,
+        Absent("the URL's, or none"),
+        "Password for the servers whose URL has none.",
+    ),
+    Key::new(
+        "redis.timeout",
+        Duration(1, 10_000),
+        Is("20ms"),
+        "How long a request waits for a server before it goes on without.",
+    ),
+    Key::new(
+        "redis.connections",
+        Count(1, 64),
+        Is("1"),
+        "Connections to each server, for each worker; one carries over 100,000 decisions a second.",
+    ),
+    Key::new(
+        "redis.gateways",
+        Count(1, 10_000),
+        Is("1"),
+        "How many gateways share the servers: what each admits by itself while it cannot reach \
+         them is that part of a rate.",
+    ),
+    Key::new(
+        "redis.secret",
+        Secret,
+        Absent("keys are hashed without a secret"),
+        "Text that what clients send is hashed with to name it on the servers: the same in every \
+         gateway. Without, who reads this program can make keys that collide.",
     ),
     Key::new("cache", Section, Below, "What is kept of responses, for all routes that say so.")
         .or(&[Short::Off, Short::For("memory")]),

@@ -3,7 +3,7 @@
 use super::{
     ABSENT,
     Fallback::{Absent, Below, Is, Required},
-    KEY, Key,
+    JSON_PATH, KEY, Key,
     Kind::{Choice, Count, Duration, Flag, Named, Section, Sections, Text, Texts},
     NAME, Short,
 };
@@ -71,6 +71,13 @@ macro_rules! limits {
                  back.",
             ),
             Key::new(
+                concat!($place, ".cost.response_json"),
+                Text(JSON_PATH),
+                Absent("the cost stays"),
+                "Number in the JSON of the response that says what it did cost; the difference is \
+                 charged or given back once it has passed. Of `text/event-stream` the last one.",
+            ),
+            Key::new(
                 concat!($place, ".dry_run"),
                 Flag,
                 Is("false"),
@@ -78,21 +85,25 @@ macro_rules! limits {
             ),
             Key::new(
                 concat!($place, ".store"),
-                Choice(&["local"]),
+                Choice(&["local", "redis"]),
                 Is("local"),
-                "Where counts are kept: by this gateway.",
+                "Where counts are kept: by this gateway, or on the servers of `redis`, where all \
+                 gateways with the same limit share them.",
             ),
             Key::new(
                 concat!($place, ".mode"),
-                Choice(&["exact"]),
+                Choice(&["exact", "leased"]),
                 Is("exact"),
-                "How counts are kept in step with a store elsewhere; `local` is always exact.",
+                "With `store: redis`, whether each request is decided there, or tokens are fetched \
+                 ahead for many, which takes far fewer calls and admits no more. `local` is always \
+                 exact.",
             ),
             Key::new(
                 concat!($place, ".on_store_failure"),
                 Choice(&["local", "allow", "deny"]),
                 Is("local"),
-                "What holds while a store elsewhere cannot be reached; `local` always can.",
+                "What holds while `store: redis` cannot be reached: this gateway's share of the rate, \
+                 everything passes, or nothing does.",
             ),
         ]
     };

@@ -7,7 +7,7 @@ use super::{
         self, Choice, Count, Duration, DurationOr, Flag, Pairs, Percent, Section, Sections, Size,
         Text, Texts,
     },
-    NAME, PATH, RETRY_ON, Short, TIMEOUT, VALUE,
+    NAME, PARAMETER, PATH, RETRY_ON, Short, TIMEOUT, VALUE,
 };
 
 const HEADERS: Kind = Pairs("header name", "value");
@@ -308,6 +308,49 @@ pub(super) const KEYS: &[Key] = &[
         Is("true"),
         "Whether the `Cache-Control` of clients may ask for fresher answers; their `no-store` \
          always counts.",
+    ),
+    Key::new(
+        "routes[].cache.key",
+        Section,
+        Below,
+        "What tells responses apart beside scheme, host, path and `Vary`.",
+    ),
+    Key::new(
+        "routes[].cache.key.query",
+        Section,
+        Below,
+        "The query of GET and HEAD. What is left out of it does not go upstream either.",
+    ),
+    Key::new(
+        "routes[].cache.key.query.keep",
+        Texts(PARAMETER),
+        Absent("all parameters"),
+        "The only parameters that are kept; `[]` is none.",
+    ),
+    Key::new(
+        "routes[].cache.key.query.drop",
+        Texts(PARAMETER),
+        Absent("no parameter"),
+        "Parameters that are dropped, such as `utm_*`; not beside `keep`.",
+    ),
+    Key::new(
+        "routes[].cache.key.query.sort",
+        Flag,
+        Is("false"),
+        "Whether parameters are put in order by their names; those of one name stay as they are.",
+    ),
+    Key::new(
+        "routes[].cache.key.headers",
+        Texts("a header name"),
+        Absent("none"),
+        "Fields of requests whose values tell responses apart, though the upstream does not say so \
+         with `Vary`.",
+    ),
+    Key::new(
+        "routes[].cache.key.cookies",
+        Texts("the name of a cookie"),
+        Absent("none"),
+        "Cookies whose values tell responses apart; other cookies go upstream as well and do not.",
     ),
     Key::new(
         "routes[].concurrency",

@@ -4,7 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::object;
 use crate::{
-    model::{AbsentKey, Concurrency, KeyPart, RateAlgorithm, RateLimit},
+    model::{
+        AbsentKey, Concurrency, KeyPart, OnStoreFailure, RateAlgorithm, RateLimit, RateStore,
+        StoreMode,
+    },
     units::{show_duration, show_rate},
 };
 
@@ -31,7 +34,7 @@ pub(super) fn concurrency(concurrency: &Concurrency) -> Value {
     ])
 }
 
-/// Without `mode` and `on_store_failure`, which say nothing about a local store.
+/// Without `mode` and `on_store_failure` where counts are local, of which they say nothing.
 fn limit(limit: &RateLimit) -> Map<String, Value> {
     let algorithm = match limit.algorithm {
         RateAlgorithm::TokenBucket => "token_bucket",
@@ -44,7 +47,23 @@ fn limit(limit: &RateLimit) -> Map<String, Value> {
         ("fixed", Some(json!(limit.cost.fixed))),
         ("request_header", limit.cost.request_header.as_ref().map(|name| json!(name.as_str()))),
         ("response_header", limit.cost.response_header.as_ref().map(|name| json!(name.as_str()))),
+        ("response_json", limit.cost.response_json.as_ref().map(|names| json!(names.join(".")))),
     ]);
+    let (store, mode, on_failure) = match limit.store {
+        RateStore::Local => ("local", None, None),
+        RateStore::Redis { mode, on_failure } => {
+            let mode = match mode {
+                StoreMode::Exact => "exact",
+                StoreMode::Leased => "leased",
+            };
+            let on_failure = match on_failure {
+                OnStoreFailure::Local => "local",
+                OnStoreFailure::Allow => "allow",
+                OnStoreFailure::Deny => "deny",
+            };
+            ("redis", Some(mode), Some(on_failure))
+        }
+    };
     let entries = [
         ("key", Some(key(&limit.key))),
         ("absent", Some(absent(limit.absent))),
@@ -54,7 +73,9 @@ fn limit(limit: &RateLimit) -> Map<String, Value> {
         ("max_delay", delays.then(|| json!(show_duration(limit.max_delay)))),
         ("cost", Some(cost)),
         ("dry_run", Some(json!(limit.dry_run))),
-        ("store", Some(json!("local"))),
+        ("store", Some(json!(store))),
+        ("mode", mode.map(Value::from)),
+        ("on_store_failure", on_failure.map(Value::from)),
     ];
     let there = entries.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     there.collect()

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{object, respond, upstream_name};
 use crate::{
     model::{
-        Adaptive, Breaker, Config, Fallback, Hedge, MemoryLimit, Priority, Retry, RetryOn,
-        RouteCache, RoutePriority, SlowCalls,
+        Adaptive, Breaker, CacheKey, Config, Fallback, Hedge, MemoryLimit, ParameterName,
+        Parameters, Priority, Retry, RetryOn, RouteCache, RoutePriority, SlowCalls,
     },
     units::{show_duration, show_percent, show_size},
 };
@@ -73,7 +73,7 @@ pub(super) fn fallback(fallback: &Fallback, config: &Config) -> Value {
     }
 }
 
-pub(super) fn cache(cache: RouteCache) -> Value {
+pub(super) fn cache(cache: &RouteCache) -> Value {
     let window = |length: Duration| (!length.is_zero()).then(|| show_duration(length));
     json!({
         "ttl": cache.ttl.map(show_duration),
@@ -84,6 +84,23 @@ pub(super) fn cache(cache: RouteCache) -> Value {
         "variants": cache.variants,
         "lock_timeout": show_duration(cache.lock_timeout),
         "client_directives": cache.client_directives,
+        "key": key(&cache.key),
+    })
+}
+
+fn key(key: &CacheKey) -> Value {
+    let names = |names: &[ParameterName]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (keep, drop) = match &key.query.parameters {
+        Parameters::All => (None, None),
+        Parameters::Only(kept) => (Some(json!(names(kept))), None),
+        Parameters::Without(dropped) => (None, Some(json!(names(dropped)))),
+    };
+    let headers: Vec<_> = key.headers.iter().map(http::HeaderName::as_str).collect();
+    let sort = Some(json!(key.query.sort));
+    json!({
+        "query": object([("keep", keep), ("drop", drop), ("sort", sort)]),
+        "headers": headers,
+        "cookies": key.cookies,
     })
 }
 

@@ -16,11 +16,15 @@ fn read(text: &str) -> Config {
     load_str("f.yaml", text, &|_| None).unwrap_or_else(|wrong| panic!("{wrong}")).config
 }
 
-/// What explain cannot keep: the secret, and that the admin listener was not written.
+/// What explain cannot keep: the secrets, and that the admin listener was not written.
 fn forget(mut config: Config) -> Config {
     if let Some(admin) = &mut config.admin {
         admin.written = true;
         admin.token = admin.token.as_ref().map(|_| Secret(String::new()));
+    }
+    if let Some(redis) = &mut config.redis {
+        redis.password = redis.password.as_ref().map(|_| Secret(String::new()));
+        redis.secret = redis.secret.as_ref().map(|_| Secret(String::new()));
     }
     config
 }
@@ -40,7 +44,7 @@ fn what_is_explained_means_the_same() {
 #[test]
 fn secrets_do_not_show() {
     let config = read(FULL);
-    assert!(!explain(&config).contains("s3cret"));
+    assert!(!explain(&config).contains("s3cret") && !explain(&config).contains("s4cret"));
     assert!(!format!("{config:?}").contains("s3cret"));
     let again = load_str("f.yaml", &explain(&config), &|_| None).unwrap();
     assert!(again.warnings.render().contains("this secret was redacted"));
@@ -49,11 +53,10 @@ fn secrets_do_not_show() {
 #[test]
 fn every_key_of_the_table_is_explained() {
     let tree = effective::tree(&read(FULL), Secrets::Redacted);
-    // A pair written as `cert` and `key` is shown among `certificates`.
-    let shown_elsewhere = ["listeners[].tls.cert", "listeners[].tls.key"];
-    // They say nothing about counts that are kept here.
-    let idle = |key: &&defaults::Key| matches!(key.name(), "mode" | "on_store_failure");
-    let shown = |key: &&defaults::Key| !shown_elsewhere.contains(&key.path) && !idle(key);
+    // A pair written as `cert` and `key` is shown among `certificates`, one server among several.
+    let shown_elsewhere =
+        ["listeners[].tls.cert", "listeners[].tls.key", "redis.url", "redis.cluster"];
+    let shown = |key: &&defaults::Key| !shown_elsewhere.contains(&key.path);
     // One of several routes does each of these.
     for key in defaults::keys().filter(shown) {
         assert!(holds(&tree, key.path), "`{}` is not explained", key.path);

@@ -1,6 +1,8 @@
 //! What is kept of responses, and for how long.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
+
+use http::HeaderName;
 
 /// The store that all routes share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +35,7 @@ impl CacheStore {
 }
 
 /// What a route keeps. What a response says of itself comes before all of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteCache {
     /// How long a response is fresh that says nothing of it; `None` is not at all.
     pub ttl: Option<Duration>,
@@ -52,4 +54,63 @@ pub struct RouteCache {
     pub lock_timeout: Duration,
     /// Whether clients may ask for fresher answers with `Cache-Control`.
     pub client_directives: bool,
+    /// What tells responses apart beside the URL without its query.
+    pub key: CacheKey,
+}
+
+/// What tells a route's responses apart, beside scheme, host and path.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CacheKey {
+    /// The query, as it also goes upstream.
+    pub query: QueryKey,
+    /// Fields of requests with all their values.
+    pub headers: Vec<HeaderName>,
+    /// Cookies of requests with all their values.
+    pub cookies: Vec<String>,
+}
+
+/// What is kept of the queries of GET and HEAD.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct QueryKey {
+    /// Which parameters.
+    pub parameters: Parameters,
+    /// Whether they are put in order, by name.
+    pub sort: bool,
+}
+
+/// Which parameters of a query are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Parameters {
+    /// Every one.
+    #[default]
+    All,
+    /// Those with such names.
+    Only(Vec<ParameterName>),
+    /// Those with other names.
+    Without(Vec<ParameterName>),
+}
+
+/// The name of a parameter, or what names begin with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterName {
+    /// The name as it is once decoded, or its beginning.
+    pub text: String,
+    /// Whether it is a beginning.
+    pub is_prefix: bool,
+}
+
+impl ParameterName {
+    /// Whether a parameter of this name, decoded, is meant.
+    #[must_use]
+    pub fn matches(&self, name: &[u8]) -> bool {
+        let text = self.text.as_bytes();
+        if self.is_prefix { name.starts_with(text) } else { name == text }
+    }
+}
+
+impl fmt::Display for ParameterName {
+    /// As the file writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.text, if self.is_prefix { "*" } else { "" })
+    }
 }

@@ -34,6 +34,45 @@ pub struct RateLimit {
     pub cost: Cost,
     /// Counts and tells, but denies nothing.
     pub dry_run: bool,
+    /// Where counts are kept.
+    pub store: RateStore,
+}
+
+/// Where the counts of a limit are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RateStore {
+    /// By this gateway.
+    #[default]
+    Local,
+    /// On the servers of [`Redis`](super::Redis), which there are then.
+    Redis {
+        /// How they are kept in step.
+        mode: StoreMode,
+        /// What holds while the servers cannot be reached.
+        on_failure: OnStoreFailure,
+    },
+}
+
+/// How counts are kept in step with a store elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreMode {
+    /// Each request is decided there.
+    #[default]
+    Exact,
+    /// Tokens are fetched ahead, for many requests.
+    Leased,
+}
+
+/// What holds while a store elsewhere cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnStoreFailure {
+    /// This gateway's share of the rate.
+    #[default]
+    Local,
+    /// Everything passes.
+    Allow,
+    /// Nothing passes.
+    Deny,
 }
 
 /// How a rate is counted.
@@ -99,6 +138,9 @@ pub struct Cost {
     pub request_header: Option<HeaderName>,
     /// A response header that names what it did cost: the difference is charged or given back.
     pub response_header: Option<HeaderName>,
+    /// A number in the response's JSON that does, by the names of the objects it lies in and its
+    /// own; never empty. There is no [`Self::response_header`] then.
+    pub response_json: Option<Vec<String>>,
 }
 
 /// How many requests of a route may be under way, over all workers.

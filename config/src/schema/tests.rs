@@ -135,7 +135,8 @@ fn it_refuses_what_does_not() {
         "listeners: [\":80\"]\nroutes: [{ to: a, retry: { hedge: p99 } }]",
         "listeners: [\":80\"]\nroutes: [{ to: a, concurrency: { key: path } }]",
         "listeners: [\":80\"]\nroutes: [{ to: a, rate_limit: { burst: 1 } }]",
-        "listeners: [\":80\"]\nroutes: [{ to: a, rate_limit: [{ rate: 1/s, store: redis }] }]",
+        "listeners: [\":80\"]\nroutes: [{ to: a, rate_limit: [{ rate: 1/s, store: mongo }] }]",
+        "listeners: [\":80\"]\nredis: { timeout: 20 }",
         "listeners: [\":80\"]\nrate_limits: { a: { name: a, rate: 1/s } }",
     ] {
         assert!(!valid(bad), "{bad}");

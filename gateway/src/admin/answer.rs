@@ -21,9 +21,9 @@ use weir_config::Change;
 use super::{
     Shared, dashboard,
     guard::{self, Peer, Refusal},
-    purge, views,
+    purge, records, views,
 };
-use crate::{app::Control, clock, telemetry::registry};
+use crate::{app::Control, clock, idempotency::key::RecordKey, telemetry::registry};
 
 /// Bytes of a request's body, none of which mean anything so far.
 const BODY_BYTES: usize = 64 * 1024;
@@ -46,6 +46,8 @@ pub(super) enum Page {
     View(View),
     /// Does something, upon POST.
     Deed(Deed),
+    /// What is known of an idempotency key; DELETE forgets it.
+    Record(RecordKey),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,7 @@ pub(super) enum View {
     Routes,
     Limits,
     Cache,
+    Idempotency,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +73,7 @@ pub(super) enum Deed {
 }
 
 /// Every path, in the order in which a 404 lists them.
-pub(super) const PAGES: [(&str, Page); 13] = [
+pub(super) const PAGES: [(&str, Page); 14] = [
     ("/", Page::View(View::Dashboard)),
     ("/ready", Page::View(View::Ready)),
     ("/live", Page::View(View::Live)),
@@ -82,6 +85,7 @@ pub(super) const PAGES: [(&str, Page); 13] = [
     ("/limits", Page::View(View::Limits)),
     ("/cache", Page::View(View::Cache)),
     ("/cache/purge", Page::Deed(Deed::Purge)),
+    ("/idempotency", Page::View(View::Idempotency)),
     ("/reload", Page::Deed(Deed::Reload)),
     ("/drain", Page::Deed(Deed::Drain)),
 ];
@@ -94,6 +98,13 @@ impl Page {
     }
 }
 
+/// What is at a path.
+fn page(path: &str) -> Option<Page> {
+    let fixed = PAGES.iter().find(|(one, _)| *one == path).map(|(_, page)| *page);
+    let record = || path.strip_prefix("/idempotency/").and_then(RecordKey::from_hex);
+    fixed.or_else(|| record().map(Page::Record))
+}
+
 /// Answers a request.
 pub(super) async fn answer<B>(shared: &Shared, peer: Peer, request: Request<B>) -> Answer
 where
@@ -101,7 +112,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (head, body) = request.into_parts();
-    let page = PAGES.iter().find(|(path, _)| *path == head.uri.path()).map(|(_, page)| *page);
+    let page = page(head.uri.path());
     let mut answer = match admit(shared, peer, page, &head.method, &head.headers) {
         Err(refusal) => refused(refusal),
         Ok(()) => match page {
@@ -113,6 +124,11 @@ where
                 Err(answer) => answer,
             },
             Some(Page::Deed(_)) => wrong_method("POST"),
+            Some(Page::Record(key)) if looks(&head.method) => records::show(shared, &key).await,
+            Some(Page::Record(key)) if head.method == Method::DELETE => {
+                records::forget(shared, &key).await
+            }
+            Some(Page::Record(_)) => wrong_method("GET, HEAD, DELETE"),
         },
     };
     protect(answer.headers_mut());
@@ -155,6 +171,7 @@ fn show(shared: &Shared, view: View) -> Answer {
             json(&views::upstreams(&live.snapshot(), &live.registry, now, unix_time))
         }
         View::Cache => json(&purge::view(shared)),
+        View::Idempotency => json(&records::view(shared)),
         View::Routes => json(&views::routes(&live.snapshot(), clock::now())),
         View::Limits => json(&views::limits(&live.snapshot(), &live.registry)),
         View::Status => json(&views::status(live, &shared.status.report(), clock::unix_time())),
@@ -223,7 +240,8 @@ fn refused(refusal: Refusal) -> Answer {
 
 fn unknown() -> Answer {
     let paths = PAGES.map(|(path, _)| path).join(" ");
-    text(StatusCode::NOT_FOUND, format!("no such path here; there are: {paths}"))
+    let paths = format!("no such path here; there are: {paths} /idempotency/{{record}}");
+    text(StatusCode::NOT_FOUND, paths)
 }
 
 fn wrong_method(allowed: &'static str) -> Answer {

@@ -13,6 +13,7 @@ use weir_config::model::{Admin, Bind, Secret};
 
 use crate::{
     app::{Control, Status},
+    idempotency::SharedRecords,
     listen::bind::{BindError, Bound, ListenSocket, bind},
     snapshot::live::Live,
     task,
@@ -22,6 +23,7 @@ mod answer;
 mod dashboard;
 mod guard;
 mod purge;
+mod records;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,8 @@ struct Shared {
     status: Arc<Status>,
     control: mpsc::Sender<Control>,
     token: RefCell<Option<Secret>>,
+    /// This thread's way to records that gateways share.
+    records: RefCell<Option<Rc<SharedRecords>>>,
 }
 
 #[derive(Debug)]
@@ -57,7 +61,13 @@ struct Running {
 impl Server {
     /// Nothing listens yet.
     pub fn new(live: Arc<Live>, status: Arc<Status>, control: mpsc::Sender<Control>) -> Self {
-        let shared = Shared { live, status, control, token: RefCell::new(None) };
+        let shared = Shared {
+            live,
+            status,
+            control,
+            token: RefCell::default(),
+            records: RefCell::default(),
+        };
         let slots = Arc::new(Semaphore::new(serve::CONNECTIONS));
         Self { shared: Rc::new(shared), slots, running: None }
     }

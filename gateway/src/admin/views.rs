@@ -29,7 +29,7 @@ use crate::{
 mod limits;
 
 pub(super) use limits::limits;
-use limits::words;
+use limits::{redis, words};
 
 /// `/status`. Times are Unix times in seconds.
 pub(super) fn status(live: &Live, report: &Report, unix_time: Duration) -> Value {
@@ -46,6 +46,7 @@ pub(super) fn status(live: &Live, report: &Report, unix_time: Duration) -> Value
         "workers": report.workers,
         "connections_open": open,
         "pressure": pressure(&live.admission),
+        "redis": redis(&snapshot),
         "listeners": listeners(&snapshot, report),
         "config": {
             "file": report.file,

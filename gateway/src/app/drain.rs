@@ -22,7 +22,7 @@ pub(super) async fn run(
     lame_duck: bool,
 ) -> bool {
     let end = clock::now() + patience;
-    let quiet = || live.connections.load(Ordering::Relaxed) == 0;
+    let quiet = || live.is_quiet();
     workers.tell_all(|| Command::Drain).await;
     if lame_duck {
         let close_at = clock::now() + LAME_DUCK.min(patience / 3);

@@ -108,6 +108,7 @@ impl Attendance {
     /// at once.
     pub(super) fn take_over(&mut self, snapshot: &Snapshot) {
         snapshot.routes.iter().for_each(Route::adjust);
+        snapshot.adjust_cache(clock::unix_time());
         let mut rosters = std::mem::take(&mut self.rosters);
         let mut checks = std::mem::take(&mut self.checks);
         for upstream in &snapshot.upstreams {

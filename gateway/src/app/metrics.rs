@@ -6,6 +6,8 @@ use crate::snapshot::live::Live;
 pub(super) fn show(live: &Live) {
     let registry = &live.registry;
     registry.watch_limits(&live.snapshot().limit_store);
+    let shared = live.snapshot().shared_store.as_ref().map(|store| store.servers().clone());
+    registry.watch_redis(shared.as_ref());
     for route in &live.snapshot().routes {
         if let Some(bulkhead) = &route.bulkhead {
             registry.watch_bulkhead(&route.name, bulkhead.gate());

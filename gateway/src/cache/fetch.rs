@@ -2,31 +2,26 @@
 
 use std::sync::Arc;
 
-use http::{
-    HeaderMap, Method, Response, StatusCode,
-    header::{CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, TRAILER},
-    response,
-};
+use http::{HeaderMap, Method, Response, response};
 use http_body::Body as _;
 use weir_cache::{
     http::{
-        admission::NoStore,
+        admission::is_stored_method,
         decide::{self},
         freshness,
         page::Page,
         serve,
-        stored::{self, Head, Stored},
+        stored::Stored,
         validate::{self, Validated},
     },
     purges::{Purge, Selector, Ticket},
 };
 
 use super::{
-    Asking, Exchange, NOTE, Outcome, Question, Rule, answer,
+    Asking, Exchange, Outcome, Question, Rule, UNKEYED, answer,
     fill::Lead,
     follow::{self, Keep},
-    room::Place,
-    time,
+    query, time,
     wait::{self, Waited, length},
 };
 use crate::{
@@ -41,6 +36,8 @@ use crate::{
     },
     worker::World,
 };
+
+mod keep;
 
 /// One request on its way.
 struct Run<'a> {
@@ -62,6 +59,11 @@ pub(crate) async fn fetch(
     mut asking: Box<Asking>,
     draft: &mut Draft,
 ) -> Result<Forwarded, Error> {
+    if matches!(asking.question, Question::Content)
+        && let Some(answer) = query::look(exchange, route, rule, &mut asking, draft).await?
+    {
+        return Ok(Forwarded::Response(answer));
+    }
     let world = exchange.world.clone();
     let mut lead = asking.lead.take();
     // What others wait for must not end when the time of one client does.
@@ -92,16 +94,27 @@ pub(crate) fn refresh(mut exchange: Box<Exchange>, asking: Box<Asking>, mut draf
 }
 
 impl Asking {
-    /// Whether what comes is the whole answer to a `GET`.
+    /// Whether what comes is the whole answer to a `GET` or a `QUERY`.
     fn wants_whole(&self) -> bool {
-        self.method == Method::GET && !matches!(self.question, Question::Clients)
+        is_stored_method(&self.method)
+            && matches!(self.question, Question::Whole { .. } | Question::Holds { .. })
+    }
+
+    /// Whether the answer to a `POST` says that it is what a `GET` would bring (RFC 9110 section
+    /// 9.3.3). Not where something beside the URL may have chosen it.
+    fn gets_resource(&self, headers: &HeaderMap) -> bool {
+        let target = self.target.target();
+        self.method == Method::POST
+            && target.is_content_location(headers)
+            && self.key.name() == target.name()
+            && !UNKEYED.iter().any(|name| self.headers.contains_key(*name))
     }
 }
 
 impl Run<'_> {
     async fn ask(mut self, draft: &mut Draft, lead: Option<Lead>) -> Result<Forwarded, Error> {
         let mut stored = match &self.asking.question {
-            Question::Clients => None,
+            Question::Clients | Question::Content => None,
             Question::Whole { .. } => {
                 validate::prepare_fill(&mut draft.head.headers);
                 None
@@ -116,7 +129,7 @@ impl Run<'_> {
                 Ok(Forwarded::Response(response)) => response,
                 Ok(switched @ Forwarded::Switched(..)) => return Ok(switched),
                 Err(error) => {
-                    lead.into_iter().for_each(Lead::dismiss);
+                    lead.into_iter().for_each(Lead::give_up);
                     // A fallback is asked for the whole: the condition was about what is stored.
                     if stored.is_some() {
                         validate::prepare_fill(&mut draft.head.headers);
@@ -126,7 +139,10 @@ impl Run<'_> {
                 }
             };
             let (mut head, body) = response.into_parts();
-            headers::settle_framing(&mut head, &self.asking.method)?;
+            if let Err(error) = headers::settle_framing(&mut head, &self.asking.method) {
+                lead.into_iter().for_each(Lead::give_up);
+                return Err(error);
+            }
             let Some(holds) = &stored else {
                 return Ok(Forwarded::Response(self.take(head, body, lead)));
             };
@@ -136,7 +152,7 @@ impl Run<'_> {
                     return Ok(Forwarded::Response(response));
                 }
                 Judged::Stale(response) => {
-                    lead.into_iter().for_each(Lead::dismiss);
+                    lead.into_iter().for_each(Lead::give_up);
                     return Ok(Forwarded::Response(response));
                 }
                 Judged::Another => return Ok(Forwarded::Response(self.take(head, body, lead))),
@@ -252,18 +268,20 @@ impl Run<'_> {
 
     /// Takes an answer in: invalidates what it makes invalid, stores it if it may be.
     fn take(mut self, head: response::Parts, body: Body, lead: Option<Lead>) -> Response<Body> {
-        let target = self.asking.target.target();
-        for name in target.invalidated(&self.asking.method, head.status, &head.headers) {
-            self.rule.store().purge(Selector::Name(&name), Purge::Hard);
-        }
-        if !self.asking.wants_whole() {
+        self.invalidate(&head);
+        let is_resource = self.asking.gets_resource(&head.headers);
+        if !self.asking.wants_whole() && !is_resource {
             return Response::from_parts(head, body);
         }
-        let (kept, place) = match self.keep(&head, &body) {
+        let (kept, place) = match self.keep(&head, &body, is_resource) {
             Ok((kept, place)) => (Arc::new(kept), place),
+            // It was no question, and nobody waits.
+            Err(_) if is_resource => return Response::from_parts(head, body),
             Err(why) => {
                 self.refuse(why, &head);
-                lead.into_iter().for_each(Lead::dismiss);
+                let failed = matches!(head.status.as_u16(), 500 | 502..=504);
+                let settle = if failed { Lead::give_up } else { Lead::dismiss };
+                lead.into_iter().for_each(settle);
                 return Response::from_parts(head, body);
             }
         };
@@ -285,63 +303,20 @@ impl Run<'_> {
         }
     }
 
+    /// Forgets what a change has made invalid.
+    fn invalidate(&mut self, head: &response::Parts) {
+        let target = self.asking.target.target();
+        let names = target.invalidated(&self.asking.method, head.status, &head.headers);
+        for name in &names {
+            self.rule.store().purge(Selector::Name(name), Purge::Hard);
+        }
+        self.ticket = self.ticket.after(names.len() as u64);
+    }
+
     fn note_stored(&mut self) {
         if let Some(seen) = &mut self.exchange.cache {
             seen.status.stored = true;
         }
-    }
-
-    /// Whether a response is one to store, and the room for its body.
-    fn keep(&self, head: &response::Parts, body: &Body) -> Result<(Head, Place), NoStore> {
-        let kind = head.headers.get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
-        // A stream has no end to wait for; trailers would be lost to those who come later.
-        if kind.starts_with(b"text/event-stream") || head.headers.contains_key(TRAILER) {
-            return Err(NoStore::Useless);
-        }
-        let response = stored::Response {
-            status: head.status,
-            headers: &head.headers,
-            exchange: self.exchange_times(),
-            is_content_location: false,
-        };
-        let policy = &self.rule.policy;
-        let kept = Head::of(&self.asking.request(), &response, policy)?;
-        let length = if body.is_end_stream() { Some(0) } else { length(&head.headers) };
-        let length = length.unwrap_or(0);
-        if kept.weight().saturating_add(length) > policy.object_max {
-            return Err(NoStore::TooLarge);
-        }
-        let place = self.rule.cache.room.take(length).ok_or(NoStore::TooLarge)?;
-        Ok((kept, place))
-    }
-
-    /// Notes that there is nothing to store, where that is the response's doing.
-    fn refuse(&mut self, why: NoStore, head: &response::Parts) {
-        if let Some(seen) = &mut self.exchange.cache {
-            seen.status = seen.status.not_stored(why);
-        }
-        let requests = matches!(why, NoStore::ForbiddenByRequest | NoStore::Authorization);
-        if requests || head.status == StatusCode::NOT_MODIFIED {
-            return;
-        }
-        let now = self.exchange_times().answered;
-        let make = |before: Option<&_>| Page::hit_for_miss(before, now, NOTE);
-        // The older answer, if there is one, is worth more than the note.
-        let _ = self.rule.store().update(&self.asking.key, self.ticket, now, make);
-    }
-
-    /// That the client has already what comes.
-    fn unmodified(&self, head: &Head, received: &HeaderMap) -> Option<Response<Body>> {
-        let conditions = [IF_NONE_MATCH, IF_MODIFIED_SINCE];
-        if !conditions.iter().any(|name| self.asking.headers.contains_key(name)) {
-            return None;
-        }
-        let (request, now) = (self.asking.request(), self.exchange_times().answered);
-        let bare = head.clone().with_body(bytes::Bytes::new(), &self.rule.policy).ok()?;
-        let is_unmodified = validate::is_not_modified(&request, &bare, now);
-        is_unmodified
-            .then(|| serve::answer_fetched(&request, &bare, received, now, 0))
-            .map(answer::response)
     }
 }
 

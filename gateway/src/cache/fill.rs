@@ -76,6 +76,8 @@ enum Phase {
     Whole,
     /// It is nothing to share.
     Alone,
+    /// The upstream failed before there was anything to share.
+    Failed,
     /// It became too long: the rest is the leader's.
     TooLong,
     /// The source failed.
@@ -93,6 +95,8 @@ pub(super) enum News {
     Stored,
     /// Ask for yourself.
     Alone,
+    /// The upstream failed whoever asked: somebody else may try.
+    Failed,
     /// Somebody else must ask.
     Abandoned,
 }
@@ -195,6 +199,11 @@ impl Lead {
         self.settle(Phase::Alone);
     }
 
+    /// The upstream had no answer, or an error. Another may have more luck.
+    pub(super) fn give_up(self) {
+        self.settle(Phase::Failed);
+    }
+
     /// What came is longer than what is stored; all of it so far is there to be read.
     pub(super) fn overflow(self) {
         self.settle(Phase::TooLong);
@@ -253,9 +262,8 @@ impl Reader {
             Phase::Asking | Phase::Streaming { .. } => None,
             Phase::Stored => return Poll::Ready(News::Stored),
             Phase::Abandoned => return Poll::Ready(News::Abandoned),
-            Phase::Alone | Phase::TooLong | Phase::Whole | Phase::Broken(_) => {
-                return Poll::Ready(News::Alone);
-            }
+            Phase::Failed | Phase::Broken(_) => return Poll::Ready(News::Failed),
+            Phase::Alone | Phase::TooLong | Phase::Whole => return Poll::Ready(News::Alone),
         };
         match head {
             Some(head) => Poll::Ready(News::Head(head)),
@@ -281,7 +289,7 @@ impl Reader {
             Phase::Stored | Phase::Whole => Next::End,
             Phase::TooLong => Next::Elsewhere,
             Phase::Broken(error) => Next::Broken(error),
-            Phase::Alone | Phase::Abandoned => Next::Broken(Error::Bug),
+            Phase::Alone | Phase::Failed | Phase::Abandoned => Next::Broken(Error::Bug),
         })
     }
 }
@@ -301,3 +309,6 @@ impl Drop for Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

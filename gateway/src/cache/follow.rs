@@ -21,7 +21,7 @@ use weir_cache::{
 };
 
 use super::{
-    Cache,
+    Cache, NOTE,
     fill::{Lead, Next, Reader},
     room::Place,
     time,
@@ -29,7 +29,10 @@ use super::{
 use crate::{
     clock,
     error::Error,
-    http::{body::Body, exchange::Exchange},
+    http::{
+        body::{Body, Pourable},
+        exchange::Exchange,
+    },
     task,
     upstream::limit::Permit,
     worker::Worker,
@@ -54,10 +57,7 @@ impl Follow {
         Self { reader, left: length, rest: Rest::default(), over: false }
     }
 
-    pub(crate) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some((rest, _)) = self.rest.borrow_mut().as_mut().filter(|_| self.over) {
             return Pin::new(rest).poll_frame(cx);
         }
@@ -77,17 +77,31 @@ impl Follow {
             }
         })
     }
+}
 
-    pub(crate) fn is_end_stream(&self) -> bool {
+impl http_body::Body for Follow {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.get_mut().next(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
         self.left == Some(0)
             || (self.over
                 && self.rest.borrow().as_ref().is_some_and(|(rest, _)| rest.is_end_stream()))
     }
 
-    pub(crate) fn size_hint(&self) -> SizeHint {
+    fn size_hint(&self) -> SizeHint {
         self.left.map_or_else(SizeHint::new, SizeHint::with_exact)
     }
 }
+
+impl Pourable for Follow {}
 
 /// Where a body goes.
 #[derive(Debug)]
@@ -138,6 +152,7 @@ async fn run(
         };
         if length > room || !fits {
             *rest.borrow_mut() = Some((body, permit));
+            keep.note(&worker);
             return lead.overflow();
         }
     }
@@ -151,6 +166,13 @@ async fn run(
 }
 
 impl Keep {
+    /// Leaves a note that there was nothing to store, so that nobody waits for the next one.
+    fn note(&self, worker: &Worker) {
+        let now = time(worker, clock::now());
+        let make = |before: Option<&_>| Page::hit_for_miss(before, now, NOTE);
+        let _ = self.cache.store.update(&self.key, self.ticket, now, make);
+    }
+
     /// Stores the response; false if that was refused, for want of room or since it was purged.
     pub(super) fn store(self, worker: &Worker, body: Bytes) -> bool {
         let now = time(worker, clock::now());

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, request
 use weir_cache::{
     entry::Key,
     http::{
+        admission::is_stored_method,
         decide::{self, BypassReason, Decision, StaleReason},
         key::Target,
         serve,
@@ -18,7 +19,7 @@ use weir_cache::{
 use super::{
     Asking, Exchange, Outcome, OwnTarget, Question, Rule, Seen, answer,
     fill::{Joined, Lead},
-    time,
+    key, query, time,
 };
 use crate::http::{body::Body, headers::name};
 
@@ -29,10 +30,14 @@ pub(crate) struct Asked<'a> {
     pub(crate) authority: &'a str,
     /// The path by which it was routed.
     pub(crate) path: &'a str,
-    /// The query.
+    /// The query, or what the route keeps of it.
     pub(crate) query: Option<&'a str>,
-    /// Whether there is nothing but a head, and no other protocol is wanted.
-    pub(crate) plain: bool,
+    /// Whether there is nothing but a head.
+    pub(crate) bare: bool,
+    /// Whether another protocol is wanted.
+    pub(crate) tunnel: bool,
+    /// Whether it is run once for all who send its key.
+    pub(crate) once: bool,
 }
 
 /// What came of the look.
@@ -47,7 +52,7 @@ pub(crate) enum Looked {
 }
 
 /// What a decision comes to once nothing of the store is borrowed any more.
-enum Plan {
+pub(super) enum Plan {
     Answer(Response<Body>),
     Refresh(Response<Body>, Arc<Stored>),
     Ask(Question),
@@ -75,23 +80,32 @@ pub(crate) fn look(
     let target =
         Target { scheme, authority: asked.authority, path_and_query: &path_and_query, scope };
     let mut key = Vec::with_capacity(192);
-    let bypass = bypass(&request, asked.plain)
-        .or_else(|| (!target.write_key(&mut key)).then_some(BypassReason::Key));
-    write_vouched(&head.headers, &mut key);
+    // The upstream is sent all of a POST's query: under what a route keeps of it nothing is kept.
+    let whole = head.method != Method::POST || asked.query == head.uri.query();
+    let keyed = target.write_key(&mut key) && whole;
+    if keyed {
+        write_vouched(&head.headers, &mut key);
+        key::write(&rule.key, &head.headers, &mut key);
+    } else {
+        key.clear();
+    }
+    let bypass = bypass(&request, asked).or_else(|| (!keyed).then_some(BypassReason::Key));
+    let is_query = bypass.is_none() && query::is_keyed(&head.method, &head.headers);
     let (plan, seen) = match bypass {
-        Some(why) => plan(exchange, &request, Decision::Bypass(why), now),
+        None if is_query => (Plan::Ask(Question::Content), None),
+        Some(why) => noted(plan(exchange, &request, Decision::Bypass(why), now)),
         None => {
             let found = rule.store().read(&key, now, |entry| {
                 let decision = decide::decide(&request, Some(entry), now, &rule.policy);
                 plan(exchange, &request, decision, now)
             });
-            found.unwrap_or_else(|| {
+            noted(found.unwrap_or_else(|| {
                 let decision = decide::decide(&request, None, now, &rule.policy);
                 plan(exchange, &request, decision, now)
-            })
+            }))
         }
     };
-    exchange.cache = Some(seen);
+    exchange.cache = seen;
     let asking = |question, lead| {
         let target = OwnTarget { scheme, authority: asked.authority.to_owned(), path_and_query };
         let (method, headers) = (head.method.clone(), head.headers.clone());
@@ -131,7 +145,7 @@ static VOUCHED: [HeaderName; 6] = [
 ];
 
 /// Adds to a key what the origin is told beside the URL. No value holds a NUL.
-fn write_vouched(headers: &HeaderMap, key: &mut Vec<u8>) {
+pub(super) fn write_vouched(headers: &HeaderMap, key: &mut Vec<u8>) {
     let host = headers.get(header::HOST);
     for name in &VOUCHED {
         let values = headers.get_all(name).iter();
@@ -160,17 +174,22 @@ fn refreshing(
     asking
 }
 
-/// Whether to leave the cache out of it. Content is no part of the key; `QUERY`, whose content is,
-/// goes to the origin as other methods do.
-fn bypass(request: &Request<'_>, plain: bool) -> Option<BypassReason> {
+/// Whether to leave the cache out of it. Content is no part of the key but that of a `QUERY`.
+fn bypass(request: &Request<'_>, asked: Asked<'_>) -> Option<BypassReason> {
     decide::bypass(request).or_else(|| match () {
-        () if request.method.as_str() == "QUERY" => Some(BypassReason::Method),
-        () if !plain => Some(BypassReason::Content),
+        () if asked.tunnel => Some(BypassReason::Upgrade),
+        () if asked.once => Some(BypassReason::Content),
+        () if query::is_keyed(request.method, request.headers) => None,
+        () if !asked.bare || request.method.as_str() == "QUERY" => Some(BypassReason::Content),
         () => None,
     })
 }
 
-fn plan(
+fn noted((plan, seen): (Plan, Seen)) -> (Plan, Option<Seen>) {
+    (plan, Some(seen))
+}
+
+pub(super) fn plan(
     exchange: &Exchange,
     request: &Request<'_>,
     decision: Decision<'_>,
@@ -182,7 +201,8 @@ fn plan(
     };
     // What is for one user is nothing that others should wait for.
     let alone = request.directives.no_store || request.headers.contains_key(header::AUTHORIZATION);
-    let whole = *request.method == Method::GET && !request.headers.contains_key(header::RANGE);
+    let is_stored = is_stored_method(request.method);
+    let whole = is_stored && !request.headers.contains_key(header::RANGE);
     let (plan, outcome) = match decision {
         Decision::Hit(stored) => (Plan::Answer(serve(stored)), Outcome::Hit),
         Decision::Stale(stored, StaleReason::Allowed) => {
@@ -192,7 +212,7 @@ fn plan(
             (Plan::Refresh(serve(stored), stored.clone()), Outcome::Stale)
         }
         Decision::Revalidate(stored, why) => {
-            let alone = alone || why != Forward::Stale || *request.method != Method::GET;
+            let alone = alone || why != Forward::Stale || !is_stored;
             (Plan::Ask(Question::Holds { stored: stored.clone(), alone }), Outcome::Miss)
         }
         Decision::Miss(_) if whole => (Plan::Ask(Question::Whole { alone }), Outcome::Miss),

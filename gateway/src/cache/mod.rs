@@ -5,7 +5,14 @@
 //! [`fetch()`], which stores what may be stored. Requests that ask the same at the same time share
 //! one answer by way of [`fill`], whatever worker they came to.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use http::{HeaderMap, Method};
 use weir_cache::{
@@ -20,7 +27,7 @@ use weir_cache::{
     store::{Options, Store, Weighing},
     time::Time,
 };
-use weir_config::model::{CacheStore, RouteCache};
+use weir_config::model::{CacheKey, CacheStore, RouteCache};
 
 use crate::{clock::Tick, http::exchange::Exchange, worker::Worker};
 
@@ -28,16 +35,17 @@ mod answer;
 mod fetch;
 mod fill;
 mod follow;
+mod key;
 mod look;
+mod query;
 mod room;
 mod wait;
 
 pub(crate) use fetch::{fetch, refresh};
-pub(crate) use follow::Follow;
 pub(crate) use look::{Asked, Looked, look};
+pub(crate) use room::{Place, Room};
 
 use fill::{Fills, Lead};
-use room::Room;
 
 /// How long nobody waits for another once an answer could not be stored.
 const NOTE: Duration = Duration::from_secs(5);
@@ -49,7 +57,8 @@ pub(crate) struct Cache {
     pub(crate) store: Store<Page>,
     fills: Arc<Fills>,
     room: Room,
-    config: CacheStore,
+    /// Bytes that the store was made for.
+    memory: AtomicU64,
 }
 
 impl Cache {
@@ -60,14 +69,19 @@ impl Cache {
             shards: config.shares() as usize,
             weighing: Weighing::Bytes,
         };
-        // What comes in and what goes out may take as much again.
-        let room = Room::new(config.memory.saturating_mul(2));
-        Self { store: Store::new(options, seed), fills: Arc::default(), room, config }
+        let memory = AtomicU64::new(config.memory);
+        let room = Room::new(room(config.memory));
+        Self { store: Store::new(options, seed), fills: Arc::default(), room, memory }
     }
 
-    /// What it was made for.
-    pub(crate) const fn config(&self) -> CacheStore {
-        self.config
+    /// Makes it as large as this configuration wants it; what fits stays. To be called when that
+    /// takes effect.
+    pub(crate) fn adjust(&self, config: CacheStore, now: Time) {
+        let before = self.memory.swap(config.memory, Relaxed);
+        if before != config.memory {
+            self.room.resize(room(before), room(config.memory));
+            self.store.resize(config.memory, config.shares() as usize, now);
+        }
     }
 
     /// How many answers are on their way into the store.
@@ -76,12 +90,18 @@ impl Cache {
     }
 }
 
+/// Memory for bodies: what comes in and what goes out may take as much again.
+const fn room(memory: u64) -> u64 {
+    memory.saturating_mul(2)
+}
+
 /// What a route keeps.
 #[derive(Debug)]
 pub(crate) struct Rule {
     cache: Arc<Cache>,
     policy: Policy,
     lock_timeout: Duration,
+    key: CacheKey,
     /// By index of the upstream: what tells its answers from those of other upstreams and routes.
     scopes: Vec<(usize, Box<str>)>,
 }
@@ -107,7 +127,22 @@ impl Rule {
         };
         // Neither name may have a space in it.
         let scopes = upstreams.map(|(index, name)| (index, format!("{route} {name}").into()));
-        Self { cache, policy, lock_timeout: config.lock_timeout, scopes: scopes.collect() }
+        let (lock_timeout, key) = (config.lock_timeout, config.key.clone());
+        Self { cache, policy, lock_timeout, key, scopes: scopes.collect() }
+    }
+
+    /// What is left of a request's query, in the key and in what goes upstream.
+    pub(crate) fn query<'a>(&self, query: Option<&'a str>) -> Option<Cow<'a, str>> {
+        key::query(&self.key.query, query)
+    }
+
+    /// Takes out of a request whose answer others may get what could change it behind their back.
+    /// What the route itself says comes after it.
+    pub(crate) fn strip_unkeyed(&self, headers: &mut HeaderMap) {
+        for name in UNKEYED.iter().filter(|name| !self.key.headers.iter().any(|key| key == **name))
+        {
+            headers.remove(*name);
+        }
     }
 
     fn scope(&self, upstream: usize) -> &str {
@@ -188,6 +223,8 @@ pub(crate) struct Asking {
 enum Question {
     /// What the client asks; the answer is nothing to store.
     Clients,
+    /// That shows once the content is here, for it is part of the key.
+    Content,
     /// For the whole, which is to be stored. `alone` is without waiting for others.
     Whole { alone: bool },
     /// Whether this still holds. `alone` is without waiting for others.
@@ -221,7 +258,8 @@ impl Asking {
 }
 
 /// Names in requests that some origins take for parts of the URL, though they are none of the key:
-/// with them one request could choose the answer that others get.
+/// with them one request could choose the answer that others get. Where one is named in the key, it
+/// is kept.
 const UNKEYED: [&str; 9] = [
     "x-forwarded-scheme",
     "x-forwarded-server",
@@ -233,14 +271,6 @@ const UNKEYED: [&str; 9] = [
     "x-original-url",
     "x-rewrite-url",
 ];
-
-/// Takes out of a request whose answer others may get what could change it behind their back. What
-/// the route itself says comes after it.
-pub(crate) fn strip_unkeyed(headers: &mut HeaderMap) {
-    for name in UNKEYED {
-        headers.remove(name);
-    }
-}
 
 /// The time that the cache counts by.
 fn time(worker: &Worker, now: Tick) -> Time {

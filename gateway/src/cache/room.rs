@@ -3,22 +3,27 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicI64, Ordering::Relaxed},
 };
 
 use bytes::Bytes;
 
-/// What there is left, in bytes.
+/// What there is left, in bytes; less than nothing after it was made smaller.
 #[derive(Debug, Clone)]
-pub(super) struct Room(Arc<AtomicU64>);
+pub(crate) struct Room(Arc<AtomicI64>);
 
 impl Room {
-    pub(super) fn new(bytes: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(bytes)))
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self(Arc::new(AtomicI64::new(signed(bytes))))
+    }
+
+    /// Makes room for `bytes` of what was one for `before`.
+    pub(super) fn resize(&self, before: u64, bytes: u64) {
+        self.0.fetch_add(signed(bytes) - signed(before), Relaxed);
     }
 
     /// Room for so many bytes, if there is.
-    pub(super) fn take(&self, bytes: u64) -> Option<Place> {
+    pub(crate) fn take(&self, bytes: u64) -> Option<Place> {
         let mut place = Place { room: self.clone(), bytes: 0 };
         place.cover(bytes).then_some(place)
     }
@@ -26,31 +31,36 @@ impl Room {
 
 /// Room that is taken, for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     room: Room,
     bytes: u64,
 }
 
 impl Place {
     /// Makes it one for `bytes`, if it is smaller; false if there is no room.
-    pub(super) fn cover(&mut self, bytes: u64) -> bool {
+    pub(crate) fn cover(&mut self, bytes: u64) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let fits = more == 0
-            || self.room.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(more)).is_ok();
+        let take = |left: i64| left.checked_sub(signed(more)).filter(|left| *left >= 0);
+        let fits = more == 0 || self.room.0.fetch_update(Relaxed, Relaxed, take).is_ok();
         self.bytes += if fits { more } else { 0 };
         fits
     }
 
     /// Bytes that keep their place until the last who reads them is done.
-    pub(super) fn hold(self, bytes: Vec<u8>) -> Bytes {
+    pub(crate) fn hold(self, bytes: Vec<u8>) -> Bytes {
         Bytes::from_owner(Held { bytes, _place: self })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.room.0.fetch_add(self.bytes, Relaxed);
+        self.room.0.fetch_add(signed(self.bytes), Relaxed);
     }
+}
+
+/// No memory is larger.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 struct Held {
@@ -80,5 +90,17 @@ mod tests {
         assert!(room.take(3).is_none());
         drop(part);
         assert!(room.take(10).is_some());
+    }
+
+    #[test]
+    fn a_smaller_one_waits_for_what_is_taken() {
+        let room = Room::new(10);
+        let place = room.take(8).unwrap();
+        room.resize(10, 4);
+        assert!(room.take(1).is_none());
+        drop(place);
+        assert!(room.take(5).is_none() && room.take(4).is_some());
+        room.resize(4, u64::MAX);
+        assert!(room.take(1 << 40).is_some());
     }
 }

@@ -13,8 +13,9 @@ use weir_cache::http::{
 };
 
 use super::{
-    Asking, Exchange, Follow, Outcome, Question, Rule, answer,
+    Asking, Exchange, Outcome, Question, Rule, answer,
     fill::{Joined, Lead, News, Reader},
+    follow::Follow,
     time,
 };
 use crate::{clock, http::body::Body};
@@ -34,6 +35,11 @@ impl Asking {
     }
 }
 
+/// So often may the upstream fail those whom one waits for; then one asks for oneself. Each time
+/// one of those who wait asks next: all at once would be too much for an upstream that has trouble,
+/// and one after the other too slow for those at the end of the queue.
+const FAILURES_MAX: u32 = 2;
+
 /// What came of waiting for others.
 pub(super) enum Waited {
     Lead(Lead),
@@ -43,10 +49,18 @@ pub(super) enum Waited {
 
 /// Becomes the one who asks, or has what another one got.
 pub(super) async fn wait(exchange: &mut Exchange, rule: &Rule, asking: &Asking) -> Waited {
-    let (mut patience, shares) = (None, asking.may_share());
+    let (mut patience, shares, mut failures) = (None, asking.may_share(), 0);
     loop {
         let mut reader = match rule.cache.fills.join(&asking.key) {
-            Joined::Lead(lead) => return Waited::Lead(lead),
+            Joined::Lead(lead) => {
+                // Another may have come and gone since the first look.
+                let Some(response) = look_again(exchange, rule, asking) else {
+                    return Waited::Lead(lead);
+                };
+                lead.finish(true);
+                note(exchange, Outcome::Collapsed);
+                return Waited::Answer(response);
+            }
             Joined::Follow(reader) => reader,
         };
         let patience = patience.get_or_insert_with(|| {
@@ -60,17 +74,48 @@ pub(super) async fn wait(exchange: &mut Exchange, rule: &Rule, asking: &Asking) 
         });
         let response = match news.await {
             Some(News::Abandoned) => continue,
+            Some(News::Failed) => {
+                failures += 1;
+                if let Some(response) = instead(exchange, asking) {
+                    note(exchange, Outcome::StaleIfError);
+                    return Waited::Answer(response);
+                }
+                if failures <= FAILURES_MAX {
+                    continue;
+                }
+                None
+            }
             Some(News::Head(head)) => shared(exchange, asking, &head, reader),
             Some(News::Stored) => look_again(exchange, rule, asking),
             Some(News::Alone) | None => None,
         };
         let Some(response) = response else { return Waited::Alone };
-        if let Some(seen) = &mut exchange.cache {
-            seen.outcome = Outcome::Collapsed;
-            seen.status.collapsed = true;
-        }
+        note(exchange, Outcome::Collapsed);
         return Waited::Answer(response);
     }
+}
+
+/// Notes that another one asked.
+const fn note(exchange: &mut Exchange, outcome: Outcome) {
+    if let Some(seen) = &mut exchange.cache {
+        seen.outcome = outcome;
+        seen.status.collapsed = true;
+        if matches!(outcome, Outcome::StaleIfError) {
+            seen.status.detail = Some("stale-if-error");
+        }
+    }
+}
+
+/// What is stored, though it is stale, where the upstream has just failed somebody else.
+fn instead(exchange: &Exchange, asking: &Asking) -> Option<Response<Body>> {
+    let Question::Holds { stored, .. } = &asking.question else { return None };
+    let worker = &exchange.connection.worker;
+    let (request, now) = (asking.request(), time(worker, clock::now()));
+    if !decide::may_serve_on_error(&request, stored, now) {
+        return None;
+    }
+    let nonce = worker.rng.borrow_mut().u128(..);
+    Some(answer::response(serve::answer(&request, stored, now, nonce)))
 }
 
 /// The answer that another one is getting, if it is one to this request as well.

@@ -26,7 +26,7 @@ use crate::{
         host::without_port,
     },
     limit::key::Subject,
-    route::{Failed, Found, Matched, Origin, PassedOver, Why, canonical_host, stack},
+    route::{Failed, Found, Matched, Origin, PassedOver, Why, act, canonical_host, stack},
     snapshot::{self, Snapshot},
 };
 
@@ -189,7 +189,9 @@ impl Lookup<'_> {
         let compiled = &snapshot.routes[matched.route];
         match &compiled.action {
             snapshot::Action::Forward(forward) => {
-                let target = stack::rewrite(forward, head, origin.path, matched)?;
+                let (query, kept) = (head.uri.query(), compiled.kept(head.uri.query()));
+                let query = if act::is_recalled(&head.method) { kept.as_deref() } else { query };
+                let target = act::rewrite(forward, head, query, origin.path, matched)?;
                 let target = target.as_ref().or_else(|| head.uri.path_and_query());
                 self.forward(matched.route, target.map(PathAndQuery::as_str));
                 self.keys(matched.route, &head.headers, target);

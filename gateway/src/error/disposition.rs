@@ -71,7 +71,9 @@ impl Error {
                 | Self::Draining
                 | Self::UpstreamBusy
                 | Self::QueueTimeout
-                | Self::BreakerOpen => Some(BACK_OFF),
+                | Self::BreakerOpen
+                | Self::IdempotencyKeyInFlight
+                | Self::IdempotencyKeyStoreDown => Some(BACK_OFF),
                 _ => None,
             },
         }
@@ -80,8 +82,15 @@ impl Error {
     /// Status of the response.
     fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BadRequest(_)
+            | Self::IdempotencyKeyMissing
+            | Self::IdempotencyKeyMalformed
+            | Self::IdempotencyKeyUnscoped => StatusCode::BAD_REQUEST,
+            Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::IdempotencyKeyInFlight
+            | Self::IdempotencyKeyUnknown
+            | Self::IdempotencyKeySpent => StatusCode::CONFLICT,
+            Self::BodyTooLarge | Self::IdempotencyKeyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -99,7 +108,8 @@ impl Error {
             | Self::NoEndpoint
             | Self::UpstreamBusy
             | Self::QueueTimeout
-            | Self::BreakerOpen => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::BreakerOpen
+            | Self::IdempotencyKeyStoreDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::LookupFailed
             | Self::ConnectRefused
             | Self::ConnectFailed
@@ -135,12 +145,23 @@ impl Error {
             | Self::ExpectationFailed
             | Self::Misdirected
             | Self::NotImplemented
-            | Self::UnknownProtocol => "http_request_error",
+            | Self::UnknownProtocol
+            | Self::IdempotencyKeyMissing
+            | Self::IdempotencyKeyMalformed
+            | Self::IdempotencyKeyTooLarge => "http_request_error",
             Self::NoRoute => "destination_not_found",
-            Self::TooEarly | Self::MethodNotAllowed | Self::Denied | Self::RateLimited => {
-                "http_request_denied"
+            Self::TooEarly
+            | Self::MethodNotAllowed
+            | Self::Denied
+            | Self::RateLimited
+            | Self::IdempotencyKeyUnscoped
+            | Self::IdempotencyKeyReused
+            | Self::IdempotencyKeyInFlight
+            | Self::IdempotencyKeyUnknown
+            | Self::IdempotencyKeySpent => "http_request_denied",
+            Self::Overloaded | Self::RouteBusy | Self::Draining | Self::IdempotencyKeyStoreDown => {
+                "proxy_internal_response"
             }
-            Self::Overloaded | Self::RouteBusy | Self::Draining => "proxy_internal_response",
             Self::NoEndpoint | Self::ConnectFailed => "destination_unavailable",
             Self::UpstreamBusy | Self::QueueTimeout | Self::BreakerOpen => {
                 "connection_limit_reached"
@@ -180,6 +201,15 @@ impl Error {
             | Self::UnknownProtocol => ("DPE", Side::Downstream, Retry::Never),
             Self::TooEarly => ("DN", Side::Downstream, Retry::Never),
             Self::RateLimited => ("RL", Side::Downstream, Retry::Never),
+            Self::IdempotencyKeyMissing
+            | Self::IdempotencyKeyMalformed
+            | Self::IdempotencyKeyUnscoped
+            | Self::IdempotencyKeyReused
+            | Self::IdempotencyKeyInFlight
+            | Self::IdempotencyKeyUnknown
+            | Self::IdempotencyKeySpent
+            | Self::IdempotencyKeyTooLarge => ("IK", Side::Downstream, Retry::Never),
+            Self::IdempotencyKeyStoreDown => ("IK", Side::Gateway, Retry::Never),
             Self::NoRoute => ("NR", Side::Gateway, Retry::Never),
             Self::MethodNotAllowed | Self::Denied => ("DN", Side::Gateway, Retry::Never),
             Self::Overloaded | Self::RouteBusy | Self::Draining => {
@@ -226,6 +256,7 @@ impl Error {
                 | Self::HeadersTooLarge
                 | Self::RequestTimeout
                 | Self::NotImplemented
+                | Self::IdempotencyKeyTooLarge
                 | Self::Draining
                 | Self::UpstreamBodyBroken
                 | Self::UpstreamBodyTimeout

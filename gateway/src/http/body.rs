@@ -20,7 +20,6 @@ use hyper::body::Incoming;
 
 use super::bridge::Bridge;
 use crate::{
-    cache::Follow,
     error::{Error, Reason},
     h3::{
         code::Code,
@@ -43,8 +42,8 @@ pub(crate) enum Ending {
 
 /// Watches one body go by.
 pub(crate) trait End {
-    /// A piece of so many bytes passes.
-    fn data(&mut self, length: usize);
+    /// A piece passes.
+    fn data(&mut self, piece: &[u8]);
     /// The body is over; called once.
     fn end(&mut self, ending: Ending);
 }
@@ -77,13 +76,10 @@ enum Source {
     H2(Box<H2Response>),
     /// A response of an HTTP/3 stream.
     H3(Box<H3Response>),
-    /// A response that is stored while it is sent.
-    Follow(Box<Follow>),
+    /// A response that is stored while it is sent, or what a test says.
+    Follow(Box<dyn Pourable>),
     /// A tunnel.
     Bridge(Box<Bridge>),
-    /// What a test says.
-    #[cfg(test)]
-    Scripted(Box<dyn Pourable>),
 }
 
 /// A body, streaming or not. See the module's page.
@@ -105,8 +101,6 @@ impl fmt::Debug for Body {
             Source::H3(_) => "Body::H3",
             Source::Follow(_) => "Body::Follow",
             Source::Bridge(_) => "Body::Bridge",
-            #[cfg(test)]
-            Source::Scripted(_) => "Body::Scripted",
         })
     }
 }
@@ -162,7 +156,7 @@ impl Body {
     }
 
     /// A response that is stored while it is sent.
-    pub(crate) fn follow(follow: Follow) -> Self {
+    pub(crate) fn follow(follow: impl Pourable + 'static) -> Self {
         if follow.is_end_stream() {
             return Self::empty();
         }
@@ -177,7 +171,7 @@ impl Body {
     /// A body that does what a test says.
     #[cfg(test)]
     pub(crate) fn scripted(script: impl Pourable + 'static) -> Self {
-        Self::of(Source::Scripted(Box::new(script)))
+        Self::of(Source::Follow(Box::new(script)))
     }
 
     const fn of(source: Source) -> Self {
@@ -212,10 +206,8 @@ impl Body {
             Source::H1(response) => response.poll_frame(cx),
             Source::H2(response) => response.poll_frame(cx),
             Source::H3(response) => response.poll_frame(cx),
-            Source::Follow(follow) => follow.poll_frame(cx),
+            Source::Follow(follow) => http_body::Body::poll_frame(Pin::new(follow), cx),
             Source::Bridge(bridge) => bridge.poll_frame(cx),
-            #[cfg(test)]
-            Source::Scripted(script) => http_body::Body::poll_frame(Pin::new(script), cx),
         }
     }
 }
@@ -233,7 +225,7 @@ impl http_body::Body for Body {
         match &frame {
             Some(Ok(frame)) => {
                 if let (Some(end), Some(data)) = (&mut this.end, frame.data_ref()) {
-                    end.data(data.len());
+                    end.data(data);
                 }
             }
             Some(Err(error)) => this.finish(Ending::Failed(*error)),
@@ -254,8 +246,6 @@ impl http_body::Body for Body {
             Source::H3(response) => response.is_end_stream(),
             Source::Follow(follow) => follow.is_end_stream(),
             Source::Bridge(bridge) => bridge.is_end_stream(),
-            #[cfg(test)]
-            Source::Scripted(script) => script.is_end_stream(),
         }
     }
 
@@ -275,8 +265,6 @@ impl http_body::Body for Body {
             Source::H3(response) => response.size_hint(),
             Source::Follow(follow) => follow.size_hint(),
             Source::Bridge(_) => SizeHint::new(),
-            #[cfg(test)]
-            Source::Scripted(script) => script.size_hint(),
         }
     }
 }

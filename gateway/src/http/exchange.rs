@@ -19,7 +19,8 @@ use crate::{
     cache::{Asking, Seen},
     clock::{self, Tick},
     error::{Error, Side},
-    limit::Limited,
+    idempotency::Told,
+    limit::{self, Limited, Meter},
     listen::connection::Connection,
     telemetry::record,
     upstream::{
@@ -88,6 +89,8 @@ pub(crate) struct Exchange {
     pub(crate) key_permit: Option<weir_ratelimit::Permit>,
     /// What the route's limits said, where it has any.
     pub(crate) limited: Option<Box<Limited>>,
+    /// Reads out of the response's body what the request did cost, where a limit wants to know.
+    pub(crate) meter: Option<Box<Meter>>,
     /// Attempts made.
     pub(crate) attempts: u32,
     /// What was tried, where not all went well.
@@ -100,6 +103,8 @@ pub(crate) struct Exchange {
     pub(crate) asking: Option<Box<Asking>>,
     /// What the cache did, where the route has one.
     pub(crate) cache: Option<Seen>,
+    /// What became of its idempotency key, where it has one that means something.
+    pub(crate) idempotency: Option<Box<Told>>,
     /// Status sent.
     pub(crate) status: u16,
     /// The upload, when there is one.
@@ -131,6 +136,38 @@ impl Exchange {
         this
     }
 
+    /// One that stands in for this while its request is run on behalf of a client that may go away.
+    /// It has its places and what it was told, until they are [taken back](Self::take_back).
+    pub(crate) fn lend(&mut self) -> Box<Self> {
+        let mut own = self.beside();
+        own.route_permit = self.route_permit.take();
+        own.key_permit = self.key_permit.take();
+        own.limited = self.limited.take();
+        own.asking = self.asking.take();
+        own.cache = self.cache;
+        own.hints.clone_from(&self.hints);
+        own
+    }
+
+    /// The one that stood in has done what there was to do.
+    pub(crate) fn take_back(&mut self, own: Box<Self>) {
+        let mut own = own;
+        self.upstream = own.upstream;
+        self.in_flight = own.in_flight.take();
+        self.permit = own.permit.take();
+        self.route_permit = own.route_permit.take();
+        self.key_permit = own.key_permit.take();
+        self.limited = own.limited.take();
+        self.meter = own.meter.take();
+        self.attempts = own.attempts;
+        self.trail = own.trail.take();
+        self.error = own.error;
+        self.retry_after = own.retry_after;
+        self.asking = own.asking.take();
+        self.cache = own.cache;
+        self.upstream_time = own.upstream_time;
+    }
+
     /// Nothing is known of it yet but where it came from.
     fn new(connection: Rc<Connection>, world: Rc<World>, began: Tick) -> Box<Self> {
         let client = connection.peer().address();
@@ -149,12 +186,14 @@ impl Exchange {
             route_permit: None,
             key_permit: None,
             limited: None,
+            meter: None,
             attempts: 0,
             trail: None,
             error: None,
             retry_after: None,
             asking: None,
             cache: None,
+            idempotency: None,
             status: 0,
             upload: None,
             upstream_time: None,
@@ -167,6 +206,11 @@ impl Exchange {
     /// Interim responses are wanted; they arrive in the queue that is returned.
     pub(crate) fn take_hints(&mut self) -> Hints {
         self.hints.insert(Hints::default()).clone()
+    }
+
+    /// Interim responses are wanted in this queue.
+    pub(crate) fn pass_hints(&mut self, hints: Hints) {
+        self.hints = Some(hints);
     }
 
     /// Where interim responses go, if they are wanted.
@@ -226,6 +270,7 @@ impl Exchange {
                 self.error = Some(error);
             }
         }
+        limit::settle_read(self, now);
         // Before the endpoint's place is given back: the record names the endpoint.
         record::exchange(self, now);
         self.in_flight = None;
@@ -240,8 +285,11 @@ impl Exchange {
 }
 
 impl End for Exchange {
-    fn data(&mut self, length: usize) {
-        self.sent += length as u64;
+    fn data(&mut self, piece: &[u8]) {
+        self.sent += piece.len() as u64;
+        if self.meter.is_some() {
+            limit::read(self, piece);
+        }
     }
 
     fn end(&mut self, ending: Ending) {

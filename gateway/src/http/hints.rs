@@ -37,6 +37,16 @@ impl Hints {
         self.0.borrow_mut().push_back(response);
     }
 
+    /// Whether none waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    /// Forgets those that wait.
+    pub(crate) fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+
     /// The oldest that waits.
     pub(crate) fn pop(&self) -> Option<Response<()>> {
         self.0.borrow_mut().pop_front()

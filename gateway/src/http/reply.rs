@@ -33,6 +33,12 @@ pub(crate) fn of_grpc_error(error: Error) -> Response<Body> {
         _ if error == Error::DeadlinePassed => "4",
         // Nor quotas, whose clients are not to come again at once.
         _ if error == Error::RateLimited => "8",
+        // That the same call may come again, or that it may not, gRPC tells apart.
+        _ if error == Error::IdempotencyKeyInFlight => "10",
+        409 => "9",
+        422 => "3",
+        _ if error.disposition().flag == "IK" && error.disposition().status == 400 => "3",
+        413 if error == Error::IdempotencyKeyTooLarge => "8",
         400 => "13",
         401 => "16",
         403 => "7",

@@ -57,7 +57,7 @@ impl Tunnel {
         if ending.is_some() && matches!(self.upstream, Wire::Raw(_)) {
             client.stream().reset_when_closed();
         }
-        self.exchange.data(usize::try_from(down.moved).unwrap_or(usize::MAX));
+        self.exchange.sent += down.moved;
         if let Some(upload) = &self.exchange.upload {
             upload.bytes.set(up.moved);
         }

@@ -8,6 +8,7 @@ use http::{
 };
 use serde_json::json;
 use smallvec::SmallVec;
+use weir_ratelimit::Decision;
 
 use super::{
     route::{RouteLimits, Rule},
@@ -63,7 +64,7 @@ pub(super) fn tell(limits: &RouteLimits, limited: &Limited, headers: &mut Header
     headers.append(&RATELIMIT_POLICY, policy.clone());
     let mut value: SmallVec<[u8; 128]> = SmallVec::new();
     let mut number = itoa::Buffer::new();
-    for asked in &limited.asked {
+    for asked in limited.asked.iter().filter(|asked| !asked.is_open()) {
         let Some(rule) = limits.rules.get(asked.rule).filter(|rule| !rule.limit.dry_run()) else {
             continue;
         };
@@ -88,6 +89,14 @@ pub(super) fn tell(limits: &RouteLimits, limited: &Limited, headers: &mut Header
     }
 }
 
+/// What a limit would say by now, had the request cost `actual`: it is told before the store is.
+pub(super) fn adjusted(decision: Decision, charged: u64, actual: u64) -> Decision {
+    let mut adjusted = decision;
+    let remaining = decision.remaining.saturating_add(charged).saturating_sub(actual);
+    adjusted.remaining = remaining.min(decision.limit);
+    adjusted
+}
+
 /// Seconds for `Retry-After`: some more than `least`, by chance, so that clients who were denied
 /// together do not come back together.
 pub(super) fn jittered(least: u64, rng: &mut fastrand::Rng) -> u64 {
@@ -99,7 +108,7 @@ pub(super) fn jittered(least: u64, rng: &mut fastrand::Rng) -> u64 {
 
 /// Whether a client takes a problem document: it says nothing of what it takes, or names that, or
 /// JSON, or a range that both are in, and not only to refuse it.
-pub(super) fn takes_problem(headers: &HeaderMap) -> bool {
+pub(crate) fn takes_problem(headers: &HeaderMap) -> bool {
     let mut said = false;
     for value in headers.get_all(ACCEPT) {
         for range in value.as_bytes().split(|byte| *byte == b',') {

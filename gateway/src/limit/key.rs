@@ -70,7 +70,7 @@ pub(crate) fn value<T>(
             // What a provider gives to one subscriber: who has it has 2^64 addresses.
             IpAddr::V6(address) => with(&address.octets()[..8]),
         }),
-        KeyPart::Header(name) => header(name, subject.headers, with),
+        KeyPart::Header(name) => header(name, subject.headers).map(|value| with(&value)),
         KeyPart::Cookie(name) => cookie(name, subject.headers).map(with),
         KeyPart::Query(name) => parameter(name, subject.query).map(|value| with(&value)),
         KeyPart::Path => Some(with(subject.path.as_bytes())),
@@ -78,10 +78,24 @@ pub(crate) fn value<T>(
     }
 }
 
-fn header<T>(name: &HeaderName, headers: &HeaderMap, with: impl FnOnce(&[u8]) -> T) -> Option<T> {
+/// A part that says who sends a request; `None` where that is missing or says nothing.
+pub(crate) fn identity<'a>(part: &KeyPart, subject: &Subject<'a>) -> Option<Cow<'a, [u8]>> {
+    let value = match part {
+        KeyPart::ClientIp => match subject.client?.to_canonical() {
+            IpAddr::V4(address) => Cow::Owned(address.octets().to_vec()),
+            IpAddr::V6(address) => Cow::Owned(address.octets()[..8].to_vec()),
+        },
+        KeyPart::Header(name) => header(name, subject.headers)?,
+        KeyPart::Cookie(name) => Cow::Borrowed(cookie(name, subject.headers)?),
+        KeyPart::Query(_) | KeyPart::Path | KeyPart::Route => return None,
+    };
+    Some(value).filter(|value| !value.trim_ascii().is_empty())
+}
+
+fn header<'a>(name: &HeaderName, headers: &'a HeaderMap) -> Option<Cow<'a, [u8]>> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?.as_bytes();
-    let Some(second) = values.next() else { return Some(with(first)) };
+    let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
     // Several lines are one list (RFC 9110 section 5.3). Rare, so that a copy does no harm.
     let rest = [second].into_iter().chain(values);
     let whole = rest.fold(first.to_vec(), |mut whole, value| {
@@ -89,7 +103,7 @@ fn header<T>(name: &HeaderName, headers: &HeaderMap, with: impl FnOnce(&[u8]) ->
         whole.extend_from_slice(value.as_bytes());
         whole
     });
-    Some(with(&whole))
+    Some(Cow::Owned(whole))
 }
 
 /// The value of the first cookie of this name (RFC 6265 section 4.2.1).

@@ -3,7 +3,8 @@
 //! What counts is `weir_ratelimit`; here a request becomes keys and costs (`key`, `cost`), and
 //! what the limits say becomes delays, fields and responses (`fields`). All limits of a route are
 //! asked as one: a request passes all of them, or none is charged. Of the request nothing is kept
-//! but a hash for a key, in a [`LimitStore`] that outlives configurations.
+//! but a hash for a key, in a [`LimitStore`] that outlives configurations, or on the servers of a
+//! [`SharedStore`] (`shared`), which are asked once all that is kept here lets the request pass.
 //!
 //! A request of a route without limits costs one look at an `Option`.
 
@@ -14,63 +15,97 @@ use http::{HeaderMap, Response, header, request};
 mod cost;
 mod fields;
 pub(crate) mod key;
+mod meter;
 mod per_key;
 mod route;
+pub(crate) mod shared;
 pub mod store;
 pub mod tally;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
+pub(crate) use fields::takes_problem;
+pub(crate) use meter::Meter;
 pub use per_key::KeyedBulkhead;
 pub use route::{RouteLimits, Rule};
-pub use store::LimitStore;
+pub use shared::SharedStore;
+pub use store::{LimitStore, Stores};
 pub(crate) use verdict::Limited;
 
 use self::{key::Subject, per_key::Entry};
 use crate::{
-    clock,
+    clock::{self, Tick},
     error::Error,
     http::{body::Body, exchange::Exchange},
     snapshot::Route,
 };
 
 /// Asks the limits of its route whether a request passes. What they say is kept with the exchange.
+/// Where some are kept elsewhere, this is true, and those are still to be asked by [`ask`].
 pub(crate) fn check(
     exchange: &mut Exchange,
     route: &Route,
     head: &request::Parts,
     path: &str,
-) -> Result<(), Error> {
-    match &route.limits {
-        None => Ok(()),
-        Some(limits) => {
-            let subject = Subject {
-                client: exchange.client,
-                headers: &head.headers,
-                path,
-                query: head.uri.query(),
-                route: &route.name,
-            };
-            ask(exchange, limits, &subject)
-        }
-    }
-}
-
-fn ask(exchange: &mut Exchange, limits: &RouteLimits, subject: &Subject<'_>) -> Result<(), Error> {
-    match limits.per_key.as_ref().map(|bulkhead| bulkhead.enter(subject)) {
+) -> Result<bool, Error> {
+    let Some(limits) = &route.limits else { return Ok(false) };
+    let subject = subject(exchange, route, head, path);
+    match limits.per_key.as_ref().map(|bulkhead| bulkhead.enter(&subject)) {
         Some(Entry::Busy) => return Err(Error::RouteBusy),
         Some(Entry::Counted(permit)) => exchange.key_permit = Some(permit),
         Some(Entry::Free) | None => {}
     }
     if limits.rules.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
+    let limited = Box::new(limits.check(&subject, exchange.began));
+    if limited.is_open() {
+        exchange.limited = Some(limited);
+        return Ok(true);
+    }
+    settle_on(exchange, limits, limited, &subject).map(|()| false)
+}
+
+/// Asks the limits that are kept elsewhere.
+pub(crate) async fn ask(
+    exchange: &mut Exchange,
+    head: &request::Parts,
+    path: &str,
+) -> Result<(), Error> {
+    let world = exchange.world.clone();
+    let route = exchange.route.and_then(|route| world.snapshot.routes.get(route));
+    let (Some(route), Some(mut limited)) = (route, exchange.limited.take()) else {
+        return Err(Error::Bug);
+    };
+    let limits = route.limits.as_ref().ok_or(Error::Bug)?;
+    let outcome = shared::ask(&world, limits, &limited).await.ok_or(Error::Bug)?;
+    limits.conclude(&mut limited, &outcome.verdict, outcome.source);
+    settle_on(exchange, limits, limited, &subject(exchange, route, head, path))
+}
+
+fn subject<'a>(
+    exchange: &Exchange,
+    route: &'a Route,
+    head: &'a request::Parts,
+    path: &'a str,
+) -> Subject<'a> {
+    let query = head.uri.query();
+    Subject { client: exchange.client, headers: &head.headers, path, query, route: &route.name }
+}
+
+/// Takes down what all limits said.
+fn settle_on(
+    exchange: &mut Exchange,
+    limits: &RouteLimits,
+    mut limited: Box<Limited>,
+    subject: &Subject<'_>,
+) -> Result<(), Error> {
     let tallies: &[Arc<_>] = exchange.route.map_or(&[], |route| exchange.world.tallies(route));
-    let mut limited = Box::new(limits.check(subject, tallies, exchange.began));
+    limits.count(&limited, subject, tallies);
     let denied = limited.is_denied();
     if denied {
-        limited.takes_problem = fields::takes_problem(subject.headers);
+        limited.takes_problem = takes_problem(subject.headers);
         let rng = &mut exchange.connection.worker.rng.borrow_mut();
         limited.retry_after = limited.retry_after().map(|least| fields::jittered(least, rng));
     }
@@ -98,11 +133,50 @@ pub(crate) async fn hold(exchange: &Exchange, delay: Duration) -> Result<(), Err
     Ok(())
 }
 
-/// Settles the charges of a request by what its response says it did cost.
+/// Settles the charges of a request by what the head of its response says that it did cost. Where
+/// the body says it, that is read as it passes.
 pub(crate) fn settle(exchange: &mut Exchange, route: &Route, headers: &HeaderMap) {
-    let Some(limits) = route.limits.as_ref().filter(|limits| limits.settles) else { return };
-    let Some(limited) = &mut exchange.limited else { return };
-    limits.settle(limited, headers, clock::now());
+    let Some(limits) = &route.limits else { return };
+    let Some(limited) = exchange.limited.as_ref().filter(|_| limits.settles || limits.reads) else {
+        return;
+    };
+    if limits.reads {
+        let asked = limited.asked.iter().enumerate();
+        let wanted = asked.filter(|(_, asked)| !limits.json_path(asked.rule).is_empty());
+        exchange.meter = Meter::of(headers, wanted.map(|(place, _)| place)).map(Box::new);
+    }
+    if limits.settles {
+        let costs = limits.named(limited, headers);
+        put_right(exchange, limits, &costs, clock::now());
+    }
+}
+
+/// A piece of the response's body passes.
+pub(crate) fn read(exchange: &mut Exchange, piece: &[u8]) {
+    let Some(mut meter) = exchange.meter.take() else { return };
+    if let Some((limits, limited)) = said(exchange) {
+        let rule = |place: usize| limited.asked.get(place).map_or(usize::MAX, |asked| asked.rule);
+        meter.read(piece, |place| limits.json_path(rule(place)));
+    }
+    exchange.meter = Some(meter);
+}
+
+/// The response's body is over: what it named is what the request did cost.
+pub(crate) fn settle_read(exchange: &mut Exchange, now: Tick) {
+    let Some(meter) = exchange.meter.take() else { return };
+    let world = exchange.world.clone();
+    let route = exchange.route.and_then(|route| world.snapshot.routes.get(route));
+    if let Some(limits) = route.and_then(|route| route.limits.as_ref()) {
+        put_right(exchange, limits, &meter.costs(), now);
+    }
+}
+
+fn put_right(exchange: &mut Exchange, limits: &RouteLimits, costs: &[(usize, u64)], now: Tick) {
+    let (Some(route), Some(limited)) = (exchange.route, &mut exchange.limited) else { return };
+    let rest = limits.settle(limited, costs, now);
+    if let Some(source) = limited.source.filter(|_| !rest.is_empty()) {
+        shared::settle(&exchange.world, route, rest, source);
+    }
 }
 
 /// Tells the client how it stands.

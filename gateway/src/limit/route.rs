@@ -1,17 +1,21 @@
 //! A route's limits, compiled: what can be done once is done here.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
-use weir_config::model::{RateAlgorithm, RateLimit};
-use weir_ratelimit::{Algorithm, Ask, Bucket, InvalidLimit, Leaky, Limit, Local, Rate, Window};
+use weir_config::model::{OnStoreFailure, RateAlgorithm, RateLimit, RateStore, StoreMode};
+use weir_ratelimit::{
+    Algorithm, Ask, Bucket, InvalidLimit, Key, KeyHasher, Leaky, Limit, Local, Rate, Secret,
+    Verdict, Window,
+};
 
 use super::{
-    LimitStore, cost, fields,
+    cost, fields,
     key::{self, Counted, Subject},
     per_key::KeyedBulkhead,
-    store::moment,
+    shared::{Mode, OnFailure, SharedAsk, SharedLimit, Source},
+    store::{Stores, moment},
     tally::{Outcome, Tally},
     verdict::{Asked, Limited},
 };
@@ -25,14 +29,21 @@ pub struct RouteLimits {
     /// Value of `RateLimit-Policy`; `None` where all limits are in dry run.
     pub(super) policy: Option<HeaderValue>,
     pub(super) per_key: Option<KeyedBulkhead>,
-    /// Whether responses name what their requests did cost.
+    /// Whether a field of responses names what their requests did cost.
     pub(super) settles: bool,
+    /// Whether their bodies do.
+    pub(super) reads: bool,
 }
 
 /// One limit.
 #[derive(Debug)]
 pub struct Rule {
     pub(super) limit: Limit,
+    /// As gateways hold it together.
+    pub(super) shared: Option<SharedLimit>,
+    /// Begins what all shared limits by the same parts of a request have in common: their keys lie
+    /// together, wherever there are several servers, and are decided on at one moment.
+    place: KeyHasher,
     pub(super) config: RateLimit,
     /// What begins its item in `RateLimit`.
     pub(super) item: Box<str>,
@@ -49,18 +60,20 @@ impl RouteLimits {
         route: &str,
         limits: &[RateLimit],
         per_key: Option<KeyedBulkhead>,
-        store: &LimitStore,
+        stores: &Stores<'_>,
     ) -> Result<Option<Self>, (usize, InvalidLimit)> {
         if limits.is_empty() && per_key.is_none() {
             return Ok(None);
         }
         let rule = |(index, config): (usize, &RateLimit)| {
-            Rule::new(route, config, store).map_err(|error| (index, error))
+            Rule::new(route, config, stores).map_err(|error| (index, error))
         };
         let rules = limits.iter().enumerate().map(rule).collect::<Result<Box<[_]>, _>>()?;
         let settles = limits.iter().any(|limit| limit.cost.response_header.is_some());
+        let reads = limits.iter().any(|limit| limit.cost.response_json.is_some());
         let policy = fields::policy(&rules);
-        Ok(Some(Self { rules, store: store.local.clone(), policy, per_key, settles }))
+        let store = stores.own.local.clone();
+        Ok(Some(Self { rules, store, policy, per_key, settles, reads }))
     }
 
     /// Its limits, in the order of their counts.
@@ -73,13 +86,9 @@ impl RouteLimits {
         self.per_key.as_ref()
     }
 
-    /// Asks all limits that concern a request. `tallies` are theirs.
-    pub(super) fn check(
-        &self,
-        subject: &Subject<'_>,
-        tallies: &[Arc<Tally>],
-        now: Tick,
-    ) -> Limited {
+    /// Asks all limits that concern a request and are kept here. Those that are kept elsewhere are
+    /// still to be asked where [`Limited::is_open`]; then [`Self::conclude`]s.
+    pub(super) fn check(&self, subject: &Subject<'_>, now: Tick) -> Limited {
         let now = moment(now);
         let mut asked: SmallVec<[Asked; 2]> = SmallVec::new();
         let mut asks: SmallVec<[Ask<'_>; 4]> = SmallVec::new();
@@ -94,8 +103,10 @@ impl RouteLimits {
                 }
                 Counted::For(key) => {
                     let ask = rule.limit.ask(key, Some(cost));
-                    // What is free passes, even while a debt is paid off.
-                    asks.push(Ask { dry_run: ask.dry_run || cost == 0, ..ask });
+                    if rule.shared.is_none() {
+                        // What is free passes, even while a debt is paid off.
+                        asks.push(Ask { dry_run: ask.dry_run || cost == 0, ..ask });
+                    }
                     Some(key)
                 }
             };
@@ -109,32 +120,67 @@ impl RouteLimits {
         }
         if !asks.is_empty() {
             let verdict = self.store.check(&asks, now);
-            let found = asked.iter_mut().filter(|asked| asked.key.is_some());
-            for (asked, ruling) in found.zip(verdict.rulings()) {
+            let here =
+                |asked: &&mut Asked| asked.key.is_some() && self.rules[asked.rule].shared.is_none();
+            for (asked, ruling) in asked.iter_mut().filter(here).zip(verdict.rulings()) {
                 asked.decision = Some(ruling.decision);
             }
         }
-        let limited = Limited::new(asked, &self.rules, lacking, now);
-        self.count(&limited, lacking, subject, tallies);
-        limited
+        Limited::new(asked, &self.rules, lacking, now)
     }
 
-    fn count(
-        &self,
-        limited: &Limited,
-        lacking: bool,
-        subject: &Subject<'_>,
-        tallies: &[Arc<Tally>],
-    ) {
+    /// What is still to be asked elsewhere.
+    pub(super) fn open<'a, 'b>(
+        &'a self,
+        limited: &'b Limited,
+    ) -> impl Iterator<Item = SharedAsk<'a>> + use<'a, 'b> {
+        limited.asked.iter().filter(|asked| asked.is_open()).filter_map(|asked| {
+            let rule = self.rules.get(asked.rule)?;
+            let ask = rule.shared.as_ref()?.ask(asked.key?, Some(asked.cost));
+            Some(SharedAsk { dry_run: ask.dry_run || asked.cost == 0, ..ask })
+        })
+    }
+
+    /// Takes down what was said elsewhere, in the order of [`Self::open`]. Where that is no, what
+    /// was charged here is given back: all pass, or none is charged.
+    pub(super) fn conclude(&self, limited: &mut Limited, verdict: &Verdict, source: Source) {
+        let open = limited.asked.iter_mut().filter(|asked| asked.is_open());
+        let told: SmallVec<[usize; 2]> = open
+            .zip(verdict.rulings())
+            .map(|(asked, ruling)| {
+                asked.decision = Some(ruling.decision);
+                asked.rule
+            })
+            .collect();
+        limited.source = Some(source);
+        limited.judge(&self.rules);
+        if limited.is_denied() {
+            let now = limited.at;
+            for asked in limited.asked.iter_mut().filter(|asked| !told.contains(&asked.rule)) {
+                let charged = asked.decision.is_some_and(|decision| decision.allowed());
+                let (Some(key), true) = (asked.key, charged) else { continue };
+                let limit = &self.rules[asked.rule].limit;
+                self.store.refund(limit.algorithm(), key, asked.cost, now, now);
+                asked.decision = Some(self.store.check_one(&limit.ask(key, Some(0)), now));
+            }
+        }
+    }
+
+    /// Counts what became of a request. `tallies` are the limits'.
+    pub(super) fn count(&self, limited: &Limited, subject: &Subject<'_>, tallies: &[Arc<Tally>]) {
         for asked in &limited.asked {
             let (Some(rule), Some(tally)) = (self.rules.get(asked.rule), tallies.get(asked.rule))
             else {
                 continue;
             };
+            if rule.shared.is_some() && limited.source == Some(Source::Fallback) {
+                tally.fall_back();
+            }
             let dry_run = rule.limit.dry_run();
             let outcome = match &asked.decision {
-                // Not asked in earnest.
-                Some(_) if lacking => continue,
+                // Not asked, or not in earnest.
+                Some(_) if limited.lacking => continue,
+                None if asked.is_open() => continue,
                 _ if asked.denies() => match dry_run {
                     true => Outcome::DryRunDenied,
                     false => Outcome::Denied,
@@ -150,38 +196,71 @@ impl RouteLimits {
         }
     }
 
-    /// Settles what was charged by what a response says that it did cost.
-    pub(super) fn settle(&self, limited: &mut Limited, headers: &HeaderMap, now: Tick) {
+    /// What a field of a response says that its request did cost, for each limit that asks: the
+    /// places of `limited.asked`, and the costs.
+    pub(super) fn named(&self, limited: &Limited, headers: &HeaderMap) -> Costs {
+        let named = |(place, asked): (usize, &Asked)| {
+            let header = self.rules.get(asked.rule)?.config.cost.response_header.as_ref()?;
+            Some((place, cost::named(headers, header)?))
+        };
+        limited.asked.iter().enumerate().filter_map(named).collect()
+    }
+
+    /// Settles what was charged here by what it did cost; returns what is left to be settled
+    /// elsewhere.
+    pub(super) fn settle(&self, limited: &mut Limited, costs: &[(usize, u64)], now: Tick) -> Rest {
         let (now, at) = (moment(now), limited.at);
-        for asked in &mut limited.asked {
-            let Some(rule) = self.rules.get(asked.rule) else { continue };
-            let header = rule.config.cost.response_header.as_ref();
-            let actual = header.and_then(|header| cost::named(headers, header));
-            let (Some(actual), Some(key)) = (actual, asked.key) else { continue };
-            if asked.denies() {
-                // In dry run: it would not have come so far.
+        let mut rest = Rest::new();
+        for (place, actual) in costs.iter().copied() {
+            let Some(asked) = limited.asked.get_mut(place) else { continue };
+            let Some((rule, key)) = self.rules.get(asked.rule).zip(asked.key) else { continue };
+            // In dry run, or it would not have come so far.
+            let Some(decision) = asked.decision.filter(|_| !asked.denies()) else { continue };
+            if actual == asked.cost {
+                continue;
+            }
+            if rule.shared.is_some() {
+                rest.push(Due { rule: asked.rule, key, charged: asked.cost, actual });
+                asked.decision = Some(fields::adjusted(decision, asked.cost, actual));
                 continue;
             }
             let algorithm = rule.limit.algorithm();
-            match actual.cmp(&asked.cost) {
-                Ordering::Equal => continue,
-                Ordering::Greater => self.store.charge(algorithm, key, actual - asked.cost, now),
-                Ordering::Less => self.store.refund(algorithm, key, asked.cost - actual, at, now),
+            if actual > asked.cost {
+                self.store.charge(algorithm, key, actual - asked.cost, now);
+            } else {
+                self.store.refund(algorithm, key, asked.cost - actual, at, now);
             }
             // The client is told how it stands by now.
             let ask = rule.limit.ask(key, Some(0));
             asked.decision = Some(self.store.check_one(&ask, now));
         }
+        rest
     }
 }
 
+/// What requests did cost, by places of [`Limited::asked`].
+pub(super) type Costs = SmallVec<[(usize, u64); 2]>;
+
+/// What is left to be settled elsewhere.
+pub(super) type Rest = SmallVec<[Due; 2]>;
+
+/// A charge to be put right elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due {
+    /// Its place among the route's limits.
+    pub(super) rule: usize,
+    pub(super) key: Key,
+    pub(super) charged: u64,
+    pub(super) actual: u64,
+}
+
 impl Rule {
-    fn new(route: &str, config: &RateLimit, store: &LimitStore) -> Result<Self, InvalidLimit> {
+    fn new(route: &str, config: &RateLimit, stores: &Stores<'_>) -> Result<Self, InvalidLimit> {
         let rate = Rate::new(config.count, config.per)?;
         let (algorithm, cost_max) = match config.algorithm {
             RateAlgorithm::TokenBucket => {
                 let mut bucket = Bucket::new(rate, config.burst)?;
-                if config.cost.response_header.is_some() {
+                if config.cost.response_header.is_some() || config.cost.response_json.is_some() {
                     // What turns out dearer than the bucket holds is paid off, up to as much again.
                     bucket = bucket.with_debt(config.burst)?;
                 }
@@ -201,11 +280,32 @@ impl Rule {
         let owner = if config.shared { "" } else { route };
         let kind = if config.shared { "shared" } else { "route" };
         let scope = format!("{kind}\n{owner}\n{}", key::words(&config.key));
-        let limit = Limit::new(&store.secret, &scope, &config.name, algorithm)
-            .with_cost(config.cost.fixed)
-            .with_dry_run(config.dry_run);
+        let limit = |secret: &Secret| {
+            Limit::new(secret, &scope, &config.name, algorithm)
+                .with_cost(config.cost.fixed)
+                .with_dry_run(config.dry_run)
+        };
+        let (limit, shared) = match config.store {
+            RateStore::Local => (limit(&stores.own.secret), None),
+            RateStore::Redis { mode, on_failure } => {
+                let on_failure = match on_failure {
+                    OnStoreFailure::Local => OnFailure::Local,
+                    OnStoreFailure::Allow => OnFailure::Allow,
+                    OnStoreFailure::Deny => OnFailure::Deny,
+                };
+                let mode = match mode {
+                    StoreMode::Exact => Mode::Exact,
+                    StoreMode::Leased => Mode::Leased,
+                };
+                let limit = limit(&stores.shared);
+                let shared = SharedLimit::new(limit.clone(), on_failure)?;
+                (limit, shared.map(|shared| shared.with_mode(mode)))
+            }
+        };
         let item = fields::item(&config.name).into();
-        Ok(Self { limit, config: config.clone(), item, cost_max })
+        let place = format!("place\n{}", key::words(&config.key));
+        let place = KeyHasher::new(&stores.shared, &place);
+        Ok(Self { limit, shared, place, config: config.clone(), item, cost_max })
     }
 
     /// As the file has it.
@@ -219,7 +319,14 @@ impl Rule {
     }
 
     fn key(&self, subject: &Subject<'_>) -> Counted {
-        key::key(self.limit.hasher(), &self.config.key, self.config.absent, subject)
+        let of = |hasher| key::key(hasher, &self.config.key, self.config.absent, subject);
+        match of(self.limit.hasher()) {
+            Counted::For(key) if self.shared.is_some() => match of(self.place) {
+                Counted::For(place) => Counted::For(key.beside(place)),
+                other => other,
+            },
+            other => other,
+        }
     }
 
     fn cost(&self, subject: &Subject<'_>) -> u64 {

@@ -50,6 +50,15 @@ impl LimitStore {
     }
 }
 
+/// Where the counts of limits are kept: what their keys are made with.
+#[derive(Debug)]
+pub struct Stores<'a> {
+    /// By this process.
+    pub own: &'a LimitStore,
+    /// The secret of those who share servers.
+    pub shared: Secret,
+}
+
 /// The moment as limits count it.
 pub(crate) const fn moment(now: Tick) -> Nanos {
     Nanos::new(now.nanos())

@@ -35,13 +35,18 @@ impl Outcome {
 #[repr(align(128))]
 pub struct Tally {
     counts: [Count; 4],
+    fallbacks: Count,
     /// Of this worker alone, but for who looks.
     denied: Mutex<Top>,
 }
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { counts: [const { Count::new() }; 4], denied: Mutex::new(Top::new(LISTED)) }
+        Self {
+            counts: [const { Count::new() }; 4],
+            fallbacks: Count::new(),
+            denied: Mutex::new(Top::new(LISTED)),
+        }
     }
 }
 
@@ -59,10 +64,15 @@ impl Tally {
         }
     }
 
+    /// Counts a request that was decided without the servers that keep the limit.
+    pub(super) fn fall_back(&self) {
+        self.fallbacks.add(1);
+    }
+
     /// What was counted so far.
     pub(crate) fn totals(&self) -> Totals {
         let counts = self.counts.each_ref().map(Count::value);
-        Totals { counts, denied: self.lock().clone() }
+        Totals { counts, fallbacks: self.fallbacks.value(), denied: self.lock().clone() }
     }
 
     /// Lets denials long ago weigh less.
@@ -80,12 +90,14 @@ impl Tally {
 pub struct Totals {
     /// By place of [`Outcome::NAMES`].
     pub counts: [u64; 4],
+    /// Decided without the servers that keep the limit, whatever the outcome.
+    pub fallbacks: u64,
     denied: Top,
 }
 
 impl Default for Totals {
     fn default() -> Self {
-        Self { counts: [0; 4], denied: Top::new(LISTED) }
+        Self { counts: [0; 4], fallbacks: 0, denied: Top::new(LISTED) }
     }
 }
 
@@ -106,6 +118,7 @@ impl AddAssign for Totals {
         for (sum, more) in self.counts.iter_mut().zip(other.counts) {
             *sum = sum.wrapping_add(more);
         }
+        self.fallbacks = self.fallbacks.wrapping_add(other.fallbacks);
         self.denied.merge(&other.denied);
     }
 }

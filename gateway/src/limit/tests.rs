@@ -1,13 +1,19 @@
 use std::time::Duration;
 
 use http::HeaderName;
-use weir_config::model::{self as config, AbsentKey, At, Cost, KeyPart, RateAlgorithm, RateLimit};
+use weir_config::model::{
+    self as config, AbsentKey, At, Cost, KeyPart, RateAlgorithm, RateLimit, RateStore,
+};
 
 use super::{fields as fields_of, key::Counted, *};
 use crate::clock::Tick;
 
 fn store() -> LimitStore {
     LimitStore::new(1_000, [7; 16])
+}
+
+fn stores(own: &LimitStore) -> Stores<'_> {
+    Stores { own, shared: SharedStore::secret(None) }
 }
 
 /// So many a second of each client, as many at once.
@@ -23,8 +29,9 @@ fn limit(name: &str, count: u64) -> RateLimit {
         burst: count,
         algorithm: RateAlgorithm::TokenBucket,
         max_delay: Duration::from_secs(1),
-        cost: Cost { fixed: 1, request_header: None, response_header: None },
+        cost: Cost { fixed: 1, request_header: None, response_header: None, response_json: None },
         dry_run: false,
+        store: RateStore::Local,
     }
 }
 
@@ -55,12 +62,14 @@ impl Rig {
 
     fn with(limits: &[RateLimit], store: &LimitStore) -> Self {
         let tallies = limits.iter().map(|_| Arc::default()).collect();
-        let limits = RouteLimits::new("api", limits, None, store).unwrap().unwrap();
+        let limits = RouteLimits::new("api", limits, None, &stores(store)).unwrap().unwrap();
         Self { limits, tallies, now: Tick::from_nanos(1 << 40) }
     }
 
     fn ask(&self, subject: &Subject<'_>) -> Limited {
-        self.limits.check(subject, &self.tallies, self.now)
+        let limited = self.limits.check(subject, self.now);
+        self.limits.count(&limited, subject, &self.tallies);
+        limited
     }
 
     /// One request, and what is told of it.
@@ -184,6 +193,7 @@ fn a_cost_comes_from_a_header_and_is_settled_by_another() {
         fixed: 2,
         request_header: Some(HeaderName::from_static("x-cost")),
         response_header: Some(HeaderName::from_static("x-actual")),
+        response_json: None,
     };
     let rule = RateLimit { cost, per: Duration::from_secs(60), ..limit("cost", 15) };
     let rig = Rig::new(&[rule]);
@@ -193,7 +203,8 @@ fn a_cost_comes_from_a_header_and_is_settled_by_another() {
     let settled = |actual: &str| {
         let mut limited = rig.ask(&subject(&headers));
         assert!(!limited.is_denied());
-        rig.limits.settle(&mut limited, &fields(&[("x-actual", actual)]), rig.now);
+        let costs = rig.limits.named(&limited, &fields(&[("x-actual", actual)]));
+        assert!(rig.limits.settle(&mut limited, &costs, rig.now).is_empty());
         rig.told(&limited)
     };
     assert_eq!(settled("3"), "\"cost\";r=8;t=28");
@@ -202,13 +213,15 @@ fn a_cost_comes_from_a_header_and_is_settled_by_another() {
     assert!(!rig.get(&[("x-cost", "5")]).0);
     let free = fields(&[("x-cost", "0")]);
     let mut limited = rig.ask(&subject(&free));
-    rig.limits.settle(&mut limited, &fields(&[("x-actual", "900")]), rig.now);
+    let costs = rig.limits.named(&limited, &fields(&[("x-actual", "900")]));
+    rig.limits.settle(&mut limited, &costs, rig.now);
     assert_eq!(rig.told(&limited), "\"cost\";r=0;t=60", "in debt");
     let clamped = Rig::new(&[RateLimit {
         cost: Cost {
             fixed: 1,
             request_header: Some(HeaderName::from_static("x-cost")),
             response_header: None,
+            response_json: None,
         },
         ..limit("cost", 10)
     }]);
@@ -234,10 +247,10 @@ fn a_leaky_bucket_delays() {
 fn counts_belong_to_name_scope_key_and_algorithm() {
     let store = store();
     let used = |limit: RateLimit, route: &str| {
-        let limits = RouteLimits::new(route, &[limit], None, &store).unwrap().unwrap();
+        let limits = RouteLimits::new(route, &[limit], None, &stores(&store)).unwrap().unwrap();
         let headers = HeaderMap::new();
         let now = Tick::from_nanos(1 << 40);
-        limits.check(&subject(&headers), &[], now).is_denied()
+        limits.check(&subject(&headers), now).is_denied()
     };
     let slow = |name| RateLimit { burst: 1, per: Duration::from_secs(600), ..limit(name, 1) };
     assert!(!used(slow("a"), "api"));
@@ -257,9 +270,10 @@ fn counts_belong_to_name_scope_key_and_algorithm() {
 #[test]
 fn what_is_impossible_is_said() {
     let wrong = RateLimit { burst: u64::MAX, ..limit("b", 1) };
-    let (index, _) = RouteLimits::new("r", &[limit("a", 1), wrong], None, &store()).unwrap_err();
+    let (index, _) =
+        RouteLimits::new("r", &[limit("a", 1), wrong], None, &stores(&store())).unwrap_err();
     assert_eq!(index, 1);
-    assert!(RouteLimits::new("r", &[], None, &store()).unwrap().is_none());
+    assert!(RouteLimits::new("r", &[], None, &stores(&store())).unwrap().is_none());
     let none = Rig::new(&[limit("none", 0)]);
     assert_eq!(none.get(&[]), (false, "\"none\";r=0".into()));
     let limited = none.ask(&subject(&HeaderMap::new()));
@@ -310,7 +324,7 @@ fn who_takes_a_problem_document() {
     ];
     for (values, expected) in table {
         let pairs: Vec<_> = values.iter().map(|value| ("accept", *value)).collect();
-        assert_eq!(fields_of::takes_problem(&fields(&pairs)), expected, "{values:?}");
+        assert_eq!(takes_problem(&fields(&pairs)), expected, "{values:?}");
     }
     let text = fields_of::problem("per \"ip\"", Some(3));
     let document: serde_json::Value = serde_json::from_slice(&text).unwrap();

@@ -5,7 +5,10 @@ use std::time::Duration;
 use smallvec::SmallVec;
 use weir_ratelimit::{Decision, Key, Nanos};
 
-use super::route::{RouteLimits, Rule};
+use super::{
+    route::{RouteLimits, Rule},
+    shared::Source,
+};
 
 /// One limit that was asked.
 #[derive(Debug)]
@@ -16,14 +19,22 @@ pub(super) struct Asked {
     pub(super) cost: u64,
     /// For whom; `None` where the request lacks what it must have.
     pub(super) key: Option<Key>,
-    /// What it said; `None` likewise.
+    /// What it said; `None` likewise, and where it has not been asked.
     pub(super) decision: Option<Decision>,
 }
 
 impl Asked {
     /// Whether it is against the request.
     pub(super) fn denies(&self) -> bool {
-        self.decision.is_none_or(|decision| self.cost > 0 && !decision.allowed())
+        match self.decision {
+            Some(decision) => self.cost > 0 && !decision.allowed(),
+            None => self.key.is_none(),
+        }
+    }
+
+    /// Whether it has not been asked.
+    pub(super) const fn is_open(&self) -> bool {
+        self.key.is_some() && self.decision.is_none()
     }
 
     /// How long until it is not, in nanoseconds; the most where that is never.
@@ -39,6 +50,10 @@ pub(crate) struct Limited {
     pub(super) asked: SmallVec<[Asked; 2]>,
     /// When they were asked.
     pub(super) at: Nanos,
+    /// The request lacks a part of a key that it must have: limits were only looked at.
+    pub(super) lacking: bool,
+    /// Who decided for those that are kept elsewhere.
+    pub(super) source: Option<Source>,
     /// Which of `asked` denies for longest.
     pub(super) denied: Option<usize>,
     /// Which of `asked` would, were it not in dry run.
@@ -58,13 +73,30 @@ impl Limited {
         lacking: bool,
         at: Nanos,
     ) -> Self {
+        let mut limited = Self {
+            at,
+            asked,
+            lacking,
+            source: None,
+            denied: None,
+            would_deny: None,
+            delay: Duration::ZERO,
+            retry_after: None,
+            takes_problem: false,
+        };
+        limited.judge(rules);
+        limited
+    }
+
+    /// Sums up what was said.
+    pub(super) fn judge(&mut self, rules: &[Rule]) {
         let longest = |dry_run: bool| {
             let mut longest: Option<usize> = None;
-            for (index, one) in asked.iter().enumerate() {
-                let earnest = !lacking || one.decision.is_none();
+            for (index, one) in self.asked.iter().enumerate() {
+                let earnest = !self.lacking || one.decision.is_none();
                 let is_dry = rules.get(one.rule).is_some_and(|rule| rule.limit.dry_run());
                 let against = earnest && is_dry == dry_run && one.denies();
-                if against && longest.is_none_or(|other| asked[other].wait() < one.wait()) {
+                if against && longest.is_none_or(|other| self.asked[other].wait() < one.wait()) {
                     longest = Some(index);
                 }
             }
@@ -73,17 +105,24 @@ impl Limited {
         let (denied, would_deny) = (longest(false), longest(true));
         let in_earnest =
             |one: &&Asked| rules.get(one.rule).is_some_and(|rule| !rule.limit.dry_run());
-        let delays = asked.iter().filter(in_earnest).filter_map(|one| one.decision.as_ref());
+        let delays = self.asked.iter().filter(in_earnest).filter_map(|one| one.decision.as_ref());
         let delay = delays.map(Decision::delay).max().filter(|_| denied.is_none());
-        Self {
-            at,
-            denied,
-            would_deny,
-            delay: delay.unwrap_or_default(),
-            retry_after: None,
-            takes_problem: false,
-            asked,
-        }
+        self.delay = delay.unwrap_or_default();
+        (self.denied, self.would_deny) = (denied, would_deny);
+    }
+
+    /// Whether limits that are kept elsewhere are still to be asked.
+    pub(super) fn is_open(&self) -> bool {
+        self.denied.is_none() && self.asked.iter().any(Asked::is_open)
+    }
+
+    /// Who decided, where limits are kept elsewhere.
+    pub(crate) fn source(&self) -> Option<&'static str> {
+        self.source.map(|source| match source {
+            Source::Server => "redis",
+            Source::Memory => "memory",
+            Source::Fallback => "fallback",
+        })
     }
 
     /// Whether the request does not pass.

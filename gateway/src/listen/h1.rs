@@ -9,23 +9,22 @@ use std::{
     cell::Cell,
     convert::Infallible,
     future::{Future as _, poll_fn},
-    io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, Version, header};
 use hyper::{
     body::Incoming,
     server::conn::http1,
     service::{Service, service_fn},
 };
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use self::{early::Early, watched::Watched};
 use super::{closing, connection::Connection, transport::Transport};
 use crate::{
     clock::{self, Tick},
@@ -35,6 +34,9 @@ use crate::{
     telemetry::record,
     timers::Deadline,
 };
+
+mod early;
+mod watched;
 
 /// Quiet for this long, a connection is parked.
 const PARK_AFTER: Duration = Duration::from_secs(1);
@@ -101,6 +103,8 @@ struct Activity {
     refused: Cell<Option<u16>>,
     /// What the connection becomes once hyper lets go of it.
     tunnel: Cell<Option<Tunnel>>,
+    /// What comes before the response.
+    early: Early,
 }
 
 /// What the deadline stands for at the moment. It is set when this changes and only then: to set it
@@ -250,12 +254,17 @@ fn service(
     service_fn(move |request: Request<Incoming>| {
         activity.head_begun.set(false);
         activity.served.set(true);
-        let exchange = Exchange::begin(&connection);
+        let mut exchange = Exchange::begin(&connection);
+        // Clients of HTTP/1.0 take the first head for the last (RFC 9110 section 15.2).
+        if request.version() == Version::HTTP_11 {
+            exchange.pass_hints(activity.early.hints());
+        }
         // Refused or not, what comes behind it was meant for a tunnel and never is a request.
         let last = *request.method() == Method::CONNECT;
         let (activity, connection) = (activity.clone(), connection.clone());
         async move {
-            let (mut response, tunnel) = stack::serve(exchange, request.map(Body::hyper)).await;
+            let serving = stack::serve(exchange, request.map(Body::hyper));
+            let (mut response, tunnel) = activity.early.after(serving).await;
             if (last || connection.is_draining()) && tunnel.is_none() {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);
@@ -287,104 +296,5 @@ fn refusal(status: Option<u16>, bytes: &[u8], limit: usize) -> Error {
         Some(431) if bytes.iter().take(limit).all(|b| *b != b'\n') => Error::UriTooLong,
         Some(431) => Error::HeadersTooLarge,
         _ => Error::BadRequest(Reason::Syntax),
-    }
-}
-
-/// hyper's socket: notes what goes by.
-struct Watched {
-    transport: Transport,
-    /// Read from the socket before this machine began.
-    early: Bytes,
-    connection: Rc<Connection>,
-    activity: Rc<Activity>,
-}
-
-impl Watched {
-    /// Bytes that come while no response is due are hyper's own refusal of a request that never
-    /// reached the service. They are dropped: ours says more.
-    fn take_refusal(&self, bytes: &[u8]) -> bool {
-        if self.connection.busy.get() > 0 || self.connection.unflushed.get() {
-            return false;
-        }
-        let status = bytes.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
-        self.activity.refused.set(status.and_then(|digits| digits.parse().ok()).or(Some(400)));
-        true
-    }
-
-    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.activity.blocked.set(written.is_pending());
-        if let Poll::Ready(Ok(n)) = written {
-            self.activity.written.set(self.activity.written.get() + n as u64);
-        }
-        written
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buf.filled().len();
-        if this.early.is_empty() {
-            ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
-        } else {
-            let early = this.early.split_to(this.early.len().min(buf.remaining()));
-            buf.put_slice(&early);
-        }
-        if buf.filled().len() > before && this.connection.busy.get() == 0 {
-            this.activity.head_begun.set(true);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        if this.take_refusal(buf) {
-            return Poll::Ready(Ok(buf.len()));
-        }
-        let written = Pin::new(&mut this.transport).poll_write(cx, buf);
-        this.note(written)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        if bufs.first().is_some_and(|first| this.take_refusal(first)) {
-            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
-        }
-        let written = Pin::new(&mut this.transport).poll_write_vectored(cx, bufs);
-        this.note(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let flushed = Pin::new(&mut this.transport).poll_flush(cx);
-        // TLS takes more than the socket does: its rest waits for the client to read as well.
-        this.activity.blocked.set(flushed.is_pending());
-        ready!(flushed)?;
-        if this.connection.busy.get() == 0 {
-            this.connection.unflushed.set(false);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         headers::{self, Upgrade, name},
         reply,
     },
-    limit,
+    idempotency, limit,
     snapshot::{Fallback, Respond, Route},
     upstream::{
         draft::Draft,
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Forwards, and makes the answer the gateway's own.
-pub(super) async fn carry_out(
+pub(crate) async fn carry_out(
     exchange: &mut Exchange,
     mut draft: Box<Draft>,
 ) -> Result<Forwarded, Error> {
@@ -67,8 +67,47 @@ pub(super) async fn carry_out(
     })
 }
 
+/// What came of a request that runs once.
+pub(crate) enum Ran {
+    /// The upstream's response; its head is still to be made the gateway's own.
+    Answered(Response<Body>),
+    /// The fixed response of the fallback, which stands for the error that the exchange has.
+    Instead(Response<Body>),
+}
+
+/// Forwards a request that is no tunnel, for whoever stores what comes of it.
+pub(crate) async fn run_once(
+    exchange: &mut Exchange,
+    route: &Route,
+    draft: &mut Draft,
+) -> Result<Ran, Error> {
+    let world = exchange.world.clone();
+    let upstream = exchange.upstream.ok_or(Error::Bug)?;
+    let began = clock::now();
+    let forwarded = match (&route.cache, exchange.asking.take()) {
+        (Some(rule), Some(asking)) => cache::fetch(exchange, route, rule, asking, draft).await,
+        _ => forward(exchange, &world.upstreams[upstream], route, draft, began).await,
+    };
+    let forwarded = match forwarded {
+        Ok(forwarded) => forwarded,
+        Err(error) => match fallback(exchange, route, draft, error).ok_or(error)? {
+            Instead::Respond(response) => return Ok(Ran::Instead(response)),
+            Instead::Ask(index) => {
+                forward(exchange, &world.upstreams[index], route, draft, clock::now()).await?
+            }
+        },
+    };
+    match forwarded {
+        Forwarded::Response(response) => {
+            limit::settle(exchange, route, response.headers());
+            Ok(Ran::Answered(response))
+        }
+        Forwarded::Switched(..) => Err(Error::UpgradeFailed),
+    }
+}
+
 /// Makes the head of a response the gateway's own.
-pub(super) fn own(
+pub(crate) fn own(
     exchange: &Exchange,
     route: &Route,
     method: &Method,
@@ -85,6 +124,7 @@ pub(super) fn own(
     cache::tell(exchange, &mut head.headers);
     limit::tell(exchange, &mut head.headers);
     route.response_edits.apply(&mut head.headers);
+    idempotency::tell(exchange, &mut head.headers);
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 //! Callers pass the host through [`canonical_host`] and the path through
 //! [`crate::http::path::normalize`] first; routes are compiled to the same forms.
 
+pub(crate) mod act;
 mod carry;
 mod condition;
 mod explain;
@@ -20,6 +21,7 @@ pub(crate) mod stack;
 mod table;
 mod template;
 
+pub(crate) use carry::{Ran, carry_out, own, run_once};
 pub use condition::MethodSet;
 pub(crate) use condition::decoded;
 pub use explain::{Explanation, Failed, PassedOver, Why};

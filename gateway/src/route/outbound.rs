@@ -37,7 +37,7 @@ pub(super) fn renew(
     let Some(asking) = exchange.asking.take() else { return Ok(()) };
     let mut own = exchange.beside();
     head.method = Method::GET;
-    cache::strip_unkeyed(&mut head.headers);
+    route.cache.iter().for_each(|rule| rule.strip_unkeyed(&mut head.headers));
     // The client has its answer.
     head.headers.remove(&name::X_REQUEST_DEADLINE);
     head.headers.remove(&name::GRPC_TIMEOUT);
@@ -56,7 +56,7 @@ pub(super) fn draft(
     trailers: bool,
 ) -> Result<Box<Draft>, Error> {
     if exchange.asking.as_deref().is_some_and(Asking::is_for_others) {
-        cache::strip_unkeyed(&mut head.headers);
+        route.cache.iter().for_each(|rule| rule.strip_unkeyed(&mut head.headers));
     }
     route.request_edits.apply(&mut head.headers);
     head.extensions.clear();
@@ -80,7 +80,10 @@ pub(super) fn draft(
     let mut draft = Draft { client, ..Draft::new(head, upload, shape) };
     if let Some(policy) = &route.retry {
         policy.budget.deposit(exchange.began);
-        draft.upload.keep(policy.buffer);
+        // What is read whole before it is sent needs no copy.
+        if exchange.idempotency.as_ref().is_none_or(|told| !told.is_kept()) {
+            draft.upload.keep(policy.buffer);
+        }
     }
     Ok(Box::new(draft))
 }

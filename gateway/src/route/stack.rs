@@ -8,6 +8,8 @@
 //! route      by host, path, method, headers, query; 404 and 405 end here
 //! admit      503 for who is turned away under pressure, or is one too many for the route
 //! limit      429 for who comes more often than the route's limits allow; some wait for their turn
+//! key        the outcome that is stored, where the request has an idempotency key; else all that
+//!            follows is done for it once
 //! recall     the answer from memory, where the route has a cache that knows one
 //! act        redirect, fixed response, or
 //! forward    a place in the upstream's bounds, an endpoint, a connection, the response; again
@@ -17,36 +19,33 @@
 
 use std::{borrow::Cow, future::Future, rc::Rc};
 
-use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request, response,
-};
+use http::{HeaderValue, Method, Request, Response, Uri, Version, header, request, response};
 
 use super::{
-    Found, Matched, Origin, canonical_host,
+    Found,
+    act::{Routed, act, bad_target},
+    canonical_host,
     carry::carry_out,
-    join,
-    outbound::{choose, draft, renew},
-    recall::{self, Recalled},
 };
 use crate::{
-    cache::{self, Asked as Wanted},
-    error::{Error, Reason},
+    cache,
+    error::Error,
     http::{
         body::Body,
         bridge::Bridge,
         exchange::{Asked, EarlyData, Exchange},
         guard::{self},
         headers::{self, name},
-        host::without_port,
         path::normalize,
         reply,
         tunnel::Tunnel,
         upload::Progress,
     },
+    idempotency::{self, Keyed},
     limit,
     listen::connection::Carrier,
     pause::Pause,
-    snapshot::{Action, Forward, Route},
+    snapshot::Route,
     upstream::{draft::Draft, forward::Forwarded, wire::Wire},
 };
 
@@ -64,8 +63,13 @@ pub(crate) fn serve(
         && *request.method() != Method::CONNECT
         && reply::is_grpc(request.headers());
     let bodiless = version >= Version::HTTP_2 && *request.method() == Method::HEAD;
-    let mut planned = plan(&mut exchange, request);
+    let mut open = None;
+    let mut planned = plan(&mut exchange, request, &mut open);
     async move {
+        if let Some(routed) = open.take() {
+            // Boxed: its state is no part of every request's.
+            planned = Box::pin(ask(&mut exchange, routed)).await;
+        }
         if let Some(delay) = limit::delay(&exchange)
             && let Err(error) = Box::pin(limit::hold(&exchange, delay)).await
         {
@@ -83,6 +87,11 @@ pub(crate) fn serve(
                 }
                 Err(error) => rescue(&mut exchange, error.into(), version, grpc),
             },
+            // Boxed: rare, and its state is no part of every request's.
+            Ok(Plan::Keyed(keyed, draft)) => {
+                let carried = Box::pin(idempotency::carry(&mut exchange, keyed, draft)).await;
+                carried.unwrap_or_else(|error| rescue(&mut exchange, error.into(), version, grpc))
+            }
             Err(refusal) => rescue(&mut exchange, refusal, version, grpc),
         };
         (account(exchange, response, version, bodiless), None)
@@ -119,9 +128,13 @@ fn alt_svc(exchange: &Exchange) -> Option<HeaderValue> {
 }
 
 /// What is to be done with a request.
-enum Plan {
+pub(super) enum Plan {
+    /// Nothing more: this is the answer.
     Answer(Response<Body>),
+    /// It goes upstream.
     Forward(Box<Draft>),
+    /// It goes upstream, once.
+    Keyed(Box<Keyed>, Box<Draft>),
 }
 
 /// An error, and what else the client should know.
@@ -170,11 +183,18 @@ fn rescue(
     if refusal.error == Error::RateLimited {
         limit::explain(exchange, grpc, &mut response);
     }
+    idempotency::tell(exchange, response.headers_mut());
+    idempotency::explain(exchange, refusal.error, grpc, &mut response);
     response
 }
 
-/// Everything before the upstream.
-fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal> {
+/// Everything before the upstream. Where limits that other gateways share are to be asked first,
+/// what is left to do is put into `open`, and what is returned means nothing.
+fn plan(
+    exchange: &mut Exchange,
+    request: Request<Body>,
+    open: &mut Option<Box<Routed>>,
+) -> Result<Plan, Refusal> {
     let (mut head, body) = request.into_parts();
     if exchange.connection.worker.is_logging() {
         exchange.asked = Some(Asked::of(&head));
@@ -204,47 +224,25 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     exchange.route = Some(matched.route);
     let route = &snapshot.routes[matched.route];
     admit(exchange, route, &head.headers)?;
-    limit::check(exchange, route, &head, &path)?;
-    match &route.action {
-        Action::Forward(to) => {
-            exchange.upstream = Some(choose(exchange, to)?);
-            let plain = ended && !checked.bridged && checked.upgrade.is_none();
-            let wanted = Wanted { authority, path: &path, query, plain };
-            let stale = match recall::look(exchange, route, &head, wanted)? {
-                Recalled::Answer(response) => return Ok(Plan::Answer(response)),
-                Recalled::Stale(response) => Some(response),
-                Recalled::Nothing => None,
-            };
-            if let Some(target) = rewrite(to, &head, &path, &matched)? {
-                head.uri = target.into();
-            }
-            if let Some(response) = stale {
-                renew(exchange, route, to, head, &checked)?;
-                return Ok(Plan::Answer(response));
-            }
-            draft(exchange, route, to, (head, body), &checked, trailers)
-                .map(Plan::Forward)
-                .map_err(Into::into)
-        }
-        Action::Redirect(location, status) => {
-            let (scheme, host) = (exchange.connection.scheme(), without_port(authority));
-            let origin = Origin { scheme, host, path: &path, query };
-            let location = location.render(&origin, &matched.spans).map_err(bad_target)?;
-            Ok(fixed(exchange, route, *status, Body::empty(), |headers| {
-                headers.insert(header::LOCATION, location);
-            }))
-        }
-        // No tunnel is here, and a client that asked for one takes a 2xx for it.
-        Action::Respond(respond) if checked.bridged && respond.status.is_success() => {
-            Err(Error::MethodNotAllowed.into())
-        }
-        Action::Respond(respond) => {
-            let body = Body::full(respond.body.clone());
-            Ok(fixed(exchange, route, respond.status, body, |headers| {
-                headers.extend(respond.headers.clone());
-            }))
-        }
+    let waits = limit::check(exchange, route, &head, &path)?;
+    let path = match path {
+        Cow::Owned(path) => Some(path),
+        Cow::Borrowed(_) => None,
+    };
+    let routed = Routed { head, body, path, matched, checked, ended, trailers };
+    if waits {
+        *open = Some(Box::new(routed));
+        return Err(Error::Bug.into());
     }
+    act(exchange, route, routed).map_err(Into::into)
+}
+
+/// Asks the limits that other gateways share, and goes on if they let the request pass.
+async fn ask(exchange: &mut Exchange, routed: Box<Routed>) -> Result<Plan, Refusal> {
+    limit::ask(exchange, &routed.head, routed.path()).await?;
+    let world = exchange.world.clone();
+    let route = &world.snapshot.routes[routed.matched.route];
+    act(exchange, route, *routed).map_err(Into::into)
 }
 
 /// Turns the request away when there is too much at once.
@@ -286,48 +284,6 @@ pub(crate) fn routed_path(uri: &Uri) -> Result<Cow<'_, str>, Error> {
         "*" | "" => Ok("/".into()),
         path => normalize(path).map_err(bad_target),
     }
-}
-
-/// The target sent upstream, where it is another than the client's.
-pub(crate) fn rewrite(
-    to: &Forward,
-    head: &request::Parts,
-    path: &str,
-    matched: &Matched,
-) -> Result<Option<http::uri::PathAndQuery>, Error> {
-    let query = head.uri.query();
-    if !head.uri.path().starts_with('/') {
-        return Ok(None);
-    }
-    let rewritten = to.rewrite.apply(path, query, &matched.spans).map_err(bad_target)?;
-    if rewritten.is_none() && path != head.uri.path() {
-        return join(path, query).map(Some).map_err(bad_target);
-    }
-    Ok(rewritten)
-}
-
-fn bad_target<E>(_: E) -> Error {
-    Error::BadRequest(Reason::Target)
-}
-
-/// A response that the route itself holds.
-fn fixed(
-    exchange: &Exchange,
-    route: &Route,
-    status: StatusCode,
-    body: Body,
-    fill: impl FnOnce(&mut http::HeaderMap),
-) -> Plan {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    fill(headers);
-    if let Some(id) = &exchange.request_id {
-        headers.insert(&name::X_REQUEST_ID, id.clone());
-    }
-    limit::tell(exchange, headers);
-    route.response_edits.apply(headers);
-    Plan::Answer(response)
 }
 
 /// The connection becomes a tunnel to the upstream.

@@ -18,7 +18,8 @@ use crate::{
     cache::{Cache, Rule},
     clock::Tick,
     http::headers::Edits,
-    limit::{KeyedBulkhead, LimitStore, RouteLimits},
+    idempotency,
+    limit::{KeyedBulkhead, LimitStore, RouteLimits, SharedStore, Stores},
     listen::tls::{Remembered, ServerTlsState},
     pem::TlsProblem,
     route::{Location, Matcher, PathRewrite},
@@ -59,10 +60,12 @@ pub fn compile(
         now,
         wall: UNIX_EPOCH + unix_time,
         cache: cache(loaded.config.cache, previous),
+        records: records(loaded.config.idempotency, previous),
         errors: Vec::new(),
         warnings: loaded.warnings.iter().cloned().collect(),
     };
     let config = &loaded.config;
+    let shared_store = compiler.shared_store();
     let listeners = config.listeners.iter().filter_map(|l| compiler.listener(l)).collect();
     let upstreams = config.upstreams.iter().filter_map(|u| compiler.upstream(u)).collect();
     let matcher = compiler.matcher(config);
@@ -72,7 +75,7 @@ pub fn compile(
             routes.extend(compiler.route(route, matcher.params(index)));
         }
     }
-    let Compiler { limit_store, cache, errors, warnings, .. } = compiler;
+    let Compiler { limit_store, cache, records, errors, warnings, .. } = compiler;
     match matcher {
         Some(matcher) if errors.is_empty() => Ok(Compiled {
             snapshot: Snapshot {
@@ -85,7 +88,9 @@ pub fn compile(
                 upstreams,
                 listeners,
                 cache,
+                records,
                 limit_store,
+                shared_store,
             },
             warnings: Diagnostics::new(warnings),
         }),
@@ -100,6 +105,7 @@ struct Compiler<'a> {
     now: Tick,
     wall: SystemTime,
     cache: Option<Arc<Cache>>,
+    records: Arc<idempotency::Records>,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
 }
@@ -268,6 +274,9 @@ impl Compiler<'_> {
                 model::Fallback::Respond(fixed) => Fallback::Respond(respond(fixed)),
             }),
             cache: route.cache.as_ref().and_then(|cache| self.rule(route, cache)),
+            idempotency: route.idempotency.as_ref().map(|config| {
+                idempotency::Rule::new(config, &lasting_name(route), self.records.clone())
+            }),
             priority: route.priority.clone(),
             bulkhead: whole.map(|concurrency| {
                 let before = self.route_before(&route.name);
@@ -294,11 +303,26 @@ impl Compiler<'_> {
         let store = &self.limit_store;
         let per_key = route.concurrency.as_ref().filter(|bound| !bound.key.is_empty());
         let per_key = per_key.map(|bound| KeyedBulkhead::new(&route.name, bound, store));
-        match RouteLimits::new(&route.name, &route.rate_limits, per_key, store) {
+        let shared = SharedStore::secret(self.loaded.config.redis.as_ref());
+        let stores = Stores { own: store, shared };
+        match RouteLimits::new(&route.name, &route.rate_limits, per_key, &stores) {
             Ok(limits) => Some(limits),
             Err((index, error)) => {
                 let at = route.rate_limits.get(index).map_or(route.at, |limit| limit.at);
                 self.error(at, format!("rate_limit: {error}"));
+                None
+            }
+        }
+    }
+
+    /// The servers that gateways share.
+    fn shared_store(&mut self) -> Option<SharedStore> {
+        let redis = self.loaded.config.redis.as_ref()?;
+        let before = self.previous.and_then(|previous| previous.shared_store.as_ref());
+        match SharedStore::new(redis, before) {
+            Ok(store) => Some(store),
+            Err(error) => {
+                self.error(redis.at, format!("redis: {error}"));
                 None
             }
         }
@@ -339,12 +363,28 @@ impl Compiler<'_> {
     }
 }
 
-/// The store of before where it would be as large, with all that is in it.
+/// The store of before, with all that is in it, until this configuration takes effect in its size.
 fn cache(config: Option<model::CacheStore>, previous: Option<&Snapshot>) -> Option<Arc<Cache>> {
     let config = config?;
     let before = previous.and_then(|previous| previous.cache.as_ref());
-    let same = before.filter(|before| before.config() == config).cloned();
-    Some(same.unwrap_or_else(|| Arc::new(Cache::new(config, secret()))))
+    Some(before.cloned().unwrap_or_else(|| Arc::new(Cache::new(config, secret()))))
+}
+
+/// The records of before, whatever their bound: to forget them is to run their requests again.
+fn records(
+    config: model::IdempotencyStore,
+    previous: Option<&Snapshot>,
+) -> Arc<idempotency::Records> {
+    let before = previous.map(|previous| previous.records.clone());
+    before.unwrap_or_else(|| Arc::new(idempotency::Records::new(config.memory)))
+}
+
+/// What tells a route from all others, in configurations to come and of other gateways as well.
+/// Names may be by number, which is another route's once the file has one more.
+fn lasting_name(route: &model::Route) -> String {
+    let number = route.name.strip_prefix("route-").unwrap_or_default();
+    let numbered = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    if numbered { format!("{:?}", route.matches) } else { route.name.clone() }
 }
 
 /// From the system's randomness, through the standard library's hasher keys.

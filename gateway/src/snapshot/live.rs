@@ -27,6 +27,8 @@ pub struct Live {
     pub connections: AtomicU32,
     /// Downstream connections accepted so far.
     pub accepted: AtomicU64,
+    /// What goes on even if its client is gone.
+    errands: AtomicU32,
     draining: AtomicBool,
 }
 
@@ -36,6 +38,7 @@ impl Live {
         let admission = Arc::default();
         registry.watch_admission(&admission);
         first.cache.iter().for_each(|cache| registry.watch_cache(cache));
+        registry.watch_records(&first.records);
         Self {
             version: AtomicU64::new(first.version),
             current: ArcSwap::from_pointee(first),
@@ -43,6 +46,7 @@ impl Live {
             admission,
             connections: AtomicU32::new(0),
             accepted: AtomicU64::new(0),
+            errands: AtomicU32::new(0),
             draining: AtomicBool::new(false),
         }
     }
@@ -65,6 +69,11 @@ impl Live {
         self.version.store(version, Ordering::Release);
     }
 
+    /// Whether all is done that a shutdown waits for.
+    pub fn is_quiet(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) == 0 && self.errands.load(Ordering::Relaxed) == 0
+    }
+
     /// Marks the gateway as about to stop: it is not ready any more.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Release);
@@ -73,6 +82,29 @@ impl Live {
     /// Whether the gateway is about to stop.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+}
+
+/// Something that goes on even if its client is gone: a shutdown waits for it.
+#[derive(Debug)]
+pub(crate) struct Errand(Arc<Live>);
+
+impl Errand {
+    pub(crate) fn begin(live: &Arc<Live>) -> Self {
+        live.errands.fetch_add(1, Ordering::Relaxed);
+        Self(live.clone())
+    }
+}
+
+impl Clone for Errand {
+    fn clone(&self) -> Self {
+        Self::begin(&self.0)
+    }
+}
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.0.errands.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -4,10 +4,11 @@
 //! gates, connections, sessions) is behind `Arc`s that [`compile()`] carries from the previous
 //! snapshot into the next, by name and address.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use weir_cache::time::Time;
 use weir_config::model::{
     self, AltSvc, Bind, Config, Limits, RoutePriority, RouteTimeout, Timeouts,
 };
@@ -16,7 +17,8 @@ use crate::{
     admission::bulkhead::Bulkhead,
     cache::{Cache, Rule},
     http::headers::Edits,
-    limit::{LimitStore, RouteLimits},
+    idempotency,
+    limit::{LimitStore, RouteLimits, SharedStore},
     listen::tls::ServerTlsState,
     route::{Location, Matcher, PathRewrite},
     upstream::{endpoint::Upstream, retry::policy::RetryPolicy},
@@ -48,8 +50,12 @@ pub struct Snapshot {
     pub listeners: Vec<Arc<Listener>>,
     /// What is kept of responses.
     pub(crate) cache: Option<Arc<Cache>>,
+    /// What became of idempotency keys.
+    pub(crate) records: Arc<idempotency::Records>,
     /// What the limits of all routes count with.
     pub limit_store: Arc<LimitStore>,
+    /// The servers that gateways share.
+    pub shared_store: Option<SharedStore>,
 }
 
 /// A listener's settings.
@@ -106,6 +112,8 @@ pub struct Route {
     pub fallback: Option<Fallback>,
     /// What it keeps of its upstreams' answers.
     pub(crate) cache: Option<Rule>,
+    /// What it does with idempotency keys.
+    pub(crate) idempotency: Option<idempotency::Rule>,
 }
 
 /// What a route does when its upstream cannot answer.
@@ -139,7 +147,24 @@ pub struct Forward {
     pub host: Option<HeaderValue>,
 }
 
+impl Snapshot {
+    /// Makes the cache as large as this configuration wants it. To be called when it takes effect.
+    pub fn adjust_cache(&self, unix_time: Duration) {
+        if let (Some(cache), Some(config)) = (&self.cache, self.config.cache) {
+            cache.adjust(config, Time::ZERO + unix_time);
+        }
+    }
+}
+
 impl Route {
+    /// What counts of a request's query where its answer is kept.
+    pub(crate) fn kept<'a>(&self, query: Option<&'a str>) -> Option<Cow<'a, str>> {
+        match &self.cache {
+            Some(rule) => rule.query(query),
+            None => query.map(Cow::Borrowed),
+        }
+    }
+
     /// Takes over the bounds of this configuration. To be called when it takes effect: until then
     /// the running one's hold.
     pub fn adjust(&self) {

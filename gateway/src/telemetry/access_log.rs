@@ -12,7 +12,10 @@ mod tests;
 pub use buffer::{LogBuffer, LogWriter};
 use stamp::Stamp;
 
-use crate::upstream::{retry::policy::Stop, trail::Trail};
+use crate::{
+    idempotency::key::RecordKey,
+    upstream::{retry::policy::Stop, trail::Trail},
+};
 
 /// Form of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +67,18 @@ pub struct AccessRecord<'a> {
     pub limit: Option<&'a str>,
     /// Name of a limit that would have, were it not in dry run.
     pub limit_dry_run: Option<&'a str>,
+    /// Who decided for limits that are kept elsewhere.
+    pub limit_source: Option<&'a str>,
     /// How long limits held the request back.
     pub limit_delay_nanos: u64,
     /// What was tried, where not all went well.
     pub trail: Option<&'a Trail>,
     /// What the cache did, where the route has one.
     pub cache: Option<&'a str>,
+    /// What became of the idempotency key, where there is one that means something.
+    pub idempotency: Option<&'a str>,
+    /// Under what it is kept.
+    pub record: Option<&'a RecordKey>,
 }
 
 impl AccessRecord<'_> {
@@ -115,11 +124,16 @@ impl AccessRecord<'_> {
         }
         optional(out, b",\"limit\":", self.limit);
         optional(out, b",\"limit_dry_run\":", self.limit_dry_run);
+        optional(out, b",\"limit_source\":", self.limit_source);
         if self.limit_delay_nanos > 0 {
             out.extend_from_slice(b",\"limit_delay_ms\":");
             millis(out, self.limit_delay_nanos);
         }
         optional(out, b",\"cache\":", self.cache);
+        optional(out, b",\"idempotency\":", self.idempotency);
+        if let Some(record) = self.record {
+            optional(out, b",\"idempotency_record\":", Some(&record.to_string()));
+        }
         if let Some(trail) = self.trail {
             append_trail(out, trail);
         }

@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     cache::Outcome,
+    idempotency,
     upstream::{
         retry::policy::Stop,
         trail::{Said, Trail, Turn},
@@ -46,6 +47,7 @@ pub(super) const FALLBACKS: usize = 4;
 pub(super) const STOPS: Range<usize> = 5..TRIES;
 const TRIES: usize = 5 + Stop::NAMES.len();
 const CACHED: usize = Outcome::NAMES.len();
+const KEYED: usize = idempotency::Outcome::NAMES.len();
 
 /// A number that one thread writes and all may read.
 #[derive(Debug, Default)]
@@ -101,6 +103,7 @@ pub struct RouteCounters {
     errors: Box<[Count]>,
     tries: [Count; TRIES],
     cached: [Count; CACHED],
+    keyed: [Count; KEYED],
 }
 
 impl RouteCounters {
@@ -115,6 +118,7 @@ impl RouteCounters {
             errors: (0..errors).map(|_| Count::new()).collect(),
             tries: [const { Count::new() }; TRIES],
             cached: [const { Count::new() }; CACHED],
+            keyed: [const { Count::new() }; KEYED],
         }
     }
 
@@ -158,6 +162,11 @@ impl RouteCounters {
         self.cached[outcome as usize].add(1);
     }
 
+    /// Counts what became of a request's idempotency key.
+    pub(crate) fn record_key(&self, outcome: idempotency::Outcome) {
+        self.keyed[outcome as usize].add(1);
+    }
+
     /// What was counted so far.
     pub(super) fn totals(&self) -> RouteTotals {
         RouteTotals {
@@ -169,6 +178,7 @@ impl RouteCounters {
             errors: self.errors.iter().map(Count::value).collect(),
             tries: self.tries.each_ref().map(Count::value),
             cached: self.cached.each_ref().map(Count::value),
+            keyed: self.keyed.each_ref().map(Count::value),
         }
     }
 }
@@ -184,6 +194,7 @@ pub(super) struct RouteTotals {
     pub(super) errors: Vec<u64>,
     pub(super) tries: [u64; TRIES],
     pub(super) cached: [u64; CACHED],
+    pub(super) keyed: [u64; KEYED],
 }
 
 impl AddAssign for RouteTotals {
@@ -197,6 +208,7 @@ impl AddAssign for RouteTotals {
         add_all(&mut self.errors, &other.errors);
         add_all(&mut self.tries, &other.tries);
         add_all(&mut self.cached, &other.cached);
+        add_all(&mut self.keyed, &other.keyed);
     }
 }
 

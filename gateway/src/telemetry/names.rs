@@ -25,9 +25,11 @@ pub struct Metric {
 }
 
 mod endpoint;
+mod idempotency;
 mod limit;
 
 pub use endpoint::*;
+pub use idempotency::*;
 pub use limit::*;
 
 const fn metric(
@@ -296,9 +298,12 @@ pub const ALL: &[&Metric] = &[
     &HEDGES,
     &FALLBACKS,
     &CACHE_REQUESTS,
+    &IDEMPOTENCY,
     &CACHE_ENTRIES,
     &CACHE_BYTES,
     &CACHE_EVICTIONS,
+    &IDEMPOTENCY_KEYS,
+    &IDEMPOTENCY_BYTES,
     &CONNECTIONS_ACCEPTED,
     &CONNECTIONS_OPEN,
     &CONNECTIONS_REFUSED,
@@ -329,6 +334,15 @@ pub const ALL: &[&Metric] = &[
     &RATE_LIMIT,
     &RATE_LIMIT_KEYS,
     &RATE_LIMIT_KEYS_LOST,
+    &RATE_LIMIT_FALLBACK,
+    &CONCURRENCY_KEYS,
+    &REDIS_UP,
+    &REDIS_CALLS,
+    &REDIS_SKIPPED,
+    &REDIS_REMEMBERED,
+    &REDIS_LENT,
+    &REDIS_CONNECTIONS,
+    &REDIS_RELOADS,
     &SHED,
     &MEMORY_PRESSURE,
     &EVENT_LOOP_LAG,

@@ -34,6 +34,9 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
     if let Some(seen) = &exchange.cache {
         counters.record_cache(seen.outcome);
     }
+    if let Some(told) = &exchange.idempotency {
+        counters.record_key(told.outcome);
+    }
     if exchange.status >= 500 || exchange.error.is_some() {
         remember(exchange, now);
     }
@@ -76,9 +79,12 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
             upstream_nanos: exchange.upstream_time.map(|time| time.as_nanos() as u64),
             limit: limited.and_then(|(limits, said)| said.denied_by(limits)),
             limit_dry_run: limited.and_then(|(limits, said)| said.would_be_denied_by(limits)),
+            limit_source: limited.and_then(|(_, said)| said.source()),
             limit_delay_nanos: limited.map_or(0, |(_, said)| said.delay().as_nanos() as u64),
             trail: exchange.trail.as_deref(),
             cache: exchange.cache.map(|seen| seen.outcome.name()),
+            idempotency: exchange.idempotency.as_ref().map(|told| told.outcome.name()),
+            record: exchange.idempotency.as_ref().and_then(|told| told.key.as_ref()),
         },
     );
 }
@@ -143,9 +149,12 @@ pub(crate) fn refusal(connection: &Rc<Connection>, error: Error, sent: u64) {
             upstream_nanos: None,
             limit: None,
             limit_dry_run: None,
+            limit_source: None,
             limit_delay_nanos: 0,
             trail: None,
             cache: None,
+            idempotency: None,
+            record: None,
         },
     );
 }

@@ -21,8 +21,10 @@ use crate::{
     admission::Admission,
     cache::{Cache, Outcome},
     clock::Tick,
+    idempotency::{self, Records},
     limit::{
         LimitStore,
+        shared::Servers,
         tally::{Tally, Totals},
     },
     upstream::{adaptive::AdaptiveLimit, limit::Gate, load::EndpointLoad, roster::Roster},
@@ -88,8 +90,10 @@ struct AllBlocks {
     /// By route and limit.
     limits: BTreeMap<Pair, Blocks<Tally>>,
     limit_store: Weak<LimitStore>,
+    redis: Weak<Servers>,
     admission: Weak<Admission>,
     cache: Weak<Cache>,
+    records: Weak<Records>,
     rosters: BTreeMap<Box<str>, Weak<Roster>>,
     /// Number of keys at which it is time to look for those that are gone.
     sweep_at: usize,
@@ -170,6 +174,11 @@ impl Registry {
         self.shared.lock().limit_store = Arc::downgrade(store);
     }
 
+    /// Shows how the servers that gateways share fare in the scrape, for as long as there are some.
+    pub(crate) fn watch_redis(&self, servers: Option<&Arc<Servers>>) {
+        self.shared.lock().redis = servers.map(Arc::downgrade).unwrap_or_default();
+    }
+
     /// All workers' connections to an endpoint.
     pub fn endpoint_connections(&self, upstream: &str, endpoint: &str) -> Connections {
         let all = self.shared.lock();
@@ -217,6 +226,17 @@ impl Registry {
     /// Shows what the cache holds in the scrape, for as long as it lives.
     pub(crate) fn watch_cache(&self, cache: &Arc<Cache>) {
         self.shared.lock().cache = Arc::downgrade(cache);
+    }
+
+    /// Shows how many records of idempotency keys there are in the scrape.
+    pub(crate) fn watch_records(&self, records: &Arc<Records>) {
+        self.shared.lock().records = Arc::downgrade(records);
+    }
+
+    /// How often keys came to what, over all routes, in the order of the outcomes' names.
+    pub(crate) fn key_outcomes(&self) -> [u64; idempotency::Outcome::NAMES.len()] {
+        let all = self.shared.lock();
+        sum(all.routes.values().map(Blocks::totals)).keyed
     }
 
     /// How often the cache did what, over all routes, in the order of the outcomes' names.

@@ -43,13 +43,13 @@ impl Run<'_> {
         now: Tick,
     ) -> Next {
         let fault = fault(&outcome);
+        draft.seen |= !fault.is_unseen();
         if self.is_stale(fault, draft) && draft.upload.again() {
             self.replaced = true;
             self.tries -= 1;
             draft.shape.attempt -= 1;
             return Next::Ask(self.pick(exchange, now).unwrap_or(index));
         }
-        draft.seen |= !fault.is_unseen();
         if let Some(in_flight) = &mut exchange.in_flight {
             blame(self.upstream, in_flight, &outcome, &self.clocks, now);
         }

@@ -27,6 +27,19 @@ pub(crate) struct Draft {
     pub(crate) shape: Shape,
     /// Whether an endpoint may have seen it.
     pub(crate) seen: bool,
+    /// How often it may run.
+    pub(crate) runs: Runs,
+}
+
+/// How often a request may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runs {
+    /// As its method says.
+    ByMethod,
+    /// As its method says, but never twice at a time.
+    OneAtATime,
+    /// Once.
+    Once,
 }
 
 /// How a request is to be sent.
@@ -56,14 +69,16 @@ impl Shape {
 impl Draft {
     /// A request that nobody has seen.
     pub(crate) const fn new(head: Parts, upload: Upload, shape: Shape) -> Self {
-        Self { head, upload, client: None, shape, seen: false }
+        Self { head, upload, client: None, shape, seen: false, runs: Runs::ByMethod }
     }
 
     /// Whether an endpoint that has seen it does no harm by seeing it again: what is idempotent
     /// (RFC 9110 section 9.2.2) and asks for nothing but an answer.
     pub(super) fn is_harmless(&self) -> bool {
         let method = &self.head.method;
-        self.shape.upgrade.is_none() && (method.is_idempotent() || method.as_str() == "QUERY")
+        self.runs != Runs::Once
+            && self.shape.upgrade.is_none()
+            && (method.is_idempotent() || method.as_str() == "QUERY")
     }
 
     /// What a retry policy wants to know, after so many attempts.
@@ -78,7 +93,7 @@ impl Draft {
 
     /// Whether it may be sent to two endpoints at once.
     pub(super) fn may_hedge(&self) -> bool {
-        self.shape.framing == Framing::None && self.is_harmless()
+        self.runs == Runs::ByMethod && self.shape.framing == Framing::None && self.is_harmless()
     }
 
     /// A second one, for an attempt beside the first: of a request without a body.

@@ -252,6 +252,7 @@ impl<'a> Run<'a> {
         received: Received,
         now: Tick,
     ) -> Forwarded {
+        draft.seen = true;
         let pool = self.pool(index);
         let heard = received.heard();
         if let Some(in_flight) = &mut exchange.in_flight {

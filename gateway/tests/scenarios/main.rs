@@ -13,6 +13,7 @@ mod h3;
 mod h3_aioquic;
 mod h3_raw;
 mod http2;
+mod idempotency;
 mod limits;
 mod lossy;
 mod matrix;

@@ -62,7 +62,9 @@ impl From<&RedisError> for Fault {
             Some("READONLY" | "MISCONF" | "NOREPLICAS") => Some(Self::ReadOnly),
             Some("OOM") => Some(Self::Memory),
             Some("WRONGTYPE") => Some(Self::WrongType),
-            Some("BUSY" | "TRYAGAIN") => Some(Self::Slow),
+            Some("BUSY") => Some(Self::Slow),
+            // Two keys of a slot that is on its way: the trouble of this request.
+            Some("TRYAGAIN") => Some(Self::Other),
             Some("LOADING" | "MASTERDOWN" | "CLUSTERDOWN") => Some(Self::Down),
             Some("NOAUTH" | "NOPERM" | "WRONGPASS") => Some(Self::Refused),
             _ => None,

@@ -1,6 +1,9 @@
 //! A limit that a server keeps for several gateways.
 
-use crate::{algorithm::Algorithm, key::Key, limiter::Limit, rate::InvalidLimit, remote::Remote};
+use crate::{
+    algorithm::Algorithm, key::Key, lease::Terms, limiter::Limit, rate::InvalidLimit,
+    remote::Remote,
+};
 
 /// What a limit says while its server does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,12 +17,24 @@ pub enum OnFailure {
     Deny,
 }
 
+/// How a limit asks its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Once a request.
+    #[default]
+    Exact,
+    /// Once for many: tokens are charged ahead, and spent here.
+    Leased,
+}
+
 /// A limit that gateways hold together.
 #[derive(Debug, Clone)]
 pub struct SharedLimit {
     limit: Limit,
     remote: Remote,
     on_failure: OnFailure,
+    /// Of one that is leased.
+    terms: Option<Terms>,
 }
 
 /// One limit that a request falls under.
@@ -49,14 +64,28 @@ pub struct Correction<'a> {
 }
 
 impl SharedLimit {
-    /// `limit`, on the servers. `None` if it is no token bucket: only they can be shared.
+    /// `limit`, on the servers. Never `None`: every algorithm can be shared.
     ///
     /// # Errors
     /// [`InvalidLimit::Burst`] when it takes over 73 years to fill.
     pub fn new(limit: Limit, on_failure: OnFailure) -> Result<Option<Self>, InvalidLimit> {
-        let Algorithm::TokenBucket(bucket) = limit.algorithm() else { return Ok(None) };
-        let remote = Remote::new(bucket)?;
-        Ok(Some(Self { limit, remote, on_failure }))
+        let remote = Remote::new(limit.algorithm())?;
+        Ok(Some(Self { limit, remote, on_failure, terms: None }))
+    }
+
+    /// Lets it ask its server so. What is no token bucket, or admits nothing, stays exact.
+    #[must_use]
+    pub fn with_mode(mut self, mode: Mode) -> Self {
+        self.terms = match mode {
+            Mode::Exact => None,
+            Mode::Leased => Terms::new(self.remote),
+        };
+        self
+    }
+
+    /// How it asks its server.
+    pub const fn mode(&self) -> Mode {
+        if self.terms.is_some() { Mode::Leased } else { Mode::Exact }
     }
 
     /// The limit: its name, its cost, and how keys are made for it.
@@ -75,18 +104,18 @@ impl SharedLimit {
         SharedAsk { limit: self, key, cost, dry_run: self.limit.dry_run() }
     }
 
-    /// The bucket as the server keeps it.
+    /// The limit as the server keeps it.
     pub(super) const fn remote(&self) -> &Remote {
         &self.remote
     }
 
-    /// The bucket of one of `members` gateways that share it without talking.
+    /// How it is leased, if it is.
+    pub(super) const fn terms(&self) -> Option<&Terms> {
+        self.terms.as_ref()
+    }
+
+    /// The limit of one of `members` gateways that share it without talking.
     pub(super) fn share(&self, members: u32) -> Algorithm {
-        match self.limit.algorithm() {
-            Algorithm::TokenBucket(bucket) if members > 1 => {
-                Algorithm::TokenBucket(bucket.share(members))
-            }
-            whole => *whole,
-        }
+        self.limit.algorithm().share(members)
     }
 }

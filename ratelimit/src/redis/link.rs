@@ -1,50 +1,54 @@
 //! One connection to one server, opened when it is needed and shared by all requests of a worker:
 //! what they send goes out in one stream, without waiting for each other's answers.
 
-use std::{cell::RefCell, fmt::Write, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, ptr, rc::Rc, sync::Arc, time::Duration};
 
 use futures_util::{
     FutureExt,
     future::{LocalBoxFuture, Shared},
 };
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind,
+    AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind, Value,
     aio::MultiplexedConnection,
 };
 use tokio::time::timeout;
 
-use super::{fault::Fault, servers::Server};
-use crate::{
-    key::Key,
-    remote::{GCRA, SETTLE},
+use super::{
+    fault::Fault,
+    script::{Call, Script},
+    servers::Server,
 };
 
-/// For the way to the server, who we are, and the scripts. Requests wait far less.
+/// For the way to the server, and who we are. Requests wait far less.
 const CONNECT: Duration = Duration::from_secs(1);
 /// Requests that wait to be written, per connection; further ones wait for room.
 const QUEUE: usize = 1_024;
-/// What our keys begin with; the number is that of the layout of their values.
-const PREFIX: &str = "weir:rl1:";
 
-/// A failure, and what the server or the system said.
+/// Why a server did not do its part, and what it or the system said.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{}: {text}", fault.name())]
+pub struct Trouble {
+    /// What kind of failure it is.
+    pub fault: Fault,
+    /// In words, for people.
+    pub text: Rc<str>,
+    /// The node of a cluster that is to be asked instead.
+    pub(super) redirect: Option<Redirect>,
+}
+
+/// Where a node of a cluster sends somebody.
 #[derive(Debug, Clone)]
-pub(super) struct Trouble {
-    pub(super) fault: Fault,
-    pub(super) said: Rc<str>,
+pub(super) struct Redirect {
+    pub(super) address: Rc<str>,
+    /// For this call only, and it has to say so: the slot is on its way.
+    pub(super) asking: bool,
 }
 
-/// Which script to run.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Script {
-    Check,
-    Settle,
-}
-
-/// A connection that is ready, and what the server calls the scripts.
+/// A connection that is ready, and the scripts that have been sent on it.
 #[derive(Clone)]
 struct Ready {
     connection: MultiplexedConnection,
-    scripts: Rc<[String; 2]>,
+    sent: Rc<RefCell<Vec<&'static Script>>>,
 }
 
 type Opening = Shared<LocalBoxFuture<'static, Result<Ready, Trouble>>>;
@@ -62,25 +66,19 @@ pub(super) struct Link {
     state: RefCell<State>,
 }
 
-impl From<&RedisError> for Trouble {
-    fn from(error: &RedisError) -> Self {
-        Self { fault: error.into(), said: error.to_string().into() }
+impl Trouble {
+    pub(super) fn new(fault: Fault, text: &str) -> Self {
+        Self { fault, text: text.into(), redirect: None }
     }
 }
 
-impl Script {
-    const fn text(self) -> &'static str {
-        match self {
-            Self::Check => GCRA,
-            Self::Settle => SETTLE,
-        }
-    }
-
-    fn name(self, ready: &Ready) -> &str {
-        match self {
-            Self::Check => &ready.scripts[0],
-            Self::Settle => &ready.scripts[1],
-        }
+impl From<&RedisError> for Trouble {
+    fn from(error: &RedisError) -> Self {
+        let redirect = error.redirect_node().map(|(address, _)| Redirect {
+            address: address.into(),
+            asking: error.kind() == ErrorKind::Server(ServerErrorKind::Ask),
+        });
+        Self { fault: error.into(), text: error.to_string().into(), redirect }
     }
 }
 
@@ -89,18 +87,13 @@ impl Link {
         Self { server, state: RefCell::new(State::Closed) }
     }
 
-    /// Runs `script`. Who gives up waiting does not take it back.
+    /// Runs a script. Who gives up waiting does not take it back.
     ///
-    /// On a connection that turns out to be broken it is sent once more on a new one: if the server
-    /// had read it, it is charged twice, which errs on the strict side.
-    pub(super) async fn run(
-        &self,
-        script: Script,
-        keys: &[Key],
-        arguments: &[i64],
-    ) -> Result<Reply, Trouble> {
+    /// A repeatable one is sent once more on a new connection when the old one turns out to be
+    /// broken: if the server had read it, a bucket is charged twice, which errs on the strict side.
+    pub(super) async fn run(&self, call: &Call<'_>) -> Result<Value, Trouble> {
         let (ready, fresh) = self.ready().await?;
-        let error = match self.send(ready.clone(), script, keys, arguments).await {
+        let error = match self.send(ready.clone(), call).await {
             Ok(reply) => return Ok(reply),
             Err(error) => error,
         };
@@ -110,17 +103,29 @@ impl Link {
         if useless {
             self.close(&ready);
         }
-        if fresh || trouble.fault != Fault::Down || matches!(script, Script::Settle) {
+        if fresh || trouble.fault != Fault::Down || !call.script.repeatable {
             return Err(trouble);
         }
         let (ready, _) = self.ready().await?;
-        self.send(ready, script, keys, arguments).await.map_err(|error| Trouble::from(&error))
+        self.send(ready, call).await.map_err(|error| Trouble::from(&error))
+    }
+
+    /// Sends one command that can be sent again.
+    pub(super) async fn query(&self, command: &redis::Cmd) -> Result<Value, Trouble> {
+        let (mut ready, _) = self.ready().await?;
+        let outcome = command.query_async(&mut ready.connection).await;
+        outcome.map_err(|error: RedisError| {
+            if error.is_unrecoverable_error() {
+                self.close(&ready);
+            }
+            Trouble::from(&error)
+        })
     }
 
     /// Gives the connection up, unless another has taken its place; the next request opens one.
     fn close(&self, broken: &Ready) {
         let mut state = self.state.borrow_mut();
-        if matches!(&*state, State::Open(ready, _) if Rc::ptr_eq(&ready.scripts, &broken.scripts)) {
+        if matches!(&*state, State::Open(ready, _) if Rc::ptr_eq(&ready.sent, &broken.sent)) {
             *state = State::Closed;
         }
     }
@@ -152,77 +157,76 @@ impl Link {
         Ok((outcome?, true))
     }
 
-    async fn send(
-        &self,
-        mut ready: Ready,
-        script: Script,
-        keys: &[Key],
-        arguments: &[i64],
-    ) -> Result<Reply, RedisError> {
-        let by_name = command("EVALSHA", script.name(&ready), keys, arguments);
-        match by_name.query_async(&mut ready.connection).await {
+    async fn send(&self, mut ready: Ready, call: &Call<'_>) -> Result<Value, RedisError> {
+        let name = ready.name(call.script).await?;
+        match ready.ask(call, "EVALSHA", name).await {
             // It was not run. With the text it is, and the server knows it again.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.server.counters.reload();
-                let by_text = command("EVAL", script.text(), keys, arguments);
-                by_text.query_async(&mut ready.connection).await
+                ready.ask(call, "EVAL", call.script.text).await
             }
             outcome => outcome,
         }
     }
 }
 
-/// A script's reply: one number, or a list.
-#[derive(Debug)]
-pub(super) struct Reply(pub(super) Vec<i64>);
+impl Ready {
+    async fn ask(
+        &mut self,
+        call: &Call<'_>,
+        verb: &str,
+        script: &str,
+    ) -> Result<Value, RedisError> {
+        let command = call.command(verb, script);
+        if !call.asking {
+            return command.query_async(&mut self.connection).await;
+        }
+        // Both go out together: nobody else's command comes between.
+        let mut both = redis::pipe();
+        both.cmd("ASKING").ignore().add_command(command);
+        let (reply,) = both.query_async(&mut self.connection).await?;
+        Ok(reply)
+    }
 
-impl redis::FromRedisValue for Reply {
-    fn from_redis_value(value: redis::Value) -> Result<Self, redis::ParsingError> {
-        match value {
-            redis::Value::Int(number) => Ok(Self(vec![number])),
-            other => Vec::from_redis_value(other).map(Self),
+    /// What the server calls `script`, which has been sent to it.
+    async fn name(&mut self, script: &'static Script) -> Result<&'static str, RedisError> {
+        let known = self.sent.borrow().iter().any(|sent| ptr::eq(*sent, script));
+        if !known {
+            // At once, not when it is answered: what others send from now on comes behind it. If
+            // it is lost, they will hear so and send the text.
+            self.sent.borrow_mut().push(script);
+            return self.load(script).await;
+        }
+        match script.name.get() {
+            Some(name) => Ok(name),
+            None => self.load(script).await,
         }
     }
-}
 
-fn command(verb: &str, script: &str, keys: &[Key], arguments: &[i64]) -> Cmd {
-    let parts = 3 + keys.len() + arguments.len();
-    let bytes = 60 + keys.len() * (PREFIX.len() + 32) + arguments.len() * 17;
-    let mut command = Cmd::with_capacity(parts, bytes);
-    command.arg(verb).arg(script).arg(keys.len());
-    let mut name = String::with_capacity(PREFIX.len() + 32);
-    for key in keys {
-        name.clear();
-        // Writing to a string does not fail.
-        let _ = write!(name, "{PREFIX}{key}");
-        command.arg(&*name);
+    async fn load(&mut self, script: &'static Script) -> Result<&'static str, RedisError> {
+        let mut load = redis::cmd("SCRIPT");
+        let name: String =
+            load.arg("LOAD").arg(script.text).query_async(&mut self.connection).await?;
+        Ok(script.name.get_or_init(|| name))
     }
-    command.arg(arguments);
-    command
 }
 
-/// Connects and loads the scripts.
 async fn open(server: Arc<Server>) -> Result<Ready, Trouble> {
-    let opened = timeout(CONNECT, connect(&server.client)).await;
-    match opened {
-        Ok(Ok(ready)) => {
+    match timeout(CONNECT, connect(&server.client)).await {
+        Ok(Ok(connection)) => {
             server.counters.connect();
-            Ok(ready)
+            Ok(Ready { connection, sent: Rc::default() })
         }
         Ok(Err(error)) => Err(Trouble::from(&error)),
-        Err(_) => Err(Trouble { fault: Fault::Slow, said: "no connection in time".into() }),
+        Err(_) => Err(Trouble::new(Fault::Slow, "no connection in time")),
     }
 }
 
-async fn connect(client: &Client) -> Result<Ready, RedisError> {
+async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
     // Both are watched over above; a second clock per request would only cost.
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(None)
         .set_response_timeout(None)
         .set_pipeline_buffer_size(QUEUE);
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    let mut load =
-        async |text| redis::cmd("SCRIPT").arg("LOAD").arg(text).query_async(&mut connection).await;
-    let scripts = [load(GCRA).await?, load(SETTLE).await?];
-    Ok(Ready { connection, scripts: Rc::new(scripts) })
+    client.get_multiplexed_async_connection_with_config(&config).await
 }

@@ -4,26 +4,30 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::limit::SharedAsk;
+use super::{leases::Lent, limit::SharedAsk, name::Name};
 use crate::{
     decision::{Answer, Decision, Ruling, Verdict},
-    moment::{Moment, Nanos},
-    remote,
+    lease::denial,
+    moment::Nanos,
+    remote::{self, Known},
 };
 
 /// One limit of a request, and what became of it.
 pub(super) struct Part<'a> {
     pub(super) ask: SharedAsk<'a>,
-    /// When the bucket was full before this request; `None` where no server said.
-    pub(super) full_at: Option<Moment>,
+    pub(super) name: Name,
+    /// How things were before this request; `None` where no server said.
+    pub(super) known: Option<Known>,
     pub(super) charged: bool,
+    /// What its lease made of it.
+    pub(super) lent: Option<Lent>,
 }
 
 pub(super) type Parts<'a> = SmallVec<[Part<'a>; 4]>;
 
 impl<'a> Part<'a> {
-    pub(super) const fn new(ask: SharedAsk<'a>) -> Self {
-        Self { ask, full_at: None, charged: false }
+    pub(super) fn new(ask: SharedAsk<'a>) -> Self {
+        Self { ask, name: Name::new(ask.key), known: None, charged: false, lent: None }
     }
 
     /// The question, as the server is asked it.
@@ -34,9 +38,30 @@ impl<'a> Part<'a> {
 
     /// Whether the bucket holds what it costs, by what is known.
     pub(super) fn fits(&self, now: Nanos) -> bool {
-        let weigh =
-            |full_at| self.ask.limit.remote().bucket().weigh(full_at, self.ask.cost, now).passes;
-        self.full_at.is_none_or(weigh)
+        match self.lent {
+            Some(Lent::Spent { .. }) => true,
+            Some(Lent::Denied { .. }) => false,
+            None => self
+                .known
+                .as_ref()
+                .is_none_or(|known| self.ask.limit.remote().passes(known, self.ask.cost, now)),
+        }
+    }
+
+    pub(super) const fn is_leased(&self) -> bool {
+        self.ask.limit.terms().is_some()
+    }
+
+    /// Writes down what a lease made of it, if it could.
+    pub(super) const fn note_lent(&mut self, lent: Option<Lent>) {
+        self.lent = lent;
+        self.charged = matches!(lent, Some(Lent::Spent { .. }));
+        self.known = match lent {
+            Some(Lent::Spent { full_at } | Lent::Denied { full_at, .. }) => {
+                Some(Known::Moment(full_at))
+            }
+            None => None,
+        };
     }
 
     pub(super) fn passes(&self, now: Nanos) -> bool {
@@ -52,11 +77,15 @@ pub(super) fn tell(
     now: Nanos,
 ) -> Verdict {
     let mut substitutes = substitutes.iter();
-    let decide = |part: &Part<'_>| match part.full_at {
-        Some(full_at) => {
+    let decide = |part: &Part<'_>| match &part.known {
+        Some(known) => {
             // Of a denied request nothing is charged to the limits that it would have passed.
             let cost = if part.fits(now) && !passes { 0 } else { part.ask.cost };
-            part.ask.limit.remote().bucket().decide(full_at, cost, now).decision
+            let decision = part.ask.limit.remote().decide(known, cost, now);
+            match part.lent {
+                Some(Lent::Denied { until, .. }) => denial(decision, until, now),
+                Some(Lent::Spent { .. }) | None => decision,
+            }
         }
         None => substitutes.next().copied().unwrap_or_else(|| unasked(part, true)),
     };
@@ -69,7 +98,7 @@ pub(super) fn tell(
 /// The answer of a limit that nobody knows the state of.
 pub(super) fn unasked(part: &Part<'_>, allowed: bool) -> Decision {
     const LATER: Duration = Duration::from_secs(1);
-    let limit = part.ask.limit.remote().bucket().burst();
+    let limit = part.ask.limit.remote().most();
     if allowed {
         return Decision {
             limit,

@@ -3,33 +3,51 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     time::Duration,
 };
 
-use redis::{Client, IntoConnectionInfo, io::tcp::TcpSettings};
+use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError, io::tcp::TcpSettings};
 
 use super::{
-    breaker::{Admission, Breaker},
-    fault::Fault,
+    cluster::{Range, slot},
+    counters::Counters,
+    health::{Health, News},
+    leases::Leases,
     link::Trouble,
+    map::Map,
 };
 use crate::{
-    key::{Key, KeyHasher, Secret},
+    key::{KeyHasher, Secret},
     moment::Nanos,
 };
 
-/// How often one kind of fault is told, of a server that answers otherwise.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// The shortest time from one look at a cluster to the next, before jitter.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// What several servers have to do with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Topology {
+    /// Nothing: keys are spread over them by rendezvous. Adding one moves only what it takes.
+    #[default]
+    Sharded,
+    /// They are a Redis Cluster. Those of the configuration are asked who else there is.
+    Cluster,
+}
 
 /// Where the shared store is, and how long to wait for it.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `redis://[user[:password]@]host[:port][/database]` or `redis+unix:///path`. Keys are spread
-    /// over several by rendezvous: adding one moves only what it takes.
+    /// `redis://[user[:password]@]host[:port][/database]` or `redis+unix:///path`. Of a cluster,
+    /// some of its nodes; all are spoken to with the first one's name and password.
     pub urls: Vec<String>,
+    /// What they have to do with each other.
+    pub topology: Topology,
     /// How long a request waits for one server.
     pub timeout: Duration,
     /// Connections to each server, per worker. One carries over 100,000 decisions a second.
@@ -42,6 +60,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             urls: vec!["redis://127.0.0.1:6379".into()],
+            topology: Topology::Sharded,
             timeout: Duration::from_millis(20),
             connections: 1,
             remembered: 10_000,
@@ -71,7 +90,15 @@ pub enum InvalidServer {
 /// The servers of a shared store: one for all workers of a process.
 #[derive(Debug)]
 pub struct Servers {
-    pub(super) list: Box<[Arc<Server>]>,
+    map: Mutex<Arc<Map>>,
+    /// How often the map has been replaced.
+    version: AtomicU64,
+    /// Something suggests that the map is out of date.
+    doubted: AtomicBool,
+    /// Before this moment the cluster is not looked at again.
+    look_at: AtomicU64,
+    /// What they have lent to this process.
+    pub(super) leases: Leases,
     pub(super) options: Options,
     pub(super) counters: Arc<Counters>,
 }
@@ -79,7 +106,8 @@ pub struct Servers {
 #[derive(Debug)]
 pub(super) struct Server {
     /// Host, port and database.
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
+    pub(super) info: ConnectionInfo,
     pub(super) client: Client,
     pub(super) health: Health,
     pub(super) counters: Arc<Counters>,
@@ -95,16 +123,24 @@ impl Servers {
         let counters = Arc::new(Counters::default());
         let mut list: Vec<Arc<Server>> = Vec::new();
         for url in &options.urls {
-            let server = Server::new(url, &counters)?;
+            let server = Server::new(url, options.topology, &counters)?;
             if list.iter().any(|other| other.name == server.name) {
-                return Err(InvalidServer::Twice(server.name));
+                return Err(InvalidServer::Twice(server.name.to_string()));
             }
             list.push(Arc::new(server));
         }
         if list.is_empty() {
             return Err(InvalidServer::None);
         }
-        Ok(Self { list: list.into(), options, counters })
+        Ok(Self {
+            map: Mutex::new(Arc::new(Map::new(list))),
+            version: AtomicU64::new(0),
+            doubted: AtomicBool::new(options.topology == Topology::Cluster),
+            look_at: AtomicU64::new(0),
+            leases: Leases::default(),
+            options,
+            counters,
+        })
     }
 
     /// What has been counted so far.
@@ -112,20 +148,102 @@ impl Servers {
         &self.counters
     }
 
-    /// Each server's name and whether it counts as up.
-    pub fn standing(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.list.iter().map(|server| (&*server.name, server.health.is_up()))
+    /// Each server's name and whether it counts as up. Of a cluster, the masters once they are
+    /// known.
+    pub fn standing(&self) -> impl Iterator<Item = (Arc<str>, bool)> {
+        self.map().standing().into_iter()
     }
 
-    /// The server that keeps `key`: the same in every process, whatever the order of the list.
-    pub(super) fn of(&self, key: Key) -> usize {
-        if self.list.len() == 1 {
+    pub(super) fn is_cluster(&self) -> bool {
+        self.options.topology == Topology::Cluster
+    }
+
+    pub(super) fn map(&self) -> Arc<Map> {
+        Arc::clone(&self.lock())
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Acquire)
+    }
+
+    /// Where `key` lies, the same in every process: its slot in a cluster, else the place of its
+    /// server in the list, whose order does not matter.
+    pub(super) fn place(&self, key: &[u8], nodes: &[Arc<Server>]) -> usize {
+        if self.is_cluster() {
+            return slot(tag(key));
+        }
+        if nodes.len() == 1 {
             return 0;
         }
-        let score = |server: &Server| scatter(key.number() as u64 ^ server.seed);
-        let scored = self.list.iter().enumerate().map(|(i, server)| (score(server), i));
+        let hash = hash(tag(key));
+        let score = |server: &Server| scatter(hash ^ server.seed);
+        let scored = nodes.iter().enumerate().map(|(i, server)| (score(server), i));
         scored.max().map_or(0, |(_, i)| i)
     }
+
+    /// Has the cluster looked at again, before long.
+    pub(super) fn doubt(&self) {
+        self.doubted.store(true, Relaxed);
+    }
+
+    /// Whether the caller is the one to look at the cluster now.
+    pub(super) fn claim_look(&self, now: Nanos, rng: &mut fastrand::Rng) -> bool {
+        let look_at = self.look_at.load(Relaxed);
+        if !self.doubted.load(Relaxed) || now.get() < look_at {
+            return false;
+        }
+        let pause = Nanos::from(LOOK_EVERY.mul_f64(0.75 + rng.f64() / 2.0));
+        let next = now.get().saturating_add(pause.get());
+        let claimed = self.look_at.compare_exchange(look_at, next, Relaxed, Relaxed).is_ok();
+        if claimed {
+            self.doubted.store(false, Relaxed);
+        }
+        claimed
+    }
+
+    /// Takes in what `teller` says of its cluster.
+    pub(super) fn adopt(&self, ranges: &[Range], teller: &Server) {
+        let mut map = self.lock();
+        let next = map.told(ranges, teller);
+        if !next.is_same(&map) {
+            tracing::info!(teller = &*teller.name, "Redis Cluster has other masters");
+            *map = Arc::new(next);
+            self.version.fetch_add(1, Release);
+        }
+    }
+
+    /// The place in the map of the node that `teller` sends somebody to.
+    pub(super) fn learn(&self, host: Option<&str>, port: u16, teller: &Server) -> Option<usize> {
+        let mut map = self.lock();
+        let mut next = Map::clone(&map);
+        let place = next.find(host, port, teller)?;
+        if next.nodes.len() > map.nodes.len() {
+            *map = Arc::new(next);
+            self.version.fetch_add(1, Release);
+        }
+        Some(place)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Map>> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What of a key says where it lies: what stands in its first braces, if anything does (Redis
+/// Cluster specification, "Hash tags"), else all of it.
+fn tag(key: &[u8]) -> &[u8] {
+    let inside = || {
+        let open = key.iter().position(|byte| *byte == b'{')?;
+        let rest = &key[open + 1..];
+        let close = rest.iter().position(|byte| *byte == b'}')?;
+        (close > 0).then(|| &rest[..close])
+    };
+    inside().unwrap_or(key)
+}
+
+/// Nothing to hide: it only has to be the same everywhere.
+fn hash(bytes: &[u8]) -> u64 {
+    KeyHasher::new(&Secret::new([0; 16]), "").part(bytes).finish().number() as u64
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea and Flood 2014).
@@ -136,29 +254,39 @@ const fn scatter(mut bits: u64) -> u64 {
 }
 
 impl Server {
-    fn new(url: &str, counters: &Arc<Counters>) -> Result<Self, InvalidServer> {
-        let invalid = |why: redis::RedisError| {
+    fn new(url: &str, topology: Topology, counters: &Arc<Counters>) -> Result<Self, InvalidServer> {
+        let invalid = |why: String| {
             let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
             let shown =
                 rest.rsplit_once('@').map(|(_, address)| format!("{scheme}://***@{address}"));
-            let why = why.to_string();
             // The kind, at its end, is the library's word.
             let why = why.rsplit_once(" - ").map_or(&*why, |(why, _)| why).to_owned();
             InvalidServer::Url { url: shown.unwrap_or_else(|| url.to_owned()), why }
         };
-        let info = url.into_connection_info().map_err(invalid)?;
+        let said = |error: RedisError| invalid(error.to_string());
+        let info = url.into_connection_info().map_err(said)?;
+        if topology == Topology::Cluster && info.redis_settings().db() != 0 {
+            return Err(invalid("a cluster has one database, 0".into()));
+        }
         let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let name = format!("{}/{}", info.addr(), info.redis_settings().db());
-        let client = Client::open(info).map_err(invalid)?;
-        // Nothing to hide: it only has to be the same everywhere.
-        let seed = KeyHasher::new(&Secret::new([0; 16]), &name).finish().number() as u64;
-        let health = Health::default();
-        Ok(Self { name, client, health, counters: Arc::clone(counters), seed })
+        Self::at(info, Arc::clone(counters)).map_err(said)
+    }
+
+    /// The server that `info` leads to.
+    pub(super) fn at(info: ConnectionInfo, counters: Arc<Counters>) -> Result<Self, RedisError> {
+        let name: Arc<str> = Self::name_of(&info).into();
+        let client = Client::open(info.clone())?;
+        let seed = hash(name.as_bytes());
+        Ok(Self { name, info, client, health: Health::default(), counters, seed })
+    }
+
+    pub(super) fn name_of(info: &ConnectionInfo) -> String {
+        format!("{}/{}", info.addr(), info.redis_settings().db())
     }
 
     /// Writes a failure down, and tells of it when it is news.
     pub(super) fn fail(&self, trouble: &Trouble, probe: bool, now: Nanos, rng: &mut fastrand::Rng) {
-        let (server, fault, said) = (&*self.name, trouble.fault.name(), &*trouble.said);
+        let (server, fault, said) = (&*self.name, trouble.fault.name(), &*trouble.text);
         self.counters.fail(trouble.fault);
         if probe && !trouble.fault.is_lasting() {
             // It answers: that is what the probe was to find out.
@@ -177,159 +305,10 @@ impl Server {
         self.recover();
     }
 
-    fn recover(&self) {
+    /// It answers.
+    pub(super) fn recover(&self) {
         if self.health.succeed() {
             tracing::info!(server = &*self.name, "Redis is up again");
         }
-    }
-}
-
-/// What of a failure is worth a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum News {
-    Down,
-    Fault,
-    None,
-}
-
-/// How a server fares, by what all workers have seen.
-#[derive(Debug, Default)]
-pub(super) struct Health {
-    /// Something failed since the last success: the lock has to be taken.
-    troubled: AtomicBool,
-    /// How often it went down: connections from before are not used again.
-    epoch: AtomicU64,
-    inner: Mutex<Inner>,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    breaker: Breaker,
-    /// When a fault is told again.
-    told: [Option<Nanos>; Fault::ALL.len()],
-    down: bool,
-}
-
-impl Health {
-    pub(super) fn admit(&self, now: Nanos) -> Admission {
-        if !self.troubled.load(Relaxed) {
-            return Admission::Ask;
-        }
-        self.lock().breaker.admit(now)
-    }
-
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch.load(Relaxed)
-    }
-
-    pub(super) fn abandon(&self) {
-        self.lock().breaker.abandon();
-    }
-
-    fn is_up(&self) -> bool {
-        !self.lock().down
-    }
-
-    /// Whether it counted as down.
-    fn succeed(&self) -> bool {
-        if !self.troubled.load(Relaxed) {
-            return false;
-        }
-        let mut inner = self.lock();
-        self.troubled.store(false, Relaxed);
-        inner.down = false;
-        inner.breaker.succeed()
-    }
-
-    fn fail(&self, fault: Fault, probe: bool, now: Nanos, rng: &mut fastrand::Rng) -> News {
-        let mut inner = self.lock();
-        if fault.is_lasting() {
-            self.troubled.store(true, Relaxed);
-            if inner.breaker.fail(probe, now, rng) {
-                self.epoch.fetch_add(1, Relaxed);
-                inner.down = true;
-                return News::Down;
-            }
-            if inner.down {
-                return News::None;
-            }
-        }
-        let told = &mut inner.told[fault as usize];
-        if told.is_some_and(|told| now < told) {
-            return News::None;
-        }
-        *told = Some(Nanos::new(now.get() + Nanos::from(TOLD_EVERY).get()));
-        News::Fault
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What the shared store has done, since the beginning: all workers together.
-#[derive(Debug, Default)]
-pub struct Counters {
-    answered: AtomicU64,
-    remembered: AtomicU64,
-    skipped: AtomicU64,
-    connections: AtomicU64,
-    reloads: AtomicU64,
-    faults: [AtomicU64; Fault::ALL.len()],
-}
-
-impl Counters {
-    /// Calls that servers answered.
-    pub fn answered(&self) -> u64 {
-        self.answered.load(Relaxed)
-    }
-
-    /// Requests denied from memory, without a call.
-    pub fn remembered(&self) -> u64 {
-        self.remembered.load(Relaxed)
-    }
-
-    /// Calls not made since the server counted as down.
-    pub fn skipped(&self) -> u64 {
-        self.skipped.load(Relaxed)
-    }
-
-    /// Connections opened.
-    pub fn connections(&self) -> u64 {
-        self.connections.load(Relaxed)
-    }
-
-    /// Calls for which a script had to be sent again.
-    pub fn reloads(&self) -> u64 {
-        self.reloads.load(Relaxed)
-    }
-
-    /// Calls that failed, by fault.
-    pub fn faults(&self) -> impl Iterator<Item = (Fault, u64)> {
-        Fault::ALL.into_iter().map(|fault| (fault, self.faults[fault as usize].load(Relaxed)))
-    }
-
-    fn answer(&self) {
-        self.answered.fetch_add(1, Relaxed);
-    }
-
-    fn fail(&self, fault: Fault) {
-        self.faults[fault as usize].fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn remember(&self) {
-        self.remembered.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn skip(&self) {
-        self.skipped.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn connect(&self) {
-        self.connections.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn reload(&self) {
-        self.reloads.fetch_add(1, Relaxed);
     }
 }

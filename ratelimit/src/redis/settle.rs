@@ -4,21 +4,25 @@ use futures_util::future::join_all;
 use smallvec::SmallVec;
 
 use super::{
-    Correction, OnFailure, Shared, Source,
-    link::{Reply, Script},
+    Correction, Mode, OnFailure, Shared, Source,
+    name::{Name, Numbers},
     part::Part,
+    script::{Call, Script},
 };
-use crate::{key::Key, moment::Nanos};
+use crate::{key::Key, moment::Nanos, remote};
+
+/// Never sent again: it would give or take twice.
+static SETTLE: Script = Script::new(remote::SETTLE);
 
 /// What to add to a key's charge.
 struct Change {
-    key: Key,
+    name: Name,
     arguments: [i64; 2],
 }
 
 impl Change {
-    const fn new(key: Key, arguments: [i64; 2]) -> Self {
-        Self { key, arguments }
+    fn new(key: Key, arguments: [i64; 2]) -> Self {
+        Self { name: Name::new(key), arguments }
     }
 }
 
@@ -41,10 +45,21 @@ impl Shared {
                 self.fallback.charge(&share, key, actual.saturating_sub(charged), now);
                 self.fallback.refund(&share, key, charged.saturating_sub(actual), now, now);
             }
-            if source == Source::Server {
-                self.denied.borrow_mut().remove(key);
-                changes.push(Change::new(key, limit.remote().settlement(charged, actual)));
+            if source != Source::Server {
+                continue;
             }
+            let leases = &self.runner.servers().leases;
+            if limit.mode() == Mode::Leased {
+                if charged > actual {
+                    leases.put_back(key, charged - actual);
+                    continue;
+                } else if leases.charge(key, actual - charged, now) {
+                    continue;
+                }
+            }
+            self.denied.borrow_mut().remove(key);
+            let settlement = limit.remote().settlement(charged, actual);
+            changes.extend(settlement.map(|settlement| Change::new(key, settlement)));
         }
         self.change(&changes, now).await;
     }
@@ -54,8 +69,12 @@ impl Shared {
         let mut changes: SmallVec<[Change; 4]> = SmallVec::new();
         for part in parts.iter_mut().filter(|part| part.charged) {
             part.charged = false;
+            if part.is_leased() {
+                self.runner.servers().leases.put_back(part.ask.key, part.ask.cost);
+                continue;
+            }
             let settlement = part.ask.limit.remote().settlement(part.ask.cost, 0);
-            changes.push(Change::new(part.ask.key, settlement));
+            changes.extend(settlement.map(|settlement| Change::new(part.ask.key, settlement)));
         }
         self.change(&changes, now).await;
     }
@@ -64,15 +83,17 @@ impl Shared {
         if changes.is_empty() {
             return;
         }
-        let calls = (0..self.servers.list.len()).filter_map(|server| {
-            let mine = changes.iter().filter(|change| self.servers.of(change.key) == server);
-            let (keys, arguments): (Vec<Key>, Vec<[i64; 2]>) =
-                mine.map(|change| (change.key, change.arguments)).unzip();
-            (!keys.is_empty()).then_some(async move {
-                let sound = |reply: &Reply| reply.0 == [1];
-                let arguments = arguments.concat();
-                self.call(server, Script::Settle, &keys, &arguments, sound, now).await
-            })
+        let groups = self.runner.places(changes.iter().map(|change| &change.name).enumerate());
+        let patience = self.runner.servers().options.timeout;
+        let calls = groups.iter().map(|(place, members)| async move {
+            let keys: SmallVec<[&[u8]; 4]> =
+                members.iter().map(|i| changes[*i].name.bytes()).collect();
+            let numbers = Numbers::new(members.iter().flat_map(|i| changes[*i].arguments));
+            let arguments = numbers.bytes();
+            let call = Call::new(&SETTLE, &keys, &arguments);
+            let sound = |reply| (reply == redis::Value::Int(1)).then_some(());
+            // Who is not told does not know.
+            let _ = self.runner.run_at(*place, &call, patience, sound, now).await;
         });
         join_all(calls).await;
     }

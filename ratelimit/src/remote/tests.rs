@@ -1,8 +1,6 @@
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+use std::time::Duration;
 
-use mlua::{Lua, MultiValue, Table, Value};
-
-use super::*;
+use super::{fake::Server, *};
 use crate::{
     algorithm::Algorithm,
     key::{Key, KeyHasher, Secret},
@@ -13,94 +11,12 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Microseconds since 1970: the autumn of 2026.
 const TODAY: u64 = 1_795_000_000_123_456;
 
-/// As much of a server as the script sees.
-struct Server {
-    lua: Lua,
-    state: Rc<RefCell<State>>,
+fn run(server: &Server, keys: &[Key], arguments: &[i64], now: u64) -> Vec<i64> {
+    server.run(CHECK, keys, arguments, now)
 }
 
-#[derive(Default)]
-struct State {
-    now: u64,
-    /// Value, and when it expires, in microseconds.
-    keys: HashMap<String, (String, u64)>,
-    writes: usize,
-    expires: bool,
-}
-
-impl State {
-    fn call(&mut self, lua: &Lua, arguments: &[Value]) -> mlua::Result<Value> {
-        let texts: Vec<String> = arguments.iter().map(|value| value.to_string().unwrap()).collect();
-        match &*texts[0] {
-            "TIME" => {
-                let now = [self.now / 1_000_000, self.now % 1_000_000].map(|n| n.to_string());
-                Ok(Value::Table(lua.create_sequence_from(now)?))
-            }
-            "MGET" => {
-                let (now, expires) = (self.now, self.expires);
-                let value = |key: &String| match self.keys.get(key) {
-                    Some((value, until)) if !expires || *until > now => {
-                        lua.create_string(value).map(Value::String)
-                    }
-                    _ => Ok(Value::Boolean(false)),
-                };
-                let values = texts[1..].iter().map(value).collect::<mlua::Result<Vec<_>>>()?;
-                Ok(Value::Table(lua.create_sequence_from(values)?))
-            }
-            "SET" => {
-                let value = texts[2].parse::<u64>().expect("a whole number");
-                assert_eq!(texts[3], "PX");
-                let until = self.now + texts[4].parse::<u64>().expect("a whole number") * 1_000;
-                assert!((value + 1..=value + 2_000).contains(&until), "expires when full");
-                self.keys.insert(texts[1].clone(), (texts[2].clone(), until));
-                self.writes += 1;
-                Ok(Value::Boolean(true))
-            }
-            "DEL" => Ok(Value::Boolean(self.keys.remove(&texts[1]).is_some())),
-            other => panic!("{other} is not called"),
-        }
-    }
-}
-
-impl Server {
-    fn new(expires: bool) -> Self {
-        let lua = Lua::new();
-        let state = Rc::new(RefCell::new(State { expires, ..State::default() }));
-        let redis = lua.create_table().unwrap();
-        let called = Rc::clone(&state);
-        let call = move |lua: &Lua, arguments: MultiValue| {
-            called.borrow_mut().call(lua, &arguments.into_vec())
-        };
-        redis.set("call", lua.create_function(call).unwrap()).unwrap();
-        lua.globals().set("redis", redis).unwrap();
-        Self { lua, state }
-    }
-
-    fn run(&self, keys: &[Key], arguments: &[u64], now: u64) -> Vec<i64> {
-        self.prepare(keys, arguments, now);
-        // A server cuts numbers to integers: there must be nothing to cut.
-        let reply: Table = self.lua.load(GCRA).eval().unwrap();
-        let whole = |number: mlua::Result<f64>| {
-            let number = number.unwrap();
-            assert_eq!(number.fract(), 0.0);
-            number as i64
-        };
-        reply.sequence_values().map(whole).collect()
-    }
-
-    fn settle(&self, key: Key, settlement: [i64; 2], now: u64) {
-        self.prepare(&[key], &settlement, now);
-        assert_eq!(self.lua.load(SETTLE).eval::<i64>().unwrap(), 1);
-    }
-
-    fn prepare(&self, keys: &[Key], arguments: &[impl ToString], now: u64) {
-        self.state.borrow_mut().now = now;
-        let keys = keys.iter().map(ToString::to_string);
-        let arguments = arguments.iter().map(ToString::to_string);
-        let globals = self.lua.globals();
-        globals.set("KEYS", self.lua.create_sequence_from(keys).unwrap()).unwrap();
-        globals.set("ARGV", self.lua.create_sequence_from(arguments).unwrap()).unwrap();
-    }
+fn settle(server: &Server, key: Key, settlement: [i64; 2], now: u64) {
+    assert_eq!(server.run(SETTLE, &[key], &settlement, now), [1]);
 }
 
 fn key(number: usize) -> Key {
@@ -109,21 +25,40 @@ fn key(number: usize) -> Key {
 
 fn remote(count: u64, per: Duration, burst: u64, debt: u64) -> Remote {
     let bucket = Bucket::new(Rate::new(count, per).unwrap(), burst).unwrap();
-    Remote::new(&bucket.with_debt(debt).unwrap()).unwrap()
+    Remote::new(&Algorithm::TokenBucket(bucket.with_debt(debt).unwrap())).unwrap()
 }
 
-/// Runs one trace on both and compares decision by decision, state by state.
-fn compare(seed: u64, steps_back: bool) {
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let limits = [
+fn leaky(count: u64, per: Duration, queue: u64) -> Remote {
+    let leaky = Leaky::new(Rate::new(count, per).unwrap(), queue).unwrap();
+    Remote::new(&Algorithm::LeakyBucket(leaky)).unwrap()
+}
+
+fn window(quota: u64, length: Duration) -> Remote {
+    Remote::new(&Algorithm::SlidingWindow(Window::new(quota, length).unwrap())).unwrap()
+}
+
+fn limits() -> [Remote; 12] {
+    [
         remote(10, SECOND, 5, 0),
         remote(3, SECOND, 20, 7),
         remote(1_000, SECOND, 1, 0),
         remote(7, 60 * SECOND, 3, 1),
         remote(1, 3_600 * SECOND * 24 * 365, 40, 0),
         remote(0, SECOND, 5, 0),
-    ];
-    let buckets = limits.map(|limit| Algorithm::TokenBucket(*limit.bucket()));
+        leaky(20, SECOND, 3),
+        leaky(7, SECOND, 0),
+        window(10, SECOND),
+        window(100, 20 * SECOND),
+        window(1, Duration::from_micros(12_345)),
+        window(0, SECOND),
+    ]
+}
+
+/// Runs one trace on both and compares decision by decision, state by state.
+fn compare(seed: u64, steps_back: bool) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let limits = limits();
+    let algorithms = limits.map(|limit| *limit.algorithm());
     let server = Server::new(!steps_back);
     let local = Local::new(1_000_000);
     let mut now = TODAY;
@@ -133,7 +68,7 @@ fn compare(seed: u64, steps_back: bool) {
             now -= rng.u64(0..3_000_000);
         }
         let mut chosen: Vec<_> =
-            (0..6).filter(|i| rng.u8(0..30) < [12, 12, 12, 12, 9, 1][*i]).collect();
+            (0..12).filter(|i| rng.u8(0..30) < [9, 9, 9, 9, 6, 1, 9, 6, 9, 9, 6, 1][*i]).collect();
         rng.shuffle(&mut chosen);
         if chosen.is_empty() {
             continue;
@@ -152,22 +87,30 @@ fn compare(seed: u64, steps_back: bool) {
             .zip(&chosen)
             .map(|((ask, key), i)| {
                 let (cost, dry_run) = (ask.cost, ask.dry_run);
-                local::Ask { algorithm: &buckets[*i], key: *key, cost, dry_run }
+                local::Ask { algorithm: &algorithms[*i], key: *key, cost, dry_run }
             })
             .collect();
         let writes = server.state.borrow().writes;
-        let reply = server.run(&keys, &arguments(&asks), now);
+        let reply = run(&server, &keys, &arguments(&asks), now);
         let said = verdict(&asks, &reply).expect("both halves agree");
         // The local store counts from the beginning of the trace, in nanoseconds.
         let then = Nanos::new((now + 1_000_000_000 - TODAY) * 1_000);
         assert_eq!(said, local.check(&expected, then), "seed {seed}");
         if said.allowed() && !steps_back && rng.u8(0..4) == 0 {
             let i = rng.usize(0..asks.len());
-            let (ask, key, algorithm) = (asks[i], keys[i], &buckets[chosen[i]]);
-            let actual = rng.u64(0..12);
-            server.settle(key, ask.limit.settlement(ask.cost, actual), now);
-            local.charge(algorithm, key, actual.saturating_sub(ask.cost), then);
-            local.refund(algorithm, key, ask.cost.saturating_sub(actual), then, then);
+            let (ask, key, algorithm) = (asks[i], keys[i], &algorithms[chosen[i]]);
+            let window = matches!(algorithm, Algorithm::SlidingWindow(_));
+            // What a window is given back it forgets in another slice than one who knows when.
+            let actual =
+                if window { ask.cost.saturating_add(rng.u64(0..3)) } else { rng.u64(0..12) };
+            if let Some(settlement) = ask.limit.settlement(ask.cost, actual) {
+                settle(&server, key, settlement, now);
+            }
+            if actual > ask.cost {
+                local.charge(algorithm, key, actual - ask.cost, then);
+            } else {
+                local.refund(algorithm, key, ask.cost - actual, then, then);
+            }
         }
         if !said.allowed() && !steps_back {
             assert_eq!(server.state.borrow().writes, writes, "a denial writes nothing");
@@ -191,7 +134,7 @@ fn microseconds_are_kept_to_the_last_digit() {
     let limit = remote(1, Duration::from_micros(1), 1_000_000, 0);
     let ask = [Ask { limit: &limit, cost: 1, dry_run: false }];
     for count in 0..1_000 {
-        let reply = server.run(&[key(1)], &arguments(&ask), TODAY);
+        let reply = run(&server, &[key(1)], &arguments(&ask), TODAY);
         assert_eq!(reply, [1, count]);
     }
     let state = server.state.borrow();
@@ -204,10 +147,10 @@ fn the_largest_numbers_stay_whole() {
     let year = 365 * 24 * 3_600 * SECOND;
     let limit = remote(1, year, 36, 36);
     let deep = [Ask { limit: &limit, cost: 36, dry_run: false }];
-    let reply = server.run(&[key(1)], &arguments(&deep), TODAY);
+    let reply = run(&server, &[key(1)], &arguments(&deep), TODAY);
     assert!(verdict(&deep, &reply).unwrap().allowed());
     let dear = [Ask { limit: &limit, cost: u64::MAX, dry_run: false }];
-    let reply = server.run(&[key(1)], &arguments(&dear), TODAY + 1);
+    let reply = run(&server, &[key(1)], &arguments(&dear), TODAY + 1);
     assert_eq!(reply, [0, 36 * year.as_micros() as i64 - 1]);
     let said = verdict(&dear, &reply).unwrap();
     assert_eq!(said.rulings()[0].decision.retry_after(), None);
@@ -218,9 +161,9 @@ fn the_largest_numbers_stay_whole() {
 fn rates_are_rounded_down() {
     let third = remote(3, SECOND, 9, 2);
     assert_eq!(third.arguments(1, true), [333_334, 9 * 333_334, 11 * 333_334, 1]);
-    assert_eq!(third.bucket().burst(), 9);
+    assert_eq!(third.most(), 9);
     assert_eq!(remote(5_000_000, SECOND, 9, 0).arguments(2, false), [2, 9, 9, 0]);
-    assert_eq!(remote(0, SECOND, 9, 9).arguments(1, false), [PRICE_MAX, 0, 0, 0]);
+    assert_eq!(remote(0, SECOND, 9, 9).arguments(1, false), [PRICE_MAX as i64, 0, 0, 0]);
 }
 
 #[test]
@@ -232,4 +175,58 @@ fn a_reply_to_something_else_is_noticed() {
     }
     assert!(verdict(&ask, &[1, 0]).is_some());
     assert!(verdict(&ask, &[0, 1]).is_some());
+}
+
+#[test]
+fn a_window_is_given_back_on_the_strict_side() {
+    let mut rng = fastrand::Rng::with_seed(5);
+    let limit = window(100, 8 * SECOND);
+    let server = Server::new(true);
+    let ask = |cost| [Ask { limit: &limit, cost, dry_run: false }];
+    let mut now = TODAY;
+    let mut kept = 0_u64;
+    for _ in 0..2_000 {
+        now += rng.u64(0..2_000_000);
+        let cost = rng.u64(0..20);
+        let before = run(&server, &[key(1)], &arguments(&ask(0)), now);
+        let counted: i64 = before[2..].iter().sum();
+        let allowed = run(&server, &[key(1)], &arguments(&ask(cost)), now)[0] == 1;
+        assert_eq!(allowed, counted as u64 + cost <= 100);
+        if allowed {
+            let actual = rng.u64(0..=cost);
+            settle(&server, key(1), limit.settlement(cost, actual).unwrap(), now);
+            let after = run(&server, &[key(1)], &arguments(&ask(0)), now);
+            assert_eq!(after[2..].iter().sum::<i64>(), counted + actual as i64);
+            // What is in the newest slice stays, as long as there is something older to forget.
+            let older: i64 = before[3..].iter().sum();
+            let given = (cost - actual) as i64;
+            assert_eq!(after[2], before[2] + cost as i64 - (given - older).max(0));
+            kept += actual;
+        }
+    }
+    assert!(kept > 1_000);
+    let state = server.state.borrow();
+    assert_eq!(state.keys.len(), 1);
+}
+
+#[test]
+fn windows_that_make_no_sense() {
+    let limit = window(5, SECOND);
+    let ask = [Ask { limit: &limit, cost: 1, dry_run: false }];
+    let reply = |left: i64, count: i64| [1, left, count, 0, 0, 0, 0, 0, 0, 0];
+    assert!(verdict(&ask, &reply(1_000_000, 4)).is_some());
+    assert_eq!(verdict(&ask, &reply(1_000_000, 5)), None, "it does not pass");
+    assert_eq!(verdict(&ask, &reply(1_000_000, -1)), None);
+    assert_eq!(verdict(&ask, &reply(1_000_000, 1 << 33)), None);
+    assert_eq!(verdict(&ask, &reply(-1, 0)), None);
+    assert_eq!(verdict(&ask, &reply(i64::MAX, 0)), None);
+    assert_eq!(verdict(&ask, &reply(0, 0)[..9]), None);
+    assert_eq!(verdict(&ask, &[&reply(0, 0)[..], &[0]].concat()), None);
+    let server = Server::new(false);
+    for value in ["words", "1 2 3", "-5", "1e300", "99999999999999999 1 2 3 4 5 6 7 8", ""] {
+        let kept = (value.to_owned(), u64::MAX);
+        server.state.borrow_mut().keys.insert(key(1).to_string(), kept);
+        let reply = run(&server, &[key(1)], &arguments(&ask), TODAY);
+        assert!(verdict(&ask, &reply).is_some(), "{value}: {reply:?}");
+    }
 }

@@ -15,14 +15,14 @@ use crate::{Gateway, SECOND, limit, patient, run, server::Server};
 
 /// A request that was admitted: at some moment between the two.
 #[derive(Clone, Copy)]
-struct Admitted {
-    sent: Duration,
-    answered: Duration,
+pub(crate) struct Admitted {
+    pub(crate) sent: Duration,
+    pub(crate) answered: Duration,
 }
 
 /// By how much the requests that were certainly admitted within some interval exceed what may be,
 /// at worst.
-fn worst_violation(admitted: &[Admitted], rate: f64, burst: f64) -> f64 {
+pub(crate) fn worst_violation(admitted: &[Admitted], rate: f64, burst: f64) -> f64 {
     let mut by_answer = admitted.to_vec();
     by_answer.sort_by_key(|one| one.answered);
     let mut worst = f64::MIN;

@@ -212,7 +212,8 @@ fn something_else_at_a_key() {
     let gateway = Gateway::new(patient(&[server.url()]), limits, Instant::now());
     run(async {
         for value in ["LPUSH {} a", "SET {} words", "SET {} -5", "SET {} 1e300", "SET {} nan"] {
-            let key = format!("weir:rl1:{}", gateway.keys(value)[0]);
+            let digits = gateway.keys(value)[0].to_string();
+            let key = format!("weir:rl1:{{{}}}{}", &digits[..16], &digits[16..]);
             server.ask(&value.replace("{}", &key));
             let outcome = gateway.ask(value).await;
             assert_eq!(outcome.source, Source::Server, "{value}");
@@ -247,7 +248,7 @@ fn wrong_passwords_and_addresses() {
     assert_eq!(invalid(&[]), InvalidServer::None);
     let twice = InvalidServer::Twice("localhost:6379/0".into());
     assert_eq!(invalid(&["redis://localhost", "redis://:x@localhost:6379/0"]), twice);
-    for url in ["http://localhost", "rediss://:secret@localhost", "redis://:secret@/x", "words"] {
+    for url in ["http://localhost", "redis://:secret@/x", "words"] {
         let said = invalid(&[url]).to_string();
         println!("{said}");
         assert!(!said.contains("secret"), "{said}");

@@ -3,8 +3,12 @@
 #![allow(clippy::print_stdout, reason = "a test says what it skips and what it measured")]
 #![allow(clippy::disallowed_methods, reason = "these tests are about real time")]
 
+mod algorithms;
+mod cluster;
 mod exactness;
 mod failures;
+mod leased;
+mod runner;
 mod server;
 
 use std::{

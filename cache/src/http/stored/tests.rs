@@ -58,6 +58,15 @@ fn a_post_is_stored_if_its_answer_is_the_resource() {
     let fresh = format!("200\n{FRESH}\ncontent-location: /same");
     assert_eq!(refused("POST", &fresh), None);
     assert_eq!(refused("POST", "200\ncontent-location: /same\netag: \"a\""), Some(NoStore::Status));
+    assert_eq!(
+        refused("POST", "200\ncontent-location: /same\netag: \"a\"\ncache-control: public"),
+        Some(NoStore::Status),
+        "RFC 9110 section 9.3.3: only with an explicit lifetime"
+    );
+    for status in [201, 204, 303, 400] {
+        let created = format!("{status}\n{FRESH}\ncontent-location: /same");
+        assert_eq!(refused("POST", &created), Some(NoStore::Method), "{status}");
+    }
     assert_eq!(refused("PUT", &fresh), Some(NoStore::Method));
 }
 

@@ -49,8 +49,9 @@ fn short() -> RateLimit {
         burst: 100,
         algorithm: RateAlgorithm::TokenBucket,
         max_delay: Duration::from_secs(1),
-        cost: Cost { fixed: 1, request_header: None, response_header: None },
+        cost: Cost { fixed: 1, request_header: None, response_header: None, response_json: None },
         dry_run: false,
+        store: RateStore::Local,
     }
 }
 
@@ -88,6 +89,7 @@ fn everything_can_be_said() {
             fixed: 2,
             request_header: header("x-cost"),
             response_header: header("x-actual"),
+            response_json: None,
         },
         dry_run: true,
         ..short()
@@ -218,7 +220,8 @@ fn only_a_leaky_bucket_delays() {
 #[test]
 fn costs_are_numbers_or_headers() {
     let cost = |text: &str| limit(&format!("{{ rate: 10/s, cost: {text} }}")).cost;
-    let plain = |fixed| Cost { fixed, request_header: None, response_header: None };
+    let plain =
+        |fixed| Cost { fixed, request_header: None, response_header: None, response_json: None };
     let asked = HeaderName::from_static("x-cost");
     assert_eq!(cost("3"), plain(3));
     assert_eq!(cost("{ fixed: 3 }"), plain(3));
@@ -240,18 +243,57 @@ fn costs_are_numbers_or_headers() {
 }
 
 #[test]
-fn counts_are_kept_here() {
-    for (keys, word) in [("store: redis", "redis"), ("store: local, mode: leased", "leased")] {
-        let expected = format!("`{word}` is not built into this version of Weir yet");
-        for place in [format!("{{ rate: 1/s, {keys} }}"), "v".to_owned()] {
-            let shared = format!("v: {{ rate: 1/s, {keys} }}");
-            let said = load(&shared, &place).unwrap_err().render();
-            assert!(said.contains(&expected), "{said}");
-        }
+fn counts_are_kept_here_or_where_gateways_share_them() {
+    for place in ["{ rate: 1/s, mode: leased }", "v"] {
+        let said = load("v: { rate: 1/s, mode: leased }", place).unwrap_err().render();
+        assert!(said.contains("only what is kept elsewhere is leased"), "{said}");
     }
     assert!(refused("{ rate: 1/s, store: rediss }").contains("did you mean `redis`?"));
+    assert!(refused("{ rate: 1/s, store: redis }").contains("needs servers"));
     let said = warned("{ rate: 1/s, on_store_failure: allow }");
     assert!(said.contains("`on_store_failure` has no effect"), "{said}");
+
+    let load = |limit: &str| {
+        let file = format!(
+            "listeners: [\":80\"]\nredis: \"redis://a\"\n\
+             rate_limits: {{ v: {{ rate: 1/s, store: redis, on_store_failure: deny }} }}\n\
+             routes: [{{ respond: 200, rate_limit: {limit} }}]"
+        );
+        load_str("weir.yaml", &file, &|_| None)
+    };
+    let store = |limit: &str| {
+        let loaded = load(limit).unwrap_or_else(|wrong| panic!("{limit}: {wrong}"));
+        loaded.config.routes[0].rate_limits[0].store
+    };
+    let redis = |on_failure| RateStore::Redis { mode: StoreMode::Exact, on_failure };
+    assert_eq!(store("{ rate: 1/s, store: redis }"), redis(OnStoreFailure::Local));
+    let allow = "{ rate: 1/s, store: redis, mode: exact, on_store_failure: allow }";
+    assert_eq!(store(allow), redis(OnStoreFailure::Allow));
+    let leased = RateStore::Redis { mode: StoreMode::Leased, on_failure: OnStoreFailure::Local };
+    assert_eq!(store("{ rate: 1/s, store: redis, mode: leased }"), leased);
+    assert_eq!(store("v"), redis(OnStoreFailure::Deny));
+    let said = load("{ rate: 1/s, store: redis, algorithm: leaky_bucket }").unwrap_err().render();
+    assert!(said.contains("only a `token_bucket`"), "{said}");
+}
+
+#[test]
+fn a_cost_may_be_in_the_response() {
+    let cost = |text: &str| limit(&format!("{{ rate: 10/s, cost: {text} }}")).cost;
+    let path = cost("{ response_json: usage.total_tokens }").response_json.unwrap();
+    assert_eq!(path, ["usage", "total_tokens"]);
+    assert_eq!(cost("{ response_json: tokens }").response_json.unwrap(), ["tokens"]);
+    let refused = |text: &str| refused(&format!("{{ rate: 10/s, cost: {{ {text} }} }}"));
+    for (path, why) in [
+        ("\"\"", "a name is empty"),
+        ("a..b", "a name is empty"),
+        ("\"$.a\"", "without quotes or brackets"),
+        ("\"a[0]\"", "without quotes or brackets"),
+        ("a.b.c.d.e.f.g.h.i", "more than 8 names"),
+    ] {
+        let said = refused(&format!("response_json: {path}"));
+        assert!(said.contains(why), "{path}: {said}");
+    }
+    assert!(refused("response_json: a, response_header: b").contains("either"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `/limits`.
 
 use serde_json::{Map, Value, json};
-use weir_config::model::{KeyPart, RateAlgorithm, RateLimit};
+use weir_config::model::{KeyPart, OnStoreFailure, RateAlgorithm, RateLimit, RateStore, StoreMode};
 
 use crate::{
     limit::{Rule, key::word, tally::Outcome},
@@ -29,6 +29,28 @@ pub(in crate::admin) fn limits(snapshot: &Snapshot, registry: &Registry) -> Valu
             "lost": usage.lost,
             "under_way": store.concurrency().keys(),
         },
+        "redis": redis(snapshot),
+    })
+}
+
+/// How the servers that gateways share fare; nothing where there are none.
+pub(super) fn redis(snapshot: &Snapshot) -> Value {
+    let Some(store) = &snapshot.shared_store else { return Value::Null };
+    let counters = store.servers().counters();
+    let standing = store.servers().standing();
+    let servers = standing.map(|(server, up)| json!({ "server": &*server, "up": up }));
+    let faults = counters.faults().filter(|(_, count)| *count > 0);
+    let faults: Map<String, Value> =
+        faults.map(|(fault, count)| (fault.name().to_owned(), json!(count))).collect();
+    json!({
+        "servers": servers.collect::<Vec<_>>(),
+        "answered": counters.answered(),
+        "faults": faults,
+        "skipped": counters.skipped(),
+        "remembered": counters.remembered(),
+        "lent": counters.lent(),
+        "connections": counters.connections(),
+        "script_reloads": counters.reloads(),
     })
 }
 
@@ -44,6 +66,15 @@ fn limit(route: &Route, rule: &Rule, registry: &Registry) -> Value {
         .iter()
         .take(LISTED)
         .map(|entry| json!({ "key": &*entry.label, "count": entry.count, "error": entry.error }));
+    let (store, mode, on_failure) = match config.store {
+        RateStore::Local => ("local", "exact", None),
+        RateStore::Redis { mode: StoreMode::Exact, on_failure } => {
+            ("redis", "exact", Some(words_of(on_failure)))
+        }
+        RateStore::Redis { mode: StoreMode::Leased, on_failure } => {
+            ("redis", "leased", Some(words_of(on_failure)))
+        }
+    };
     json!({
         "route": &*route.name,
         "name": config.name,
@@ -54,6 +85,10 @@ fn limit(route: &Route, rule: &Rule, registry: &Registry) -> Value {
         "burst": config.burst,
         "policy": { "quota": policy.quota, "window_seconds": policy.window_seconds },
         "dry_run": config.dry_run,
+        "store": store,
+        "mode": mode,
+        "on_store_failure": on_failure,
+        "fallbacks": totals.fallbacks,
         "counts": counts,
         "denied_most": denied.collect::<Vec<_>>(),
     })
@@ -62,6 +97,14 @@ fn limit(route: &Route, rule: &Rule, registry: &Registry) -> Value {
 /// A key as the file has it.
 pub(super) fn words(key: &[KeyPart]) -> Vec<String> {
     key.iter().map(word).collect()
+}
+
+const fn words_of(on_failure: OnStoreFailure) -> &'static str {
+    match on_failure {
+        OnStoreFailure::Local => "local",
+        OnStoreFailure::Allow => "allow",
+        OnStoreFailure::Deny => "deny",
+    }
 }
 
 const fn algorithm(config: &RateLimit) -> &'static str {

@@ -34,6 +34,7 @@ pub(in crate::route) fn route(host: &str, path: &str) -> Route {
         retry: None,
         fallback: None,
         cache: None,
+        idempotency: None,
         concurrency: None,
         rate_limits: Vec::new(),
         priority: RoutePriority::default(),

@@ -36,9 +36,12 @@ fn record() -> AccessRecord<'static> {
         upstream_nanos: Some(1_000_999),
         limit: None,
         limit_dry_run: None,
+        limit_source: None,
         limit_delay_nanos: 0,
         trail: None,
         cache: None,
+        idempotency: None,
+        record: None,
     }
 }
 

@@ -13,7 +13,8 @@ use crate::{
     admission::{Cause, PRIORITIES, priority_name},
     cache,
     clock::Tick,
-    limit::tally::Outcome,
+    idempotency,
+    limit::{shared::Counters, tally::Outcome},
     telemetry::{
         counters::{DURATION_BOUNDS_NANOS, FALLBACKS, HEDGES, RETRIES, RouteTotals, STOPS},
         names::{self, Kind, Metric},
@@ -69,6 +70,7 @@ impl Collector for Scrape {
         all.sweep();
         self.encode_routes(&mut encoder, &all)?;
         encode_cache(&mut encoder, &all)?;
+        encode_records(&mut encoder, &all)?;
         encode_listeners(&mut encoder, &all)?;
         self.encode_loads(&mut encoder, &all)?;
         encode_connections(&mut encoder, &all)?;
@@ -76,6 +78,7 @@ impl Collector for Scrape {
         encode_gates(&mut encoder, &all)?;
         encode_admission(&mut encoder, &all)?;
         encode_limits(&mut encoder, &all)?;
+        encode_redis(&mut encoder, &all)?;
         drop(all);
         self.encode_process(&mut encoder)
     }
@@ -111,7 +114,9 @@ impl Scrape {
         family(out, &names::HEDGES, each(&RACES, |totals| &totals.tries[HEDGES]))?;
         let fallbacks = of(|totals| Sample::Count(totals.tries[FALLBACKS]));
         family(out, &names::FALLBACKS, fallbacks.filter(|(_, sample)| !sample.is_zero()))?;
-        family(out, &names::CACHE_REQUESTS, each(&cache::Outcome::NAMES, |totals| &totals.cached))
+        family(out, &names::CACHE_REQUESTS, each(&cache::Outcome::NAMES, |totals| &totals.cached))?;
+        let keyed = each(&idempotency::Outcome::NAMES, |totals| &totals.keyed);
+        family(out, &names::IDEMPOTENCY, keyed)
     }
 
     fn encode_loads(&self, out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
@@ -160,6 +165,13 @@ fn encode_cache(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result
     family(out, &names::CACHE_BYTES, store.map(|store| level(store.weight())))?;
     let evictions = store.map(|store| ([], Sample::Count(store.evictions())));
     family(out, &names::CACHE_EVICTIONS, evictions)
+}
+
+fn encode_records(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+    let count = all.records.upgrade().map(|records| records.memory.count());
+    let level = |number: u64| ([], Sample::Level(number.cast_signed()));
+    family(out, &names::IDEMPOTENCY_KEYS, count.map(|count| level(count.keys)))?;
+    family(out, &names::IDEMPOTENCY_BYTES, count.map(|count| level(count.bytes)))
 }
 
 fn encode_listeners(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
@@ -278,19 +290,47 @@ fn encode_admission(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Re
 }
 
 fn encode_limits(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
-    let limits: Vec<_> =
-        all.limits.iter().map(|(key, blocks)| (key, blocks.totals().counts)).collect();
-    let counts = limits.iter().flat_map(|((route, limit), counts)| {
-        let rows = Outcome::NAMES.iter().zip(counts);
-        rows.map(|(outcome, &count)| ([&**route, &**limit, *outcome], Sample::Count(count)))
+    let limits: Vec<_> = all.limits.iter().map(|(key, blocks)| (key, blocks.totals())).collect();
+    let counts = limits.iter().flat_map(|((route, limit), totals)| {
+        let rows = Outcome::NAMES.iter().zip(totals.counts);
+        rows.map(|(outcome, count)| ([&**route, &**limit, *outcome], Sample::Count(count)))
     });
+    let fallbacks = limits
+        .iter()
+        .map(|((route, limit), totals)| ([&**route, &**limit], Sample::Count(totals.fallbacks)));
+    let fallbacks = fallbacks.filter(|(_, sample)| !sample.is_zero());
     family(out, &names::RATE_LIMIT, counts.filter(|(_, sample)| !sample.is_zero()))?;
+    family(out, &names::RATE_LIMIT_FALLBACK, fallbacks)?;
+    let under_way = all.limit_store.upgrade().map(|store| store.concurrency().keys());
+    let under_way = under_way.map(|keys| ([], Sample::Level(keys as i64)));
+    family(out, &names::CONCURRENCY_KEYS, under_way)?;
     // Visits every shard, so only where anything is kept there.
     let store = all.limit_store.upgrade().filter(|_| !limits.is_empty());
     let usage = store.map(|store| store.local().usage());
     let keys = usage.map(|usage| ([], Sample::Level(usage.keys as i64)));
     family(out, &names::RATE_LIMIT_KEYS, keys)?;
     family(out, &names::RATE_LIMIT_KEYS_LOST, usage.map(|usage| ([], Sample::Count(usage.lost))))
+}
+
+fn encode_redis(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+    let servers = all.redis.upgrade();
+    let standing: Vec<_> = servers.iter().flat_map(|servers| servers.standing()).collect();
+    let up = standing.iter().map(|(server, up)| ([&**server], Sample::Level((*up).into())));
+    family(out, &names::REDIS_UP, up)?;
+    let counters = servers.as_ref().map(|servers| servers.counters());
+    let calls = counters.iter().flat_map(|counters| {
+        let answered = (["answered"], Sample::Count(counters.answered()));
+        let faults = counters.faults().filter(|(_, count)| *count > 0);
+        let faults = faults.map(|(fault, count)| ([fault.name()], Sample::Count(count)));
+        std::iter::once(answered).chain(faults)
+    });
+    family(out, &names::REDIS_CALLS, calls)?;
+    let count = |of: fn(&Counters) -> u64| counters.map(|all| ([], Sample::Count(of(all))));
+    family(out, &names::REDIS_SKIPPED, count(Counters::skipped))?;
+    family(out, &names::REDIS_REMEMBERED, count(Counters::remembered))?;
+    family(out, &names::REDIS_LENT, count(Counters::lent))?;
+    family(out, &names::REDIS_CONNECTIONS, count(Counters::connections))?;
+    family(out, &names::REDIS_RELOADS, count(Counters::reloads))
 }
 
 /// Writes one metric with all its label sets, as the format wants them: together.

@@ -14,7 +14,7 @@ use crate::support::{
     answer::End,
     client, eventually,
     gateway::Gateway,
-    origin::{Next, Origin},
+    origin::{Exchange, Next, Origin},
 };
 
 /// So many ask at once; their bodies and what the cache said.
@@ -144,6 +144,27 @@ fn what_breaks_off_is_never_kept() {
         assert!(broken.is_err() || broken.is_ok_and(|a| a.end != End::Complete), "{head}");
         assert_eq!(get(&gateway, "/x").text(), "whole", "{head}");
     }
+}
+
+#[test]
+fn what_ends_with_its_connection_is_not_kept() {
+    let origin = Origin::start(|x: &mut Exchange| {
+        let head = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n";
+        if x.target() == "/chunks" {
+            x.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"))?;
+            return Ok(Next::Keep);
+        }
+        x.send(format!("{head}Connection: close\r\n\r\nok"))?;
+        Ok(Next::Close)
+    });
+    let gateway = caching(origin.address, "true");
+    for _ in 0..2 {
+        let answer = get(&gateway, "/x");
+        assert_eq!(answer.text(), "ok");
+        assert!(status(&answer).ends_with("detail=open-ended"), "{}", status(&answer));
+    }
+    get(&gateway, "/chunks");
+    assert!(eventually(|| status(&get(&gateway, "/chunks")).contains("hit")));
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! What is kept of responses, who gets it, and who does not.
 
 mod filling;
+mod interim;
+mod methods;
+mod keys;
+mod leading;
 mod poisoning;
 mod purging;
 mod rules;

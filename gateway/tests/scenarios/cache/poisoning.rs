@@ -27,6 +27,7 @@ fn a_body_is_no_request() {
     assert!(origin.faults().is_empty(), "{:?}", origin.faults());
 }
 
+/// CVE-2026-2836 and its kin: what chooses the answer but not the key.
 #[test]
 fn what_is_no_part_of_the_key_does_not_reach_the_origin() {
     let origin = Origin::start(|x| {
@@ -52,6 +53,7 @@ fn what_is_no_part_of_the_key_does_not_reach_the_origin() {
     assert_eq!(origin.seen().len(), 1);
 }
 
+/// CVE-2026-2836: a key without the host gives one site's answer to another.
 #[test]
 fn hosts_and_paths_are_told_apart() {
     let origin = Origin::start(|x| {

@@ -1,7 +1,7 @@
 //! What an operator sees of the cache, and takes out of it.
 
-use super::{caching, counting, get, status};
-use crate::support::{eventually, gateway::Gateway};
+use super::{ask, caching, counting, get, status};
+use crate::support::{eventually, gateway::Gateway, origin::Origin};
 
 fn purge(gateway: &Gateway, query: &str) -> u64 {
     let answer = gateway.admin("POST", &format!("/cache/purge?{query}"));
@@ -57,4 +57,28 @@ fn a_reload_keeps_what_is_kept() {
     std::fs::write(&gateway.file, text.replace("cache: true", "cache: 5m")).unwrap();
     assert_eq!(gateway.admin("POST", "/reload").status, 200);
     assert_eq!((get(&gateway, "/a").text(), origin.seen().len()), ("0".to_owned(), 1));
+}
+
+#[test]
+fn a_reload_that_changes_the_size_keeps_what_fits() {
+    let body: &'static str = "x".repeat(100_000).leak();
+    let origin = Origin::start(|x| x.reply(200, "Cache-Control: max-age=60\r\n", body));
+    let gateway = caching(origin.address, "true");
+    let targets: Vec<String> = (0..30).map(|i| format!("/{i}")).collect();
+    targets.iter().for_each(|target| assert_eq!(get(&gateway, target).status, 200));
+    let text = std::fs::read_to_string(&gateway.file).unwrap();
+    let hits = |memory: &str| {
+        std::fs::write(&gateway.file, format!("{text}cache: {memory}\n")).unwrap();
+        assert_eq!(gateway.admin("POST", "/reload").status, 200);
+        let seen = gateway.admin("GET", "/cache").json();
+        assert!(seen["bytes"].as_u64().unwrap() <= seen["capacity"].as_u64().unwrap(), "{seen}");
+        let only = "Cache-Control: only-if-cached\r\n";
+        targets.iter().filter(|target| ask(&gateway, "GET", target, only).status == 200).count()
+    };
+    assert!(eventually(|| gateway.admin("GET", "/cache").json()["entries"] == 30));
+    assert_eq!(hits("64MiB"), 30);
+    assert_eq!(hits("512MiB"), 30);
+    let few = hits("1MiB");
+    assert!((5..=10).contains(&few), "{few}");
+    assert_eq!(hits("512MiB"), few);
 }

@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::SOON;
+use super::{
+    SOON,
+    envelope::{Passage, worst},
+};
 use crate::support::{client::get, gateway::Setup, origin::Origin};
 
 #[test]
@@ -35,25 +38,6 @@ fn a_burst_over_many_connections_is_counted_once() {
     });
     assert_eq!((passed.into_inner(), denied.into_inner()), (BURST, 200 - BURST));
     assert_eq!(origin.seen().len(), BURST);
-}
-
-/// When a request was sent, and when it was at the origin: it was admitted in between.
-type Passage = (Duration, Duration);
-
-/// The most by which any interval holds more than `burst + rate x length`, of what surely fell into
-/// it; below zero if none does.
-fn worst(passages: &[Passage], burst: f64, rate: f64) -> f64 {
-    let mut worst = f64::NEG_INFINITY;
-    let mut by_arrival = passages.to_vec();
-    by_arrival.sort_by_key(|(_, arrived)| *arrived);
-    for (from, _) in passages {
-        let inside = by_arrival.iter().filter(|(sent, _)| sent >= from);
-        for (count, (_, until)) in (1_u32..).zip(inside) {
-            let allowed = burst + rate * (*until - *from).as_secs_f64();
-            worst = worst.max(f64::from(count) - allowed);
-        }
-    }
-    worst
 }
 
 /// Clients that ask without end, and what reached the origin meanwhile.
@@ -109,13 +93,4 @@ fn no_window_ever_sees_more_than_its_quota() {
         assert!(inside.count() <= 30);
     }
     assert!(passages.len() >= 60, "{}", passages.len());
-}
-
-#[test]
-fn a_worst_interval_is_found() {
-    let at = |millis| Duration::from_millis(millis);
-    let passages = [(at(0), at(1)), (at(100), at(101)), (at(102), at(103)), (at(500), at(900))];
-    // Two within 3 ms, where one and 0.03 were due.
-    assert!((worst(&passages, 1.0, 10.0) - 0.97).abs() < 1e-6);
-    assert!(worst(&passages, 2.0, 10.0) < 0.0);
 }

@@ -1,10 +1,13 @@
 //! Rate limits: who passes, who waits, who is told to come later; and no origin ever sees more.
 
 mod behaviour;
+mod bodies;
 mod denied;
+mod envelope;
 mod exact;
 mod keys;
 mod per_key;
+mod redis;
 mod versions;
 mod watch;
 

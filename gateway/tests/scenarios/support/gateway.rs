@@ -43,6 +43,7 @@ pub(crate) struct Setup {
     timeouts: String,
     upstream: String,
     route: String,
+    top: String,
     whole: Option<String>,
     dir: Option<TempDir>,
 }
@@ -89,6 +90,12 @@ impl Setup {
         self
     }
 
+    /// Lines at the top of the file.
+    pub(crate) fn top(mut self, lines: &str) -> Self {
+        self.top = format!("{lines}\n");
+        self
+    }
+
     /// Writes the files beside `weir.yaml` here.
     pub(crate) fn within(mut self, dir: TempDir) -> Self {
         self.dir = Some(dir);
@@ -105,6 +112,7 @@ impl Setup {
             flow(&self.listener)
         );
         text += &format!("timeouts: {{ drain: 2s{} }}\n", flow(&self.timeouts));
+        text += &self.top;
         if !self.limits.is_empty() {
             text += &format!("limits: {{ {} }}\n", self.limits);
         }
@@ -244,6 +252,11 @@ impl Gateway {
         kill_process(pid, signal).unwrap();
     }
 
+    /// Kills it, as a machine does that loses its power.
+    pub(crate) fn kill(mut self) {
+        self.farewell = Signal::KILL;
+    }
+
     /// Waits for the process to end.
     pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let end = Instant::now() + limit;
@@ -296,6 +309,11 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
+        if self.farewell == Signal::KILL {
+            self.child.kill().unwrap();
+            self.child.wait().unwrap();
+            return;
+        }
         if thread::panicking() {
             let _ = self.child.kill();
             let _ = self.child.wait();

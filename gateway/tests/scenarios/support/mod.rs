@@ -19,6 +19,7 @@ pub(crate) mod lossy;
 pub(crate) mod origin;
 pub(crate) mod pattern;
 pub(crate) mod qpack_raw;
+pub(crate) mod redis;
 pub(crate) mod script;
 pub(crate) mod seen;
 

@@ -1,0 +1,387 @@
+//! SWIM with Lifeguard as a machine without input or output: what happened goes in, what is to be
+//! done comes out, time and chance are arguments.
+//!
+//! See `docs/membership.md` for the protocol, its parameters and what it was seen to do.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+mod belief;
+mod chance;
+pub mod codec;
+mod effects;
+mod gossip;
+mod health;
+mod member;
+mod message;
+mod order;
+mod params;
+mod probe;
+mod suspicion;
+mod sync;
+mod tell;
+mod watch;
+
+pub use chance::Chance;
+pub use effects::{Change, Effects, Event, Input, Moment, Speak};
+pub use member::{Id, META_BYTES_MAX, NAME_BYTES_MAX, Record, State};
+pub use message::{Header, Kind, Profile, Speech, Stamp, Update, Witnesses};
+pub use params::{InvalidParams, Params};
+
+use effects::micros;
+use gossip::Queue;
+use health::Health;
+use member::{Slot, Table};
+use order::Order;
+use probe::{Probe, Relay};
+use suspicion::Suspicion;
+use sync::Calls;
+use watch::Watch;
+
+/// Never.
+const NEVER_US: u64 = u64::MAX;
+
+/// One member's part in the protocol.
+///
+/// The caller hands in what happens with [`Swim::handle`], does what the [`Effects`] say, and calls
+/// again with [`Input::Timeout`] no later than [`Swim::deadline`].
+#[derive(Debug, Clone)]
+pub struct Swim {
+    params: Arc<Params>,
+    me: Slot,
+    id: Id,
+    table: Table,
+    queue: Queue,
+    suspicions: Vec<Suspicion>,
+    /// No suspicion ends before.
+    suspicion_us: u64,
+    gone: Vec<Gone>,
+    health: Health,
+    watch: Watch,
+    order: Order,
+    probes: Vec<Probe>,
+    relays: Vec<Relay>,
+    sequence: u32,
+    calls: Calls,
+    seeds: Vec<SocketAddr>,
+    tick_us: u64,
+    gossip_us: u64,
+    gossiped_us: u64,
+    gone_us: u64,
+    wake_us: u64,
+    phase: Phase,
+    malformed: u64,
+    /// `z` at which phi suspects.
+    suspect_z: f64,
+}
+
+/// A member that died or left, and when that was learnt.
+#[derive(Debug, Clone, Copy)]
+struct Gone {
+    slot: Slot,
+    since_us: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Member,
+    Leaving,
+    Silent,
+}
+
+/// Members that are taken to be alive at the start. Copies are cheap: records are shared.
+#[derive(Debug, Clone)]
+pub struct Roster(Table);
+
+impl Roster {
+    /// These members, each name once.
+    #[must_use]
+    pub fn of(records: &[Arc<Record>]) -> Self {
+        let mut table = Table::with_capacity(records.len());
+        for record in records {
+            if table.find(record.id).is_none() {
+                table.insert(Arc::clone(record), 0);
+            }
+        }
+        Self(table)
+    }
+}
+
+/// What there is of each kind, for metrics and for tests of the bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Load {
+    /// News waiting to be told.
+    pub news: usize,
+    /// Suspicions that run.
+    pub suspicions: usize,
+    /// Members remembered that died or left.
+    pub gone: usize,
+    /// Probes that wait for an answer.
+    pub probes: usize,
+    /// Probes made for others that wait for an answer.
+    pub relays: usize,
+    /// Streams that wait for an answer.
+    pub calls: usize,
+    /// Messages that could not be read.
+    pub malformed: u64,
+}
+
+/// What is believed of one member.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Belief<'a> {
+    /// What it says of itself.
+    pub record: &'a Arc<Record>,
+    /// What is believed.
+    pub state: State,
+    /// Since it last said something new.
+    pub incarnation: u32,
+    /// Phi of its silence and the last round trip, if this member watches it and has an answer.
+    pub watched: Option<(f64, Option<Duration>)>,
+}
+
+impl Swim {
+    /// A member alone, that will join through `seeds`.
+    #[must_use]
+    pub fn new(
+        params: Arc<Params>,
+        record: Arc<Record>,
+        seeds: &[SocketAddr],
+        now: Moment,
+        rng: &mut Chance,
+    ) -> Self {
+        Self::among(params, record, &Roster::of(&[]), seeds, now, rng)
+    }
+
+    /// A member that knows others already, as after a start from a list. It may be on it itself.
+    #[must_use]
+    pub fn among(
+        params: Arc<Params>,
+        record: Arc<Record>,
+        others: &Roster,
+        seeds: &[SocketAddr],
+        now: Moment,
+        rng: &mut Chance,
+    ) -> Self {
+        let now = now.micros();
+        let period = micros(params.period);
+        let id = record.id;
+        let mut table = others.0.clone();
+        let me = match table.find(id) {
+            Some(slot) => {
+                table.replace(slot, record);
+                slot
+            }
+            None => table.insert(record, 0),
+        };
+        let watch = Watch::new(id, params.observers, &table, period, now);
+        let mut swim = Self {
+            me,
+            id,
+            table,
+            queue: Queue::default(),
+            suspicions: Vec::new(),
+            suspicion_us: NEVER_US,
+            gone: Vec::new(),
+            health: Health::new(if params.lifeguard { params.health_max } else { 0 }),
+            watch,
+            order: Order::new(rng.number()),
+            probes: Vec::new(),
+            relays: Vec::new(),
+            sequence: rng.number() as u32,
+            calls: Calls::new(now, period, !seeds.is_empty(), rng),
+            seeds: seeds.to_vec(),
+            tick_us: now + rng.below(period),
+            gossip_us: NEVER_US,
+            gossiped_us: 0,
+            gone_us: now + micros(params.gone_interval),
+            wake_us: now,
+            phase: Phase::Member,
+            malformed: 0,
+            suspect_z: crate::phi::deviations(params.phi_suspect),
+            params,
+        };
+        swim.wake_us = swim.next_us();
+        swim
+    }
+
+    /// Takes in what happened at `now` and appends what is to be done to `out`.
+    pub fn handle(&mut self, input: Input<'_>, now: Moment, rng: &mut Chance, out: &mut Effects) {
+        if self.phase == Phase::Silent {
+            return;
+        }
+        let now = now.micros();
+        self.notice_stall(now, out);
+        match input {
+            Input::Timeout => {}
+            Input::Packet(from, bytes) => self.on_packet(from, bytes, now, rng, out),
+            Input::Request(ticket, bytes) => self.on_request(ticket, bytes, now, rng, out),
+            Input::Response(call, bytes) => self.on_response(call, bytes, now, rng, out),
+            Input::Failed(call) => self.on_failed(call),
+        }
+        if self.phase == Phase::Silent {
+            self.wake_us = NEVER_US;
+            return;
+        }
+        if now >= self.wake_us {
+            self.run_due(now, rng, out);
+        }
+        self.wake_us = self.next_us();
+    }
+
+    fn run_due(&mut self, now: u64, rng: &mut Chance, out: &mut Effects) {
+        self.check_probes(now, rng, out);
+        self.check_relays(now, out);
+        self.check_edges(now, rng, out);
+        if now >= self.suspicion_us {
+            self.check_suspicions(now, rng, out);
+        }
+        if now >= self.tick_us {
+            self.tick(now, rng, out);
+        }
+        if now >= self.gone_us {
+            self.seek_gone(now, rng, out);
+        }
+        self.check_calls(now, rng, out);
+        if now >= self.gossip_us {
+            self.gossip(now, rng, out);
+        }
+    }
+
+    fn next_us(&self) -> u64 {
+        let probes = self.probes.iter().map(Probe::wake_us).min();
+        let relays = self.relays.iter().map(Relay::wake_us).min();
+        let edges = self.watch.edges.iter().map(|edge| edge.deadline_us).min();
+        let gone = if self.gone.is_empty() { NEVER_US } else { self.gone_us };
+        [self.tick_us, self.gossip_us, self.suspicion_us, gone, self.calls.wake_us()]
+            .into_iter()
+            .chain(probes)
+            .chain(relays)
+            .chain(edges)
+            .min()
+            .unwrap_or(NEVER_US)
+    }
+
+    /// When [`Swim::handle`] is to be called next at the latest.
+    #[must_use]
+    pub const fn deadline(&self) -> Moment {
+        Moment::from_micros(self.wake_us)
+    }
+
+    /// Nothing called in time: the process stood still, or starved. What was silent meanwhile has
+    /// an excuse, and the own health is worse.
+    fn notice_stall(&mut self, now: u64, out: &mut Effects) {
+        let late = now.saturating_sub(self.wake_us);
+        if !self.params.lifeguard || late < micros(self.params.period) / 2 {
+            return;
+        }
+        out.events.push(Event::Stalled(Duration::from_micros(late)));
+        self.health.worsen(1 + u32::try_from(late / micros(self.params.period)).unwrap_or(8));
+        for suspicion in &mut self.suspicions {
+            suspicion.deadline_us = suspicion.deadline_us.saturating_add(late);
+            suspicion.started_us = suspicion.started_us.saturating_add(late);
+        }
+        self.suspicion_us = self.suspicions.iter().map(|s| s.deadline_us).min().unwrap_or(NEVER_US);
+        for edge in &mut self.watch.edges {
+            edge.arrivals.excuse(late);
+            edge.deadline_us = edge.deadline_us.saturating_add(late);
+        }
+        self.probes.clear();
+        self.relays.clear();
+        self.tick_us = self.tick_us.max(now);
+    }
+
+    /// Says to all that it goes. Call [`Swim::handle`] as usual until [`Swim::has_left`].
+    pub fn leave(&mut self, now: Moment) {
+        if self.phase == Phase::Member {
+            self.phase = Phase::Leaving;
+            self.queue.push(self.me, self.params.queue_max);
+            self.gossip_us = now.micros();
+            self.wake_us = self.wake_us.min(self.gossip_us);
+        }
+    }
+
+    /// Whether [`Swim::leave`] was called and enough members were told.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.phase == Phase::Leaving && self.queue.is_empty()
+    }
+
+    /// Replaces what the operator attached, and tells the others. Too long, it is refused.
+    #[must_use]
+    pub fn set_meta(&mut self, meta: &[u8], now: Moment) -> bool {
+        if meta.len() > META_BYTES_MAX {
+            return false;
+        }
+        let Some(record) = self.table.record(self.me) else { return false };
+        let record = Record { meta: meta.into(), ..Record::clone(record) };
+        self.table.replace(self.me, Arc::new(record));
+        self.raise(self.table.incarnation(self.me));
+        self.spread(self.me, now.micros(), 0);
+        self.wake_us = self.next_us();
+        true
+    }
+
+    /// What this member says of itself, and since which incarnation.
+    #[must_use]
+    pub fn own(&self) -> Stamp {
+        self.stamp(self.me)
+    }
+
+    /// Members believed to live, itself among them.
+    #[must_use]
+    pub const fn live(&self) -> usize {
+        self.table.live()
+    }
+
+    /// The view of the living as a number: two members that agree have the same.
+    #[must_use]
+    pub const fn digest(&self) -> u64 {
+        self.table.digest()
+    }
+
+    /// The local health: 0 is best.
+    #[must_use]
+    pub const fn health(&self) -> u32 {
+        self.health.score()
+    }
+
+    /// What is believed of the member called `id`.
+    #[must_use]
+    pub fn belief(&self, id: Id, now: Moment) -> Option<Belief<'_>> {
+        self.belief_at(self.table.find(id)?, now)
+    }
+
+    /// What is believed of everybody remembered, in no order.
+    pub fn beliefs(&self, now: Moment) -> impl Iterator<Item = Belief<'_>> {
+        (0..self.table.slots()).filter_map(move |slot| self.belief_at(slot, now))
+    }
+
+    fn belief_at(&self, slot: Slot, now: Moment) -> Option<Belief<'_>> {
+        let edge = self.watch.edges.iter().find(|edge| edge.slot == slot);
+        Some(Belief {
+            record: self.table.record(slot)?,
+            state: self.table.state(slot)?,
+            incarnation: self.table.incarnation(slot),
+            watched: edge.map(|edge| {
+                let trip = (edge.trip_us > 0).then(|| Duration::from_micros(edge.trip_us));
+                (edge.arrivals.phi(self.pause_us(), now.micros()), trip)
+            }),
+        })
+    }
+
+    /// How much there is of what is bounded.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load {
+            news: self.queue.len(),
+            suspicions: self.suspicions.len(),
+            gone: self.gone.len(),
+            probes: self.probes.len(),
+            relays: self.relays.len(),
+            calls: self.calls.len(),
+            malformed: self.malformed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

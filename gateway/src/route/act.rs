@@ -1,0 +1,167 @@
+//! What a route does with a request that its limits let pass: a redirect, a fixed response, the
+//! answer from memory, or the request as it goes upstream.
+
+use http::{Method, Response, StatusCode, Uri, header, request};
+
+use super::{
+    Matched, Origin, join,
+    outbound::{choose, draft, renew},
+    recall::{self, Recalled},
+    stack::Plan,
+};
+use crate::{
+    cache::Asked as Wanted,
+    error::{Error, Reason},
+    http::{
+        body::Body,
+        exchange::Exchange,
+        guard::{self, Checked},
+        headers::name,
+        host::without_port,
+    },
+    idempotency::{self, Target},
+    limit,
+    snapshot::{Action, Forward, Route},
+};
+
+/// A request whose route is known.
+pub(super) struct Routed {
+    pub(super) head: request::Parts,
+    pub(super) body: Body,
+    /// Its path, as routes see it, where that is not as it was sent.
+    pub(super) path: Option<String>,
+    pub(super) matched: Matched,
+    pub(super) checked: Checked,
+    /// It has no body.
+    pub(super) ended: bool,
+    /// Its client reads trailers.
+    pub(super) trailers: bool,
+}
+
+impl Routed {
+    /// Its path, as routes see it.
+    pub(super) fn path(&self) -> &str {
+        path(self.path.as_deref(), &self.head.uri)
+    }
+}
+
+fn path<'a>(normal: Option<&'a str>, uri: &'a Uri) -> &'a str {
+    match (normal, uri.path()) {
+        (Some(path), _) => path,
+        (None, "*" | "") => "/",
+        (None, path) => path,
+    }
+}
+
+/// Does what the route says, up to the upstream.
+pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Result<Plan, Error> {
+    let Routed { mut head, body, path: normal, matched, checked, ended, trailers } = routed;
+    let path = path(normal.as_deref(), &head.uri);
+    let authority = guard::host(&head.headers).unwrap_or_default();
+    let query = head.uri.query();
+    match &route.action {
+        Action::Forward(to) => {
+            exchange.upstream = Some(choose(exchange, to)?);
+            let keyed = match &route.idempotency {
+                None => None,
+                Some(rule) => {
+                    let target = Target { authority, path, query };
+                    idempotency::look(exchange, rule, &head, &checked, target)?
+                }
+            };
+            let kept = route.kept(query);
+            let wanted = Wanted {
+                authority,
+                path,
+                query: kept.as_deref(),
+                bare: ended,
+                tunnel: checked.bridged || checked.upgrade.is_some(),
+                once: keyed.is_some(),
+            };
+            let stale = match recall::look(exchange, route, &head, wanted)? {
+                Recalled::Answer(response) => return Ok(Plan::Answer(response)),
+                Recalled::Stale(response) => Some(response),
+                Recalled::Nothing => None,
+            };
+            let sent = if is_recalled(&head.method) { kept.as_deref() } else { query };
+            if let Some(target) = rewrite(to, &head, sent, path, &matched)? {
+                head.uri = target.into();
+            }
+            if let Some(response) = stale {
+                renew(exchange, route, to, head, &checked)?;
+                return Ok(Plan::Answer(response));
+            }
+            let draft = draft(exchange, route, to, (head, body), &checked, trailers)?;
+            Ok(match keyed {
+                None => Plan::Forward(draft),
+                Some(keyed) => Plan::Keyed(keyed, draft),
+            })
+        }
+        Action::Redirect(location, status) => {
+            let (scheme, host) = (exchange.connection.scheme(), without_port(authority));
+            let origin = Origin { scheme, host, path, query };
+            let location = location.render(&origin, &matched.spans).map_err(bad_target)?;
+            Ok(fixed(exchange, route, *status, Body::empty(), |headers| {
+                headers.insert(header::LOCATION, location);
+            }))
+        }
+        // No tunnel is here, and a client that asked for one takes a 2xx for it.
+        Action::Respond(respond) if checked.bridged && respond.status.is_success() => {
+            Err(Error::MethodNotAllowed)
+        }
+        Action::Respond(respond) => {
+            let body = Body::full(respond.body.clone());
+            Ok(fixed(exchange, route, respond.status, body, |headers| {
+                headers.extend(respond.headers.clone());
+            }))
+        }
+    }
+}
+
+/// Whether memory may answer: then what is left out of the key is not asked for, either.
+pub(crate) fn is_recalled(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) || method.as_str() == "QUERY"
+}
+
+/// The target sent upstream, with this `query`, where it is another than the client's.
+pub(crate) fn rewrite(
+    to: &Forward,
+    head: &request::Parts,
+    query: Option<&str>,
+    path: &str,
+    matched: &Matched,
+) -> Result<Option<http::uri::PathAndQuery>, Error> {
+    if !head.uri.path().starts_with('/') {
+        return Ok(None);
+    }
+    let rewritten = to.rewrite.apply(path, query, &matched.spans).map_err(bad_target)?;
+    let is_same = path == head.uri.path() && query == head.uri.query();
+    if rewritten.is_none() && !is_same {
+        return join(path, query).map(Some).map_err(bad_target);
+    }
+    Ok(rewritten)
+}
+
+pub(super) fn bad_target<E>(_: E) -> Error {
+    Error::BadRequest(Reason::Target)
+}
+
+/// A response that the route itself holds.
+fn fixed(
+    exchange: &Exchange,
+    route: &Route,
+    status: StatusCode,
+    body: Body,
+    fill: impl FnOnce(&mut http::HeaderMap),
+) -> Plan {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    fill(headers);
+    if let Some(id) = &exchange.request_id {
+        headers.insert(&name::X_REQUEST_ID, id.clone());
+    }
+    limit::tell(exchange, headers);
+    route.response_edits.apply(headers);
+    Plan::Answer(response)
+}
