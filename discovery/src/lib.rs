@@ -14,3 +14,4 @@ pub mod ring;
 pub mod sim;
 pub mod swim;
 mod table;
+pub mod view;
