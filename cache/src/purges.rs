@@ -4,7 +4,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -58,18 +58,12 @@ pub struct Purged {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
-impl Ticket {
-    /// The ticket of who has purged so many times since: those purges do not count against what is
-    /// stored with it, unless somebody else's came first.
-    #[must_use]
-    pub const fn after(self, purges: u64) -> Self {
-        Self(self.0 + purges)
-    }
-}
-
-/// Names are told apart by so many bits of their hash: a fill is refused in vain once in so many
-/// purges of single names that happen while it is under way.
+/// How many purges of single names are remembered, by their hashes. Only where two of them meet in
+/// one place while a fill of a third name there is under way is that refused in vain.
 const NAME_SLOTS: usize = 4_096;
+
+/// Bits of a hash that tell the name of the last purge in a place from others.
+const MARK_BITS: u32 = 16;
 
 /// So many purges of prefixes and tags are remembered. Fills from before that are refused.
 const RECENT_MAX: usize = 256;
@@ -79,9 +73,42 @@ const RECENT_MAX: usize = 256;
 pub(crate) struct PurgeLog {
     /// The number of purges so far.
     count: AtomicU64,
-    /// The last purge of a name, by its hash.
-    names: Box<[AtomicU64]>,
+    /// The last purges of names, by their hashes.
+    names: Box<[NameSlot]>,
     recent: Mutex<Recent>,
+}
+
+/// The last purges of names whose hashes have the same place.
+#[derive(Debug, Default)]
+struct NameSlot {
+    /// The number of the last one, and in the low bits the mark of its name.
+    last: AtomicU64,
+    /// The number of the last one of another name before it.
+    others: AtomicU64,
+}
+
+impl NameSlot {
+    /// Notes a purge. One at a time.
+    fn record(&self, count: u64, hash: u64) {
+        let last = self.last.load(Ordering::SeqCst);
+        if last & mark(u64::MAX) != mark(hash) {
+            // First: who sees the new name does not miss the old one.
+            self.others.store(last >> MARK_BITS, Ordering::SeqCst);
+        }
+        self.last.store(count << MARK_BITS | mark(hash), Ordering::SeqCst);
+    }
+
+    /// Whether a name with this hash may have been purged after the purge of this number.
+    fn meets(&self, hash: u64, count: u64) -> bool {
+        let last = self.last.load(Ordering::SeqCst);
+        let is_same = last & mark(u64::MAX) == mark(hash);
+        (is_same && last >> MARK_BITS > count) || self.others.load(Ordering::SeqCst) > count
+    }
+}
+
+/// Bits that choose no place.
+const fn mark(hash: u64) -> u64 {
+    hash >> (u64::BITS - MARK_BITS)
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +139,7 @@ impl PurgeLog {
     pub(crate) fn new() -> Self {
         Self {
             count: AtomicU64::new(0),
-            names: (0..NAME_SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            names: (0..NAME_SLOTS).map(|_| NameSlot::default()).collect(),
             recent: Mutex::default(),
         }
     }
@@ -124,17 +151,17 @@ impl PurgeLog {
     /// Notes a purge. Call it before the shards are purged: a fill that looks into the log too
     /// early is then found in its shard. `hash` is that of a name.
     pub(crate) fn record(&self, what: Selector<'_>, hash: impl Fn(&[u8]) -> u64) {
+        let mut recent = self.lock();
         let count = self.count.fetch_add(1, Ordering::SeqCst) + 1;
         let pattern = match what {
             Selector::Name(name) => {
-                self.names[name_slot(hash(name))].fetch_max(count, Ordering::SeqCst);
-                return;
+                let hash = hash(name);
+                return self.names[name_slot(hash)].record(count, hash);
             }
             Selector::All => Pattern::All,
             Selector::Prefix(prefix) => Pattern::Prefix(prefix.into()),
             Selector::Tag(tag) => Pattern::Tag(tag.into()),
         };
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if recent.purges.len() == RECENT_MAX
             && let Some((count, _)) = recent.purges.pop_front()
         {
@@ -143,15 +170,33 @@ impl PurgeLog {
         recent.purges.push_back((count, pattern));
     }
 
+    /// Notes the purge of a name by who has something of it under way since `ticket`, as
+    /// [`Self::record`] does; the ticket to store that with. What others have purged since, and may
+    /// concern it, still counts.
+    pub(crate) fn record_own(&self, name_hash: u64, ticket: Ticket) -> Ticket {
+        let recent = self.lock();
+        let count = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        let slot = &self.names[name_slot(name_hash)];
+        let last = recent.purges.back().map_or(recent.forgotten, |(count, _)| *count);
+        let others = last > ticket.0 || slot.meets(name_hash, ticket.0);
+        slot.record(count, name_hash);
+        if others { ticket } else { Ticket(count) }
+    }
+
+    /// Whoever counts holds it, so that what is noted is in order.
+    fn lock(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether `entry`, under way since `ticket`, may have been purged meanwhile.
     pub(crate) fn meets<V>(&self, entry: &Entry<V>, ticket: Ticket, name_hash: u64) -> bool {
         if self.ticket() == ticket {
             return false;
         }
-        if self.names[name_slot(name_hash)].load(Ordering::SeqCst) > ticket.0 {
+        if self.names[name_slot(name_hash)].meets(name_hash, ticket.0) {
             return true;
         }
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = self.lock();
         recent.forgotten > ticket.0
             || recent
                 .purges
@@ -205,19 +250,41 @@ mod tests {
     }
 
     #[test]
+    fn names_in_one_place_are_told_apart() {
+        let log = PurgeLog::new();
+        let page = entry("x", &[]);
+        let (x, y, z) = (7, 7 | 1 << 63, 7 | 1 << 62);
+        assert!(name_slot(x) == name_slot(y) && name_slot(x) == name_slot(z));
+        let before = log.ticket();
+        log.record(Selector::Name(b"y"), |_| y);
+        assert!(!log.meets(&page, before, x) && log.meets(&page, before, y));
+        log.record(Selector::Name(b"x"), |_| x);
+        assert!(log.meets(&page, before, x) && log.meets(&page, before, y));
+        assert!(log.meets(&page, before, z), "in vain, for it could have been the one before");
+        let after = log.ticket();
+        log.record(Selector::Name(b"x"), |_| x);
+        assert!(log.meets(&page, after, x) && !log.meets(&page, after, y));
+    }
+
+    #[test]
     fn own_purges_do_not_count_and_those_of_others_do() {
         let (page, name) = (entry("http://a/x", &[]), Selector::Name(b"http://a/x"));
-        let met = |log: &PurgeLog, ticket| log.meets(&page, ticket, hash(b"http://a/x"));
-        let log = PurgeLog::new();
-        let ticket = log.ticket();
-        log.record(name, hash);
-        assert!(met(&log, ticket) && !met(&log, ticket.after(1)));
-        log.record(name, hash);
-        assert!(met(&log, ticket.after(1)));
-        let log = PurgeLog::new();
-        log.record(Selector::All, hash);
-        log.record(name, hash);
-        assert!(met(&log, ticket.after(1)), "the other one was first");
+        let own = hash(b"http://a/x");
+        let met = |log: &PurgeLog, ticket| log.meets(&page, ticket, own);
+        for others in [name, Selector::All, Selector::Tag(b"any"), Selector::Prefix(b"http://b/")] {
+            let log = PurgeLog::new();
+            let ticket = log.ticket();
+            log.record(Selector::Name(b"http://a/other"), hash);
+            let mine = log.record_own(own, ticket);
+            assert!(met(&log, ticket) && !met(&log, mine));
+            log.record(others, hash);
+            let meant = matches!(others, Selector::Name(_) | Selector::All);
+            assert_eq!(met(&log, mine), meant, "{others:?} came later");
+
+            let log = PurgeLog::new();
+            log.record(others, hash);
+            assert!(met(&log, log.record_own(own, ticket)), "{others:?} came first");
+        }
     }
 
     #[test]

@@ -178,6 +178,18 @@ impl<V> Store<V> {
     /// either. Takes time of the order of the number of entries met.
     pub fn purge(&self, what: Selector<'_>, how: Purge) -> Purged {
         self.purges.record(what, |name| self.hasher.hash_one(name));
+        self.sweep(what, how)
+    }
+
+    /// Removes all of this name, as [`Store::purge`] does, for one who will store something of it
+    /// that was asked for with `ticket`: the ticket to store it with.
+    pub fn supersede(&self, name: &[u8], ticket: Ticket) -> Ticket {
+        let ticket = self.purges.record_own(self.hasher.hash_one(name), ticket);
+        self.sweep(Selector::Name(name), Purge::Hard);
+        ticket
+    }
+
+    fn sweep(&self, what: Selector<'_>, how: Purge) -> Purged {
         let mut purged = Purged::default();
         let _steady = self.resizing.read().unwrap_or_else(PoisonError::into_inner);
         let shards = match what {

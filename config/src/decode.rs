@@ -20,6 +20,7 @@ mod breaker;
 mod cache;
 mod condition;
 mod connect;
+mod cost;
 mod fallback;
 mod header;
 mod health;
@@ -27,10 +28,10 @@ mod idempotency;
 mod key;
 mod limit;
 mod listener;
-mod redis;
 mod respond;
 mod retry;
 mod route;
+mod servers;
 mod upstream;
 
 /// What reading a file needs.
@@ -200,7 +201,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let timeouts = timeouts(d, &fields);
     let log = log(d, &fields);
     let (upstreams, names) = upstream::all(d, &fields);
-    let redis = redis::servers(d, &fields);
+    let redis = servers::read(d, &fields);
     let (rate_limits, shared) = limit::shared(d, &fields);
     let cache = cache::store(d, &fields);
     let idempotency = idempotency::store(d, &fields);

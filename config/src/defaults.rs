@@ -165,13 +165,13 @@ pub(crate) const JSON_PATH: &str = "names of objects and a number in them, such 
 /// What a part of a key of limits looks like.
 pub(crate) const KEY: &str =
     "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name), `path` or `route`";
+/// What the name of a parameter in a cache's key looks like.
+pub(crate) const PARAMETER: &str = "the name of a parameter, or its beginning and a `*`";
 /// What a part of a key that endpoints are chosen by looks like.
 pub(crate) const HASH_KEY: &str =
     "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name) or `path`";
 /// What a bound on load looks like.
 pub(crate) const LOAD_BOUND: &str = "a number from 1.0 to 10.0, such as `1.25`, or `off`";
-/// What the name of a parameter in a cache's key looks like.
-pub(crate) const PARAMETER: &str = "the name of a parameter, or its beginning and a `*`";
 /// What may happen where a request lacks a part of a key.
 pub(crate) const ABSENT: &[&str] = &["share", "skip", "deny"];
 /// What a condition on a value looks like.

@@ -39,8 +39,8 @@ impl Key {
         share(self.place, places)
     }
 
-    /// This key, kept where `other` is: on one server, in one slot of a cluster, so that both can be
-    /// decided on at one moment.
+    /// This key, kept where `other` is: on one server, in one slot of a cluster, so that both can
+    /// be decided on at one moment.
     ///
     /// `other` must follow from what makes this key and always be the same for it, say a key of the
     /// client alone. What else tells keys apart is left with 64 bits then: enough for the limits of

@@ -3,6 +3,19 @@
 //! The one part of this crate with sockets, timers and a log. One call a request decides on all its
 //! limits, by the server's clock, in the script of [`remote`].
 //!
+//! | | by all gateways together | what it may miss |
+//! |---|---|---|
+//! | token bucket, exact | `burst + rate x length` in any interval | nothing |
+//! | token bucket, leased | the same | up to half the burst, for half a second |
+//! | leaky bucket | one queue | places of requests that another limit denied |
+//! | sliding window | the quota in any window | what is counted for up to 8/7 of it |
+//! | [`SharedConcurrency`] | the maximum, while leases are renewed | what died, for a lease |
+//! | [`OnFailure::Local`] | the limit, in equal shares | what other gateways do not use |
+//!
+//! Wherever the clocks of gateways stand: servers go by their own. A server that has lost its
+//! memory has forgotten what was charged, so that everybody has a full burst once more; one whose
+//! clock is set forward earns that time.
+//!
 //! **A dead server costs nothing.** Every call ends within [`Options::timeout`]. After some
 //! failures in a row a server counts as down for all workers, and requests do not ask it until one
 //! of them, at growing intervals, finds it up again. What is not decided there each limit decides
@@ -26,6 +39,9 @@
 //! bucket is one queue for all gateways: each holds its requests back for as long as it was told. A
 //! place in it cannot be given back, so where limits lie in several places and one denies, it is
 //! left empty. Both are always asked once a request.
+//!
+//! **Under way.** [`SharedConcurrency`] counts requests under way, in leases that outlive no
+//! gateway for long.
 //!
 //! **Atomicity.** Each key has one place: a server, or a slot of a Redis Cluster. All limits of a
 //! request whose keys have the same place are charged or none, with no moment in between; that is
@@ -84,6 +100,7 @@ use crate::{
 
 mod breaker;
 mod cluster;
+mod concurrency;
 mod counters;
 mod fault;
 mod health;
@@ -100,6 +117,7 @@ mod script;
 mod servers;
 mod settle;
 
+pub use concurrency::{Refused, Room, SharedConcurrency, SharedPermit};
 pub use counters::Counters;
 pub use fault::Fault;
 pub use limit::{Correction, Mode, OnFailure, SharedAsk, SharedLimit};
@@ -179,7 +197,9 @@ impl Shared {
             let verdict = tell(&parts, &[], false, now);
             return Outcome { verdict, source: Source::Memory };
         }
-        let now = self.lend(&mut parts, members, now).await;
+        // What most requests do not need is kept out of what each of them has to carry along.
+        let leased = parts.iter().any(Part::is_leased);
+        let now = if leased { Box::pin(self.lend(&mut parts, members, now)).await } else { now };
         if parts.iter().all(|part| part.passes(now)) {
             self.ask_servers(&mut parts, now).await;
         } else {
@@ -193,7 +213,7 @@ impl Shared {
         if passes {
             self.mirror(&parts, members, now);
         } else {
-            self.give_back(&mut parts, now).await;
+            Box::pin(self.give_back(&mut parts, now)).await;
         }
         let verdict = tell(&parts, &substitutes, passes, now);
         Outcome { verdict, source: if told { Source::Server } else { Source::Fallback } }
@@ -242,7 +262,7 @@ impl Shared {
             return;
         }
         let asked = groups.iter().map(|(place, members)| self.ask(*place, parts, members, now));
-        let replies = join_all(asked).await;
+        let replies = Box::pin(join_all(asked)).await;
         for ((_, members), reply) in groups.iter().zip(replies) {
             self.note(parts, members, reply, now);
         }

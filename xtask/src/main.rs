@@ -13,6 +13,7 @@ mod lint;
 mod outage;
 mod process;
 mod python;
+mod sim;
 mod supply;
 mod test;
 mod tools;
@@ -25,6 +26,7 @@ cargo xtask VERB
   doc [--check]              API documentation without warnings; regenerates the generated pages
   bench [--help]             CPU per request, latency and memory beside NGINX, HAProxy and Envoy
   outage [--help]            what clients see while backends fail, beside Envoy
+  sim [--help]               the members' long runs, on simulated time
   cache-tests [--help]       the public tests of HTTP caches, through Weir
 ";
 
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         bench::STREAMS => bench::streams(rest),
         "cache-tests" => cache_tests::run(rest),
         "outage" => outage::run(rest),
+        "sim" => sim::run(rest),
         outage::BACKEND => outage::backend(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

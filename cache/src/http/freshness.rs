@@ -56,7 +56,8 @@ impl Freshness {
         let apparent_age = answered.since(date.unwrap_or(answered));
         let corrected_age = age_of(headers) + answered.since(asked);
         let explicit = explicit_lifetime(headers, directives, date.unwrap_or(answered), answered);
-        let by_default = || default_lifetime(status, headers, date, answered, policy);
+        let by_default =
+            || default_lifetime(status, headers, directives.public, date, answered, policy);
         let s_maxage = directives.s_maxage.is_some();
         let always_validate = directives.no_cache == Scope::Whole;
         let never_stale =
@@ -182,23 +183,26 @@ fn explicit_lifetime(
     Some(expires.map_or(Duration::ZERO, |expires| expires.since(date)))
 }
 
-/// What a response gets that says nothing (RFC 9111 section 4.2.2).
+/// What a response gets that says nothing (RFC 9111 section 4.2.2). `public` makes any status one
+/// that may be guessed about (section 5.2.2.9).
 fn default_lifetime(
     status: StatusCode,
     headers: &HeaderMap,
+    public: bool,
     date: Option<Time>,
     now: Time,
     policy: &Policy,
 ) -> Option<Duration> {
     const DAY: Duration = Duration::from_secs(86_400);
-    if !is_cacheable_by_default(status) {
+    let usual = is_cacheable_by_default(status);
+    if !usual && !public {
         return None;
     }
     let modified = headers.get(LAST_MODIFIED).filter(|_| policy.heuristics);
     let modified = modified.and_then(|value| date::parse(value.as_bytes(), now));
     let tenth = modified.map(|modified| (date.unwrap_or(now).since(modified) / 10).min(DAY));
     // An error that one odd request has brought about must not become everybody's by a setting.
-    tenth.or_else(|| policy.ttl.filter(|_| status.as_u16() < 400))
+    tenth.or_else(|| policy.ttl.filter(|_| usual && status.as_u16() < 400))
 }
 
 /// The statuses that may be cached without being told (RFC 9110 section 15.1), without 206, which

@@ -225,6 +225,19 @@ fn a_purge_catches_what_is_under_way() {
 }
 
 #[test]
+fn what_takes_the_place_of_what_it_makes_invalid_is_stored() {
+    let store = Subject::new(UNITS);
+    let ticket = store.0.ticket();
+    store.0.insert(&key("a"), fill(0, 1), ticket, NOW).unwrap();
+    let mine = store.0.supersede(b"a", ticket);
+    assert!(store.0.entry(b"a", NOW).is_none());
+    assert_eq!(store.0.insert(&key("a"), fill(0, 1), ticket, NOW), Err(Refused::Purged));
+    assert_eq!(store.0.insert(&key("a"), fill(1, 1), mine, NOW), Ok(()));
+    store.0.purge(Selector::Name(b"a"), Purge::Hard);
+    assert_eq!(store.0.insert(&key("a"), fill(1, 1), mine, NOW), Err(Refused::Purged));
+}
+
+#[test]
 fn a_purge_hands_the_hand_on() {
     let store = Subject::new(Options { capacity: 4, ..UNITS });
     for name in ["a", "b", "c", "d"] {

@@ -37,6 +37,7 @@ pub(super) fn route(
         variants: fields.count(d, "variants"),
         lock_timeout: fields.duration(d, "lock_timeout"),
         client_directives: fields.flag(d, "client_directives"),
+        set_cookie: fields.flag(d, "set_cookie"),
         key: parts(d, &fields),
     };
     fields.finish();
@@ -175,7 +176,7 @@ mod tests {
         let all = cache("", "to: api, cache: true").unwrap();
         assert_eq!((all.ttl, all.max_object, all.variants), (None, 1 << 20, 16));
         assert_eq!(all.stale_if_error, Duration::ZERO);
-        assert!(all.client_directives && !all.heuristics);
+        assert!(all.client_directives && !all.heuristics && !all.set_cookie);
         let short = cache("", "to: api, cache: 60s").unwrap();
         assert_eq!(short, RouteCache { ttl: Some(Duration::from_secs(60)), ..all });
         let long = "to: api, cache: { ttl: 60s, stale_while_revalidate: 5m, stale_if_error: 1h }";

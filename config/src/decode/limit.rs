@@ -2,9 +2,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{Complaint, Decoder, header, key, upstream};
+use super::{Complaint, Decoder, cost, key, upstream};
 use crate::{
-    defaults::JSON_PATH,
     diagnostic::Diagnostic,
     fields::Fields,
     model::{Cost, OnStoreFailure, PathMatch, RateAlgorithm, RateLimit, RateStore, StoreMode},
@@ -17,10 +16,6 @@ use crate::{
 const SHARED: usize = 10_000;
 /// Most limits of a route.
 const LIMITS: usize = 8;
-/// Most names on the way to a number in a JSON document.
-const JSON_NAMES: usize = 8;
-/// Longest of them, in bytes.
-const JSON_NAME_MAX: usize = 64;
 /// Most names that are worth listing.
 const LISTED: usize = 12;
 /// The longest time in which a burst is earned: beyond it a limit is a mistake, and much beyond it
@@ -215,7 +210,7 @@ fn limit(
     let key = key::read(d, fields);
     let absent = key::absent(d, fields);
     let max_delay = fields.duration(d, "max_delay");
-    let cost = cost(d, fields, place);
+    let cost = cost::read(d, fields, place.cost);
     let dry_run = fields.flag(d, "dry_run");
     let store = store(d, fields);
     let (rate, span) = rate?;
@@ -279,67 +274,15 @@ fn store(d: &mut Decoder<'_>, fields: &Fields<'_>) -> RateStore {
     RateStore::Redis { mode, on_failure }
 }
 
-fn cost(d: &mut Decoder<'_>, limit: &Fields<'_>, place: &Place) -> Cost {
-    let header = |node: &Node| match &node.value {
-        Value::Text(text) => text.strip_prefix("header:").map(str::to_owned),
-        _ => None,
-    };
-    let short = limit.node("cost").and_then(|node| Some((node, header(node)?)));
-    let fields = match &short {
-        Some(_) => Fields::empty(place.cost),
-        None => limit.policy(d, "cost", place.cost).unwrap_or_else(|| Fields::empty(place.cost)),
-    };
-    let fixed = fields.count(d, "fixed");
-    if let Some(node) = limit.node("cost").filter(|_| short.is_none())
-        && matches!(&node.value, Value::Text(text) if text.starts_with(char::is_alphabetic))
-    {
-        d.report.amend("what a request header says is `cost: header:x-cost`".to_owned());
-    }
-    let mut request_header = fields.parsed(d, "request_header", header::name);
-    let response_header = fields.parsed(d, "response_header", header::name);
-    let response_json = fields.parsed(d, "response_json", json_path);
-    if let (Some(_), Some(node)) = (&response_header, fields.node("response_json")) {
-        let what = "what a response did cost is in either `response_header` or `response_json`";
-        d.report.error(node.span, what);
-    }
-    fields.finish();
-    if let Some((node, name)) = short {
-        let prefix = "header:".len();
-        let parse = |_: &str| {
-            header::name(&name).map_err(|mut complaint| {
-                complaint.part = complaint.part.map(|(at, length)| (prefix + at, length));
-                complaint
-            })
-        };
-        request_header = d.parsed(node, "a header name", parse);
-    }
-    Cost { fixed: u64::from(fixed), request_header, response_header, response_json }
-}
-
-/// The way to a number in a JSON document.
-fn json_path(text: &str) -> Result<Vec<String>, Complaint> {
-    let names: Vec<String> = text.split('.').map(str::to_owned).collect();
-    let why = match () {
-        () if names.iter().any(String::is_empty) => "a name is empty",
-        () if names.len() > JSON_NAMES => "that is more than 8 names",
-        () if names.iter().any(|name| name.len() > JSON_NAME_MAX) => "a name has over 64 bytes",
-        () if text.contains(['"', '\\', '$', '[']) || text.contains(char::is_control) => {
-            "names stand there as they are, without quotes or brackets"
-        }
-        () => return Ok(names),
-    };
-    Err(Complaint::new(format!("expected {JSON_PATH}, found `{}`: {why}", shorten(text))))
-}
-
 /// Refuses what does not go together.
 fn suit(d: &mut Decoder<'_>, fields: &Fields<'_>, limit: &RateLimit, rate: Span) {
-    if let Some(node) = fields.node("algorithm")
-        && limit.store != RateStore::Local
+    if let Some(node) = fields.node("mode")
+        && matches!(limit.store, RateStore::Redis { mode: StoreMode::Leased, .. })
         && limit.algorithm != RateAlgorithm::TokenBucket
     {
-        let what = "only a `token_bucket` can be kept with `store: redis` in this version of Weir";
+        let what = "only tokens of a `token_bucket` can be leased";
         d.report.error(node.span, what).hint =
-            Some("write `algorithm: token_bucket`, or `store: local`".to_owned());
+            Some("write `mode: exact`, or `algorithm: token_bucket`".to_owned());
     }
     if let Some(node) = fields.node("max_delay")
         && limit.algorithm != RateAlgorithm::LeakyBucket

@@ -310,6 +310,13 @@ pub(super) const KEYS: &[Key] = &[
          always counts.",
     ),
     Key::new(
+        "routes[].cache.set_cookie",
+        Flag,
+        Is("false"),
+        "Whether responses that set a cookie are kept. Everybody then gets the same cookie: never \
+         where it tells clients apart.",
+    ),
+    Key::new(
         "routes[].cache.key",
         Section,
         Below,

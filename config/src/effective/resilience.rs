@@ -84,6 +84,7 @@ pub(super) fn cache(cache: &RouteCache) -> Value {
         "variants": cache.variants,
         "lock_timeout": show_duration(cache.lock_timeout),
         "client_directives": cache.client_directives,
+        "set_cookie": cache.set_cookie,
         "key": key(&cache.key),
     })
 }

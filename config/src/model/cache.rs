@@ -54,6 +54,8 @@ pub struct RouteCache {
     pub lock_timeout: Duration,
     /// Whether clients may ask for fresher answers with `Cache-Control`.
     pub client_directives: bool,
+    /// Whether responses that set a cookie are kept, and the cookie given to everybody.
+    pub set_cookie: bool,
     /// What tells responses apart beside the URL without its query.
     pub key: CacheKey,
 }

@@ -18,50 +18,51 @@ fn check(scenario: Scenario, options: &Options) {
 #[test]
 fn steady() {
     check(Scenario::Steady, &options(32, 1, 30));
-    check(Scenario::Steady, &options(200, 1, 10));
+    check(Scenario::Steady, &options(500, 1, 10));
 }
 
 #[test]
 fn crash() {
-    check(Scenario::Crash, &options(32, 6, 0));
-    check(Scenario::Crash, &Options { loss: 0.1, ..options(32, 4, 0) });
+    check(Scenario::Crash, &options(8, 6, 0));
+    check(Scenario::Crash, &options(128, 6, 0));
+    check(Scenario::Crash, &Options { loss: 0.1, ..options(128, 6, 0) });
 }
 
 #[test]
 fn loss() {
-    check(Scenario::Loss, &Options { loss: 0.1, ..options(32, 1, 60) });
-    check(Scenario::Loss, &Options { loss: 0.2, ..options(32, 1, 30) });
+    check(Scenario::Loss, &Options { loss: 0.1, ..options(128, 1, 60) });
+    check(Scenario::Loss, &Options { loss: 0.2, ..options(64, 1, 30) });
 }
 
 #[test]
 fn partition() {
-    check(Scenario::Partition, &options(24, 1, 120));
+    check(Scenario::Partition, &options(64, 1, 600));
 }
 
 #[test]
 fn pause() {
-    check(Scenario::Pause, &options(24, 3, 0));
+    check(Scenario::Pause, &options(64, 4, 0));
 }
 
 #[test]
 fn starve() {
-    check(Scenario::Starve, &options(24, 3, 0));
+    check(Scenario::Starve, &options(64, 4, 0));
 }
 
 #[test]
 fn flipflop() {
-    check(Scenario::Flipflop, &options(16, 1, 0));
+    check(Scenario::Flipflop, &options(64, 1, 0));
 }
 
 #[test]
 fn bootstrap() {
-    check(Scenario::Bootstrap, &options(150, 1, 0));
+    check(Scenario::Bootstrap, &options(200, 1, 0));
 }
 
 #[test]
 fn churn() {
-    check(Scenario::Churn, &options(24, 2, 30));
-    check(Scenario::Churn, &Options { loss: 0.1, seed: 7, ..options(24, 1, 30) });
+    check(Scenario::Churn, &options(64, 2, 60));
+    check(Scenario::Churn, &Options { loss: 0.1, seed: 7, ..options(64, 1, 60) });
 }
 
 /// A run is its seed's: twice the same, to the last packet.

@@ -1,5 +1,7 @@
 //! What `/idempotency` shows: how many keys there are, and what is known of one of them.
 
+use std::hash::{BuildHasher as _, RandomState};
+
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -36,7 +38,9 @@ pub(super) fn view(shared: &Shared) -> Value {
 fn stores(shared: &Shared) -> impl Iterator<Item = Store> + use<> {
     let snapshot = shared.live.snapshot();
     let mut known = shared.records.borrow_mut();
-    let next = SharedRecords::of(&snapshot, known.as_ref(), &mut fastrand::Rng::new());
+    // From the system's randomness, through the standard library's hasher keys.
+    let mut rng = fastrand::Rng::with_seed(RandomState::new().hash_one(0));
+    let next = SharedRecords::of(&snapshot, known.as_ref(), &mut rng);
     let redis = next.as_ref().map(|records| Store::Redis(records.store().clone()));
     *known = next;
     [Store::Memory(snapshot.records.memory.clone())].into_iter().chain(redis)

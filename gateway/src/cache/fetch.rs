@@ -306,11 +306,13 @@ impl Run<'_> {
     /// Forgets what a change has made invalid.
     fn invalidate(&mut self, head: &response::Parts) {
         let target = self.asking.target.target();
-        let names = target.invalidated(&self.asking.method, head.status, &head.headers);
-        for name in &names {
-            self.rule.store().purge(Selector::Name(name), Purge::Hard);
+        for name in target.invalidated(&self.asking.method, head.status, &head.headers) {
+            if name == self.asking.key.name() {
+                self.ticket = self.rule.store().supersede(&name, self.ticket);
+            } else {
+                self.rule.store().purge(Selector::Name(&name), Purge::Hard);
+            }
         }
-        self.ticket = self.ticket.after(names.len() as u64);
     }
 
     fn note_stored(&mut self) {

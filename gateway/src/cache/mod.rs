@@ -123,6 +123,7 @@ impl Rule {
             object_max: config.max_object,
             variants_max: config.variants as usize,
             client_directives: config.client_directives,
+            store_cookies: config.set_cookie,
             ..Policy::default()
         };
         // Neither name may have a space in it.

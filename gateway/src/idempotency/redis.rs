@@ -18,12 +18,10 @@ use std::{
     collections::VecDeque,
     fmt,
     rc::{Rc, Weak},
-    sync::Arc,
     time::Duration,
 };
 
 use ::redis::Value;
-use bytes::Bytes;
 use tokio::time::sleep;
 use weir_ratelimit::{
     Nanos,
@@ -41,6 +39,10 @@ use crate::{
     clock::{self, Tick},
     task,
 };
+
+mod reply;
+
+use reply::{claimed, seen, yes};
 
 /// A script with what all of them begin with.
 macro_rules! script {
@@ -149,7 +151,8 @@ impl RedisStore {
         }
     }
 
-    /// See [`Store::claim`](super::store::Store::claim). Who stops waiting has not claimed it.
+    /// See [`Store::claim`](super::store::Store::claim). What is claimed by one who stops waiting
+    /// is withdrawn, when this worker claims something else at the latest.
     ///
     /// # Errors
     /// No answer that says who has the key.
@@ -205,7 +208,7 @@ impl RedisStore {
         let (number, name) = (fence.number().to_string(), fence.owner().bytes());
         let (lease, whole) = (micros(terms.lease), whole(terms));
         let arguments = [number.as_bytes(), &name, lease.as_bytes(), whole.as_bytes()];
-        yes(self.run(&RENEW, key, &arguments, now).await?)
+        yes(&self.run(&RENEW, key, &arguments, now).await?)
     }
 
     /// See [`Store::complete`](super::store::Store::complete).
@@ -223,7 +226,7 @@ impl RedisStore {
         let (number, name) = (fence.number().to_string(), fence.owner().bytes());
         let (ttl, recording) = (millis(terms.ttl), recording.encode());
         let arguments = [number.as_bytes(), &name, ttl.as_bytes(), &recording];
-        yes(self.run(&COMPLETE, key, &arguments, now).await?)
+        yes(&self.run(&COMPLETE, key, &arguments, now).await?)
     }
 
     /// See [`Store::release`](super::store::Store::release).
@@ -265,7 +268,7 @@ impl RedisStore {
         let (number, name) = (fence.number().to_string(), fence.owner().bytes());
         let ttl = millis(terms.ttl);
         let arguments = [number.as_bytes(), &name, ttl.as_bytes()];
-        yes(self.run(script, key, &arguments, now).await?)
+        yes(&self.run(script, key, &arguments, now).await?)
     }
 
     /// See [`Store::settled`](super::store::Store::settled). Servers tell nobody what changes: it
@@ -347,7 +350,11 @@ impl RedisStore {
         let (name, ttl) = (lost.owner.bytes(), millis(lost.ttl));
         let arguments = [&name[..], ttl.as_bytes()];
         lost.tries += 1;
-        match self.run(&WITHDRAW, &lost.key, &arguments, clock::now()).await.and_then(yes) {
+        match self
+            .run(&WITHDRAW, &lost.key, &arguments, clock::now())
+            .await
+            .and_then(|reply| yes(&reply))
+        {
             Ok(true) => return None,
             Ok(false) if lost.missed => return None,
             Ok(false) => lost.missed = true,
@@ -372,60 +379,6 @@ async fn withdraw(store: Weak<RedisStore>) {
             store.withdraws.set(false);
             return;
         }
-    }
-}
-
-fn claimed(reply: Value, owner: Owner) -> Result<Claimed, StoreDown> {
-    let Value::Array(mut parts) = reply else { return Err(StoreDown::Other) };
-    match parts.as_mut_slice() {
-        [Value::Int(1), Value::Int(number)] => {
-            let number = u64::try_from(*number).map_err(|_| StoreDown::Other)?;
-            Ok(Claimed::Granted(Fence::new(number, owner)))
-        }
-        [Value::Int(2), Value::Int(left)] => {
-            Ok(Claimed::InFlight { left: Duration::from_micros(left.unsigned_abs()) })
-        }
-        [Value::Int(3)] => Ok(Claimed::Mismatch),
-        [Value::Int(4), Value::BulkString(recording)] => {
-            let recording = Recording::decode(&Bytes::from(std::mem::take(recording)));
-            recording
-                .map(|recording| Claimed::Done(Arc::new(recording)))
-                .map_err(|_| StoreDown::Foreign)
-        }
-        [Value::Int(5)] => Ok(Claimed::Unknown),
-        _ => Err(StoreDown::Other),
-    }
-}
-
-fn seen(parts: &[Value]) -> Option<Seen> {
-    let [
-        Value::BulkString(phase),
-        Value::Int(fence),
-        Value::Int(left),
-        Value::Int(expires),
-        Value::BulkString(head),
-    ] = parts
-    else {
-        return None;
-    };
-    let standing = match phase.as_slice() {
-        b"i" => Standing::InFlight { left: Duration::from_micros(left.unsigned_abs()) },
-        b"u" => Standing::Unknown,
-        b"d" => {
-            let (status, replayable) = Recording::peek(head)?;
-            Standing::Done { status, replayable }
-        }
-        _ => return None,
-    };
-    let expires_in = Duration::from_millis(u64::try_from(*expires).unwrap_or(0));
-    Some(Seen { standing, fence: fence.unsigned_abs(), expires_in })
-}
-
-fn yes(reply: Value) -> Result<bool, StoreDown> {
-    match reply {
-        Value::Int(0) => Ok(false),
-        Value::Int(1) => Ok(true),
-        _ => Err(StoreDown::Other),
     }
 }
 

@@ -129,23 +129,32 @@ pub(crate) fn takes_problem(headers: &HeaderMap) -> bool {
     !said
 }
 
-/// The document: which limit, and when to come again.
-pub(super) fn problem(limit: &str, retry_after: Option<u64>) -> Bytes {
-    let when = match retry_after {
-        Some(1) => "it may come again in 1 second".to_owned(),
-        Some(seconds) => format!("it may come again in {seconds} seconds"),
-        None => "the same request will not pass".to_owned(),
-    };
+/// The document that says which limit denies, before and after the words that say when to come
+/// again: all that differs from one denial to the next.
+pub(super) fn document(limit: &str) -> [Box<str>; 2] {
+    const WHEN: char = '\u{1}';
     let document = json!({
         "type": PROBLEM_TYPE,
         "title": "Too Many Requests",
         "status": 429,
-        "detail": format!("The limit {limit:?} denies this request: {when}."),
+        "detail": format!("The limit {limit:?} denies this request: {WHEN}."),
         "violated-policies": [limit],
     });
-    let mut text = document.to_string();
-    text.push('\n');
-    text.into()
+    let text = format!("{document}\n");
+    // As JSON writes it; names hold no control characters.
+    let (before, after) = text.split_once("\\u0001").unwrap_or((&text, ""));
+    [before.into(), after.into()]
+}
+
+/// The document: which limit, and when to come again.
+pub(super) fn problem([before, after]: &[Box<str>; 2], retry_after: Option<u64>) -> Bytes {
+    let mut number = itoa::Buffer::new();
+    let when = match retry_after {
+        Some(1) => ["it may come again in ", "1", " second"],
+        Some(seconds) => ["it may come again in ", number.format(seconds), " seconds"],
+        None => ["the same request will not pass", "", ""],
+    };
+    [before, when[0], when[1], when[2], after].concat().into()
 }
 
 /// Media type of [`problem`].

@@ -79,17 +79,13 @@ pub(crate) fn value<T>(
 }
 
 /// A part that says who sends a request; `None` where that is missing or says nothing.
-pub(crate) fn identity<'a>(part: &KeyPart, subject: &Subject<'a>) -> Option<Cow<'a, [u8]>> {
-    let value = match part {
-        KeyPart::ClientIp => match subject.client?.to_canonical() {
-            IpAddr::V4(address) => Cow::Owned(address.octets().to_vec()),
-            IpAddr::V6(address) => Cow::Owned(address.octets()[..8].to_vec()),
-        },
-        KeyPart::Header(name) => header(name, subject.headers)?,
-        KeyPart::Cookie(name) => Cow::Borrowed(cookie(name, subject.headers)?),
-        KeyPart::Query(_) | KeyPart::Path | KeyPart::Route => return None,
-    };
-    Some(value).filter(|value| !value.trim_ascii().is_empty())
+pub(crate) fn identity(part: &KeyPart, subject: &Subject<'_>) -> Option<Vec<u8>> {
+    match part {
+        KeyPart::Query(_) | KeyPart::Path | KeyPart::Route => None,
+        KeyPart::ClientIp | KeyPart::Header(_) | KeyPart::Cookie(_) => {
+            value(part, subject, <[u8]>::to_vec).filter(|value| !value.trim_ascii().is_empty())
+        }
+    }
 }
 
 fn header<'a>(name: &HeaderName, headers: &'a HeaderMap) -> Option<Cow<'a, [u8]>> {

@@ -193,10 +193,10 @@ pub(crate) fn explain(exchange: &Exchange, grpc: bool, response: &mut Response<B
     if let Some(seconds) = limited.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
-    if let Some(name) = limited.denied_by(limits).filter(|_| limited.takes_problem && !grpc) {
+    if let Some(rule) = limited.denier(limits).filter(|_| limited.takes_problem && !grpc) {
         let (field, media) = fields::problem_type();
         response.headers_mut().insert(field, media);
-        *response.body_mut() = Body::full(fields::problem(name, limited.retry_after));
+        *response.body_mut() = Body::full(fields::problem(&rule.problem, limited.retry_after));
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Rule {
     pub(super) config: RateLimit,
     /// What begins its item in `RateLimit`.
     pub(super) item: Box<str>,
+    /// What a denied client reads; see [`fields::document`].
+    pub(super) problem: [Box<str>; 2],
     /// The most that a request header may make a request cost.
     pub(super) cost_max: u64,
 }
@@ -305,7 +307,8 @@ impl Rule {
         let item = fields::item(&config.name).into();
         let place = format!("place\n{}", key::words(&config.key));
         let place = KeyHasher::new(&stores.shared, &place);
-        Ok(Self { limit, shared, place, config: config.clone(), item, cost_max })
+        let problem = fields::document(&config.name);
+        Ok(Self { limit, shared, place, config: config.clone(), item, problem, cost_max })
     }
 
     /// As the file has it.

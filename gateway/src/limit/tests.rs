@@ -326,7 +326,7 @@ fn who_takes_a_problem_document() {
         let pairs: Vec<_> = values.iter().map(|value| ("accept", *value)).collect();
         assert_eq!(takes_problem(&fields(&pairs)), expected, "{values:?}");
     }
-    let text = fields_of::problem("per \"ip\"", Some(3));
+    let text = fields_of::problem(&fields_of::document("per \"ip\""), Some(3));
     let document: serde_json::Value = serde_json::from_slice(&text).unwrap();
     assert_eq!(document["violated-policies"][0], "per \"ip\"");
     assert_eq!((&document["status"], &document["type"]), (&429.into(), &PROBLEM.into()));

@@ -150,6 +150,11 @@ impl Limited {
         self.delay
     }
 
+    /// The limit that denied it.
+    pub(super) fn denier<'a>(&self, limits: &'a RouteLimits) -> Option<&'a Rule> {
+        limits.rules.get(self.asked.get(self.denied?)?.rule)
+    }
+
     fn name<'a>(&self, asked: Option<usize>, limits: &'a RouteLimits) -> Option<&'a str> {
         Some(limits.rules.get(self.asked.get(asked?)?.rule)?.limit.name())
     }

@@ -9,7 +9,7 @@ use std::{
     cell::Cell,
     convert::Infallible,
     future::{Future as _, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll},
     time::Duration,
@@ -263,7 +263,7 @@ fn service(
         let last = *request.method() == Method::CONNECT;
         let (activity, connection) = (activity.clone(), connection.clone());
         async move {
-            let serving = stack::serve(exchange, request.map(Body::hyper));
+            let serving = pin!(stack::serve(exchange, request.map(Body::hyper)));
             let (mut response, tunnel) = activity.early.after(serving).await;
             if (last || connection.is_draining()) && tunnel.is_none() {
                 let close = HeaderValue::from_static("close");

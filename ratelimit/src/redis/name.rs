@@ -1,7 +1,5 @@
 //! Keys and numbers as servers read them.
 
-use std::io::Write;
-
 use smallvec::SmallVec;
 
 use crate::key::Key;
@@ -17,11 +15,12 @@ pub(super) struct Name([u8; LEN]);
 
 impl Name {
     pub(super) fn new(key: Key) -> Self {
-        let mut name = [0; LEN];
-        let mut rest = &mut name[..];
-        // It fits: nine, one, sixteen, one, sixteen.
-        let _ = rest.write_all(PREFIX);
-        let _ = write!(rest, "{{{:016x}}}{:016x}", key.shard, key.place);
+        let mut name = [b'{'; LEN];
+        name[..PREFIX.len()].copy_from_slice(PREFIX);
+        let (tag, rest) = (PREFIX.len() + 1, PREFIX.len() + 18);
+        write_hex(&mut name[tag..rest - 1], key.shard);
+        name[rest - 1] = b'}';
+        write_hex(&mut name[rest..], key.place);
         Self(name)
     }
 
@@ -29,16 +28,25 @@ impl Name {
         &self.0
     }
 
-    /// What is kept beside the key: the same name with two bytes more.
-    pub(super) fn beside(&self) -> SmallVec<[u8; LEN + 2]> {
-        self.0.iter().copied().chain(*b":b").collect()
+    /// The name of something else that is kept of the key, in the same place.
+    pub(super) fn with(&self, mark: [u8; 2]) -> SmallVec<[u8; LEN + 2]> {
+        self.0.iter().copied().chain(mark).collect()
+    }
+}
+
+/// Writes the lowest digits of `number`, as many as fit: a formatter takes several times as long,
+/// and each request has some.
+fn write_hex(digits: &mut [u8], mut number: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number % 16) as usize];
+        number /= 16;
     }
 }
 
 /// Whole numbers in decimal, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
-    digits: Vec<u8>,
+    digits: SmallVec<[u8; 64]>,
     ends: SmallVec<[usize; 16]>,
 }
 
@@ -46,8 +54,16 @@ impl Numbers {
     pub(super) fn new(numbers: impl IntoIterator<Item = i64>) -> Self {
         let mut all = Self::default();
         for number in numbers {
-            // A vector takes whatever comes.
-            let _ = write!(all.digits, "{number}");
+            let (mut digits, mut begin, mut rest) = ([0; 20], 20, number.unsigned_abs());
+            while rest > 0 || begin == 20 {
+                begin -= 1;
+                digits[begin] = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+            if number < 0 {
+                all.digits.push(b'-');
+            }
+            all.digits.extend_from_slice(&digits[begin..]);
             all.ends.push(all.digits.len());
         }
         all
@@ -57,5 +73,27 @@ impl Numbers {
         let mut begin = 0;
         let slice = |end: &usize| &self.digits[std::mem::replace(&mut begin, *end)..*end];
         self.ends.iter().map(slice).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let key = Key { shard: 0x0123_4567_89ab_cdef, place: 0xf };
+        let name = Name::new(key);
+        assert_eq!(name.bytes(), b"weir:rl1:{0123456789abcdef}000000000000000f");
+        assert_eq!(&name.with(*b":b")[..], b"weir:rl1:{0123456789abcdef}000000000000000f:b");
+    }
+
+    #[test]
+    fn numbers() {
+        let numbers = [0, 1, -1, 10, 1_795_000_000_123_456, i64::MAX, i64::MIN];
+        let texts = Numbers::new(numbers);
+        let expected: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+        let expected: Vec<_> = expected.iter().map(String::as_bytes).collect();
+        assert_eq!(&texts.bytes()[..], &expected[..]);
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Part<'a> {
     pub(super) lent: Option<Lent>,
 }
 
-pub(super) type Parts<'a> = SmallVec<[Part<'a>; 4]>;
+pub(super) type Parts<'a> = SmallVec<[Part<'a>; 2]>;
 
 impl<'a> Part<'a> {
     pub(super) fn new(ask: SharedAsk<'a>) -> Self {

@@ -70,7 +70,7 @@ struct Look {
 }
 
 /// Places of keys, and which keys they are of.
-pub(super) type Groups = SmallVec<[(usize, Members); 4]>;
+pub(super) type Groups = SmallVec<[(usize, Members); 1]>;
 pub(super) type Members = SmallVec<[usize; 4]>;
 
 impl fmt::Debug for Runner {
@@ -172,6 +172,19 @@ impl Runner {
             let links = self.links(place).ok_or_else(unknown)?;
             return self.ask(&links, call, began, patience, accept, now).await;
         }
+        // In a room of its own: calls of servers that are no cluster need not carry it along.
+        Box::pin(self.run_in_cluster(place, call, began, patience, accept, now)).await
+    }
+
+    async fn run_in_cluster<T>(
+        &self,
+        place: usize,
+        call: &Call<'_>,
+        began: Instant,
+        patience: Duration,
+        accept: impl Fn(Value) -> Option<T>,
+        now: Nanos,
+    ) -> Result<T, Trouble> {
         let Some(Look { since, ends }) = self.look(now) else {
             return self.follow(place, call, began, patience, accept, now).await;
         };

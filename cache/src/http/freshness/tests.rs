@@ -110,6 +110,10 @@ fn defaults_are_for_lasting_statuses_that_say_nothing() {
     assert_eq!(lifetime(200, &[modified], &heuristic), DAY);
     assert_eq!(lifetime(404, &[modified], &heuristic), DAY);
     assert_eq!(lifetime(503, &[modified], &heuristic), 0);
+    // RFC 9111 sections 4.2.2 and 5.2.2.9: for any other status only if it says `public`.
+    let public = ("cache-control", "public");
+    assert_eq!(lifetime(599, &[modified, public], &heuristic), DAY);
+    assert_eq!(lifetime(599, &[public], &heuristic), 0, "`ttl` is not for it all the same");
     let yesterday = ("last-modified", "Thu, 19 Nov 2026 12:00:00 GMT");
     assert_eq!(lifetime(200, &[yesterday], &heuristic), DAY / 10);
     assert_eq!(lifetime(200, &[("last-modified", "x")], &heuristic), 60);

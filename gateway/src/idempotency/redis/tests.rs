@@ -1,12 +1,12 @@
 //! The scripts against the functions they are twins of, on a server that lives in this process.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use http::{HeaderMap, StatusCode};
 use mlua::{Lua, MultiValue, Value as LuaValue};
 
 use super::*;
-use crate::idempotency::state::{Bid, Slot};
+use crate::idempotency::state::{Bid, Phase, Slot};
 
 /// Microseconds since 1970: the autumn of 2026.
 const TODAY: u64 = 1_795_000_000_123_456;
@@ -205,58 +205,43 @@ impl Twins {
         let (number, name) = (number.as_bytes(), &name[..]);
         match op {
             0..4 => {
-                let retry = known.filter(|_| rng.u8(0..4) == 0);
-                let owner = retry.map_or_else(|| Owner::new(rng.u128(..)), |(_, f)| f.owner());
-                let print = print(rng.u8(0..8) / 7);
-                let bid = Bid { print: &print, owner, floor: *now };
-                let expected = Slot::claim(&mut slot, bid, &terms, here);
-                let redrive = if terms.redrive { &b"1"[..] } else { b"0" };
-                let owner_bytes = owner.bytes();
-                let arguments: [&[u8]; 6] = [
-                    print.bytes(),
-                    &owner_bytes,
-                    lease.as_bytes(),
-                    whole.as_bytes(),
-                    redrive,
-                    b"1000",
-                ];
-                let said = claimed(server.run(CLAIM, key, &arguments, *now), owner);
-                assert_eq!(said, Ok(expected.clone()));
-                if let Claimed::Granted(fence) = expected {
+                let name = known.filter(|_| rng.u8(0..4) == 0).map(|(_, fence)| fence.owner());
+                let claimed = claim(server, key, &mut slot, (name, &terms, *now), rng);
+                if let Claimed::Granted(fence) = claimed {
                     fences.push((key, fence));
                 }
             }
             4..6 => {
                 let expected = Slot::renew(&mut slot, fence, &terms, here);
                 let arguments = [number, name, lease.as_bytes(), whole.as_bytes()];
-                assert_eq!(yes(server.run(RENEW, key, &arguments, *now)), Ok(expected));
+                assert_eq!(yes(&server.run(RENEW, key, &arguments, *now)), Ok(expected));
             }
             6..8 => {
                 let outcome = recording(rng);
                 let encoded = outcome.encode();
                 let expected = Slot::complete(&mut slot, fence, outcome, &terms, here);
                 let arguments = [number, name, ttl.as_bytes(), &encoded];
-                assert_eq!(yes(server.run(COMPLETE, key, &arguments, *now)), Ok(expected));
+                assert_eq!(yes(&server.run(COMPLETE, key, &arguments, *now)), Ok(expected));
             }
             8 => {
                 let expected = Slot::release(&mut slot, fence, &terms, here);
                 let arguments = [number, name, ttl.as_bytes()];
-                assert_eq!(yes(server.run(RELEASE, key, &arguments, *now)), Ok(expected));
+                assert_eq!(yes(&server.run(RELEASE, key, &arguments, *now)), Ok(expected));
             }
             9 => {
                 let expected = Slot::withdraw(&mut slot, fence.owner(), &terms, here);
                 let arguments = [name, ttl.as_bytes()];
-                assert_eq!(yes(server.run(WITHDRAW, key, &arguments, *now)), Ok(expected));
+                assert_eq!(yes(&server.run(WITHDRAW, key, &arguments, *now)), Ok(expected));
             }
             10 => {
                 let expected = Slot::forsake(&mut slot, fence, &terms, here);
                 let arguments = [number, name, ttl.as_bytes()];
-                assert_eq!(yes(server.run(FORSAKE, key, &arguments, *now)), Ok(expected));
+                assert_eq!(yes(&server.run(FORSAKE, key, &arguments, *now)), Ok(expected));
             }
             _ if rng.u8(0..4) == 0 => {
                 let in_flight = matches!(
                     slot.as_ref().map(|slot| slot.phase(here)),
-                    Some(crate::idempotency::state::Phase::InFlight { .. })
+                    Some(Phase::InFlight { .. })
                 );
                 let expected = if in_flight { 2 } else { i64::from(slot.is_some()) };
                 slot = slot.filter(|_| in_flight);
@@ -264,7 +249,13 @@ impl Twins {
             }
             _ => {}
         }
-        let Value::Array(parts) = server.run(LOOK, key, &[], *now) else { panic!() };
+        self.compare(key, slot);
+    }
+
+    /// Compares what both keep of a key after a step.
+    fn compare(&mut self, key: u8, slot: Option<Slot<Arc<Recording>>>) {
+        let here = tick(self.now);
+        let Value::Array(parts) = self.server.run(LOOK, key, &[], self.now) else { panic!() };
         match &slot {
             None => assert_eq!(parts, []),
             Some(slot) => assert_eq!(seen(&parts), Some(Seen::of(slot, here).rounded())),
@@ -272,9 +263,30 @@ impl Twins {
         if let Some(slot) = slot {
             let expires = self.server.keys.borrow().hashes[&[key][..]].1.unwrap();
             assert_eq!(slot.expires(), tick(expires));
-            slots.insert(key, slot);
+            self.slots.insert(key, slot);
         }
     }
+}
+
+/// Claims on both, perhaps by a name that was there before.
+fn claim(
+    server: &Server,
+    key: u8,
+    slot: &mut Option<Slot<Arc<Recording>>>,
+    (name, terms, now): (Option<Owner>, &Terms, u64),
+    rng: &mut fastrand::Rng,
+) -> Claimed {
+    let owner = name.unwrap_or_else(|| Owner::new(rng.u128(..)));
+    let print = print(rng.u8(0..8) / 7);
+    let bid = Bid { print: &print, owner, floor: now };
+    let expected = Slot::claim(slot, bid, terms, tick(now));
+    let (lease, whole, name) = (micros(terms.lease), whole(terms), owner.bytes());
+    let redrive = if terms.redrive { &b"1"[..] } else { b"0" };
+    let arguments: [&[u8]; 6] =
+        [print.bytes(), &name, lease.as_bytes(), whole.as_bytes(), redrive, b"1000"];
+    let said = claimed(server.run(CLAIM, key, &arguments, now), owner);
+    assert_eq!(said, Ok(expected.clone()));
+    expected
 }
 
 impl Seen {
@@ -378,7 +390,7 @@ fn a_reply_to_something_else_is_noticed() {
     ];
     for reply in replies {
         assert!(claimed(reply.clone(), owner).is_err(), "{reply:?}");
-        assert!(yes(reply.clone()).is_err() || reply == int(1), "{reply:?}");
+        assert!(yes(&reply).is_err() || reply == int(1), "{reply:?}");
         assert_eq!(seen(&[reply]), None);
     }
 }

@@ -207,8 +207,9 @@ proptest! {
                 }
                 Op::Renew(back) => nth(back)
                     .is_some_and(|fence| Slot::renew(&mut slot, fence, &TERMS, at(now))),
-                Op::Complete(back) => nth(back)
-                    .is_some_and(|fence| Slot::complete(&mut slot, fence, i as u8, &TERMS, at(now))),
+                Op::Complete(back) => nth(back).is_some_and(|fence| {
+                    Slot::complete(&mut slot, fence, i as u8, &TERMS, at(now))
+                }),
                 Op::Release(back) => nth(back)
                     .is_some_and(|fence| Slot::release(&mut slot, fence, &TERMS, at(now))),
                 Op::Forsake(back) => nth(back)

@@ -9,7 +9,7 @@ use std::{
     cell::RefCell,
     future::{Future, poll_fn},
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll, ready},
 };
 
@@ -36,8 +36,7 @@ impl Early {
 
     /// What `serving` comes to, once the interim responses that came first are written; if the
     /// client does not take them at once they are dropped.
-    pub(super) async fn after<T>(&self, serving: impl Future<Output = T>) -> T {
-        let mut serving = pin!(serving);
+    pub(super) async fn after<T>(&self, mut serving: Pin<&mut impl Future<Output = T>>) -> T {
         let (mut served, mut asked) = (None, false);
         poll_fn(|cx| {
             if served.is_none()
@@ -111,6 +110,8 @@ fn encode(hint: &Response<()>) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use http::HeaderMap;
     use tokio::io::{AsyncRead, ReadBuf, duplex};
 
@@ -152,13 +153,15 @@ mod tests {
     fn a_response_waits_for_one_flush_and_no_longer() {
         let early = Early::default();
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        let mut serving = pin!(early.after(async {
+        let seven = pin!(async {
             hinting(&early);
             7
-        }));
+        });
+        let mut serving = pin!(early.after(seven));
         assert!(serving.as_mut().poll(&mut cx).is_pending());
         assert_eq!(serving.as_mut().poll(&mut cx), Poll::Ready(7));
         assert!(early.hints.is_empty());
-        assert_eq!(pin!(early.after(async { 8 })).poll(&mut cx), Poll::Ready(8));
+        let eight = pin!(async { 8 });
+        assert_eq!(pin!(early.after(eight)).poll(&mut cx), Poll::Ready(8));
     }
 }

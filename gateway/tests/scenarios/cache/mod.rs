@@ -2,9 +2,9 @@
 
 mod filling;
 mod interim;
-mod methods;
 mod keys;
 mod leading;
+mod methods;
 mod poisoning;
 mod purging;
 mod rules;

@@ -102,6 +102,13 @@ fn what_is_for_one_user_is_not_kept() {
         assert_eq!(again.text(), "1", "{fields}");
         assert!(status(&again).starts_with("weir; fwd=uri-miss; detail="), "{}", status(&again));
     }
+    let origin = counting("Cache-Control: max-age=60\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n");
+    let gateway = caching(origin.address, "{ set_cookie: true }");
+    for _ in 0..2 {
+        let answer = get(&gateway, "/x");
+        assert_eq!(answer.text(), "0", "the route says that it may be kept");
+        assert_eq!(answer.fields.iter().filter(|(name, _)| name == "set-cookie").count(), 2);
+    }
     let origin = counting("Cache-Control: max-age=60\r\n");
     let gateway = caching(origin.address, "true");
     for n in ["0", "1"] {

@@ -12,7 +12,7 @@ use crate::{
 const SERVERS: usize = 64;
 
 /// The servers; `None` is off, or was wrong.
-pub(super) fn servers(d: &mut Decoder<'_>, file: &Fields<'_>) -> Option<Redis> {
+pub(super) fn read(d: &mut Decoder<'_>, file: &Fields<'_>) -> Option<Redis> {
     let fields = file.policy(d, "redis", "redis")?;
     let entry = file.entry("redis")?;
     // What is wrong in it is said here, not at whoever uses it.
