@@ -3,8 +3,8 @@
 //!
 //! A node of weight 1 has 40 digests of four points: the MD5 of `name-0` to `name-39`, read as
 //! little-endian words. A key is at the first word of its own MD5, and belongs to the next point at
-//! or after it. A weight multiplies a node's digests: by itself, not by what others weigh, so that a
-//! newcomer takes keys and gives none.
+//! or after it. A weight multiplies a node's digests: by itself, not by what others weigh, so that
+//! a newcomer takes keys and gives none.
 
 use crate::hash::{Node, md5};
 

@@ -24,8 +24,8 @@ macro_rules! hash {
 
 const HASH_KEY_MEANS: &str =
     "What decides; of a list, the combination. A request that lacks it goes as by `p2c`.";
-const LOAD_BOUND_MEANS: &str = "How many times its share of the requests under way an endpoint may have; what is more goes to \
-     the next in the key's own order.";
+const LOAD_BOUND_MEANS: &str =
+    "How many times its share of the requests under way an endpoint may have; more go to the next.";
 
 pub(super) const KEYS: &[Key] = &[
     Key::new("upstreams", Named, Absent("none"), "Groups of endpoints, by name."),

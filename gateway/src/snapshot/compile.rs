@@ -173,7 +173,8 @@ impl Compiler<'_> {
                 .unwrap_or_else(|| Arc::new(Endpoint::new(endpoint.address.clone(), self.now)))
         });
         let endpoints = endpoints.collect();
-        let keys = self.keys(config, before.and_then(|before| before.keys.as_ref()))?;
+        let keys = KeyTable::build(config, before.and_then(|before| before.keys.as_ref()));
+        let keys = keys.map_err(|what| self.error(config.at, format!("balance: {what}"))).ok()?;
         let gates = before.map_or_else(|| Gates::new(config), |before| before.gates.clone());
         let name: Arc<str> = config.name.as_str().into();
         let roster = before.map(|before| before.roster.clone());
@@ -190,25 +191,6 @@ impl Compiler<'_> {
             failures,
             connector,
         }))
-    }
-
-    /// Who gets which key: as before where that would be equal. `None` where there is no such table.
-    #[expect(clippy::option_option, reason = "no table is needed, or none is possible")]
-    fn keys(
-        &mut self,
-        config: &model::Upstream,
-        before: Option<&Arc<KeyTable>>,
-    ) -> Option<Option<Arc<KeyTable>>> {
-        if let Some(before) = before.filter(|before| before.is_of(config)) {
-            return Some(Some(before.clone()));
-        }
-        match KeyTable::build(config, before.map(|before| &**before)) {
-            Ok(table) => Some(table.map(Arc::new)),
-            Err(what) => {
-                self.error(config.at, format!("balance: {what}"));
-                None
-            }
-        }
     }
 
     /// A connector as before where it would be equal, so that its open connections stay in use.

@@ -7,7 +7,7 @@
 //! its own come back to it. An endpoint that takes part of its share only (it is new, or just
 //! back) takes that part of its keys, always the same ones and ever more.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use weir_config::model::{self, Balance, HashBalance, KeyPart};
 use weir_discovery::{
@@ -77,16 +77,19 @@ pub struct Terms {
 }
 
 impl KeyTable {
-    /// The table of an upstream; `None` where no key decides. From `previous` comes what need not
-    /// be made anew.
+    /// The table of an upstream; `None` where no key decides. It is `previous` where that would be
+    /// equal; and else from there comes what need not be made anew.
     ///
     /// # Errors
     /// Why there can be none.
     pub fn build(
         upstream: &model::Upstream,
-        previous: Option<&Self>,
-    ) -> Result<Option<Self>, String> {
+        previous: Option<&Arc<Self>>,
+    ) -> Result<Option<Arc<Self>>, String> {
         let Some(config) = &upstream.hash else { return Ok(None) };
+        if let Some(same) = previous.filter(|previous| previous.is_of(upstream)) {
+            return Ok(Some(same.clone()));
+        }
         let members: Box<[Member]> = upstream.endpoints.iter().map(Member::of).collect();
         let nodes: Vec<Node<'_>> = members.iter().map(Member::node).collect();
         if nodes.len() > NODES_MAX {
@@ -121,11 +124,11 @@ impl KeyTable {
         let weights = members.iter().map(|member| u64::from(member.weight)).sum();
         let bound = config.bounded_load.map(LoadBound::new);
         let (config, balance) = (config.clone(), upstream.balance);
-        Ok(Some(Self { config, balance, shape, members, weights, bound }))
+        Ok(Some(Arc::new(Self { config, balance, shape, members, weights, bound })))
     }
 
     /// Whether it is what `upstream` asks for.
-    pub fn is_of(&self, upstream: &model::Upstream) -> bool {
+    fn is_of(&self, upstream: &model::Upstream) -> bool {
         let same =
             |(member, endpoint): (&Member, &model::Endpoint)| *member == Member::of(endpoint);
         upstream.hash.as_ref() == Some(&self.config)
