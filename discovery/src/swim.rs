@@ -26,6 +26,7 @@ pub use effects::{Change, Effects, Event, Input, Moment, Speak};
 pub use member::{Id, META_BYTES_MAX, NAME_BYTES_MAX, Record, State};
 pub use message::{Header, Kind, Profile, Speech, Stamp, Update, Witnesses};
 pub use params::{InvalidParams, Params};
+pub use sync::STREAM_BYTES_MAX;
 
 use effects::micros;
 use gossip::Queue;
@@ -318,6 +319,11 @@ impl Swim {
         self.spread(self.me, now.micros(), 0);
         self.wake_us = self.next_us();
         true
+    }
+
+    /// Replaces the addresses through which it joins, and finds who it lost sight of.
+    pub fn set_seeds(&mut self, seeds: Vec<SocketAddr>) {
+        self.seeds = seeds;
     }
 
     /// What this member says of itself, and since which incarnation.

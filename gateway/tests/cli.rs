@@ -349,6 +349,8 @@ const SEEN: &[(&str, &[&str])] = &[
         "/limited",
         &["\"per-client\";q=3;w=60", "\"per-client\";r=0", "429 Too Many Requests", "retry-after:"],
     ),
+    ("pay=5", &["HTTP/1.1 200", "POST /pay", "idempotent-replayed: true"]),
+    ("pay=6", &["HTTP/1.1 422", "idempotency-key-reused"]),
     ("/metrics", &["weir_requests_total"]),
     ("/reload", &[]),
 ];

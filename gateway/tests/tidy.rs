@@ -55,6 +55,7 @@ const PURE: &[&str] = &[
     "gateway/src/http/guard",
     "gateway/src/http/headers",
     "gateway/src/http/path",
+    "gateway/src/idempotency/verdict.rs",
     "gateway/src/limit/cost.rs",
     "gateway/src/limit/fields.rs",
     "gateway/src/limit/key.rs",
@@ -81,8 +82,12 @@ const PURE: &[&str] = &[
 
 /// Files in those folders that are not: the way to a server.
 const SHELL: &[&str] = &[
+    "discovery/src/udp.rs",
+    "discovery/src/udp/run.rs",
+    "discovery/src/udp/stream.rs",
     "ratelimit/src/redis.rs",
     "ratelimit/src/redis/cluster.rs",
+    "ratelimit/src/redis/concurrency.rs",
     "ratelimit/src/redis/fault.rs",
     "ratelimit/src/redis/leases.rs",
     "ratelimit/src/redis/lend.rs",

@@ -27,6 +27,9 @@
 //! place in it cannot be given back, so where limits lie in several places and one denies, it is
 //! left empty. Both are always asked once a request.
 //!
+//! **Under way.** [`SharedConcurrency`] counts requests under way, in leases that outlive no gateway
+//! for long.
+//!
 //! **Atomicity.** Each key has one place: a server, or a slot of a Redis Cluster. All limits of a
 //! request whose keys have the same place are charged or none, with no moment in between; that is
 //! all of them on one server, and those that were put together by [`Key::beside`]. Keys of several
@@ -84,6 +87,7 @@ use crate::{
 
 mod breaker;
 mod cluster;
+mod concurrency;
 mod counters;
 mod fault;
 mod health;
@@ -100,6 +104,7 @@ mod script;
 mod servers;
 mod settle;
 
+pub use concurrency::{Refused, Room, SharedConcurrency, SharedPermit};
 pub use counters::Counters;
 pub use fault::Fault;
 pub use limit::{Correction, Mode, OnFailure, SharedAsk, SharedLimit};

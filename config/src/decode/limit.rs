@@ -333,13 +333,13 @@ fn json_path(text: &str) -> Result<Vec<String>, Complaint> {
 
 /// Refuses what does not go together.
 fn suit(d: &mut Decoder<'_>, fields: &Fields<'_>, limit: &RateLimit, rate: Span) {
-    if let Some(node) = fields.node("algorithm")
-        && limit.store != RateStore::Local
+    if let Some(node) = fields.node("mode")
+        && matches!(limit.store, RateStore::Redis { mode: StoreMode::Leased, .. })
         && limit.algorithm != RateAlgorithm::TokenBucket
     {
-        let what = "only a `token_bucket` can be kept with `store: redis` in this version of Weir";
+        let what = "only tokens of a `token_bucket` can be leased";
         d.report.error(node.span, what).hint =
-            Some("write `algorithm: token_bucket`, or `store: local`".to_owned());
+            Some("write `mode: exact`, or `algorithm: token_bucket`".to_owned());
     }
     if let Some(node) = fields.node("max_delay")
         && limit.algorithm != RateAlgorithm::LeakyBucket

@@ -15,7 +15,7 @@ use super::{
 /// Most streams that wait at once.
 const CALLS_MAX: usize = 64;
 /// Most bytes said over a stream.
-pub(super) const STREAM_BYTES_MAX: usize = 16 << 20;
+pub const STREAM_BYTES_MAX: usize = 8 << 20;
 /// The waits before another attempt to join, and between comparisons that a ping gave rise to.
 const RETRY_MIN_US: u64 = 200_000;
 const RETRY_MAX_US: u64 = 5_000_000;

@@ -166,7 +166,9 @@ async fn read(
         Framing::Unknown => 0,
     };
     let mut place = room.take(announced).ok_or(Error::Overloaded)?;
-    draft.upload.keep(most.saturating_add(SLACK));
+    if rule.config.large_body == Unkept::Pass {
+        draft.upload.keep(most.saturating_add(SLACK));
+    }
     let deadline = exchange.connection.worker.timers.deadline();
     deadline.set(over);
     let mut pieces: Vec<Bytes> = Vec::new();

@@ -56,7 +56,11 @@ impl Claim {
     /// Whether the store has heard what came of it, or never will.
     async fn complete(&self, recording: Arc<Recording>) -> bool {
         let (key, now) = (&self.key, clock::now());
-        self.store.complete(key, self.fence, recording, &self.terms, now).await.is_ok()
+        let completed = self.store.complete(key, self.fence, recording, &self.terms, now).await;
+        if completed == Ok(false) {
+            tracing::warn!(record = %key, "the lease was over before the outcome was there");
+        }
+        completed.is_ok()
     }
 }
 

@@ -6,9 +6,9 @@
 //! kept of an outcome.
 //!
 //! Around that is the way of a request. `rule` looks whether it has a key, `carry` reads its body
-//! and waits on the client's behalf; `shared` is a thread's way to Redis; `run` is the task that claims the key, forwards and records,
+//! and waits on the client's behalf; `run` is the task that claims the key, forwards and records,
 //! with `lease` to hold the claim, `verdict` to judge the response's head, and `intake` and `tape`
-//! for its body. `tell` is what clients and operators hear of it.
+//! for its body. `shared` is a thread's way to Redis, `tell` what clients and operators hear.
 
 pub mod fingerprint;
 pub mod key;

@@ -149,7 +149,8 @@ impl RedisStore {
         }
     }
 
-    /// See [`Store::claim`](super::store::Store::claim). Who stops waiting has not claimed it.
+    /// See [`Store::claim`](super::store::Store::claim). What is claimed by one who stops waiting is
+    /// withdrawn, when this worker claims something else at the latest.
     ///
     /// # Errors
     /// No answer that says who has the key.

@@ -259,6 +259,16 @@ fn replies_that_make_no_sense() {
     ] {
         assert_eq!(Lease::default().heard(&terms, 2, 5, reply, Nanos::new(1)), None, "{reply:?}");
     }
+    let mut rng = fastrand::Rng::with_seed(1);
+    let edges = [0, 1, 2, 5, -1, 1_000_000, i64::MAX, i64::MIN, i64::MAX / 1_000, 1 << 52];
+    for _ in 0..20_000 {
+        let reply: Vec<i64> = (0..4).map(|_| edges[rng.usize(0..edges.len())]).collect();
+        let (mut lease, now) = (Lease::default(), Nanos::new(rng.u64(..)));
+        let _ = lease.heard(&terms, rng.u64(0..4), rng.u64(0..9), &reply, now);
+        let _ = lease.step(&terms, 1, 2, now);
+        let _ = lease.full_at(&terms, Some(1), Nanos::ZERO);
+        lease.give_up(&terms, true, now);
+    }
     let none = Bucket::new(Rate::ZERO, 5).unwrap();
     assert!(Terms::new(Remote::new(&Algorithm::TokenBucket(none)).unwrap()).is_none());
 }

@@ -87,7 +87,7 @@ impl Shared {
             let reply: Vec<i64> = redis::from_redis_value(reply).ok()?;
             Lease::default().heard(terms, cost, taking.wanted, &reply, now).map(|_| reply)
         };
-        let beside = name.beside();
+        let beside = name.with(*b":b");
         let (keys, arguments) = ([name.bytes(), &beside], numbers.bytes());
         let call = Call::new(&LEASE, &keys, &arguments);
         let patience = self.runner.servers().options.timeout;
@@ -113,7 +113,7 @@ impl Shared {
         for chunk in given_up.chunks(GIVEN) {
             let calls = chunk.iter().map(|(key, terms, stretch)| async move {
                 let name = Name::new(*key);
-                let (beside, numbers) = (name.beside(), Numbers::new(terms.gives(stretch)));
+                let (beside, numbers) = (name.with(*b":b"), Numbers::new(terms.gives(stretch)));
                 let arguments: SmallVec<[&[u8]; 16]> = numbers.bytes();
                 let keys = [name.bytes(), &beside];
                 let call = Call::new(&GIVE_BACK, &keys, &arguments);

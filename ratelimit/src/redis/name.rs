@@ -29,9 +29,9 @@ impl Name {
         &self.0
     }
 
-    /// What is kept beside the key: the same name with two bytes more.
-    pub(super) fn beside(&self) -> SmallVec<[u8; LEN + 2]> {
-        self.0.iter().copied().chain(*b":b").collect()
+    /// The name of something else that is kept of the key, in the same place.
+    pub(super) fn with(&self, mark: [u8; 2]) -> SmallVec<[u8; LEN + 2]> {
+        self.0.iter().copied().chain(mark).collect()
     }
 }
 

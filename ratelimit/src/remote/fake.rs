@@ -16,6 +16,8 @@ pub(crate) struct State {
     pub(crate) now: u64,
     /// Value, and when it expires, in microseconds.
     pub(crate) keys: HashMap<String, (String, u64)>,
+    /// Sorted sets: what they hold, and when they expire.
+    pub(crate) sets: HashMap<String, (HashMap<String, f64>, u64)>,
     pub(crate) writes: usize,
     pub(crate) expires: bool,
 }
@@ -51,8 +53,53 @@ impl State {
                 Ok(Value::Boolean(true))
             }
             "DEL" => Ok(Value::Boolean(self.keys.remove(&texts[1]).is_some())),
+            _ => self.call_set(lua, &texts),
+        }
+    }
+}
+
+/// Of sorted sets, as much as is used.
+impl State {
+    fn call_set(&mut self, lua: &Lua, texts: &[String]) -> mlua::Result<Value> {
+        let now = self.now;
+        self.sets.retain(|_, (set, until)| !set.is_empty() && *until > now);
+        let known = self.sets.contains_key(&texts[1]);
+        let (set, until) =
+            self.sets.entry(texts[1].clone()).or_insert_with(|| (HashMap::new(), u64::MAX));
+        let bound = |text: &str| match text {
+            "-inf" => f64::NEG_INFINITY,
+            "+inf" => f64::INFINITY,
+            text => text.trim_start_matches('(').parse().expect("a number"),
+        };
+        let within = |score: f64| {
+            let (low, high) = (bound(&texts[2]), bound(&texts[3]));
+            (if texts[2].starts_with('(') { score > low } else { score >= low }) && score <= high
+        };
+        match &*texts[0] {
+            "ZADD" => {
+                let score = texts[2].parse::<u64>().expect("a whole number");
+                set.insert(texts[3].clone(), score as f64);
+            }
+            "ZREM" => texts[2..].iter().for_each(|name| _ = set.remove(name)),
+            "ZREMRANGEBYSCORE" => set.retain(|_, score| !within(*score)),
+            "ZRANGEBYSCORE" => {
+                let names =
+                    set.iter().filter(|(_, score)| within(**score)).map(|(name, _)| &**name);
+                return Ok(Value::Table(lua.create_sequence_from(names.collect::<Vec<&str>>())?));
+            }
+            "ZCARD" => return Ok(Value::Integer(set.len() as i64)),
+            "ZSCORE" => {
+                return set.get(&texts[2]).map_or(Ok(Value::Boolean(false)), |score| {
+                    lua.create_string(score.to_string()).map(Value::String)
+                });
+            }
+            "PEXPIRE" => {
+                assert!(known, "there is something to expire");
+                *until = now + texts[2].parse::<u64>().expect("a whole number") * 1_000;
+            }
             other => panic!("{other} is not called"),
         }
+        Ok(Value::Boolean(true))
     }
 }
 

@@ -230,3 +230,24 @@ fn windows_that_make_no_sense() {
         assert!(verdict(&ask, &reply).is_some(), "{value}: {reply:?}");
     }
 }
+
+#[test]
+fn any_numbers_can_be_read() {
+    let mut rng = fastrand::Rng::with_seed(9);
+    let limits = limits();
+    let edges = [0, 1, -1, 5, 1_000_000, i64::MAX, i64::MIN, 1 << 32, i64::MAX / 1_000, 1 << 53];
+    for _ in 0..20_000 {
+        let asks: Vec<_> = (0..rng.usize(0..4))
+            .map(|_| Ask { limit: &limits[rng.usize(0..12)], cost: rng.u64(0..3), dry_run: false })
+            .collect();
+        let number = |rng: &mut fastrand::Rng| edges[rng.usize(0..edges.len())];
+        let reply: Vec<i64> = (0..rng.usize(0..24)).map(|_| number(&mut rng)).collect();
+        let _ = verdict(&asks, &reply);
+        for now in [Nanos::ZERO, Nanos::MAX] {
+            let mut rest = &reply[..];
+            if let Some(known) = asks.first().and_then(|ask| ask.limit.read(&mut rest, now)) {
+                let _ = asks[0].limit.decide(&known, 1, now);
+            }
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod failures;
 mod leased;
 mod runner;
 mod server;
+mod under_way;
 
 use std::{
     cell::RefCell,

@@ -2,10 +2,20 @@
 
 use super::peers::{Ports, Task};
 
-pub(super) fn weir(task: &Task, ports: Ports) -> String {
+/// What a limit lets pass that is there to be asked and never to deny: requests a second, and at
+/// once.
+const OPEN: u32 = 1_000_000;
+
+pub(super) fn weir(task: &Task, ports: Ports, limits: bool) -> String {
     let [a, b] = &task.backends;
     let (cert, key) = (task.cert.display(), task.key.display());
     let Ports { h1, tls, h3, .. } = ports;
+    let limit = match limits {
+        true => format!(
+            "    rate_limit: {OPEN}/s\n  - {{ match: /shut, to: backend, rate_limit: 1/h }}\n"
+        ),
+        false => String::new(),
+    };
     let protocols = if h3 == 0 { "h1, h2" } else { "h1, h2, h3" };
     format!(
         "workers: 1
@@ -21,15 +31,33 @@ upstreams:
 routes:
   - match: {{ path: \"/**\" }}
     to: backend
-"
+{limit}"
     )
 }
 
-pub(super) fn nginx(task: &Task, ports: Ports) -> String {
+pub(super) fn nginx(task: &Task, ports: Ports, limits: bool) -> String {
     let [a, b] = &task.backends;
     let folder = task.folder.display();
     let (cert, key) = (task.cert.display(), task.key.display());
     let Ports { h1, tls, h2c, h3 } = ports;
+    let proxy = "proxy_pass http://backend;
+      proxy_http_version 1.1;
+      proxy_set_header Connection \"\";
+      proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
+    // What is denied is not logged, as by the others.
+    let (zones, open, shut) = match limits {
+        true => (
+            format!(
+                "limit_req_zone $binary_remote_addr zone=open:10m rate={OPEN}r/s;
+  limit_req_zone $binary_remote_addr zone=shut:10m rate=1r/m;
+  limit_req_status 429; limit_req_log_level info;"
+            ),
+            format!("limit_req zone=open burst={OPEN} nodelay;"),
+            format!("location = /shut {{ limit_req zone=shut; {proxy} }}"),
+        ),
+        false => Default::default(),
+    };
     let quic =
         if h3 == 0 { String::new() } else { format!("listen 127.0.0.1:{h3} quic reuseport;") };
     format!(
@@ -41,6 +69,7 @@ http {{
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
+  {zones}
   upstream backend {{
     server {a}; server {b};
     keepalive 256; keepalive_requests 1000000000;
@@ -53,12 +82,10 @@ http {{
     ssl_certificate {cert}; ssl_certificate_key {key};
     ssl_protocols TLSv1.3;
     location / {{
-      proxy_pass http://backend;
-      proxy_http_version 1.1;
-      proxy_set_header Connection \"\";
-      proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      {open}
+      {proxy}
     }}
+    {shut}
   }}
 }}
 "
@@ -92,7 +119,7 @@ backend backends
     )
 }
 
-pub(super) fn envoy(task: &Task, ports: Ports) -> String {
+pub(super) fn envoy(task: &Task, ports: Ports, limits: bool) -> String {
     let (cert, key) = (task.cert.display(), task.key.display());
     let Ports { h1, tls, h3, .. } = ports;
     let common = |alpn: &str| {
@@ -120,10 +147,10 @@ pub(super) fn envoy(task: &Task, ports: Ports) -> String {
             {}",
         common("h3")
     );
-    let mut listeners =
-        envoy_listener("clear", h1, None) + &envoy_listener("tls", tls, Some(&secure));
+    let listener = |name, port, transport| envoy_listener(name, port, transport, limits);
+    let mut listeners = listener("clear", h1, None) + &listener("tls", tls, Some(&*secure));
     if h3 != 0 {
-        listeners += &envoy_listener("quic", h3, Some(&quic));
+        listeners += &listener("quic", h3, Some(&*quic));
     }
     let endpoints: String = task.backends.iter().map(|address| endpoint(address)).collect();
     format!(
@@ -146,10 +173,27 @@ pub(super) fn envoy(task: &Task, ports: Ports) -> String {
 const TYPE: &str = "type.googleapis.com/envoy.extensions";
 
 /// One of Envoy's listeners; the one called `quic` is on UDP.
-fn envoy_listener(name: &str, port: u16, transport: Option<&str>) -> String {
+fn envoy_listener(name: &str, port: u16, transport: Option<&str>, limits: bool) -> String {
     let (protocol, codec, udp) = match name {
         "quic" => ("UDP", "HTTP3", "\n    udp_listener_config: { quic_options: {} }"),
         _ => ("TCP", "AUTO", ""),
+    };
+    let (routes, filter) = match limits {
+        true => (
+            format!(
+                "[{}, {}]",
+                limited("path: /shut", 1, 3_600),
+                limited("prefix: \"/\"", OPEN, 1)
+            ),
+            format!(
+                "
+          - name: envoy.filters.http.local_ratelimit
+            typed_config: {{ {LIMIT}, stat_prefix: limit }}"
+            ),
+        ),
+        false => {
+            ("[{ match: { prefix: \"/\" }, route: { cluster: backend } }]".into(), String::new())
+        }
     };
     let transport = transport.map(|socket| format!("transport_socket:\n        {socket}\n      "));
     let transport = transport.unwrap_or_default();
@@ -170,10 +214,25 @@ fn envoy_listener(name: &str, port: u16, transport: Option<&str>) -> String {
             virtual_hosts:
             - name: all
               domains: [\"*\"]
-              routes: [{{ match: {{ prefix: \"/\" }}, route: {{ cluster: backend }} }}]
-          http_filters:
+              routes: {routes}
+          http_filters:{filter}
           - name: envoy.filters.http.router
             typed_config: {{ \"@type\": {TYPE}.filters.http.router.v3.Router }}"
+    )
+}
+
+/// What the configuration of Envoy's limits begins with.
+const LIMIT: &str = "\"@type\": \
+    type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+
+/// A route with a bucket for all who ask: Envoy's filter keeps none for each address.
+fn limited(path: &str, tokens: u32, seconds: u32) -> String {
+    let always = "default_value: { numerator: 100, denominator: HUNDRED }";
+    format!(
+        "{{ match: {{ {path} }}, route: {{ cluster: backend }}, typed_per_filter_config: {{ \
+         envoy.filters.http.local_ratelimit: {{ {LIMIT}, stat_prefix: limit, token_bucket: {{ \
+         max_tokens: {tokens}, tokens_per_fill: {tokens}, fill_interval: {seconds}s }}, \
+         filter_enabled: {{ {always} }}, filter_enforced: {{ {always} }} }} }} }}"
     )
 }
 
@@ -197,12 +256,13 @@ mod tests {
             cert: "/tmp/cert.pem".into(),
             key: "/tmp/key.pem".into(),
         };
-        for h3 in [0, 1004] {
-            let text = weir(&task, Ports { h1: 1003, tls: 1004, h2c: 1003, h3 });
+        for (h3, limits) in [(0, false), (1004, false), (0, true)] {
+            let text = weir(&task, Ports { h1: 1003, tls: 1004, h2c: 1003, h3 }, limits);
             let loaded = weir_config::load_str("weir.yaml", &text, &|_| None).unwrap();
             assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
             assert_eq!(loaded.config.listeners.len(), 2);
             assert_eq!(loaded.config.listeners[1].protocols.h3, h3 != 0);
+            assert_eq!(loaded.config.routes.iter().all(|r| !r.rate_limits.is_empty()), limits);
         }
     }
 }

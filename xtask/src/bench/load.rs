@@ -14,6 +14,8 @@ use crate::process::output;
 pub(super) struct Load {
     /// Responses, all of them good.
     pub(super) requests: u64,
+    /// Those of them that a rate limit had to deny.
+    pub(super) denied: u64,
     /// Responses per second.
     pub(super) rate: f64,
     /// Latency at the half and at 99 of 100; the saturated h2load tells neither.
@@ -33,9 +35,22 @@ pub(super) struct Latency {
 const WRK_SCRIPT: &str = r#"
 done = function(s, latency, requests)
   local e = s.errors
-  io.write(string.format("totals %d %d %d %d %d %d\n", s.requests, s.bytes, s.duration,
-    e.connect + e.read + e.write + e.timeout + e.status,
+  io.write(string.format("totals %d %d %d %d %d %d %d\n", s.requests, s.bytes, s.duration,
+    e.connect + e.read + e.write + e.timeout, e.status,
     latency:percentile(50), latency:percentile(99)))
+end
+"#;
+
+/// Every other request goes where all are denied.
+const WRK_HALF: &str = r#"
+local open, shut, odd
+init = function()
+  open, shut = wrk.format("GET", "/"), wrk.format("GET", "/shut")
+end
+request = function()
+  odd = not odd
+  if odd then return open end
+  return shut
 end
 "#;
 
@@ -76,7 +91,9 @@ pub(super) fn saturate(
         _ => {
             let scheme = if scenario == Scenario::H1Tls { "https" } else { "http" };
             let script = folder.join("wrk.lua");
-            fs::write(&script, WRK_SCRIPT).map_err(|e| e.to_string())?;
+            let half = scenario == Scenario::LimitHalf;
+            let requests = if half { WRK_HALF } else { "" };
+            fs::write(&script, format!("{WRK_SCRIPT}{requests}")).map_err(|e| e.to_string())?;
             let words = [
                 "wrk".into(),
                 "-t1".into(),
@@ -86,7 +103,7 @@ pub(super) fn saturate(
                 script.display().to_string(),
                 format!("{scheme}://127.0.0.1:{port}/"),
             ];
-            wrk_said(&output(&mut client(&words, folder)?)?)
+            wrk_said(&output(&mut client(&words, folder)?)?, half)
         }
     }
 }
@@ -99,20 +116,26 @@ fn client(words: &[String], folder: &Path) -> Result<Command, String> {
     Ok(command)
 }
 
-fn wrk_said(text: &str) -> Result<Load, String> {
+/// What wrk counted; `half` of it has to be denied, as far as an odd number and the first request
+/// let it.
+fn wrk_said(text: &str, half: bool) -> Result<Load, String> {
     let line = text.lines().find_map(|line| line.strip_prefix("totals "));
     let numbers: Vec<u64> = line.unwrap_or("").split(' ').flat_map(str::parse).collect();
-    let [requests, bytes, micros, errors, p50, p99] = numbers[..] else {
+    let [requests, bytes, micros, errors, denied, p50, p99] = numbers[..] else {
         return Err(format!("wrk said:\n{text}"));
     };
-    if errors > 0 {
-        return Err(format!("{errors} of {requests} requests failed"));
+    let failed = if half { errors } else { errors + denied };
+    if failed > 0 {
+        return Err(format!("{failed} of {requests} requests failed"));
+    }
+    if half && (2 * denied).abs_diff(requests) > requests / 100 + 40 {
+        return Err(format!("{denied} of {requests} requests were denied, which is not half"));
     }
     // wrk counts heads and bodies together; the exact length is checked by a probe.
-    check_length(requests, bytes, BODY_BYTES)?;
+    check_length(requests - denied, bytes, BODY_BYTES)?;
     let rate = requests as f64 / Duration::from_micros(micros).as_secs_f64();
     let latency = Latency { p50: Duration::from_micros(p50), p99: Duration::from_micros(p99) };
-    Ok(Load { requests, rate, latency: Some(latency) })
+    Ok(Load { requests, denied, rate, latency: Some(latency) })
 }
 
 fn h2load_said(text: &str, length: Duration) -> Result<Load, String> {
@@ -139,7 +162,7 @@ fn h2load_said(text: &str, length: Duration) -> Result<Load, String> {
         return Err(format!("{bad} of {done} requests failed"));
     }
     check_length(done, data, BODY_BYTES)?;
-    Ok(Load { requests: done, rate: done as f64 / length.as_secs_f64(), latency: None })
+    Ok(Load { requests: done, denied: 0, rate: done as f64 / length.as_secs_f64(), latency: None })
 }
 
 /// Whether `requests` responses had whole bodies of `body` bytes.
@@ -159,11 +182,18 @@ mod tests {
 
     #[test]
     fn wrk_is_understood() {
-        let load = wrk_said("Running\ntotals 1000 1200000 2000000 0 150 900\n").unwrap();
+        let load = wrk_said("Running\ntotals 1000 1200000 2000000 0 0 150 900\n", false).unwrap();
         assert_eq!((load.requests, load.rate), (1000, 500.0));
         assert_eq!(load.latency.unwrap().p99, Duration::from_micros(900));
-        for bad in ["totals 10 99999 1000 1 1 1", "totals 10 10239 1000 0 1 1", "", "totals 0 0"] {
-            assert!(wrk_said(bad).is_err(), "{bad}");
+        let bad = ["totals 10 99999 1000 1 0 1 1", "totals 10 99999 1000 0 1 1 1", "totals 0 0"];
+        for bad in bad.into_iter().chain(["totals 10 10239 1000 0 0 1 1", ""]) {
+            assert!(wrk_said(bad, false).is_err(), "{bad}");
+        }
+        let load = wrk_said("totals 10000 6000000 1000 0 4999 1 1", true).unwrap();
+        assert_eq!((load.requests, load.denied), (10_000, 4_999));
+        for bad in ["totals 10000 6000000 1000 1 4999 1 1", "totals 10000 6000000 1000 0 4800 1 1"]
+        {
+            assert!(wrk_said(bad, true).is_err(), "{bad}");
         }
     }
 

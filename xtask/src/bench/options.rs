@@ -15,6 +15,8 @@ Weir and its peers side by side: one worker each on core 0, load and backends on
                     h3-1k h3-1m h3-1x1  the same over HTTP/3, and one request at a time
                     rate ratetls        latency at a fixed rate, from the intended send time
                     idle idletls        memory per idle connection
+                    limit-all           CPU per request under a rate limit that all pass
+                    limit-half          and under one that denies half of them; limit: both
   --peers A,B       of weir, nginx, haproxy, envoy; by default weir and those installed
   --extra NAME=CMD  one more peer; CMD may name {h1} {tls} {h2c} {h3} (ports to listen on),
                     {backends} (addresses), {cert} and {key} (files)
@@ -81,8 +83,8 @@ impl Options {
             let mut value = || words.next().ok_or_else(|| format!("{flag} wants a value"));
             match flag.as_str() {
                 "--only" => {
-                    options.only =
-                        value()?.split(',').map(Scenario::parse).collect::<Result<_, _>>()?;
+                    let named = value()?.split(',').map(Scenario::parse);
+                    options.only = named.collect::<Result<Vec<_>, _>>()?.concat();
                 }
                 "--peers" => options.peers = Some(value()?.split(',').map(str::to_owned).collect()),
                 "--extra" => options.extras.push(Extra::parse(value()?)?),
@@ -127,6 +129,8 @@ mod tests {
 
     #[test]
     fn options_are_read() {
+        let both = parse("--only limit").unwrap().only;
+        assert_eq!(both, [Scenario::Limit, Scenario::LimitHalf]);
         let options = parse("--only h1,idletls --rounds 3 --extra x=a=b --peers nginx").unwrap();
         assert_eq!(options.only, [Scenario::H1, Scenario::IdleTls]);
         assert_eq!(options.rounds, 3);

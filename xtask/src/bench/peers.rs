@@ -87,6 +87,13 @@ impl Peer {
         Self { name: extra.name.clone(), kind: Kind::Extra(extra.command.clone()) }
     }
 
+    /// Whether it can do what a scenario asks for.
+    pub(super) fn takes_part(&self, scenario: Scenario) -> bool {
+        // HAProxy counts requests in stick tables, which is another thing.
+        let limits = !matches!(self.kind, Kind::Haproxy(_) | Kind::Extra(_));
+        self.speaks(scenario.port()) && (limits || !scenario.limits())
+    }
+
     /// Whether it can listen on `port` at all.
     pub(super) fn speaks(&self, port: Port) -> bool {
         let command = match &self.kind {
@@ -133,7 +140,7 @@ impl Peer {
             _ => 0,
         };
         let ports = Ports { h1, tls, h2c: if shared { h1 } else { h2c }, h3 };
-        let words = self.words(task, ports)?;
+        let words = self.words(task, ports, scenario.limits())?;
         let mut listening = vec![ports.h1, ports.tls, ports.h2c];
         listening.retain(|port| *port != 0);
         listening.dedup();
@@ -141,7 +148,7 @@ impl Peer {
         Ok(Running { ports, server })
     }
 
-    fn words(&self, task: &Task, ports: Ports) -> Result<Vec<String>, String> {
+    fn words(&self, task: &Task, ports: Ports, limits: bool) -> Result<Vec<String>, String> {
         let write = |ending: &str, text: String| {
             let file = task.folder.join(format!("{}.{ending}", self.name));
             let written = fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()));
@@ -149,11 +156,11 @@ impl Peer {
         };
         let words = match &self.kind {
             Kind::Weir(path) => {
-                let file = write("yaml", configs::weir(task, ports))?;
+                let file = write("yaml", configs::weir(task, ports, limits))?;
                 vec![shown(path), "run".into(), "-c".into(), file]
             }
             Kind::Nginx(path) => {
-                let file = write("conf", configs::nginx(task, ports))?;
+                let file = write("conf", configs::nginx(task, ports, limits))?;
                 vec![shown(path), "-e".into(), "stderr".into(), "-c".into(), file]
             }
             Kind::Haproxy(path) => {
@@ -163,7 +170,7 @@ impl Peer {
                 vec![shown(path), "-db".into(), "-q".into(), "-f".into(), file]
             }
             Kind::Envoy(path) => {
-                let file = write("yaml", configs::envoy(task, ports))?;
+                let file = write("yaml", configs::envoy(task, ports, limits))?;
                 let words = "--concurrency 1 --disable-hot-restart --log-level error --config-path";
                 let mut all = vec![shown(path)];
                 all.extend(words.split(' ').map(str::to_owned));

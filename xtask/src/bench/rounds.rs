@@ -61,7 +61,7 @@ impl Bench {
     /// Runs one scenario with those of `peers` that can.
     pub(super) fn table(&self, scenario: Scenario, peers: &[Peer]) -> Result<Table, String> {
         let (peers, others) =
-            peers.iter().partition::<Vec<&Peer>, _>(|peer| peer.speaks(scenario.port()));
+            peers.iter().partition::<Vec<&Peer>, _>(|peer| peer.takes_part(scenario));
         for peer in others {
             progress(&format!("{} cannot take part: left out", peer.name));
         }
@@ -133,7 +133,7 @@ impl Bench {
         let cpu = Cpu::read(peer.pid())?.since(cpu);
         let busy = measure::busy(CORE_MEASURED)?.saturating_sub(busy);
         let length = start.elapsed();
-        self.backends.served()?.check(served, load.requests)?;
+        self.backends.served()?.check(served, load.requests - load.denied)?;
         let each = |time: Duration| time.as_secs_f64() * 1e6 / load.requests as f64;
         Ok(Round {
             cpu: [each(cpu.total), each(cpu.user), each(cpu.system)],
@@ -170,6 +170,13 @@ impl Bench {
         if answer.status != 200 || answer.body.len() != BODY_BYTES {
             let (status, length) = (answer.status, answer.body.len());
             return Err(format!("a probe got status {status} and {length} bytes"));
+        }
+        if scenario == Scenario::LimitHalf {
+            // The first one passes: a limit that admits nothing at all is no limit everywhere.
+            let statuses = [client.get("/shut")?.status, client.get("/shut")?.status];
+            if statuses[1] != 429 {
+                return Err(format!("probes that were to be denied got {statuses:?}"));
+            }
         }
         Ok(())
     }

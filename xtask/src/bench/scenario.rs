@@ -27,6 +27,10 @@ pub(super) enum Scenario {
     Idle,
     /// Idle HTTP/1.1 connections over TLS 1.3.
     IdleTls,
+    /// HTTP/1.1 in the clear at saturation, under a rate limit that lets all pass.
+    Limit,
+    /// The same, half of it under one that lets nothing pass.
+    LimitHalf,
 }
 
 /// Which of a peer's ports.
@@ -53,7 +57,7 @@ pub(super) struct Spread {
 
 impl Scenario {
     /// In the order of the report.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::H1,
         Self::H1Tls,
         Self::H2,
@@ -65,6 +69,8 @@ impl Scenario {
         Self::RateTls,
         Self::Idle,
         Self::IdleTls,
+        Self::Limit,
+        Self::LimitHalf,
     ];
 
     /// The word on the command line.
@@ -81,22 +87,34 @@ impl Scenario {
             Self::RateTls => "ratetls",
             Self::Idle => "idle",
             Self::IdleTls => "idletls",
+            Self::Limit => "limit-all",
+            Self::LimitHalf => "limit-half",
         }
     }
 
-    /// The scenario that `word` names.
-    pub(super) fn parse(word: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|scenario| scenario.word() == word);
-        known.ok_or_else(|| {
+    /// Whether peers have rate limits to keep.
+    pub(super) fn limits(self) -> bool {
+        matches!(self, Self::Limit | Self::LimitHalf)
+    }
+
+    /// The scenarios that `word` names: one, or with `limit` both that have limits.
+    pub(super) fn parse(word: &str) -> Result<Vec<Self>, String> {
+        let named = |scenario: &Self| match word {
+            "limit" => scenario.limits(),
+            word => scenario.word() == word,
+        };
+        let known: Vec<Self> = Self::ALL.into_iter().filter(named).collect();
+        if known.is_empty() {
             let words = Self::ALL.map(Self::word).join(" ");
-            format!("no scenario `{word}`; there are {words}")
-        })
+            return Err(format!("no scenario `{word}`; there are {words}"));
+        }
+        Ok(known)
     }
 
     /// The port it goes to.
     pub(super) fn port(self) -> Port {
         match self {
-            Self::H1 | Self::Rate | Self::Idle => Port::H1,
+            Self::H1 | Self::Rate | Self::Idle | Self::Limit | Self::LimitHalf => Port::H1,
             Self::H1Tls | Self::H2 | Self::RateTls | Self::IdleTls => Port::Tls,
             Self::H2c => Port::H2c,
             Self::H3 | Self::H3Large | Self::H3Single => Port::H3,
@@ -136,6 +154,10 @@ impl Scenario {
             Self::RateTls => "HTTP/1.1 over TLS 1.3 at a fixed rate, 32 connections",
             Self::Idle => "Idle HTTP/1.1 connections",
             Self::IdleTls => "Idle HTTP/1.1 connections over TLS 1.3",
+            Self::Limit => "HTTP/1.1 under a rate limit by address, all pass, 16 connections",
+            Self::LimitHalf => {
+                "HTTP/1.1 under rate limits by address, half is denied, 16 connections"
+            }
         }
     }
 }

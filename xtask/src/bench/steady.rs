@@ -49,7 +49,7 @@ pub(super) fn load(
         ));
     }
     let rate = requests as f64 / length.as_secs_f64();
-    Ok(Load { requests, rate, latency: Some(Latency { p50, p99 }) })
+    Ok(Load { requests, denied: 0, rate, latency: Some(Latency { p50, p99 }) })
 }
 
 /// The verb: PORT RATE SECONDS and maybe a certificate; prints requests, p50, p99, median lateness.

@@ -61,7 +61,7 @@ pub(super) fn load(
     check_length(requests, bytes, scenario.body())?;
     let [took, p50, p99] = [took, p50, p99].map(Duration::from_nanos);
     let rate = requests as f64 / took.as_secs_f64();
-    Ok(Load { requests, rate, latency: Some(Latency { p50, p99 }) })
+    Ok(Load { requests, denied: 0, rate, latency: Some(Latency { p50, p99 }) })
 }
 
 /// What every stream is to do.

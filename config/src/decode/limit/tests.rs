@@ -272,8 +272,13 @@ fn counts_are_kept_here_or_where_gateways_share_them() {
     let leased = RateStore::Redis { mode: StoreMode::Leased, on_failure: OnStoreFailure::Local };
     assert_eq!(store("{ rate: 1/s, store: redis, mode: leased }"), leased);
     assert_eq!(store("v"), redis(OnStoreFailure::Deny));
-    let said = load("{ rate: 1/s, store: redis, algorithm: leaky_bucket }").unwrap_err().render();
-    assert!(said.contains("only a `token_bucket`"), "{said}");
+    assert_eq!(
+        store("{ rate: 1/s, store: redis, algorithm: leaky_bucket }"),
+        redis(OnStoreFailure::Local)
+    );
+    let said = load("{ rate: 9/s, store: redis, mode: leased, algorithm: sliding_window }");
+    let said = said.unwrap_err().render();
+    assert!(said.contains("only tokens of a `token_bucket`"), "{said}");
 }
 
 #[test]

@@ -17,6 +17,8 @@ const HEADERS: &str = "{ name: headers, match: /headers, to: colours, headers: {
 const LIMITED: &str = "{ name: limited, match: /limited, to: colours, \
     rate_limit: { name: per-client, rate: 3/m } }";
 
+const ONCE: &str = "{ name: once, match: /pay, to: colours, idempotency: true }";
+
 pub(super) const EXHIBITS: &[Exhibit] = &[
     Exhibit {
         routes: &["{ name: all, match: \"/**\", to: colours }"],
@@ -56,6 +58,18 @@ pub(super) const EXHIBITS: &[Exhibit] = &[
         routes: &[LIMITED],
         command: "curl -si 'http://GATEWAY/limited?n=[1-4]'",
         shows: "three a minute for each client: RateLimit counts down, the fourth is a 429",
+    },
+    Exhibit {
+        routes: &[ONCE],
+        command: "curl -si -d pay=5 -H 'Authorization: me' -H 'Idempotency-Key: k1' \
+                  http://GATEWAY/pay http://GATEWAY/pay",
+        shows: "one payment, though it was sent twice: the second answer is the first, replayed",
+    },
+    Exhibit {
+        routes: &[],
+        command: "curl -si -d pay=6 -H 'Authorization: me' -H 'Idempotency-Key: k1' \
+                  http://GATEWAY/pay",
+        shows: "another payment under the same key is none: 422, and no service is asked",
     },
     Exhibit {
         routes: &[],

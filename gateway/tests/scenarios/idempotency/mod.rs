@@ -4,6 +4,9 @@ mod at_once;
 mod first;
 mod keys;
 mod outcomes;
+mod shared;
+mod redis;
+mod versions;
 
 use crate::support::{
     answer::Answer,

@@ -178,3 +178,22 @@ fn a_cluster() {
     assert_eq!(server.keys().len(), 10);
     assert!(server.calls() <= 20, "{}", server.calls());
 }
+
+#[test]
+fn windows_and_paces_are_shared_too() {
+    let Some(server) = Server::start(&[]) else { return };
+    let origin = Origin::echo();
+    let window = "rate_limit: { name: w, rate: 4/h, store: redis, algorithm: sliding_window }";
+    let gateways = [(); 2].map(|()| gateway(&origin, &server.url(), window));
+    let ask = |gateway| statuses(gateway, &[ANY, ANY, ANY]);
+    assert_eq!([ask(&gateways[0]), ask(&gateways[1])], [[200; 3], [200, 429, 429]]);
+    let pace = "rate_limit: { name: p, rate: 10/s, burst: 3, store: redis, \
+                algorithm: leaky_bucket, max_delay: 2s }";
+    let gateways = [(); 2].map(|()| gateway(&origin, &server.url(), pace));
+    let began = std::time::Instant::now();
+    for gateway in gateways.iter().cycle().take(6) {
+        assert_eq!(gateway.client().get("/").unwrap().status, 200);
+    }
+    // The first goes at once, five follow by a tenth of a second each, whoever they come to.
+    assert!(began.elapsed() >= Duration::from_millis(480), "{:?}", began.elapsed());
+}
