@@ -2,8 +2,8 @@
 //! for them.
 //!
 //! They go out when hyper flushes: all that it had to say is written then, so that nothing is cut
-//! in two, and the response that they announce has not begun. A response that is ready together with
-//! them waits for that one flush.
+//! in two, and the response that they announce has not begun. A response that is ready together
+//! with them waits for that one flush.
 
 use std::{
     cell::RefCell,
