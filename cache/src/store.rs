@@ -31,6 +31,9 @@ use crate::{
 
 mod purge;
 mod resize;
+mod sweep;
+
+use sweep::Sweep;
 
 /// So many shards there may be after a change of size.
 const SHARDS_MAX: usize = 16;
@@ -328,32 +331,6 @@ enum Put {
     Refused(Refused),
     /// Another was faster.
     Changed,
-}
-
-/// The making of room for one entry, over several holds of the lock.
-#[derive(Debug, Default)]
-struct Sweep {
-    /// How many entries it may look at; none before the first hold.
-    steps_left: Option<usize>,
-}
-
-impl Sweep {
-    /// One hold's worth. A sweep clears each bit once at most and then comes round to a clear one,
-    /// unless hits set them again behind the hand: then, after two rounds, it takes what is there.
-    fn make_room<V>(
-        &mut self,
-        store: &Store<V>,
-        shard: &mut Shard<V>,
-        weight: u64,
-        now: Time,
-    ) -> Room {
-        let left = self.steps_left.get_or_insert(2 * shard.len() + SWEEP_MAX);
-        if *left < SWEEP_MAX {
-            shard.evict_at_hand(&store.hasher, |entry| store.unmap(entry));
-        }
-        *left = left.saturating_sub(SWEEP_MAX);
-        shard.make_room(weight, now, SWEEP_MAX, &store.hasher, |entry| store.unmap(entry))
-    }
 }
 
 fn is_same<V>(one: Option<&Arc<Entry<V>>>, other: Option<&Arc<Entry<V>>>) -> bool {

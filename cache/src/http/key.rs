@@ -1,9 +1,9 @@
 //! What a response is stored under (RFC 9111 section 2): everything the origin was asked by and
 //! nothing else, so that no one can make it answer one thing and be kept as another.
 //!
-//! A key is `scheme://authority/path?query`, a NUL, the scope, and for `QUERY` a NUL, the method and
-//! the content with its type. The part before the first NUL is the name that a URL is purged by,
-//! whatever the scope and the method.
+//! A key is `scheme://authority/path?query`, a NUL, the scope, and for `QUERY` a NUL, the method
+//! and the content with its type. The part before the first NUL is the name that a URL is purged
+//! by, whatever the scope and the method.
 
 use http::{
     HeaderMap, Method, StatusCode, Uri,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, Response, response};
 use http_body::Body as _;
 use weir_cache::{
+    entry::Key,
     http::{
         admission::is_stored_method,
         decide::{self},
@@ -63,6 +64,11 @@ pub(crate) async fn fetch(
         && let Some(answer) = query::look(exchange, route, rule, &mut asking, draft).await?
     {
         return Ok(Forwarded::Response(answer));
+    }
+    let sent = draft.head.uri.path_and_query().map(|target| target.as_str());
+    if asking.method == Method::POST && sent != Some(&*asking.target.path_and_query) {
+        // What the upstream says of the URL by which it was asked is not about the client's.
+        asking.key = Key::from(&[][..]);
     }
     let world = exchange.world.clone();
     let mut lead = asking.lead.take();

@@ -80,9 +80,7 @@ pub(crate) fn look(
     let target =
         Target { scheme, authority: asked.authority, path_and_query: &path_and_query, scope };
     let mut key = Vec::with_capacity(192);
-    // The upstream is sent all of a POST's query: under what a route keeps of it nothing is kept.
-    let whole = head.method != Method::POST || asked.query == head.uri.query();
-    let keyed = target.write_key(&mut key) && whole;
+    let keyed = target.write_key(&mut key);
     if keyed {
         write_vouched(&head.headers, &mut key);
         key::write(&rule.key, &head.headers, &mut key);

@@ -1,6 +1,6 @@
 //! `QUERY`, whose content is part of the key: what is stored can be looked for once that is here.
 
-use std::{future::poll_fn, pin::Pin};
+use std::{future::poll_fn, pin::Pin, task::Poll};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Response, header::CONTENT_LENGTH};
@@ -19,6 +19,7 @@ use super::{
     time,
 };
 use crate::{
+    clock::Tick,
     error::{Error, Reason},
     http::{body::Body, upload::Upload},
     snapshot::Route,
@@ -41,7 +42,7 @@ pub(super) async fn look(
     asking: &mut Asking,
     draft: &mut Draft,
 ) -> Result<Option<Response<Body>>, Error> {
-    let content = read(&mut draft.upload).await?;
+    let content = read(exchange, route, &mut draft.upload).await?;
     draft.upload = Upload::whole(Body::full(content.clone()));
     if let Some(policy) = &route.retry {
         draft.upload.keep(policy.buffer);
@@ -79,11 +80,18 @@ pub(super) async fn look(
     Ok(None)
 }
 
-/// Reads all of an upload that fits into a key.
-async fn read(upload: &mut Upload) -> Result<Bytes, Error> {
+/// Reads all of an upload that fits into a key, in the time that the request has.
+async fn read(exchange: &Exchange, route: &Route, upload: &mut Upload) -> Result<Bytes, Error> {
+    let total = route.timeout.total.map_or(Tick::NEVER, |total| exchange.began + total);
+    let deadline = exchange.connection.worker.timers.deadline();
+    deadline.set(total.min(exchange.deadline));
     let mut content = BytesMut::new();
     while !upload.is_end_stream() {
-        let Some(frame) = poll_fn(|cx| Pin::new(&mut *upload).poll_frame(cx)).await else { break };
+        let frame = poll_fn(|cx| match Pin::new(&mut *upload).poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+            Poll::Pending => deadline.poll_expired(cx).map(|()| Err(Error::DeadlinePassed)),
+        });
+        let Some(frame) = frame.await? else { break };
         let Ok(piece) = frame.map(Frame::into_data)? else { continue };
         if content.len() + piece.len() > KEY_MAX {
             // It is longer than it said.

@@ -1,9 +1,9 @@
 //! Interim responses (1xx) to a client that speaks HTTP/1.1, written past hyper, which has no word
 //! for them.
 //!
-//! They go out when hyper flushes: all that it had to say is written then, so that nothing is cut in
-//! two, and the response that they announce has not begun. A response that is ready together with
-//! them waits for that one flush.
+//! They go out when hyper flushes: all that it had to say is written then, so that nothing is cut
+//! in two, and the response that they announce has not begun. A response that is ready together
+//! with them waits for that one flush.
 
 use std::{
     cell::RefCell,

@@ -122,6 +122,15 @@ fn what_the_route_drops_is_dropped_for_a_query_and_no_post_is_kept_under_the_res
     let [_, said] = send(&gateway, "POST", "/x?a=1&b=2", "", "new");
     assert_eq!(said, "weir; fwd=method; detail=method");
     assert_eq!(origin.seen()[0].target, "/x?a=1&b=2");
+    let rewriting = crate::support::gateway::Setup::yaml(&format!(
+        "admin: {{ bind: \"$ADMIN\" }}\nlisteners: [{{ bind: \"$LISTEN\" }}]\n\
+         upstreams:\n  main: {{ endpoints: [\"{}\"] }}\nroutes:\n\
+         - {{ match: {{ path: \"/**\" }}, to: main, cache: on, rewrite: \"/sub/{{**}}\" }}\n",
+        origin.address
+    ))
+    .start();
+    let [_, said] = send(&rewriting, "POST", "/x?a=1", "", "new");
+    assert_eq!(said, "weir; fwd=method; detail=method", "the upstream's URL is another");
     let query = |target: &str| send(&gateway, "QUERY", target, "", "what?");
     let [first, _] = query("/x?a=1&b=3");
     assert!(origin.seen().iter().any(|seen| seen.method == "QUERY" && seen.target == "/x?a=1"));
