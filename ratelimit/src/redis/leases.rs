@@ -115,7 +115,11 @@ impl Leases {
             terms: *want.terms,
             taking: None,
         });
-        entry.terms = *want.terms;
+        if entry.terms != *want.terms {
+            // What was lent and said by another rate means something else. It is not given back:
+            // that errs on the strict side, and not for long.
+            (entry.lease, entry.terms) = (Lease::default(), *want.terms);
+        }
         entry.lease.count(want.terms, want.cost, now);
         self.go_on(entry, want, false, now)
     }
@@ -159,14 +163,17 @@ impl Leases {
     ) -> Option<Lent> {
         let mut shard = self.lock(want.key);
         let mut unkept = Lease::default();
-        let lease = shard.get_mut(&want.key).map_or(&mut unkept, |entry| &mut entry.lease);
+        let entry = shard.get_mut(&want.key).filter(|entry| entry.terms == *want.terms);
+        let lease = entry.map_or(&mut unkept, |entry| &mut entry.lease);
         let step = lease.heard(want.terms, want.cost, taking.wanted, reply, asked_at)?;
         Some(lease.tell(step, want, now))
     }
 
     /// What is known of a key without a request: when it is full, and until when it is denied.
     pub(super) fn look(&self, want: Want<'_>, now: Nanos) -> (Moment, Option<u64>) {
-        self.lock(want.key).get(&want.key).map_or_else(
+        let shard = self.lock(want.key);
+        let entry = shard.get(&want.key).filter(|entry| entry.terms == *want.terms);
+        entry.map_or_else(
             Default::default,
             |Entry { lease, .. }| {
                 (lease.full_at(want.terms, None, now), lease.denied(want.terms, want.cost, now))
