@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::part::later;
 use crate::moment::Nanos;
 
 /// Failures in a row after which a server counts as down.
@@ -46,7 +47,7 @@ impl Breaker {
             None => Admission::Ask,
             Some(open) if now < open.probing.unwrap_or(open.until) => Admission::Skip,
             Some(open) => {
-                open.probing = Some(after(now, PROBED_IN));
+                open.probing = Some(later(now, PROBED_IN));
                 Admission::Probe
             }
         }
@@ -75,7 +76,7 @@ impl Breaker {
         };
         let jittered = pause.mul_f64(0.5 + rng.f64() / 2.0);
         let opened = self.open.is_none();
-        self.open = Some(Open { until: after(now, jittered), pause, probing: None });
+        self.open = Some(Open { until: later(now, jittered), pause, probing: None });
         opened
     }
 
@@ -85,10 +86,6 @@ impl Breaker {
             open.probing = None;
         }
     }
-}
-
-fn after(now: Nanos, by: Duration) -> Nanos {
-    Nanos::new(now.get().saturating_add(Nanos::from(by).get()))
 }
 
 #[cfg(test)]

@@ -173,12 +173,9 @@ impl Leases {
     pub(super) fn look(&self, want: Want<'_>, now: Nanos) -> (Moment, Option<u64>) {
         let shard = self.lock(want.key);
         let entry = shard.get(&want.key).filter(|entry| entry.terms == *want.terms);
-        entry.map_or_else(
-            Default::default,
-            |Entry { lease, .. }| {
-                (lease.full_at(want.terms, None, now), lease.denied(want.terms, want.cost, now))
-            },
-        )
+        entry.map_or_else(Default::default, |Entry { lease, .. }| {
+            (lease.full_at(want.terms, None, now), lease.denied(want.terms, want.cost, now))
+        })
     }
 
     /// Charges what is held, if it is enough; else the server is to be told.

@@ -361,7 +361,8 @@ fn another_rate_holds_for_who_was_denied() {
         let of = |per: Duration| {
             let bucket = Bucket::new(Rate::new(10, per).unwrap(), 10).unwrap();
             let name = format!("{mode:?}");
-            let limit = Limit::new(&Secret::new([7; 16]), "", &name, Algorithm::TokenBucket(bucket));
+            let limit =
+                Limit::new(&Secret::new([7; 16]), "", &name, Algorithm::TokenBucket(bucket));
             SharedLimit::new(limit, OnFailure::Deny).unwrap().unwrap().with_mode(mode)
         };
         let began = Instant::now();
@@ -378,4 +379,11 @@ fn another_rate_holds_for_who_was_denied() {
             }
         });
     }
+}
+
+#[test]
+fn passwords_are_shown_to_nobody() {
+    let servers = Servers::new(patient(&["redis://joe:hush%40hush@127.0.0.1:1".into()])).unwrap();
+    let shown = format!("{servers:?} {servers:#?}");
+    assert!(!shown.contains("hush"), "{shown}");
 }
