@@ -103,9 +103,8 @@ impl Leases {
     pub(super) fn begin(&self, want: Want<'_>, now: Nanos) -> Attempt<'_> {
         let mut shard = self.lock(want.key);
         if !shard.contains_key(&want.key) {
-            if shard.len() >= KEYS {
-                shard.retain(|_, entry| entry.taking.is_some() || !entry.is_spent(now));
-            }
+            // Room is made by who gives up what is idle: a look at all keys for each that is new
+            // would make a flood of them dear.
             if shard.len() >= KEYS {
                 return self.for_one(want);
             }
@@ -233,5 +232,45 @@ impl Lease {
                 Lent::Spent { full_at: self.full_at(terms, Some(cost), now) }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{algorithm::Algorithm, bucket::Bucket, rate::Rate, remote::Remote};
+
+    /// A flood of new keys.
+    fn begin(leases: &Leases, terms: &Terms, keys: std::ops::Range<u64>) -> Duration {
+        #[allow(clippy::disallowed_methods, reason = "a test that takes the time")]
+        let began = std::time::Instant::now();
+        for number in keys {
+            let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let key = Key { shard: hash, place: hash.rotate_left(32) };
+            let attempt = leases.begin(Want { key, terms, cost: 1, members: 1 }, Nanos::ZERO);
+            assert!(matches!(attempt, Attempt::Take(_)));
+        }
+        began.elapsed()
+    }
+
+    #[test]
+    fn new_keys_cost_no_more_when_there_is_no_room() {
+        let bucket = Bucket::new(Rate::new(1, Duration::from_secs(1)).unwrap(), 10).unwrap();
+        let remote = Remote::new(&Algorithm::TokenBucket(bucket)).unwrap();
+        let (leases, terms) = (Leases::default(), Terms::new(remote).unwrap());
+        let many = (2 * SHARDS * KEYS) as u64;
+        begin(&leases, &terms, 0..many);
+        let kept = |leases: &Leases| -> usize {
+            leases.shards.iter().map(|shard| shard.0.lock().unwrap().len()).sum()
+        };
+        assert_eq!(kept(&leases), SHARDS * KEYS);
+        let full = begin(&leases, &terms, many..many + 10_000);
+        let empty = begin(&Leases::default(), &terms, 0..10_000);
+        assert!(full < 20 * empty, "{full:?}, and {empty:?} where there is room");
+        // What is spent makes room.
+        leases.give_up(false, 256, Nanos::from(Duration::from_secs(1)));
+        assert_eq!(kept(&leases), 0);
     }
 }
