@@ -242,9 +242,9 @@ mod tests {
     use super::*;
     use crate::{algorithm::Algorithm, bucket::Bucket, rate::Rate, remote::Remote};
 
-    /// A flood of new keys.
+    /// A flood of new keys; how long it took.
+    #[allow(clippy::disallowed_methods, reason = "a test that takes the time")]
     fn begin(leases: &Leases, terms: &Terms, keys: std::ops::Range<u64>) -> Duration {
-        #[allow(clippy::disallowed_methods, reason = "a test that takes the time")]
         let began = std::time::Instant::now();
         for number in keys {
             let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
