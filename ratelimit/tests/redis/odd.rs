@@ -9,10 +9,13 @@ use std::{
 
 use weir_ratelimit::{
     Algorithm, Bucket, Limit, Rate, Secret,
-    redis::{Mode, OnFailure, Options, Servers, SharedLimit, Source},
+    redis::{Correction, Mode, OnFailure, Options, Servers, SharedLimit, Source},
 };
 
-use crate::{Gateway, SECOND, limit, patient, run, server::Server};
+use crate::{
+    Gateway, SECOND, limit, patient, run,
+    server::{Server, free_port},
+};
 
 /// Leads to the server at `port`, only that it takes its time to begin.
 fn slow_way(port: u16, begins: Duration) -> String {
@@ -72,6 +75,40 @@ fn another_rate_holds_for_who_was_denied() {
             }
         });
     }
+}
+
+#[test]
+fn what_is_missing_is_charged_where_another_server_is_gone() {
+    let Some(server) = Server::start(&[]) else { return };
+    let gone = format!("redis://127.0.0.1:{}", free_port());
+    let limits =
+        vec![limit("cost", 1, 1_000, OnFailure::Allow), limit("gone", 1, 1_000, OnFailure::Allow)];
+    let gateway = Gateway::new(patient(&[server.url(), gone]), limits, Instant::now());
+    let [cost, other] = &gateway.limits[..] else { return };
+    run(async {
+        let ask = |limit, key| {
+            let gateway = &gateway;
+            async move {
+                let ask = SharedLimit::ask(limit, key, None);
+                gateway.shared.check(&[ask], 1, gateway.now()).await
+            }
+        };
+        for client in 0.. {
+            let keys = gateway.keys(&client.to_string());
+            if ask(cost, keys[0]).await.source != Source::Server
+                || ask(other, keys[1]).await.source == Source::Server
+            {
+                continue;
+            }
+            let source = gateway.ask(&client.to_string()).await.source;
+            assert_eq!(source, Source::Fallback);
+            let correction = Correction { limit: cost, key: keys[0], charged: 1, actual: 500 };
+            gateway.shared.settle(&[correction], source, 1, gateway.now()).await;
+            let left = ask(cost, keys[0]).await.verdict.rulings()[0].decision.remaining;
+            assert!(left < 600, "{left}");
+            break;
+        }
+    });
 }
 
 #[test]
