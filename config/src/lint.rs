@@ -6,8 +6,8 @@ use http::Method;
 
 use crate::{
     model::{
-        Action, Address, Bind, Config, Fallback, HostMatch, KeyPart, PathMatch, RateStore, Route,
-        RouteMatch, Segment,
+        Action, Address, Bind, Config, Fallback, HostMatch, KeyPart, PathMatch, RateLimit,
+        RateStore, Route, RouteMatch, Segment,
     },
     report::Report,
     source::Span,
@@ -19,6 +19,7 @@ pub(crate) fn check(config: &Config, report: &mut Report<'_>) {
     unused(config, report);
     unused_limits(config, report);
     guessable(config, report);
+    unnamed(config, report);
     shadowed(config, report);
     loops(config, report);
     alone(config, report);
@@ -71,6 +72,23 @@ fn guessable(config: &Config, report: &mut Report<'_>) {
     );
     report.warn_at(redis.at, what).hint =
         Some("give all gateways that share limits the same text".to_owned());
+}
+
+/// What gateways share by the name of a route that has none: with another route before it, it would
+/// be another one's.
+fn unnamed(config: &Config, report: &mut Report<'_>) {
+    for (index, route) in config.routes.iter().enumerate() {
+        let own = |limit: &&RateLimit| !limit.shared && limit.store != RateStore::Local;
+        let Some(limit) = route.rate_limits.iter().find(own) else { continue };
+        if route.name == format!("route-{}", index + 1) {
+            let what = format!(
+                "gateways share the limit `{}` by its route's name, which is just its place in the \
+                 file",
+                limit.name
+            );
+            report.warn_at(route.at, what).hint = Some("give the route a `name`".to_owned());
+        }
+    }
 }
 
 fn unused(config: &Config, report: &mut Report<'_>) {

@@ -202,6 +202,11 @@ impl Bucket {
         if held.nanos > worst.nanos + STEP { (worst, true) } else { (held, false) }
     }
 
+    /// Whether a key of this bucket can have got so far: not with a rate that another one had.
+    pub(crate) fn may_be(&self, full_at: Moment, now: Nanos) -> bool {
+        !self.held(full_at, Moment::at(now).after(self.depth, self.rate.parts())).1
+    }
+
     /// Too dear for arithmetic is too dear for any burst or debt.
     #[inline]
     fn span(&self, cost: u64) -> Span {

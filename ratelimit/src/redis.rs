@@ -204,7 +204,7 @@ impl Shared {
             self.ask_servers(&mut parts, now).await;
         } else {
             // Nothing is to be charged any more: nobody is asked what is left.
-            self.remember(&mut parts);
+            self.remember(&mut parts, now);
         }
         let told = parts.iter().all(|part| part.known.is_some());
         let mut passes = parts.iter().all(|part| part.passes(now));
@@ -234,7 +234,7 @@ impl Shared {
                 None => Some(Lent::Spent { full_at }),
             };
         }
-        self.remember(parts);
+        self.remember(parts, now);
         let denies = parts.iter().any(|part| !part.passes(now));
         if !denies {
             parts.iter_mut().for_each(|part| (part.known, part.lent) = (None, None));
@@ -243,11 +243,11 @@ impl Shared {
     }
 
     /// Tells parts that nobody spoke for what is remembered of them.
-    fn remember(&self, parts: &mut [Part<'_>]) {
+    fn remember(&self, parts: &mut [Part<'_>], now: Nanos) {
         let denied = self.denied.borrow();
         let unknown = parts.iter_mut().filter(|part| !part.is_leased());
         let recall = |part: &mut Part<'_>| {
-            part.known = Some(denied.find(part.ask.key, part.ask.limit.remote()));
+            part.known = Some(denied.find(part.ask.key, part.ask.limit.remote(), now));
         };
         unknown.for_each(recall);
     }

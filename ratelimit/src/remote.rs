@@ -185,6 +185,11 @@ impl Remote {
         Some(Known::Counts(Counts::new(until, slices)))
     }
 
+    /// Whether a bucket of this kind can be full as late as that.
+    pub(crate) fn may_be(&self, full_at: Moment, now: Nanos) -> bool {
+        self.bucket().is_none_or(|bucket| bucket.may_be(full_at, now))
+    }
+
     /// Whether a request of `cost` passes by what is known.
     pub(crate) fn passes(&self, known: &Known, cost: u64, now: Nanos) -> bool {
         match (&self.algorithm, known) {

@@ -22,7 +22,8 @@ local token, depth, worst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[
 local needed, wanted = tonumber(ARGV[4]), tonumber(ARGV[5])
 
 local ahead = math.max(0, (tonumber(found[1]) or 0) - now)
-if ahead > worst + STEP then
+local stepped = ahead > worst + STEP
+if stepped then
   ahead = worst
 end
 
@@ -50,6 +51,10 @@ end
 
 local free = math.floor(math.max(0, depth - ahead) / token)
 if free < needed then
+  if stepped then
+    -- Else it would stay as far ahead until the clock is there.
+    keep(KEYS[1], string.format('%.0f', now + ahead), ahead)
+  end
   return { 0, 0, 0, ahead }
 end
 local lent = math.min(wanted, free)

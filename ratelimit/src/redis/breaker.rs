@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::part::later;
 use crate::moment::Nanos;
 
 /// Failures in a row after which a server counts as down.
@@ -10,6 +11,8 @@ const FAILURES: u32 = 5;
 /// The first pause, before jitter. Doubled by each probe that fails.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How long a probe may take: who began it may have no more requests that would drive it on.
+const PROBED_IN: Duration = Duration::from_secs(1);
 
 /// What to do with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +36,8 @@ pub(super) struct Breaker {
 struct Open {
     until: Nanos,
     pause: Duration,
-    probing: bool,
+    /// Until when others wait for a probe that is on its way.
+    probing: Option<Nanos>,
 }
 
 impl Breaker {
@@ -41,9 +45,9 @@ impl Breaker {
     pub(super) fn admit(&mut self, now: Nanos) -> Admission {
         match &mut self.open {
             None => Admission::Ask,
-            Some(open) if open.probing || now < open.until => Admission::Skip,
+            Some(open) if now < open.probing.unwrap_or(open.until) => Admission::Skip,
             Some(open) => {
-                open.probing = true;
+                open.probing = Some(later(now, PROBED_IN));
                 Admission::Probe
             }
         }
@@ -71,16 +75,15 @@ impl Breaker {
             }
         };
         let jittered = pause.mul_f64(0.5 + rng.f64() / 2.0);
-        let until = now.get().saturating_add(Nanos::from(jittered).get());
         let opened = self.open.is_none();
-        self.open = Some(Open { until: Nanos::new(until), pause, probing: false });
+        self.open = Some(Open { until: later(now, jittered), pause, probing: None });
         opened
     }
 
     /// A probe ended without an answer of either kind: the next request may be one.
     pub(super) fn abandon(&mut self) {
         if let Some(open) = &mut self.open {
-            open.probing = false;
+            open.probing = None;
         }
     }
 }
@@ -134,5 +137,17 @@ mod tests {
         assert_eq!(breaker.admit(at(now + 3_000)), Admission::Probe);
         assert!(breaker.succeed());
         assert_eq!(breaker.admit(at(now)), Admission::Ask);
+    }
+
+    #[test]
+    fn a_probe_that_nobody_drives_on_is_not_waited_for_for_ever() {
+        let (mut breaker, mut rng) = (Breaker::default(), fastrand::Rng::with_seed(1));
+        for _ in 0..FAILURES {
+            breaker.fail(false, at(0), &mut rng);
+        }
+        assert_eq!(breaker.admit(at(100)), Admission::Probe);
+        assert_eq!(breaker.admit(at(1_099)), Admission::Skip);
+        assert_eq!(breaker.admit(at(1_100)), Admission::Probe);
+        assert_eq!(breaker.admit(at(1_100)), Admission::Skip);
     }
 }

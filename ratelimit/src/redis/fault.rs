@@ -5,7 +5,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 /// Why a server gave no decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// No connection, or it broke.
+    /// No connection, or it broke, or leads to something that is no Redis.
     Down,
     /// No answer in time, or busy with something else.
     Slow,
@@ -71,7 +71,8 @@ impl From<&RedisError> for Fault {
         };
         by_code.unwrap_or_else(|| match error.kind() {
             _ if error.is_timeout() => Self::Slow,
-            ErrorKind::Io => Self::Down,
+            // What speaks another language is no Redis, to nobody.
+            ErrorKind::Io | ErrorKind::Parse => Self::Down,
             ErrorKind::AuthenticationFailed => Self::Refused,
             ErrorKind::Server(ServerErrorKind::NoPerm) => Self::Refused,
             _ => Self::Other,

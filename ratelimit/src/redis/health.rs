@@ -11,11 +11,15 @@ use std::{
 use super::{
     breaker::{Admission, Breaker},
     fault::Fault,
+    part::later,
 };
 use crate::moment::Nanos;
 
 /// How often one kind of fault is told, of a server that answers otherwise.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// How often it is told that a server is down: one that goes down and comes up many times a second
+/// is not to fill the log.
+const DOWN_EVERY: Duration = Duration::from_secs(10);
 
 /// What of a failure is worth a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +45,10 @@ struct Inner {
     /// When a fault is told again.
     told: [Option<Nanos>; Fault::ALL.len()],
     down: bool,
+    /// That it is down has been told.
+    down_told: bool,
+    /// When it is told again.
+    down_at: Option<Nanos>,
 }
 
 impl Health {
@@ -66,7 +74,7 @@ impl Health {
         !self.lock().down
     }
 
-    /// Whether it counted as down.
+    /// Whether it counted as down, as far as was told.
     pub(super) fn succeed(&self) -> bool {
         if !self.troubled.load(Relaxed) {
             return false;
@@ -74,7 +82,8 @@ impl Health {
         let mut inner = self.lock();
         self.troubled.store(false, Relaxed);
         inner.down = false;
-        inner.breaker.succeed()
+        inner.breaker.succeed();
+        std::mem::take(&mut inner.down_told)
     }
 
     pub(super) fn fail(
@@ -90,21 +99,62 @@ impl Health {
             if inner.breaker.fail(probe, now, rng) {
                 self.epoch.fetch_add(1, Relaxed);
                 inner.down = true;
-                return News::Down;
             }
             if inner.down {
-                return News::None;
+                return inner.tell_down(now);
             }
         }
         let told = &mut inner.told[fault as usize];
         if told.is_some_and(|told| now < told) {
             return News::None;
         }
-        *told = Some(Nanos::new(now.get() + Nanos::from(TOLD_EVERY).get()));
+        *told = Some(later(now, TOLD_EVERY));
         News::Fault
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn tell_down(&mut self, now: Nanos) -> News {
+        if self.down_told || self.down_at.is_some_and(|at| now < at) {
+            return News::None;
+        }
+        (self.down_told, self.down_at) = (true, Some(later(now, DOWN_EVERY)));
+        News::Down
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_goes_down_and_up_is_told_of_now_and_then() {
+        let (health, mut rng) = (Health::default(), fastrand::Rng::with_seed(1));
+        let (mut downs, mut ups, mut at) = (0, 0, 0);
+        // A hundred times in ten seconds.
+        for _ in 0..100 {
+            while health.is_up() {
+                let news = health.fail(Fault::Slow, false, Nanos::new(at), &mut rng);
+                downs += u32::from(news == News::Down);
+            }
+            at += 100_000_000;
+            assert_eq!(health.admit(Nanos::new(at)), Admission::Probe);
+            ups += u32::from(health.succeed());
+        }
+        assert_eq!((downs, ups), (1, 1));
+        // What was not told at first is, if it lasts.
+        for _ in 0..5 {
+            health.fail(Fault::Slow, false, Nanos::new(9_900_000_000), &mut rng);
+        }
+        assert!(!health.is_up());
+        let mut probe = |at| health.fail(Fault::Slow, true, Nanos::new(at), &mut rng);
+        assert_eq!(probe(9_950_000_000), News::None);
+        assert_eq!(probe(11_000_000_000), News::Down);
+        assert_eq!(probe(30_000_000_000), News::None);
+        assert!(health.succeed());
     }
 }

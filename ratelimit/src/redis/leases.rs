@@ -103,9 +103,8 @@ impl Leases {
     pub(super) fn begin(&self, want: Want<'_>, now: Nanos) -> Attempt<'_> {
         let mut shard = self.lock(want.key);
         if !shard.contains_key(&want.key) {
-            if shard.len() >= KEYS {
-                shard.retain(|_, entry| entry.taking.is_some() || !entry.is_spent(now));
-            }
+            // Room is made by who gives up what is idle: a look at all keys for each that is new
+            // would make a flood of them dear.
             if shard.len() >= KEYS {
                 return self.for_one(want);
             }
@@ -115,7 +114,11 @@ impl Leases {
             terms: *want.terms,
             taking: None,
         });
-        entry.terms = *want.terms;
+        if entry.terms != *want.terms {
+            // What was lent and said by another rate means something else. It is not given back:
+            // that errs on the strict side, and not for long.
+            (entry.lease, entry.terms) = (Lease::default(), *want.terms);
+        }
         entry.lease.count(want.terms, want.cost, now);
         self.go_on(entry, want, false, now)
     }
@@ -159,19 +162,19 @@ impl Leases {
     ) -> Option<Lent> {
         let mut shard = self.lock(want.key);
         let mut unkept = Lease::default();
-        let lease = shard.get_mut(&want.key).map_or(&mut unkept, |entry| &mut entry.lease);
+        let entry = shard.get_mut(&want.key).filter(|entry| entry.terms == *want.terms);
+        let lease = entry.map_or(&mut unkept, |entry| &mut entry.lease);
         let step = lease.heard(want.terms, want.cost, taking.wanted, reply, asked_at)?;
         Some(lease.tell(step, want, now))
     }
 
     /// What is known of a key without a request: when it is full, and until when it is denied.
     pub(super) fn look(&self, want: Want<'_>, now: Nanos) -> (Moment, Option<u64>) {
-        self.lock(want.key).get(&want.key).map_or_else(
-            Default::default,
-            |Entry { lease, .. }| {
-                (lease.full_at(want.terms, None, now), lease.denied(want.terms, want.cost, now))
-            },
-        )
+        let shard = self.lock(want.key);
+        let entry = shard.get(&want.key).filter(|entry| entry.terms == *want.terms);
+        entry.map_or_else(Default::default, |Entry { lease, .. }| {
+            (lease.full_at(want.terms, None, now), lease.denied(want.terms, want.cost, now))
+        })
     }
 
     /// Charges what is held, if it is enough; else the server is to be told.
@@ -229,5 +232,45 @@ impl Lease {
                 Lent::Spent { full_at: self.full_at(terms, Some(cost), now) }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{algorithm::Algorithm, bucket::Bucket, rate::Rate, remote::Remote};
+
+    /// A flood of new keys; how long it took.
+    #[allow(clippy::disallowed_methods, reason = "a test that takes the time")]
+    fn begin(leases: &Leases, terms: &Terms, keys: std::ops::Range<u64>) -> Duration {
+        let began = std::time::Instant::now();
+        for number in keys {
+            let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let key = Key { shard: hash, place: hash.rotate_left(32) };
+            let attempt = leases.begin(Want { key, terms, cost: 1, members: 1 }, Nanos::ZERO);
+            assert!(matches!(attempt, Attempt::Take(_)));
+        }
+        began.elapsed()
+    }
+
+    #[test]
+    fn new_keys_cost_no_more_when_there_is_no_room() {
+        let bucket = Bucket::new(Rate::new(1, Duration::from_secs(1)).unwrap(), 10).unwrap();
+        let remote = Remote::new(&Algorithm::TokenBucket(bucket)).unwrap();
+        let (leases, terms) = (Leases::default(), Terms::new(remote).unwrap());
+        let many = (2 * SHARDS * KEYS) as u64;
+        begin(&leases, &terms, 0..many);
+        let kept = |leases: &Leases| -> usize {
+            leases.shards.iter().map(|shard| shard.0.lock().unwrap().len()).sum()
+        };
+        assert_eq!(kept(&leases), SHARDS * KEYS);
+        let full = begin(&leases, &terms, many..many + 10_000);
+        let empty = begin(&Leases::default(), &terms, 0..10_000);
+        assert!(full < 20 * empty, "{full:?}, and {empty:?} where there is room");
+        // What is spent makes room.
+        leases.give_up(false, 256, Nanos::from(Duration::from_secs(1)));
+        assert_eq!(kept(&leases), 0);
     }
 }

@@ -55,8 +55,7 @@ type Opening = Shared<LocalBoxFuture<'static, Result<Ready, Trouble>>>;
 
 enum State {
     Closed,
-    /// Driven on by whoever waits for it, so that it needs no task. It may outlive the patience of
-    /// single requests.
+    /// It may outlive the patience of single requests.
     Opening(Opening),
     Open(Ready, u64),
 }
@@ -211,14 +210,22 @@ impl Ready {
     }
 }
 
+/// In a task: requests that wait for it may all be gone before it is over, and the next may be long
+/// in coming.
+#[expect(clippy::disallowed_methods, reason = "the one place of this crate that starts a task")]
 async fn open(server: Arc<Server>) -> Result<Ready, Trouble> {
-    match timeout(CONNECT, connect(&server.client)).await {
-        Ok(Ok(connection)) => {
+    let opening = async move {
+        let connection = timeout(CONNECT, connect(&server.client)).await;
+        if let Ok(Ok(_)) = &connection {
             server.counters.connect();
-            Ok(Ready { connection, sent: Rc::default() })
         }
-        Ok(Err(error)) => Err(Trouble::from(&error)),
-        Err(_) => Err(Trouble::new(Fault::Slow, "no connection in time")),
+        connection
+    };
+    match tokio::spawn(opening).await {
+        Ok(Ok(Ok(connection))) => Ok(Ready { connection, sent: Rc::default() }),
+        Ok(Ok(Err(error))) => Err(Trouble::from(&error)),
+        Ok(Err(_)) => Err(Trouble::new(Fault::Slow, "no connection in time")),
+        Err(_) => Err(Trouble::new(Fault::Down, "nobody is left to open a connection")),
     }
 }
 

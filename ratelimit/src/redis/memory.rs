@@ -16,10 +16,14 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// What is known of a key under this limit.
-    pub(super) fn find(&self, key: Key, limit: &Remote) -> Known {
+    /// What is known of a key under this limit. Of a bucket that has another rate by now, and so
+    /// cannot have gone as far as it did, the server is to say where it stands.
+    pub(super) fn find(&self, key: Key, limit: &Remote, now: Nanos) -> Known {
         match limit.unknown() {
-            Known::Moment(unknown) => Known::Moment(self.moments.find(key).0.unwrap_or(unknown)),
+            Known::Moment(unknown) => {
+                let found = self.moments.find(key).0.filter(|moment| limit.may_be(*moment, now));
+                Known::Moment(found.unwrap_or(unknown))
+            }
             Known::Counts(unknown) => Known::Counts(self.counts.find(key).0.unwrap_or(unknown)),
         }
     }

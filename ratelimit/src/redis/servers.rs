@@ -2,6 +2,7 @@
 //! been asked of them.
 
 use std::{
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{
@@ -41,7 +42,7 @@ pub enum Topology {
 }
 
 /// Where the shared store is, and how long to wait for it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// `redis://[user[:password]@]host[:port][/database]` or `redis+unix:///path`. Of a cluster,
     /// some of its nodes; all are spoken to with the first one's name and password.
@@ -54,6 +55,17 @@ pub struct Options {
     pub connections: usize,
     /// Keys that each worker remembers to be denied.
     pub remembered: usize,
+}
+
+impl fmt::Debug for Options {
+    /// Without the URLs, which may have passwords in them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("urls", &self.urls.len())
+            .field("topology", &self.topology)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Options {

@@ -29,7 +29,7 @@ impl Change {
 impl Shared {
     /// Corrects what a request has been charged by `source`: what is missing is charged, even into
     /// debt where the bucket has it; what was too much is given back. A server that does not answer
-    /// is not told, and none of them where the fallback decided.
+    /// is not told; where the fallback decided, servers are told of what is missing only.
     pub async fn settle(
         &self,
         corrections: &[Correction<'_>],
@@ -45,7 +45,9 @@ impl Shared {
                 self.fallback.charge(&share, key, actual.saturating_sub(charged), now);
                 self.fallback.refund(&share, key, charged.saturating_sub(actual), now, now);
             }
-            if source != Source::Server {
+            // Some servers may have charged it, some not: who has is told of what is missing, and
+            // who has not is not made to give back.
+            if source != Source::Server && charged > actual {
                 continue;
             }
             let leases = &self.runner.servers().leases;

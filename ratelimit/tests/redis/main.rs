@@ -8,6 +8,7 @@ mod cluster;
 mod exactness;
 mod failures;
 mod leased;
+mod odd;
 mod runner;
 mod server;
 mod under_way;

@@ -10,7 +10,8 @@ fn load(redis: &str) -> Result<Loaded, Diagnostics> {
 
 fn load_with(redis: &str, limit: &str) -> Result<Loaded, Diagnostics> {
     let file = format!(
-        "listeners: [\":80\"]\nredis: {redis}\nroutes: [{{ respond: 200, rate_limit: {limit} }}]"
+        "listeners: [\":80\"]\nredis: {redis}\nroutes: [{{ name: api, respond: 200, rate_limit: \
+         {limit} }}]"
     );
     load_str("weir.yaml", &file, &|_| None)
 }
@@ -110,4 +111,25 @@ fn keys_that_clients_choose_want_a_secret() {
         assert_eq!(warned(open, key), "", "{key}");
     }
     assert_eq!(warned("{ url: \"redis://a\", secret: s }", "\"header:x-user\""), "");
+}
+
+#[test]
+fn what_is_shared_by_a_route_wants_a_name() {
+    let warned = |routes: &str| {
+        let file = format!(
+            "listeners: [\":80\"]\nredis: {{ url: \"redis://a\", secret: s }}\n\
+             rate_limits: {{ all: {{ rate: 1/s, store: redis }} }}\nroutes: [{routes}]"
+        );
+        load_str("weir.yaml", &file, &|_| None).unwrap().warnings.render()
+    };
+    let named = "{ match: /a, name: a, respond: 200, rate_limit: all }";
+    let warning = "by its route's name, which is just its place";
+    for (unnamed, expect) in [
+        ("{ respond: 200, rate_limit: { rate: 1/s, store: redis } }", true),
+        ("{ respond: 200, rate_limit: { rate: 1/s } }", false),
+        ("{ respond: 200, rate_limit: all }", false),
+    ] {
+        let said = warned(&format!("{named}, {unnamed}"));
+        assert_eq!(said.contains(warning), expect, "{unnamed}: {said}");
+    }
 }
