@@ -3,6 +3,7 @@
 
 use std::{
     future::{Future as _, poll_fn},
+    mem,
     pin::Pin,
     task::Poll,
 };
@@ -100,7 +101,13 @@ async fn answer(
             Ok(Response::from_parts(head, body))
         }
         What::Instead(response) => Ok(response),
-        What::Failed(error) => Err(error),
+        What::Failed(error) => {
+            if error == Error::IdempotencyKeyStoreDown {
+                // The claim was lost before its turn came.
+                note(exchange, Outcome::StoreDown);
+            }
+            Err(error)
+        }
         What::Replay(recording) => {
             note(exchange, Outcome::Replayed);
             replay(exchange, route, method, &recording)
@@ -111,7 +118,7 @@ async fn answer(
             }
             Err(error)
         }
-        What::Unkept(draft) => unkept(exchange, draft).await,
+        What::Unkept(draft, _place) => unkept(exchange, draft).await,
     }
 }
 
@@ -171,7 +178,9 @@ async fn read(
     }
     let deadline = exchange.connection.worker.timers.deadline();
     deadline.set(over);
-    let mut pieces: Vec<Bytes> = Vec::new();
+    // One piece is as good as a copy. Several are put together at once: each by itself would take
+    // more room than the few bytes that may be in it.
+    let (mut first, mut whole) = (Bytes::new(), Vec::new());
     let mut length = 0;
     loop {
         let frame = poll_fn(|cx| match Pin::new(&mut draft.upload).poll_frame(cx) {
@@ -189,12 +198,17 @@ async fn read(
             return Err(Error::Overloaded);
         }
         print.update(&piece);
-        pieces.push(piece);
+        if length == piece.len() as u64 {
+            first = piece;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.reserve(announced.max(length) as usize);
+            whole.extend_from_slice(&mem::take(&mut first));
+        }
+        whole.extend_from_slice(&piece);
     }
-    let body = match pieces.as_slice() {
-        [one] => one.clone(),
-        pieces => pieces.concat().into(),
-    };
+    let body = if whole.is_empty() { first } else { whole.into() };
     draft.shape.framing = Framing::Length(length);
     draft.upload = Upload::whole(Body::full(body));
     draft.upload.keep(most);
