@@ -167,12 +167,11 @@ async fn read(
 ) -> Result<Option<Place>, Error> {
     let room = &rule.records.room;
     let most = rule.config.max_body;
-    let announced = match draft.shape.framing {
-        Framing::None => return Ok(Some(room.take(0).ok_or(Error::Overloaded)?)),
-        Framing::Length(length) => length,
-        Framing::Unknown => 0,
-    };
-    let mut place = room.take(announced).ok_or(Error::Overloaded)?;
+    // Room is taken by what is there: to announce much and to send nothing costs a client nothing.
+    let mut place = room.take(0).ok_or(Error::Overloaded)?;
+    if draft.shape.framing == Framing::None {
+        return Ok(Some(place));
+    }
     if rule.config.large_body == Unkept::Pass {
         draft.upload.keep(most.saturating_add(SLACK));
     }
@@ -203,7 +202,6 @@ async fn read(
             continue;
         }
         if whole.is_empty() {
-            whole.reserve(announced.max(length) as usize);
             whole.extend_from_slice(&mem::take(&mut first));
         }
         whole.extend_from_slice(&piece);

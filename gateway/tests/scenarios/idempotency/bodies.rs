@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Response;
 use tokio::net::TcpListener;
 
-use super::{ALICE, ask, is_replayed, keyed};
+use super::{ALICE, ask, counting, is_replayed, keyed};
 use crate::support::gateway::{Gateway, Setup};
 
 /// The most memory that it had so far, in bytes.
@@ -36,6 +36,23 @@ fn a_body_of_many_short_pieces_takes_no_more_memory_than_its_bytes() {
     let took = most_resident(&gateway) - before;
     assert!(took < 12 << 20, "{took} bytes for {PIECES}");
     assert_eq!(origin.seen_at("/up").last().unwrap().body.len(), PIECES);
+}
+
+#[test]
+fn who_announces_a_body_and_sends_none_takes_no_room_from_others() {
+    let origin = counting();
+    let gateway = Setup::to(&[origin.address])
+        .top("idempotency: { memory: 1MiB }")
+        .route("name: api, idempotency: true")
+        .start();
+    let mut idle = gateway.client();
+    let head = format!("POST /idle HTTP/1.1\r\nHost: weir.test\r\n{ALICE}Idempotency-Key: i\r\n");
+    idle.send(format!("{head}Content-Length: 1048576\r\n\r\nx").as_bytes());
+    std::thread::sleep(Duration::from_millis(100));
+    let mut client = gateway.client();
+    let fields = format!("{ALICE}Idempotency-Key: k\r\n");
+    assert_eq!(ask(&mut client, "/payments", &fields, "x").status, 201);
+    assert_eq!(origin.seen().len(), 1);
 }
 
 /// Says how long its response is, sends all of that, and ends it a little later.
