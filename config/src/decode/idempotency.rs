@@ -128,7 +128,12 @@ fn is_forgeable(part: &KeyPart) -> bool {
 }
 
 fn scope_part(text: &str) -> Result<KeyPart, Complaint> {
-    match key::part(text)? {
+    // What else a key may be made of is of no use here.
+    let part = key::part(text).map_err(|complaint| match text.contains(':') {
+        true => complaint,
+        false => Complaint::new(format!("expected {SCOPE}, found `{}`", shorten(text))),
+    })?;
+    match part {
         KeyPart::Query(_) | KeyPart::Path | KeyPart::Route => {
             let what = format!("expected {SCOPE}, found `{}`", shorten(text));
             Err(Complaint::new(what).hint("a scope says who sends a request, not what it is"))
@@ -238,6 +243,7 @@ mod tests {
         let of = |keys: &str| refused(&format!("idempotency: {{ {keys} }}"));
         assert!(of("scope: []").contains("`scope: none`"));
         assert!(of("scope: path").contains("who sends a request"));
+        assert!(!of("scope: authorization").contains("query:N"));
         assert!(of("scope: [none, client_ip]").contains("expected"));
         assert!(of("methods: []").contains("idempotency: off"));
         assert!(of("methods: [CONNECT]").contains("tunnel"));

@@ -3,6 +3,7 @@
 
 use std::{
     future::{Future as _, poll_fn},
+    mem,
     pin::Pin,
     task::Poll,
 };
@@ -100,7 +101,13 @@ async fn answer(
             Ok(Response::from_parts(head, body))
         }
         What::Instead(response) => Ok(response),
-        What::Failed(error) => Err(error),
+        What::Failed(error) => {
+            if error == Error::IdempotencyKeyStoreDown {
+                // The claim was lost before its turn came.
+                note(exchange, Outcome::StoreDown);
+            }
+            Err(error)
+        }
         What::Replay(recording) => {
             note(exchange, Outcome::Replayed);
             replay(exchange, route, method, &recording)
@@ -111,7 +118,7 @@ async fn answer(
             }
             Err(error)
         }
-        What::Unkept(draft) => unkept(exchange, draft).await,
+        What::Unkept(draft, _place) => unkept(exchange, draft).await,
     }
 }
 
@@ -160,18 +167,19 @@ async fn read(
 ) -> Result<Option<Place>, Error> {
     let room = &rule.records.room;
     let most = rule.config.max_body;
-    let announced = match draft.shape.framing {
-        Framing::None => return Ok(Some(room.take(0).ok_or(Error::Overloaded)?)),
-        Framing::Length(length) => length,
-        Framing::Unknown => 0,
-    };
-    let mut place = room.take(announced).ok_or(Error::Overloaded)?;
+    // Room is taken by what is there: to announce much and to send nothing costs a client nothing.
+    let mut place = room.take(0).ok_or(Error::Overloaded)?;
+    if draft.shape.framing == Framing::None {
+        return Ok(Some(place));
+    }
     if rule.config.large_body == Unkept::Pass {
         draft.upload.keep(most.saturating_add(SLACK));
     }
     let deadline = exchange.connection.worker.timers.deadline();
     deadline.set(over);
-    let mut pieces: Vec<Bytes> = Vec::new();
+    // One piece is as good as a copy. Several are put together at once: each by itself would take
+    // more room than the few bytes that may be in it.
+    let (mut first, mut whole) = (Bytes::new(), Vec::new());
     let mut length = 0;
     loop {
         let frame = poll_fn(|cx| match Pin::new(&mut draft.upload).poll_frame(cx) {
@@ -189,12 +197,16 @@ async fn read(
             return Err(Error::Overloaded);
         }
         print.update(&piece);
-        pieces.push(piece);
+        if length == piece.len() as u64 {
+            first = piece;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.extend_from_slice(&mem::take(&mut first));
+        }
+        whole.extend_from_slice(&piece);
     }
-    let body = match pieces.as_slice() {
-        [one] => one.clone(),
-        pieces => pieces.concat().into(),
-    };
+    let body = if whole.is_empty() { first } else { whole.into() };
     draft.shape.framing = Framing::Length(length);
     draft.upload = Upload::whole(Body::full(body));
     draft.upload.keep(most);

@@ -1,6 +1,6 @@
 //! Bringing a response in: to the client as it comes, and into the record once it is whole.
 
-use std::{future::poll_fn, pin::Pin};
+use std::{future::poll_fn, mem, pin::Pin};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -34,13 +34,18 @@ impl Intake {
         while !body.is_end_stream() {
             let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await else { break };
             match frame.map(Frame::into_data) {
+                // No news: an end may come by itself.
+                Ok(Ok(piece)) if piece.is_empty() => {}
                 Ok(Ok(piece)) => {
+                    if !last.is_empty() {
+                        tape.push(mem::take(&mut last));
+                    }
                     if let Some(why) = self.excess(&tape, &piece) {
                         lease.complete(Recording::gone(self.status, why), &self.errand).await;
                         tape.push(piece);
                         return tape.hand_over(body, self.permit);
                     }
-                    if body.is_end_stream() {
+                    if body.is_end_stream() || self.is_whole(&tape, &piece) {
                         last = piece;
                     } else {
                         tape.push(piece);
@@ -69,6 +74,11 @@ impl Intake {
             tape.push(last);
         }
         tape.finish(trailers);
+    }
+
+    /// Whether with this piece all is there that was announced, though its end may not be.
+    fn is_whole(&self, tape: &Tape, piece: &Bytes) -> bool {
+        self.length == Some(tape.length() + piece.len() as u64)
     }
 
     /// Why a piece is too much to be recorded.

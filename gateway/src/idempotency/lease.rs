@@ -33,8 +33,9 @@ struct Claim {
     key: RecordKey,
     fence: Fence,
     terms: Terms,
-    /// When it is over, as far as this gateway knows.
-    ends: Cell<Tick>,
+    /// When it is over, as far as this gateway knows. Not later than that is true: it counts from
+    /// before the store was asked.
+    ends: Rc<Cell<Tick>>,
     lost: Cell<bool>,
 }
 
@@ -47,7 +48,10 @@ impl Claim {
             // What the store does not say now it may say next time.
             match self.store.renew(&self.key, self.fence, &self.terms, now).await {
                 Ok(true) => self.ends.set(now + self.terms.lease),
-                Ok(false) => self.lost.set(true),
+                Ok(false) => {
+                    self.lost.set(true);
+                    self.ends.set(now);
+                }
                 Err(_) => {}
             }
         }
@@ -73,19 +77,26 @@ impl Lease {
         terms: Terms,
         now: Tick,
     ) -> Self {
-        let (ends, lost) = (Cell::new(now + terms.lease), Cell::new(false));
+        let (ends, lost) = (Rc::new(Cell::new(now + terms.lease)), Cell::new(false));
         let claim = Rc::new(Claim { store, key, fence, terms, ends, lost });
         let renewal = task::spawn(claim.clone().renew());
         Self { claim, renewal }
     }
 
-    /// Stores what came of it. Where the store cannot be reached, it is told again beside, until
-    /// the lease is over: the client need not wait for that, a shutdown does.
+    /// Until when it holds, as long as nothing more is heard.
+    pub(super) fn ends(&self) -> Rc<Cell<Tick>> {
+        self.claim.ends.clone()
+    }
+
+    /// Stores what came of it. Where the store does not take it, it is told again beside, until
+    /// the lease is over: the client need not wait for that, a shutdown does. The lease is renewed
+    /// no more: a store that takes everything but the outcome would be told for ever.
     pub(super) async fn complete(self, recording: Recording, errand: &Errand) {
         let recording = Arc::new(recording);
         if self.claim.lost.get() || self.claim.complete(recording.clone()).await {
             return;
         }
+        self.renewal.abort();
         let errand = errand.clone();
         task::spawn(async move {
             let _errand = errand;

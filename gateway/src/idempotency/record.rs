@@ -218,7 +218,9 @@ fn decode(mut bytes: Bytes) -> Option<Recording> {
     if bytes.len() > ENCODED_MAX || bytes.try_get_u8().ok()? != VERSION {
         return None;
     }
+    // What is interim is no outcome, and cannot be said as if it were one.
     let status = StatusCode::from_u16(bytes.try_get_u16().ok()?).ok()?;
+    let status = Some(status).filter(|status| !status.is_informational())?;
     let why = match bytes.try_get_u8().ok()? {
         0 => None,
         code => Some(Gone::ALL.into_iter().find(|why| why.code() == code)?),

@@ -182,7 +182,7 @@ pub(crate) fn look(
     let names = &config.fingerprint;
     let print = Fingerprinter::new(&head.method, target.authority, &asked, &head.headers, names);
     if let Some(told) = &mut exchange.idempotency {
-        (told.key, told.outcome) = (Some(record), Outcome::First);
+        told.key = Some(record);
     }
     Ok(Some(Box::new(Keyed { key: record, print })))
 }

@@ -48,8 +48,9 @@ pub(super) enum What {
     Replay(Arc<Recording>),
     /// It did not run. Where another one is under way, its claim lasts for so long.
     Refused(Error, Outcome, Option<Duration>),
-    /// Nobody knows whether it ran before, and it may run as if it had no key.
-    Unkept(Box<Draft>),
+    /// Nobody knows whether it ran before, and it may run as if it had no key. With the room that
+    /// its body takes.
+    Unkept(Box<Draft>, Place),
 }
 
 /// A keyed request whose body is here.
@@ -65,8 +66,7 @@ pub(super) struct Job {
     pub(super) patience: Tick,
     /// A shutdown waits for it.
     pub(super) errand: Errand,
-    /// The room that its body takes.
-    #[expect(dead_code, reason = "held until the request has run")]
+    /// The room that its body takes, until it has run.
     pub(super) place: Place,
 }
 
@@ -78,6 +78,7 @@ impl Job {
         let Some(rule) = &route.idempotency else { return };
         let Some((mut job, lease)) = self.claim().await else { return };
         job.draft.runs = if rule.redrives() { Runs::OneAtATime } else { Runs::Once };
+        job.draft.claimed = Some(lease.ends());
         let method = job.draft.head.method.clone();
         match Box::pin(run_once(&mut job.own, route, &mut job.draft)).await {
             Ok(Ran::Answered(response)) => job.take_in(rule, &method, response, lease).await,
@@ -127,8 +128,8 @@ impl Job {
                     }
                 },
                 Err(_) if terms.runs_unclaimed => {
-                    let Self { own, draft, tell, .. } = self;
-                    let _ = tell.send(News { what: What::Unkept(draft), own });
+                    let Self { own, draft, tell, place, .. } = self;
+                    let _ = tell.send(News { what: What::Unkept(draft, place), own });
                     return None;
                 }
                 Err(_) => What::Refused(Error::IdempotencyKeyStoreDown, Outcome::StoreDown, None),
@@ -170,7 +171,8 @@ impl Job {
         let status = head.status;
         let verdict = verdict::judge(&rule.config, status, &head.headers);
         match (verdict, place) {
-            (Verdict::Store, Some(_)) if body.is_end_stream() => {
+            // Without a byte to wait for, whose end may be late.
+            (Verdict::Store, Some(_)) if body.is_end_stream() || length == Some(0) => {
                 let recording = Recording::whole(status, &head.headers, Bytes::new());
                 lease.complete(recording, &self.errand).await;
             }

@@ -23,6 +23,9 @@ use crate::{
     upstream::limit::Permit,
 };
 
+/// What a piece takes beside its bytes, about.
+const PIECE_BYTES: u64 = 64;
+
 /// What the task writes and the client reads.
 #[derive(Debug)]
 pub(super) struct Tape(Rc<RefCell<State>>);
@@ -80,7 +83,8 @@ impl Tape {
     /// Whether there is room for so many bytes more.
     pub(super) fn has_room(&self, more: usize) -> bool {
         let mut state = self.0.borrow_mut();
-        let length = state.length + more as u64;
+        let pieces = (state.pieces.len() as u64 + 1) * PIECE_BYTES;
+        let length = state.length + more as u64 + pieces;
         state.place.cover(length)
     }
 
@@ -204,5 +208,25 @@ impl Drop for Playback {
         };
         drop(state);
         drop(rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Room;
+
+    #[test]
+    fn short_pieces_take_more_room_than_their_bytes() {
+        let room = Room::new(6_400);
+        let tape = Tape::new(room.take(0).unwrap());
+        let pieces = (0..6_400).take_while(|_| {
+            let fits = tape.has_room(1);
+            tape.push(Bytes::from_static(b"x"));
+            fits
+        });
+        assert_eq!(pieces.count(), 98);
+        drop(tape);
+        assert!(room.take(6_400).is_some());
     }
 }

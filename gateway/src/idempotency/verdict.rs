@@ -25,10 +25,12 @@ pub(super) enum Verdict {
 /// Judges a head.
 ///
 /// A 4xx is the upstream's word that it did not act: where it is not to be stored, the next request
-/// may run. No other status says so.
+/// may run. No other status says so; nor does 408, which is what it says of a time-out, whosesoever
+/// and wherever that was.
 pub(super) fn judge(config: &RouteIdempotency, status: StatusCode, headers: &HeaderMap) -> Verdict {
     if !is_storable(config, status) {
-        return if status.is_client_error() { Verdict::Release } else { Verdict::Forsake };
+        let refused = status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT;
+        return if refused { Verdict::Release } else { Verdict::Forsake };
     }
     let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     if kind.starts_with(b"text/event-stream") || kind.starts_with(b"application/grpc") {
@@ -79,10 +81,12 @@ mod tests {
         for status in [200, 201, 204, 302, 400, 404, 422] {
             assert_eq!(judged("", status, &[]), Verdict::Store, "{status}");
         }
-        for status in [401, 403, 408, 409, 425, 429] {
+        for status in [401, 403, 409, 425, 429] {
             assert_eq!(judged("", status, &[]), Verdict::Release, "{status}");
             assert_eq!(judged("statuses: [4xx]", status, &[]), Verdict::Release, "{status}");
         }
+        assert_eq!(judged("", 408, &[]), Verdict::Forsake, "a time-out is no refusal");
+        assert_eq!(judged("statuses: [2xx]", 408, &[]), Verdict::Forsake);
         for status in [500, 502, 503, 504, 599] {
             assert_eq!(judged("", status, &[]), Verdict::Forsake, "{status}");
             assert_eq!(judged("statuses: [5xx]", status, &[]), Verdict::Store, "{status}");

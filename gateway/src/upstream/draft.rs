@@ -1,10 +1,13 @@
 //! A request as it goes upstream, ready to be sent as often as need be.
 
+use std::{cell::Cell, rc::Rc};
+
 use http::{HeaderValue, Method, Version, request::Parts};
 
 use super::{h1::Failed, pool::Pooled, retry::policy::Case};
 use crate::{
-    clock,
+    clock::{self, Tick},
+    error::Error,
     http::{
         body::Body,
         deadline,
@@ -29,6 +32,8 @@ pub(crate) struct Draft {
     pub(crate) seen: bool,
     /// How often it may run.
     pub(crate) runs: Runs,
+    /// Until when it may be sent, where that is by a claim: whoever holds one changes it.
+    pub(crate) claimed: Option<Rc<Cell<Tick>>>,
 }
 
 /// How often a request may run.
@@ -69,7 +74,8 @@ impl Shape {
 impl Draft {
     /// A request that nobody has seen.
     pub(crate) const fn new(head: Parts, upload: Upload, shape: Shape) -> Self {
-        Self { head, upload, client: None, shape, seen: false, runs: Runs::ByMethod }
+        let (client, seen, runs, claimed) = (None, false, Runs::ByMethod, None);
+        Self { head, upload, client, shape, seen, runs, claimed }
     }
 
     /// Whether an endpoint that has seen it does no harm by seeing it again: what is idempotent
@@ -107,8 +113,16 @@ impl Draft {
         self.head.method == Method::CONNECT && self.shape.upgrade.is_none()
     }
 
+    /// To be called before anything is sent, once there is nothing left to wait for: a claim that
+    /// was lost meanwhile may be somebody else's by now.
+    pub(super) fn check_claim(&self) -> Result<(), Failed> {
+        let over = self.claimed.as_ref().is_some_and(|until| clock::now() >= until.get());
+        if over { Err(Failed::unsent(Error::IdempotencyKeyStoreDown)) } else { Ok(()) }
+    }
+
     /// Brings the head into the form of one connection.
     pub(super) fn prepare(&mut self, pool: &Pooled, version: Version) -> Result<(), Failed> {
+        self.check_claim()?;
         deadline::tell(&mut self.head, clock::now).map_err(Failed::unsent)?;
         let shape = &self.shape;
         let outbound = Outbound {

@@ -148,6 +148,7 @@ impl H2Connection {
             self.retire();
             return Err(Failed::unsent(self.classify(&error)));
         }
+        draft.check_claim()?;
         // The head stays with the draft, for another attempt.
         let head = Request::from_parts(draft.head.clone(), ());
         let connect = *head.method() == Method::CONNECT;

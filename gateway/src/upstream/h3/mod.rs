@@ -159,6 +159,7 @@ impl H3Connection {
             self.retire();
             return Err(Failed::unsent(Error::UpstreamReset { reused: true }));
         };
+        draft.check_claim()?;
         // The head stays with the draft, for another attempt.
         let mut head = BytesMut::with_capacity(HEAD);
         fields::encode_request(&draft.head, &mut head);

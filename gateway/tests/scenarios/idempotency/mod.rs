@@ -1,6 +1,7 @@
 //! Idempotency keys: an origin that counts, clients that repeat themselves.
 
 mod at_once;
+mod bodies;
 mod first;
 mod keys;
 mod outcomes;

@@ -116,13 +116,23 @@ fn a_retry_is_made_only_where_nothing_was_sent() {
 
 #[test]
 fn what_the_upstream_refused_may_run_later() {
-    for refusal in [401, 403, 408, 409, 425, 429] {
+    for refusal in [401, 403, 409, 425, 429] {
         let origin = moody(move |x| x.reply(refusal, "", "no"));
         let gateway = route(&origin, "");
         let mut client = gateway.client();
         assert_eq!(post(&mut client, "k", "x").status, refusal);
         assert_eq!(status(&mut client, "k"), (201, "run 2".into()), "{refusal}");
     }
+}
+
+#[test]
+fn an_upstream_that_says_time_out_may_have_acted() {
+    let origin = moody(|x| x.reply(408, "", "no"));
+    let gateway = route(&origin, "");
+    let mut client = gateway.client();
+    assert_eq!(post(&mut client, "k", "x").status, 408);
+    assert_eq!(status(&mut client, "k"), (409, "idempotency-outcome-unknown".into()));
+    assert_eq!(origin.seen().len(), 1);
 }
 
 #[test]
@@ -290,6 +300,11 @@ fn a_large_upload_is_refused_or_passes_marked() {
     client.send(chunks("k", 600).as_bytes());
     assert_eq!(client.answer("POST").unwrap().status, 413);
     assert_eq!(origin.seen().len(), 1);
+    let counted = || {
+        let requests = gateway.admin("GET", "/idempotency").json()["requests"].clone();
+        (requests["first"].as_u64(), requests["refused"].as_u64())
+    };
+    assert!(eventually(|| counted() == (Some(1), Some(2))), "{:?}", counted());
     let gateway = route(&origin, "max_body: 1KiB, large_body: pass");
     for _ in 0..2 {
         let answer = post(&mut gateway.client(), "k", &large);

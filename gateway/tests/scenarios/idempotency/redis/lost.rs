@@ -16,7 +16,12 @@ use super::{assert_single, backend, fields, gateway, pay};
 use crate::{
     idempotency::{is_replayed, problem, request},
     support::{
-        client::Client, eventually, gateway::Gateway, origin::Origin, redis::Server, scaled,
+        client::Client,
+        eventually,
+        gateway::{Gateway, Setup},
+        origin::Origin,
+        redis::Server,
+        scaled,
     },
 };
 
@@ -224,4 +229,53 @@ fn a_gateway_that_wakes_after_a_redrive_does_not_change_its_outcome() {
         assert_eq!((answer.text().as_str(), is_replayed(&answer)), ("run 2", true));
     };
     paused("unknown: redrive", again, replayed);
+}
+
+#[test]
+fn what_lost_its_claim_while_it_waited_is_not_sent() {
+    let Some(server) = Server::start(&[]) else { return };
+    let (origin, gate) = gated();
+    let top = format!("redis: {{ url: \"{}\", timeout: 2s }}", server.url());
+    let route = "name: api, idempotency: { store: redis, lease: 1s }";
+    let holder = Setup::to(&[origin.address])
+        .top(&top)
+        .upstream("limits: { requests: 1, queue_timeout: 20s }")
+        .route(route)
+        .start();
+    let other = gateway(&origin, &server, "lease: 1s");
+    let mut first = holder.client();
+    first.send(request("/a", &fields("/a"), "x").as_bytes());
+    origin.completed("/a");
+    let mut second = holder.client();
+    second.send(request("/k", &fields("/k"), "x").as_bytes());
+    let claimed = || problem(&pay(&mut other.client(), "/k")) == "idempotency-key-in-flight";
+    // Who asks before the holder does would have the key.
+    thread::sleep(Duration::from_millis(200));
+    assert!(claimed());
+    holder.signal(Signal::STOP);
+    thread::sleep(Duration::from_millis(1_100));
+    assert_eq!(problem(&pay(&mut other.client(), "/k")), "idempotency-outcome-unknown");
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
+    thread::sleep(Duration::from_millis(50));
+    holder.signal(Signal::CONT);
+    assert_eq!(first.answer("POST").unwrap().status, 201);
+    let answer = second.answer("POST").unwrap();
+    assert_eq!((answer.status, problem(&answer)), (503, "idempotency-store-unavailable".into()));
+    assert_eq!(origin.seen_at("/k").len(), 0);
+    assert_eq!(holder.access_line("\"path\":\"/k\"")["idempotency"], "store_down");
+}
+
+#[test]
+fn an_outcome_that_the_server_never_takes_is_not_in_flight_for_ever() {
+    let Some(server) = Server::start(&["--proto-max-bulk-len", "1048576"]) else { return };
+    let body = "z".repeat(1_500_000);
+    let origin = Origin::start(move |x| {
+        x.read_body()?;
+        x.reply(201, "", &body)
+    });
+    let gateway = gateway(&origin, &server, "lease: 1s, max_response: 2MiB");
+    assert_eq!(pay(&mut gateway.client(), "/k").text().len(), 1_500_000);
+    assert_eq!(settled(&gateway, "/k"), (409, "idempotency-outcome-unknown".into()));
+    assert_eq!(origin.seen().len(), 1);
 }
