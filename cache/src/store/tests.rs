@@ -567,3 +567,20 @@ proptest! {
         }
     }
 }
+
+/// What is made of an entry is made anew where that was purged softly meanwhile, though the purge
+/// was noted before the ticket was taken: it must not pass for fresh again.
+#[test]
+fn what_a_purge_has_reached_meanwhile_is_looked_at_again() {
+    let store = Subject::new(UNITS);
+    store.insert("a", fill(1, 1)).unwrap();
+    let (ticket, mut seen) = (store.0.ticket(), Vec::new());
+    let made = store.0.update(&key("a"), ticket, NOW, |before| {
+        seen.push(before.is_some_and(Entry::is_outdated));
+        if seen.len() == 1 {
+            store.0.sweep(Selector::Name(b"a"), Purge::Soft);
+        }
+        Some(fill(2, 1))
+    });
+    assert_eq!((made, seen), (Ok(()), vec![false, true]));
+}
