@@ -161,7 +161,7 @@ fn a_slow_client_neither_holds_the_recording_up_nor_loses_a_byte() {
             x.send("\r\n")?;
         }
         x.send("0\r\n\r\n")?;
-        Ok::<_, io::Error>(crate::support::origin::Next::Keep)
+        Ok::<_, io::Error>(Next::Keep)
     });
     let gateway = route(&origin, "");
     let mut slow = gateway.client();
