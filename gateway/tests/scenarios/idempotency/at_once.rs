@@ -255,8 +255,7 @@ fn an_operator_finds_and_forgets_a_key() {
 /// The run goes on without its client, and what it says first must not come into another response.
 #[test]
 fn what_comes_after_the_clients_time_is_not_written_into_its_next_response() {
-    let steps = Arc::new(AtomicUsize::new(0));
-    let at = steps.clone();
+    let at = AtomicUsize::new(0);
     let origin = Origin::start(move |x| {
         let reached = |step| assert!(eventually(|| at.load(Ordering::Acquire) >= step));
         x.read_body()?;
