@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use crate::entry::Entry;
+use crate::entry::{Entry, Key};
 
 /// Which entries to purge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,6 +190,31 @@ impl PurgeLog {
 
     /// Whether `entry`, under way since `ticket`, may have been purged meanwhile.
     pub(crate) fn meets<V>(&self, entry: &Entry<V>, ticket: Ticket, name_hash: u64) -> bool {
+        self.meets_what(ticket, name_hash, |what| what.matches(entry))
+    }
+
+    /// Whether what is under way to `key` since `ticket` may have been purged meanwhile, whose tags
+    /// are these: where they are not known yet, any may be one of them.
+    pub(crate) fn meets_key(
+        &self,
+        (key, name_hash): (&Key, u64),
+        tags: Option<&[Box<[u8]>]>,
+        ticket: Ticket,
+    ) -> bool {
+        self.meets_what(ticket, name_hash, |what| match what {
+            Selector::All => true,
+            Selector::Name(name) => key.name() == name,
+            Selector::Prefix(prefix) => key.as_bytes().starts_with(prefix),
+            Selector::Tag(tag) => tags.is_none_or(|tags| tags.iter().any(|other| **other == *tag)),
+        })
+    }
+
+    fn meets_what(
+        &self,
+        ticket: Ticket,
+        name_hash: u64,
+        is_meant: impl Fn(Selector<'_>) -> bool,
+    ) -> bool {
         if self.ticket() == ticket {
             return false;
         }
@@ -201,7 +226,7 @@ impl PurgeLog {
             || recent
                 .purges
                 .iter()
-                .any(|(count, pattern)| *count > ticket.0 && pattern.selector().matches(entry))
+                .any(|(count, pattern)| *count > ticket.0 && is_meant(pattern.selector()))
     }
 }
 
@@ -247,6 +272,23 @@ mod tests {
             assert_eq!(met(before), expected, "{what:?}");
             assert!(!met(log.ticket()), "{what:?}");
         }
+    }
+
+    #[test]
+    fn what_has_no_tags_yet_may_have_any() {
+        let (log, key) = (PurgeLog::new(), Key::from(&b"http://a/x\0r"[..]));
+        let (before, tags) = (log.ticket(), [b"red"[..].into()]);
+        let met = |tags| log.meets_key((&key, hash(b"http://a/x")), tags, before);
+        for what in [Selector::Name(b"http://a/y"), Selector::Prefix(b"http://b/")] {
+            log.record(what, hash);
+        }
+        assert!(!met(None));
+        log.record(Selector::Tag(b"blue"), hash);
+        assert!(met(None) && !met(Some(&tags)) && !met(Some(&[])));
+        log.record(Selector::Tag(b"red"), hash);
+        assert!(met(Some(&tags)) && !met(Some(&[])));
+        log.record(Selector::Prefix(b"http://a/"), hash);
+        assert!(met(Some(&[])));
     }
 
     #[test]

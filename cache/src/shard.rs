@@ -70,8 +70,8 @@ impl<V> Shard<V> {
         self.capacity = capacity;
     }
 
-    /// Takes all entries out, the oldest first.
-    pub(crate) fn drain(&mut self) -> Vec<Arc<Entry<V>>> {
+    /// Takes all entries out, the oldest of a queue first, and tells which are on probation.
+    pub(crate) fn drain(&mut self) -> Vec<(Arc<Entry<V>>, bool)> {
         let evicted = self.evicted;
         let entries = self.sieve.drain();
         *self = Self { evicted, ..Self::new(self.capacity, self.admission) };
@@ -169,10 +169,20 @@ impl<V> Shard<V> {
         entry: Arc<Entry<V>>,
         hasher: &FixedState,
     ) -> Option<Arc<Entry<V>>> {
-        let slot = self.sieve.next_slot()?;
-        entry.place(slot);
         let on_probation =
             self.admission.probation > 0 && !self.ghost.forget(hasher.hash_one(entry.key()));
+        self.insert_into(entry, on_probation, hasher)
+    }
+
+    /// As [`Self::insert`] does, to the queue on probation or to the other.
+    pub(crate) fn insert_into(
+        &mut self,
+        entry: Arc<Entry<V>>,
+        on_probation: bool,
+        hasher: &FixedState,
+    ) -> Option<Arc<Entry<V>>> {
+        let slot = self.sieve.next_slot()?;
+        entry.place(slot);
         let (queued, weight) = (Arc::clone(&entry), entry.weight());
         match on_probation {
             true => self.sieve.insert_on_probation(queued, weight).ok()?,

@@ -297,14 +297,16 @@ impl<T: Marked> Sieve<T> {
         self.remove(Slot(slot))
     }
 
-    /// Takes all objects out, the oldest first. The hand is at the tail again.
-    pub fn drain(&mut self) -> Vec<T> {
+    /// Takes all objects out of a queue, the oldest first, and tells which are on probation. The
+    /// hand is at the tail again.
+    pub fn drain(&mut self) -> Vec<(T, bool)> {
         let mut all = Vec::with_capacity(self.len());
         for mut at in [self.main.tail, self.probation.tail] {
             while at != NONE {
                 let node = self.node_mut(at);
                 at = node.newer;
-                all.extend(node.object.take());
+                let on_probation = node.on_probation;
+                all.extend(node.object.take().map(|object| (object, on_probation)));
             }
         }
         *self = Self::new();

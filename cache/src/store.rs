@@ -183,12 +183,13 @@ impl<V> Store<V> {
     ) -> Result<(), Refused> {
         loop {
             let before = self.map.pin().get(key).map(Arc::clone);
+            let seen = before.as_ref().map(|entry| (entry, entry.is_outdated()));
             let live = before.as_deref().filter(|entry| entry.expires() > now);
             let fill = make(live).ok_or(Refused::Withdrawn)?;
             let weight = self.weigh(key, &fill);
             let entry = Entry::new(key.clone(), fill, weight);
             self.admit(&entry, now)?;
-            match self.put(entry, Some(before.as_ref()), ticket, now) {
+            match self.put(entry, Some(seen), ticket, now) {
                 Ok(()) => return Ok(()),
                 Err(Put::Refused(refused)) => return Err(refused),
                 Err(Put::Changed) => {}
@@ -253,7 +254,7 @@ impl<V> Store<V> {
     fn put(
         &self,
         entry: Entry<V>,
-        before: Option<Option<&Arc<Entry<V>>>>,
+        before: Option<Option<Seen<'_, V>>>,
         ticket: Ticket,
         now: Time,
     ) -> Result<(), Put> {
@@ -333,8 +334,17 @@ enum Put {
     Changed,
 }
 
-fn is_same<V>(one: Option<&Arc<Entry<V>>>, other: Option<&Arc<Entry<V>>>) -> bool {
-    one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
+/// An entry, and whether it was outdated when something was made of it.
+type Seen<'a, V> = (&'a Arc<Entry<V>>, bool);
+
+fn is_same<V>(seen: Option<Seen<'_, V>>, current: Option<&Arc<Entry<V>>>) -> bool {
+    match (seen, current) {
+        (None, None) => true,
+        (Some((entry, was_outdated)), Some(current)) => {
+            Arc::ptr_eq(entry, current) && current.is_outdated() == was_outdated
+        }
+        _ => false,
+    }
 }
 
 /// A shard's state is whole between any two statements that can panic, of which there are none but

@@ -7,6 +7,7 @@ use std::{
 
 use super::{SWEEP_MAX, Shard, Store, index, lock};
 use crate::{
+    entry::Key,
     purges::{Purge, Purged, Selector, Ticket},
     sieve::Slot,
     time::Time,
@@ -28,7 +29,13 @@ impl<V> Store<V> {
         ticket
     }
 
-    fn sweep(&self, what: Selector<'_>, how: Purge) -> Purged {
+    /// Whether what is under way to `key` since `ticket` may be from before a purge. Its tags are
+    /// these, where they are known by now; before, the purge of any may have meant it.
+    pub fn is_superseded(&self, key: &Key, tags: Option<&[Box<[u8]>]>, ticket: Ticket) -> bool {
+        self.purges.meets_key((key, self.hasher.hash_one(key.name())), tags, ticket)
+    }
+
+    pub(super) fn sweep(&self, what: Selector<'_>, how: Purge) -> Purged {
         let mut purged = Purged::default();
         let _steady = self.resizing.read().unwrap_or_else(PoisonError::into_inner);
         let shards = match what {

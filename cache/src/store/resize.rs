@@ -53,10 +53,10 @@ impl<V> Store<V> {
         // By their places in queues of different length.
         entries.sort_by(|(one, _), (other, _)| one.total_cmp(other));
         self.used.store(shards, Ordering::Release);
-        for (_, entry) in entries {
+        for (_, (entry, on_probation)) in entries {
             let shard = &mut all[index(self.hasher.hash_one(entry.key().name()), shards)];
             // There are as many slots in each as there were in all.
-            if shard.insert(entry.clone(), &self.hasher).is_none() {
+            if shard.insert_into(entry.clone(), on_probation, &self.hasher).is_none() {
                 self.unmap(&entry);
             }
         }

@@ -567,3 +567,40 @@ proptest! {
         }
     }
 }
+
+/// What is made of an entry is made anew where that was purged softly meanwhile, though the purge
+/// was noted before the ticket was taken: it must not pass for fresh again.
+#[test]
+fn what_a_purge_has_reached_meanwhile_is_looked_at_again() {
+    let store = Subject::new(UNITS);
+    store.insert("a", fill(1, 1)).unwrap();
+    let (ticket, mut seen) = (store.0.ticket(), Vec::new());
+    let made = store.0.update(&key("a"), ticket, NOW, |before| {
+        seen.push(before.is_some_and(Entry::is_outdated));
+        if seen.len() == 1 {
+            store.0.sweep(Selector::Name(b"a"), Purge::Soft);
+        }
+        Some(fill(2, 1))
+    });
+    assert_eq!((made, seen), (Ok(()), vec![false, true]));
+}
+
+#[test]
+fn who_has_passed_probation_need_not_pass_it_again_after_a_change_of_size() {
+    let admission = Admission { probation: 20, heavy: 0 };
+    let store = Subject::new(Options { capacity: 40, admission, ..UNITS });
+    let old: Vec<String> = (0..30).map(|i| format!("old{i}")).collect();
+    let fill_all = |names: &[String]| {
+        names.iter().for_each(|name| store.insert(name, fill(1, 1)).unwrap());
+    };
+    fill_all(&old);
+    old.iter().for_each(|name| assert!(store.value(name, NOW).is_some()));
+    // They pass, and strangers come who are never asked for.
+    fill_all(&(0..90).map(|i| format!("new{i}")).collect::<Vec<_>>());
+    let kept = || old.iter().filter(|name| store.has(&[name.as_str()])[0]).count();
+    assert_eq!(kept(), 30);
+    store.0.resize(60, 2, NOW);
+    store.0.resize(40, 1, NOW);
+    fill_all(&(90..180).map(|i| format!("new{i}")).collect::<Vec<_>>());
+    assert_eq!(kept(), 30, "strangers leave first as before");
+}

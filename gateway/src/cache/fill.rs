@@ -8,14 +8,19 @@ use std::{
 
 use bytes::Bytes;
 use slab::Slab;
-use weir_cache::{entry::Key, http::stored::Head};
+use weir_cache::{
+    entry::Key,
+    http::{page::Page, stored::Head},
+    purges::Ticket,
+    store::Store,
+};
 
 use super::room::Place;
 use crate::error::Error;
 
-/// All that are under way. Misses alone come here.
+/// All that are under way, and since when. Misses alone come here.
 #[derive(Debug, Default)]
-pub(super) struct Fills(Mutex<HashMap<Key, Arc<Fill>>>);
+pub(super) struct Fills(Mutex<HashMap<Key, (Ticket, Arc<Fill>)>>);
 
 /// What a request becomes that asks for something.
 #[derive(Debug)]
@@ -27,14 +32,18 @@ pub(super) enum Joined {
 }
 
 impl Fills {
-    /// Asks for `key`, or waits for who does already.
-    pub(super) fn join(self: &Arc<Self>, key: &Key) -> Joined {
+    /// Asks for `key`, or waits for who does already, unless what that one gets may be from before
+    /// a purge of `store`: who comes after it wants what is new.
+    pub(super) fn join(self: &Arc<Self>, key: &Key, store: &Store<Page>) -> Joined {
         let mut fills = self.lock();
-        if let Some(fill) = fills.get(key) {
-            return Joined::Follow(Reader::new(fill.clone()));
+        if let Some((ticket, fill)) = fills.get(key) {
+            let head = fill.lock().head.clone();
+            if !store.is_superseded(key, head.as_deref().map(Head::tags), *ticket) {
+                return Joined::Follow(Reader::new(fill.clone()));
+            }
         }
         let fill = Arc::<Fill>::default();
-        fills.insert(key.clone(), fill.clone());
+        fills.insert(key.clone(), (store.ticket(), fill.clone()));
         Joined::Lead(Lead { fill, place: Some((self.clone(), key.clone())) })
     }
 
@@ -42,7 +51,15 @@ impl Fills {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Fill>>> {
+    /// Takes one out of the list, if it is still the one that is found there.
+    fn forget(&self, key: &Key, fill: &Arc<Fill>) {
+        let mut fills = self.lock();
+        if fills.get(key).is_some_and(|(_, other)| Arc::ptr_eq(other, fill)) {
+            fills.remove(key);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, (Ticket, Arc<Fill>)>> {
         // Nothing panics between two statements that belong together.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -221,7 +238,7 @@ impl Lead {
     /// Out of the list first: who finds it there has not missed the end.
     fn leave(&mut self, phase: Phase) {
         if let Some((fills, key)) = self.place.take() {
-            fills.lock().remove(&key);
+            fills.forget(&key, &self.fill);
         }
         self.fill.change(|state| {
             if matches!(state.phase, Phase::Asking | Phase::Streaming { .. }) {

@@ -65,14 +65,17 @@ pub(super) fn write_field(name: &HeaderName, headers: &HeaderMap, out: &mut Vec<
 }
 
 /// Whether all take a line of cookies for the same: names are tokens, and there is neither a quote
-/// nor a comma, at which some split (RFC 2965), nor an escape in a name.
+/// nor, within a pair, a comma or a space, at which some split (RFC 2965, Python's `http.cookies`),
+/// nor an escape in a name, nor a value without one, of which some make two.
 fn is_plain(line: &[u8]) -> bool {
     let plain = |pair: &[u8]| {
-        let name = pair.split(|byte| *byte == b'=').next().unwrap_or(pair).trim_ascii_start();
+        let pair = pair.trim_ascii();
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or(pair);
         let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#&'*+-.^_`|~".contains(byte);
-        name.iter().all(token)
+        let visible = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',');
+        pair.iter().all(visible) && name.iter().all(token) && name.is_empty() == pair.is_empty()
     };
-    !line.iter().any(|byte| matches!(byte, b'"' | b',')) && line.split(|b| *b == b';').all(plain)
+    line.split(|byte| *byte == b';').all(plain)
 }
 
 /// Whether some take two names for the same: case, and marks that are no part of an identifier.
@@ -146,8 +149,20 @@ mod tests {
     #[test]
     fn what_some_take_for_the_cookie_counts_too() {
         assert_eq!(written(&[("cookie", "A.B=2")]), "|;A.B=2");
-        for odd in ["x=1,a_b=2", "x=\"; a_b=2\"", "a_b =2", "a%5fb=2", "a_b[]=2", "$a_b=2", "a b=2"]
-        {
+        let odd = [
+            "x=1,a_b=2",
+            "x=\"; a_b=2\"",
+            "a_b =2",
+            "a_b= 2",
+            "a%5fb=2",
+            "a_b[]=2",
+            "$a_b=2",
+            "a b=2",
+            "a_b=1; x=1 a_b=2",
+            "a_b=1; x=1\ta_b=2",
+            "a_b=1; =a_b=2",
+        ];
+        for odd in odd {
             assert_eq!(written(&[("cookie", odd)]), format!("|cookie|{odd}"));
         }
     }

@@ -113,11 +113,13 @@ pub(crate) fn look(
     match plan {
         Plan::Answer(response) => Looked::Answer(response),
         Plan::Ask(question) => Looked::Ask(asking(question, None)),
-        Plan::Refresh(response, stored) => match rule.cache.fills.join(&Key::from(&key[..])) {
-            Joined::Lead(lead) => Looked::Stale(response, refreshing(asking, stored, lead)),
-            // Somebody is at it.
-            Joined::Follow(_) => Looked::Answer(response),
-        },
+        Plan::Refresh(response, stored) => {
+            match rule.cache.fills.join(&Key::from(&key[..]), rule.store()) {
+                Joined::Lead(lead) => Looked::Stale(response, refreshing(asking, stored, lead)),
+                // Somebody is at it.
+                Joined::Follow(_) => Looked::Answer(response),
+            }
+        }
     }
 }
 

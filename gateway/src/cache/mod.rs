@@ -295,11 +295,12 @@ impl Asking {
 /// Names in requests that some origins take for parts of the URL, though they are none of the key:
 /// with them one request could choose the answer that others get. Where one is named in the key, it
 /// is kept.
-const UNKEYED: [&str; 9] = [
+const UNKEYED: [&str; 10] = [
     "x-forwarded-scheme",
     "x-forwarded-server",
     "x-forwarded-prefix",
     "x-host",
+    "x-http-host-override",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",

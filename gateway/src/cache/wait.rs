@@ -51,7 +51,7 @@ pub(super) enum Waited {
 pub(super) async fn wait(exchange: &mut Exchange, rule: &Rule, asking: &Asking) -> Waited {
     let (mut patience, shares, mut failures) = (None, asking.may_share(), 0);
     loop {
-        let mut reader = match rule.cache.fills.join(&asking.key) {
+        let mut reader = match rule.cache.fills.join(&asking.key, rule.store()) {
             Joined::Lead(lead) => {
                 // Another may have come and gone since the first look.
                 let Some(response) = look_again(exchange, rule, asking) else {

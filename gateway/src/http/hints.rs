@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode, header::CONTENT_LENGTH};
 
 use super::headers;
 
@@ -26,6 +26,9 @@ impl Hints {
             *response.status_mut() = status;
             *response.headers_mut() = fields.clone();
             headers::strip_hop_by_hop(response.headers_mut());
+            // There is no content (RFC 9110 section 8.6), and who believes there is reads the next
+            // response from the wrong place.
+            response.headers_mut().remove(CONTENT_LENGTH);
             queue.push_back(response);
         }
     }
@@ -40,6 +43,11 @@ impl Hints {
     /// Whether none waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()
+    }
+
+    /// Whether somebody else has it, too.
+    pub(crate) fn is_shared(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
     }
 
     /// Forgets those that wait.

@@ -7,6 +7,8 @@ use weir_cache::{
         policy::Policy,
         stored::{Request, Response},
     },
+    purges::{Purge, Selector},
+    store::{Admission, Options, Weighing},
     time::Time,
 };
 
@@ -29,10 +31,16 @@ fn head() -> Arc<Head> {
     Head::of(&Request::new(&method, &none), &response, &Policy::default()).unwrap().into()
 }
 
+fn store() -> Store<Page> {
+    let (weighing, admission) = (Weighing::Bytes, Admission::default());
+    Store::new(Options { capacity: 1 << 20, shards: 1, weighing, admission }, 1)
+}
+
 /// One who asks and as many who wait.
 fn crowd(fills: &Arc<Fills>, size: usize) -> (Lead, Vec<Reader>) {
-    let Joined::Lead(lead) = fills.join(&key()) else { panic!("somebody asks already") };
-    let follow = |_| match fills.join(&key()) {
+    let store = store();
+    let Joined::Lead(lead) = fills.join(&key(), &store) else { panic!("somebody asks already") };
+    let follow = |_| match fills.join(&key(), &store) {
         Joined::Follow(reader) => reader,
         Joined::Lead(_) => panic!("two ask"),
     };
@@ -118,6 +126,29 @@ fn how_it_ends_is_what_they_are_told() {
         // Of those who ask again one leads.
         let (_lead, _others) = crowd(&fills, 1);
     }
+}
+
+#[test]
+fn who_comes_after_a_purge_waits_for_nobody_who_asked_before() {
+    let (fills, store) = (Arc::<Fills>::default(), store());
+    let Joined::Lead(first) = fills.join(&key(), &store) else { panic!("somebody asks already") };
+    let follows = || matches!(fills.join(&key(), &store), Joined::Follow(_));
+    store.purge(Selector::Name(b"http://b/"), Purge::Hard);
+    assert!(follows());
+    let mut before = first.reader();
+    assert!(news(&mut before, true).is_none());
+    store.purge(Selector::Name(b"http://a/"), Purge::Hard);
+    let Joined::Lead(second) = fills.join(&key(), &store) else { panic!("it is what was") };
+    assert!(follows(), "of the second");
+    first.give_up();
+    assert!(matches!(news(&mut before, true), Some(News::Failed)));
+    assert!(follows(), "the first does not take the second out of the list");
+    // What has no such tag goes on.
+    second.begin(head(), true, Room::new(10).take(4).unwrap());
+    store.purge(Selector::Tag(b"any"), Purge::Soft);
+    assert!(follows());
+    second.finish(true);
+    assert_eq!(fills.len(), 0);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! with them waits for that one flush.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     future::{Future, poll_fn},
     io,
     pin::Pin,
@@ -22,7 +22,9 @@ use crate::http::hints::Hints;
 /// The interim responses of a connection, one request after the other.
 #[derive(Debug, Default)]
 pub(super) struct Early {
-    hints: Hints,
+    hints: RefCell<Hints>,
+    /// Whether a response is still to come. Once it has begun nothing may be written between.
+    open: Cell<bool>,
     /// One of which a part may be written.
     begun: RefCell<Bytes>,
 }
@@ -30,8 +32,19 @@ pub(super) struct Early {
 impl Early {
     /// Where those of the next request go.
     pub(super) fn hints(&self) -> Hints {
-        self.hints.clear();
-        self.hints.clone()
+        let mut hints = self.hints.borrow_mut();
+        if hints.is_shared() {
+            // What goes on of a request that is answered must not speak for the next one.
+            *hints = Hints::default();
+        }
+        hints.clear();
+        self.open.set(true);
+        hints.clone()
+    }
+
+    /// Whether some may be written.
+    fn is_due(&self) -> bool {
+        self.open.get() && !self.hints.borrow().is_empty()
     }
 
     /// What `serving` comes to, once the interim responses that came first are written; if the
@@ -44,7 +57,7 @@ impl Early {
             {
                 served = Some(value);
             }
-            if self.hints.is_empty() {
+            if !self.is_due() {
                 asked = false;
             } else if !std::mem::replace(&mut asked, true) {
                 // hyper flushes after this poll, and polls again.
@@ -52,7 +65,7 @@ impl Early {
                 return Poll::Pending;
             }
             let Some(value) = served.take() else { return Poll::Pending };
-            self.hints.clear();
+            self.open.set(false);
             Poll::Ready(value)
         })
         .await
@@ -83,7 +96,10 @@ impl Early {
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_rest(to, cx))?;
-            match self.hints.pop() {
+            if !self.is_due() {
+                return Poll::Ready(Ok(()));
+            }
+            match self.hints.borrow().pop() {
                 // hyper has one of its own for who waits to be invited.
                 Some(hint) if hint.status() == StatusCode::CONTINUE => {}
                 Some(hint) => *self.begun.borrow_mut() = encode(&hint),
@@ -117,17 +133,26 @@ mod tests {
 
     use super::*;
 
-    fn hinting(early: &Early) {
+    fn hinting(hints: &Hints) {
         let mut fields = HeaderMap::new();
         fields.insert("link", "</a>".parse().unwrap());
-        early.hints.push(StatusCode::EARLY_HINTS, &fields);
+        hints.push(StatusCode::EARLY_HINTS, &fields);
+    }
+
+    /// What of them is written by now.
+    fn written(early: &Early) -> String {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut written = Vec::new();
+        assert!(early.poll_write_out(&mut written, &mut cx).is_ready());
+        String::from_utf8(written).unwrap()
     }
 
     #[test]
     fn one_that_is_begun_is_ended_before_anything_else() {
         let early = Early::default();
-        hinting(&early);
-        early.hints.invite();
+        let hints = early.hints();
+        hinting(&hints);
+        hints.invite();
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let (mut near, mut far) = duplex(9);
         let mut read = |cx: &mut Context<'_>| {
@@ -146,22 +171,40 @@ mod tests {
         assert_eq!(text, b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
         // The invitation is hyper's to write.
         assert!(early.poll_write_out(&mut near, &mut cx).is_ready());
-        assert!(early.hints.is_empty() && read(&mut cx).is_empty());
+        assert!(hints.is_empty() && read(&mut cx).is_empty());
     }
 
     #[test]
     fn a_response_waits_for_one_flush_and_no_longer() {
         let early = Early::default();
         let mut cx = Context::from_waker(std::task::Waker::noop());
+        let hints = early.hints();
         let seven = pin!(async {
-            hinting(&early);
+            hinting(&hints);
             7
         });
         let mut serving = pin!(early.after(seven));
         assert!(serving.as_mut().poll(&mut cx).is_pending());
         assert_eq!(serving.as_mut().poll(&mut cx), Poll::Ready(7));
-        assert!(early.hints.is_empty());
+        assert!(written(&early).is_empty(), "the client did not take it in time");
         let eight = pin!(async { 8 });
         assert_eq!(pin!(early.after(eight)).poll(&mut cx), Poll::Ready(8));
+    }
+
+    /// Who goes on with a request that is answered still has its queue: a run for an idempotency
+    /// key does whose client has no more time.
+    #[test]
+    fn what_comes_too_late_is_written_nowhere() {
+        let early = Early::default();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let late = early.hints();
+        assert_eq!(pin!(early.after(pin!(async { 7 }))).poll(&mut cx), Poll::Ready(7));
+        hinting(&late);
+        assert_eq!(written(&early), "", "the response has begun");
+        let next = early.hints();
+        hinting(&late);
+        assert_eq!(written(&early), "", "it is about another request");
+        hinting(&next);
+        assert_eq!(written(&early), "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
     }
 }

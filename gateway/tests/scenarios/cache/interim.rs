@@ -7,7 +7,8 @@ use crate::support::origin::{Exchange, Origin};
 fn hinting() -> Origin {
     Origin::start(|x: &mut Exchange| {
         x.read_body()?;
-        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nX-Early: yes\r\n\r\n";
+        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nX-Early: yes\r\n\
+                     Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n";
         let last = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nok";
         if x.target() == "/slow" {
             x.send(format!("HTTP/1.1 102 Processing\r\n\r\n{hints}"))?;
@@ -53,6 +54,18 @@ fn they_stay_between_the_responses() {
     assert_eq!(client.line().unwrap().as_deref(), Some(&b""[..]));
     client.send(b"x");
     assert_eq!(client.answer("POST").unwrap().interim, [103]);
+}
+
+/// One that says it has content would have its reader take the response for that.
+#[test]
+fn they_have_no_framing() {
+    let origin = hinting();
+    let gateway = caching(origin.address, "off");
+    let mut client = gateway.client();
+    client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    let lines = std::iter::from_fn(|| client.line().unwrap().filter(|line| !line.is_empty()));
+    let lines: Vec<_> = lines.map(|line| String::from_utf8(line).unwrap()).collect();
+    assert_eq!(lines, ["HTTP/1.1 103 Early Hints", "link: </a>", "x-early: yes"]);
 }
 
 #[test]

@@ -36,6 +36,7 @@ fn what_is_no_part_of_the_key_does_not_reach_the_origin() {
             "x-forwarded-scheme",
             "x-forwarded-prefix",
             "x-host",
+            "x-http-host-override",
             "x-original-url",
             "x-rewrite-url",
             "x-http-method-override",
@@ -47,6 +48,7 @@ fn what_is_no_part_of_the_key_does_not_reach_the_origin() {
     let gateway = caching(origin.address, "true");
     let fields = "X-Forwarded-Host: evil\r\nX-Forwarded-Scheme: evil\r\nX-Host: evil\r\n\
                   X-Forwarded-Prefix: evil\r\nX-Original-URL: /evil\r\nX-Rewrite-URL: /evil\r\n\
+                  X-HTTP-Host-Override: evil\r\n\
                   X-HTTP-Method-Override: evil\r\nForwarded: host=evil\r\n";
     assert_eq!(ask(&gateway, "GET", "/x", fields).text(), "good");
     assert_eq!(get(&gateway, "/x").text(), "good");

@@ -1,7 +1,12 @@
 //! What an operator sees of the cache, and takes out of it.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
 use super::{ask, caching, counting, get, status};
-use crate::support::{eventually, gateway::Gateway, origin::Origin};
+use crate::support::{client, eventually, gateway::Gateway, origin::Origin};
 
 fn purge(gateway: &Gateway, query: &str) -> u64 {
     let answer = gateway.admin("POST", &format!("/cache/purge?{query}"));
@@ -29,6 +34,34 @@ fn responses_are_purged_by_tag_url_and_prefix() {
         assert_eq!(answer.status, 400, "{wrong}");
     }
     assert_eq!(gateway.admin("GET", "/cache/purge?tag=a").status, 405);
+}
+
+/// Who asks once it is purged gets what is there since, though another still waits for the old.
+#[test]
+fn what_was_asked_for_before_is_nothing_for_who_comes_after() {
+    for change in [false, true] {
+        let open = Arc::new(AtomicBool::new(false));
+        let (gate, count) = (open.clone(), AtomicUsize::new(0));
+        let origin = Origin::start(move |x| {
+            let text = if count.fetch_add(1, Ordering::AcqRel) == 0 { "old" } else { "new" };
+            if text == "old" {
+                eventually(|| gate.load(Ordering::Acquire));
+            }
+            x.reply(200, "Cache-Control: max-age=60\r\n", text)
+        });
+        let gateway = caching(origin.address, "{ lock_timeout: 60s }");
+        let mut first = gateway.client();
+        first.send(client::get("/x").as_bytes());
+        assert!(eventually(|| origin.seen().len() == 1));
+        match change {
+            true => assert_eq!(ask(&gateway, "PUT", "/x", "Content-Length: 0\r\n").status, 200),
+            false => assert_eq!(purge(&gateway, "url=http://weir.test/x"), 0),
+        }
+        assert_eq!(get(&gateway, "/x").text(), "new", "{change}");
+        open.store(true, Ordering::Release);
+        assert_eq!(first.answer("GET").unwrap().text(), "old");
+        assert_eq!(get(&gateway, "/x").text(), "new", "{change}");
+    }
 }
 
 #[test]

@@ -16,7 +16,12 @@ use rustix::process::Signal;
 use super::{ALICE, ask, is_replayed, keyed, post, problem, request, route};
 use crate::{
     operations::rewrite,
-    support::{answer::End, eventually, gateway::Setup, origin::Origin},
+    support::{
+        answer::End,
+        eventually,
+        gateway::Setup,
+        origin::{Next, Origin},
+    },
 };
 
 /// A gate that requests wait at until it opens.
@@ -156,7 +161,7 @@ fn a_slow_client_neither_holds_the_recording_up_nor_loses_a_byte() {
             x.send("\r\n")?;
         }
         x.send("0\r\n\r\n")?;
-        Ok::<_, io::Error>(crate::support::origin::Next::Keep)
+        Ok::<_, io::Error>(Next::Keep)
     });
     let gateway = route(&origin, "");
     let mut slow = gateway.client();
@@ -245,4 +250,38 @@ fn an_operator_finds_and_forgets_a_key() {
     assert_eq!(gateway.admin("GET", "/idempotency").json()["keys"], 0);
     assert_eq!(post(&mut gateway.client(), "k", "x").text(), "payment 2", "as it was told");
     assert_eq!(origin.seen().len(), 2);
+}
+
+/// The run goes on without its client, and what it says first must not come into another response.
+#[test]
+fn what_comes_after_the_clients_time_is_not_written_into_its_next_response() {
+    let at = AtomicUsize::new(0);
+    let origin = Origin::start(move |x| {
+        let reached = |step| assert!(eventually(|| at.load(Ordering::Acquire) >= step));
+        x.read_body()?;
+        if x.target() == "/next" {
+            x.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")?;
+            thread::sleep(Duration::from_millis(100));
+            at.store(1, Ordering::Release);
+            reached(2);
+            for piece in ["c", "d"] {
+                thread::sleep(Duration::from_millis(100));
+                x.send(piece)?;
+            }
+            return Ok(Next::Keep);
+        }
+        reached(1);
+        x.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")?;
+        at.store(2, Ordering::Release);
+        thread::sleep(Duration::from_millis(300));
+        x.reply(201, "", "done")
+    });
+    let gateway = route(&origin, "");
+    let mut client = gateway.client();
+    let soon = std::time::SystemTime::now() + Duration::from_millis(500);
+    let soon = soon.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let fields = format!("{ALICE}Idempotency-Key: k\r\nX-Request-Deadline: {soon}\r\n");
+    assert_eq!(ask(&mut client, "/payments", &fields, "x").status, 504);
+    let next = client.get("/next").unwrap();
+    assert_eq!((next.text().as_str(), next.interim.as_slice()), ("abcd", &[][..]));
 }
