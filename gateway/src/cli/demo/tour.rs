@@ -84,7 +84,8 @@ pub(super) const EXHIBITS: &[Exhibit] = &[
     },
     Exhibit {
         routes: &[],
-        command: "curl -s -X POST 'http://ADMIN/cache/purge?tag=news'; curl -si http://GATEWAY/news",
+        command: "curl -s -X POST 'http://ADMIN/cache/purge?tag=news'; \
+                  curl -si http://GATEWAY/news",
         shows: "now it is gone: a service is asked again",
     },
     Exhibit {
