@@ -175,6 +175,8 @@ pub(crate) struct Worker {
     pub(crate) calendar: RefCell<Calendar>,
     /// How late this worker is, and whom it turns away.
     pulse: Rc<Pulse>,
+    /// Where the key is written that a request is looked up by in the cache.
+    pub(crate) scratch: RefCell<Vec<u8>>,
     /// Access-log lines on their way out.
     pub(crate) log: RefCell<LogBuffer>,
     /// Opens QUIC connections to upstreams.
@@ -217,6 +219,7 @@ impl Worker {
             live,
             calendar: RefCell::default(),
             log: RefCell::new(log),
+            scratch: RefCell::default(),
             dialer,
             world: RefCell::new(Rc::new(world)),
             version: Cell::new(version),

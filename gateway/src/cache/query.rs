@@ -29,8 +29,8 @@ use crate::{
 /// Whether a request is one whose content is read before the look: it says how long that is, and
 /// there is room in a key for it.
 pub(super) fn is_keyed(method: &Method, headers: &HeaderMap) -> bool {
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    method.as_str() == "QUERY" && length.is_some_and(|length: usize| length <= KEY_MAX)
+    let length = || headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+    method.as_str() == "QUERY" && length().is_some_and(|length: usize| length <= KEY_MAX)
 }
 
 /// Reads the content of a `QUERY` and looks for the answer. If there is none, `asking` says what to

@@ -27,6 +27,18 @@ pub(super) const LARGE_PATH: &str = "/1m";
 /// The verb that runs the responder below; not for people.
 pub(crate) const RESPONDER: &str = "bench-responder";
 
+/// Where a body of the ordinary size may be kept for an hour.
+pub(super) const CACHED_PATH: &str = "/cached";
+/// What its header section says beside type, length, date and server.
+const CACHED_FIELDS: [[&str; 2]; 4] = [
+    ["Cache-Control", "public, max-age=3600"],
+    ["ETag", "\"5f2d8e1c-400\""],
+    ["Last-Modified", "Tue, 04 Aug 2026 09:12:44 GMT"],
+    ["X-Content-Type-Options", "nosniff"],
+];
+/// Fields of a whole answer with that.
+pub(super) const CACHED_FIELDS_LEAST: usize = CACHED_FIELDS.len() + 3;
+
 const COUNT_PATH: &str = "/backend-count";
 /// A fair share of two is a half; what is below this is no balancing.
 const SHARE_LEAST: f64 = 0.3;
@@ -101,6 +113,15 @@ impl Served {
         }
         Ok(())
     }
+
+    /// Whether no request since `earlier` reached a backend but ours for the counts.
+    pub(super) fn check_hits(self, earlier: Self) -> Result<(), String> {
+        let served = [0, 1].map(|i| self.0[i].saturating_sub(earlier.0[i]));
+        match served.iter().all(|count| *count <= 1) {
+            true => Ok(()),
+            false => Err(format!("not all were hits: the backends served {served:?}")),
+        }
+    }
 }
 
 /// The third number below `server accepts handled requests`.
@@ -112,6 +133,8 @@ fn requests(page: &str) -> Option<u64> {
 fn nginx_config(port: u16, folder: &Path) -> String {
     let folder = folder.display();
     let body = "x".repeat(BODY_BYTES);
+    let fields = CACHED_FIELDS.map(|[name, value]| format!("add_header {name} '{value}';"));
+    let fields = fields.join(" ");
     format!(
         "daemon off; master_process off; pid {folder}/backend-{port}.pid;
 worker_rlimit_nofile 16384;
@@ -125,6 +148,9 @@ http {{
     listen 127.0.0.1:{port} backlog=1024;
     location = {COUNT_PATH} {{ stub_status; }}
     location = {LARGE_PATH} {{ default_type text/plain; alias {folder}/1m; }}
+    location = {CACHED_PATH} {{
+      default_type text/plain; {fields} return 200 \"{body}\";
+    }}
     location / {{ default_type text/plain; return 200 \"{body}\"; }}
   }}
 }}
@@ -146,7 +172,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
 }
 
 fn answer(mut stream: TcpStream, served: &AtomicU64) {
-    let [small, large] = [BODY_BYTES, LARGE_BYTES].map(|bytes| reply(&"x".repeat(bytes)));
+    let [small, large] = [BODY_BYTES, LARGE_BYTES].map(|bytes| reply(&"x".repeat(bytes), ""));
+    let fields = CACHED_FIELDS.map(|[name, value]| format!("{name}: {value}\r\n")).concat();
+    let cached = reply(&"x".repeat(BODY_BYTES), &fields);
     stream.set_nodelay(true).ok();
     let (mut buffer, mut filled) = ([0; 16 * 1024], 0);
     loop {
@@ -162,9 +190,11 @@ fn answer(mut stream: TcpStream, served: &AtomicU64) {
         let asks = |path| buffer[..filled].starts_with(format!("GET {path} ").as_bytes());
         let sent = if asks(COUNT_PATH) {
             let page = format!("server accepts handled requests\n 0 0 {count}\n");
-            stream.write_all(reply(&page).as_bytes())
+            stream.write_all(reply(&page, "").as_bytes())
         } else if asks(LARGE_PATH) {
             stream.write_all(large.as_bytes())
+        } else if asks(CACHED_PATH) {
+            stream.write_all(cached.as_bytes())
         } else {
             stream.write_all(small.as_bytes())
         };
@@ -175,9 +205,12 @@ fn answer(mut stream: TcpStream, served: &AtomicU64) {
     }
 }
 
-fn reply(body: &str) -> String {
+fn reply(body: &str, fields: &str) -> String {
     let length = body.len();
-    format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\r\n{body}")
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\
+         {fields}\r\n{body}"
+    )
 }
 
 #[cfg(test)]
@@ -190,6 +223,8 @@ mod tests {
         assert!(Served([600, 600]).check(start, 1_000).is_ok());
         assert!(Served([1_090, 110]).check(start, 1_000).is_err());
         assert!(Served([200, 200]).check(start, 1_000).is_err());
+        assert!(Served([101, 101]).check_hits(start).is_ok());
+        assert!(Served([101, 102]).check_hits(start).is_err());
     }
 
     #[test]
@@ -211,9 +246,11 @@ mod tests {
                 let reply = client.get("/").unwrap();
                 assert_eq!((reply.status, reply.body.len()), (200, BODY_BYTES));
             }
+            let cached = client.get(CACHED_PATH).unwrap();
+            assert_eq!((cached.fields, cached.body.len()), (6, BODY_BYTES));
             assert_eq!(client.get(LARGE_PATH).unwrap().body.len(), LARGE_BYTES);
             let page = client.get(COUNT_PATH).unwrap();
-            assert_eq!(requests(&String::from_utf8(page.body).unwrap()), Some(5));
+            assert_eq!(requests(&String::from_utf8(page.body).unwrap()), Some(6));
         });
     }
 }

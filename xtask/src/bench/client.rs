@@ -35,6 +35,8 @@ enum Stream {
 pub(super) struct Answer {
     /// Status code.
     pub(super) status: u16,
+    /// Lines of its header section.
+    pub(super) fields: usize,
     /// The body.
     pub(super) body: Vec<u8>,
 }
@@ -93,6 +95,7 @@ impl Client {
         let text = String::from_utf8_lossy(&self.buffer[..head]).to_ascii_lowercase();
         let status = text.split(' ').nth(1).and_then(|word| word.parse().ok());
         let status = status.ok_or("a response without a status")?;
+        let fields = text.lines().skip(1).filter(|line| !line.is_empty()).count();
         let length = text.lines().find_map(|line| line.strip_prefix("content-length:"));
         let length: usize = length
             .and_then(|value| value.trim().parse().ok())
@@ -103,7 +106,7 @@ impl Client {
         if self.buffer.len() > head + length {
             return Err("bytes after the response".into());
         }
-        Ok(Answer { status, body: self.buffer[head..].to_vec() })
+        Ok(Answer { status, fields, body: self.buffer[head..].to_vec() })
     }
 
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {

@@ -1,20 +1,24 @@
 //! The peers' configurations.
 
-use super::peers::{Ports, Task};
+use super::{
+    peers::{Ports, Task},
+    scenario::Duty,
+};
 
 /// What a limit lets pass that is there to be asked and never to deny: requests a second, and at
 /// once.
 const OPEN: u32 = 1_000_000;
 
-pub(super) fn weir(task: &Task, ports: Ports, limits: bool) -> String {
+pub(super) fn weir(task: &Task, ports: Ports, duty: Duty) -> String {
     let [a, b] = &task.backends;
     let (cert, key) = (task.cert.display(), task.key.display());
     let Ports { h1, tls, h3, .. } = ports;
-    let limit = match limits {
-        true => format!(
+    let more = match duty {
+        Duty::Limit => format!(
             "    rate_limit: {OPEN}/s\n  - {{ match: /shut, to: backend, rate_limit: 1/h }}\n"
         ),
-        false => String::new(),
+        Duty::Cache => "    cache: on\n".to_owned(),
+        Duty::Forward => String::new(),
     };
     let protocols = if h3 == 0 { "h1, h2" } else { "h1, h2, h3" };
     format!(
@@ -31,11 +35,11 @@ upstreams:
 routes:
   - match: {{ path: \"/**\" }}
     to: backend
-{limit}"
+{more}"
     )
 }
 
-pub(super) fn nginx(task: &Task, ports: Ports, limits: bool) -> String {
+pub(super) fn nginx(task: &Task, ports: Ports, duty: Duty) -> String {
     let [a, b] = &task.backends;
     let folder = task.folder.display();
     let (cert, key) = (task.cert.display(), task.key.display());
@@ -46,8 +50,8 @@ pub(super) fn nginx(task: &Task, ports: Ports, limits: bool) -> String {
       proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
     // What is denied is not logged, as by the others.
-    let (zones, open, shut) = match limits {
-        true => (
+    let (zones, open, shut) = match duty {
+        Duty::Limit => (
             format!(
                 "limit_req_zone $binary_remote_addr zone=open:10m rate={OPEN}r/s;
   limit_req_zone $binary_remote_addr zone=shut:10m rate=1r/m;
@@ -56,7 +60,16 @@ pub(super) fn nginx(task: &Task, ports: Ports, limits: bool) -> String {
             format!("limit_req zone=open burst={OPEN} nodelay;"),
             format!("location = /shut {{ limit_req zone=shut; {proxy} }}"),
         ),
-        false => Default::default(),
+        Duty::Cache => (
+            format!(
+                "proxy_cache_path {folder}/nginx-cache levels=1:2 keys_zone=memory:10m
+    use_temp_path=off;
+  sendfile on; open_file_cache max=1000; open_file_cache_valid 60s;"
+            ),
+            "proxy_cache memory;".to_owned(),
+            String::new(),
+        ),
+        Duty::Forward => Default::default(),
     };
     let quic =
         if h3 == 0 { String::new() } else { format!("listen 127.0.0.1:{h3} quic reuseport;") };
@@ -92,9 +105,21 @@ http {{
     )
 }
 
-pub(super) fn haproxy(task: &Task, ports: Ports, pem: &str) -> String {
+pub(super) fn haproxy(task: &Task, ports: Ports, pem: &str, duty: Duty) -> String {
     let [a, b] = &task.backends;
     let Ports { h1, tls, .. } = ports;
+    let (cache, rules) = match duty {
+        Duty::Cache => (
+            "cache memory
+  total-max-size 16
+  max-age 3600
+",
+            "  http-request cache-use memory
+  http-response cache-store memory
+",
+        ),
+        _ => Default::default(),
+    };
     format!(
         "global
   nbthread 1
@@ -108,15 +133,22 @@ defaults
   timeout client 75s
   timeout http-keep-alive 75s
   timeout server 60s
-frontend edge
+{cache}frontend edge
   bind 127.0.0.1:{h1}
   bind 127.0.0.1:{tls} ssl crt {pem} alpn h2,http/1.1
   default_backend backends
 backend backends
-  server a {a} pool-max-conn 256
+{rules}  server a {a} pool-max-conn 256
   server b {b} pool-max-conn 256
 "
     )
+}
+
+/// Its log in shared memory, which nobody reads, is as it comes.
+pub(super) fn varnish(task: &Task) -> String {
+    let [backend, _] = &task.backends;
+    let (host, port) = backend.split_once(':').unwrap_or((backend, "80"));
+    format!("vcl 4.1;\nbackend only {{ .host = \"{host}\"; .port = \"{port}\"; }}\n")
 }
 
 pub(super) fn envoy(task: &Task, ports: Ports, limits: bool) -> String {
@@ -256,13 +288,16 @@ mod tests {
             cert: "/tmp/cert.pem".into(),
             key: "/tmp/key.pem".into(),
         };
-        for (h3, limits) in [(0, false), (1004, false), (0, true)] {
-            let text = weir(&task, Ports { h1: 1003, tls: 1004, h2c: 1003, h3 }, limits);
+        let forward = Duty::Forward;
+        for (h3, duty) in [(0, forward), (1004, forward), (0, Duty::Limit), (0, Duty::Cache)] {
+            let text = weir(&task, Ports { h1: 1003, tls: 1004, h2c: 1003, h3 }, duty);
             let loaded = weir_config::load_str("weir.yaml", &text, &|_| None).unwrap();
             assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
             assert_eq!(loaded.config.listeners.len(), 2);
             assert_eq!(loaded.config.listeners[1].protocols.h3, h3 != 0);
-            assert_eq!(loaded.config.routes.iter().all(|r| !r.rate_limits.is_empty()), limits);
+            let routes = &loaded.config.routes;
+            assert!(routes.iter().all(|r| r.rate_limits.is_empty() != (duty == Duty::Limit)));
+            assert!(routes.iter().all(|r| r.cache.is_some() == (duty == Duty::Cache)));
         }
     }
 }

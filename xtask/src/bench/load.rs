@@ -101,7 +101,7 @@ pub(super) fn saturate(
                 format!("-d{seconds}s"),
                 "-s".into(),
                 script.display().to_string(),
-                format!("{scheme}://127.0.0.1:{port}/"),
+                format!("{scheme}://127.0.0.1:{port}{}", scenario.path()),
             ];
             wrk_said(&output(&mut client(&words, folder)?)?, half)
         }

@@ -17,7 +17,8 @@ Weir and its peers side by side: one worker each on core 0, load and backends on
                     idle idletls        memory per idle connection
                     limit-all           CPU per request under a rate limit that all pass
                     limit-half          and under one that denies half of them; limit: both
-  --peers A,B       of weir, nginx, haproxy, envoy; by default weir and those installed
+                    cache               CPU per request that a cache answers
+  --peers A,B       of weir, nginx, haproxy, envoy, varnish; by default weir and those installed
   --extra NAME=CMD  one more peer; CMD may name {h1} {tls} {h2c} {h3} (ports to listen on),
                     {backends} (addresses), {cert} and {key} (files)
   --rounds N        rounds of each scenario (5)

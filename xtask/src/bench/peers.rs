@@ -10,13 +10,13 @@ use std::{
 use super::{
     configs,
     options::Extra,
-    scenario::{Port, Scenario},
+    scenario::{Duty, Port, Scenario},
     server::{CORE_MEASURED, Server, free_port},
 };
 use crate::process::{find, output};
 
 /// The peers that need no command line of their own.
-pub(super) const KNOWN: [&str; 4] = ["weir", "nginx", "haproxy", "envoy"];
+pub(super) const KNOWN: [&str; 5] = ["weir", "nginx", "haproxy", "envoy", "varnish"];
 
 /// What every peer is told.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ enum Kind {
     Nginx(PathBuf),
     Haproxy(PathBuf),
     Envoy(PathBuf),
+    Varnish(PathBuf),
     Extra(String),
 }
 
@@ -53,7 +54,8 @@ enum Kind {
 pub(super) struct Running {
     /// Its ports.
     pub(super) ports: Ports,
-    server: Server,
+    pid: u32,
+    _server: Server,
 }
 
 /// Where a running peer listens; 0 is nowhere.
@@ -77,6 +79,7 @@ impl Peer {
             "nginx" => find("nginx").map(Kind::Nginx),
             "haproxy" => find("haproxy").map(Kind::Haproxy),
             "envoy" => envoy().map(Kind::Envoy),
+            "varnish" => find("varnishd").map(Kind::Varnish),
             other => return Err(format!("no peer `{other}`; there are {}", KNOWN.join(" "))),
         };
         Ok(kind.map(|kind| Self { name: name.to_owned(), kind }))
@@ -89,9 +92,16 @@ impl Peer {
 
     /// Whether it can do what a scenario asks for.
     pub(super) fn takes_part(&self, scenario: Scenario) -> bool {
-        // HAProxy counts requests in stick tables, which is another thing.
-        let limits = !matches!(self.kind, Kind::Haproxy(_) | Kind::Extra(_));
-        self.speaks(scenario.port()) && (limits || !scenario.limits())
+        let able = match (&self.kind, scenario.duty()) {
+            (Kind::Varnish(_), duty) => duty == Duty::Cache,
+            (_, Duty::Forward) | (Kind::Weir(_) | Kind::Nginx(_), _) => true,
+            // It counts requests in stick tables, which is another thing.
+            (Kind::Haproxy(_), duty) => duty == Duty::Cache,
+            // Its cache is marked as unfinished by those who make it.
+            (Kind::Envoy(_), duty) => duty == Duty::Limit,
+            (Kind::Extra(_), _) => false,
+        };
+        able && self.speaks(scenario.port())
     }
 
     /// Whether it can listen on `port` at all.
@@ -101,6 +111,7 @@ impl Peer {
             // Not in every build, and HAProxy's is not set up here.
             Kind::Nginx(path) if port == Port::H3 => return built_with_h3(path),
             Kind::Haproxy(_) if port == Port::H3 => return false,
+            Kind::Varnish(_) => return port == Port::H1,
             _ => return true,
         };
         command.contains(match port {
@@ -116,6 +127,7 @@ impl Peer {
         let (program, flag) = match &self.kind {
             Kind::Weir(path) | Kind::Envoy(path) => (path, "--version"),
             Kind::Nginx(path) | Kind::Haproxy(path) => (path, "-v"),
+            Kind::Varnish(path) => (path, "-V"),
             Kind::Extra(_) => return "given on the command line".into(),
         };
         let said = Command::new(program).arg(flag).output().ok();
@@ -133,22 +145,27 @@ impl Peer {
         let port = |port| if self.speaks(port) { free_port() } else { Ok(0) };
         let (h1, tls, h2c) = (port(Port::H1)?, port(Port::Tls)?, port(Port::H2c)?);
         // One port serves both versions in the clear wherever that costs nothing.
-        let shared = !matches!(self.kind, Kind::Nginx(_) | Kind::Extra(_));
+        let shared = !matches!(self.kind, Kind::Nginx(_) | Kind::Varnish(_) | Kind::Extra(_));
         let h3 = match scenario.port() {
             Port::H3 if tls == 0 => free_port()?,
             Port::H3 => tls,
             _ => 0,
         };
         let ports = Ports { h1, tls, h2c: if shared { h1 } else { h2c }, h3 };
-        let words = self.words(task, ports, scenario.limits())?;
+        let words = self.words(task, ports, scenario.duty())?;
         let mut listening = vec![ports.h1, ports.tls, ports.h2c];
         listening.retain(|port| *port != 0);
         listening.dedup();
         let server = Server::start(&self.name, &words, CORE_MEASURED, &listening, &task.folder)?;
-        Ok(Running { ports, server })
+        // What Varnish starts as watches over another process that does the work.
+        let pid = match self.kind {
+            Kind::Varnish(_) => server.child()?,
+            _ => server.pid(),
+        };
+        Ok(Running { ports, pid, _server: server })
     }
 
-    fn words(&self, task: &Task, ports: Ports, limits: bool) -> Result<Vec<String>, String> {
+    fn words(&self, task: &Task, ports: Ports, duty: Duty) -> Result<Vec<String>, String> {
         let write = |ending: &str, text: String| {
             let file = task.folder.join(format!("{}.{ending}", self.name));
             let written = fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()));
@@ -156,26 +173,36 @@ impl Peer {
         };
         let words = match &self.kind {
             Kind::Weir(path) => {
-                let file = write("yaml", configs::weir(task, ports, limits))?;
+                let file = write("yaml", configs::weir(task, ports, duty))?;
                 vec![shown(path), "run".into(), "-c".into(), file]
             }
             Kind::Nginx(path) => {
-                let file = write("conf", configs::nginx(task, ports, limits))?;
+                let file = write("conf", configs::nginx(task, ports, duty))?;
                 vec![shown(path), "-e".into(), "stderr".into(), "-c".into(), file]
             }
             Kind::Haproxy(path) => {
                 let read = |file| fs::read_to_string(file).map_err(|e| e.to_string());
                 let pem = write("pem", read(&task.cert)? + &read(&task.key)?)?;
-                let file = write("cfg", configs::haproxy(task, ports, &pem))?;
+                let file = write("cfg", configs::haproxy(task, ports, &pem, duty))?;
                 vec![shown(path), "-db".into(), "-q".into(), "-f".into(), file]
             }
             Kind::Envoy(path) => {
-                let file = write("yaml", configs::envoy(task, ports, limits))?;
+                let file = write("yaml", configs::envoy(task, ports, duty == Duty::Limit))?;
                 let words = "--concurrency 1 --disable-hot-restart --log-level error --config-path";
                 let mut all = vec![shown(path)];
                 all.extend(words.split(' ').map(str::to_owned));
                 all.push(file);
                 all
+            }
+            Kind::Varnish(path) => {
+                let file = write("vcl", configs::varnish(task))?;
+                let state = task.folder.join("varnish");
+                let threads = "thread_pool_min=32";
+                let (ports, state) = (format!("127.0.0.1:{}", ports.h1), shown(&state));
+                let words = ["-F", "-j", "none", "-a", &ports, "-f", &file, "-n", &state];
+                let more = ["-s", "malloc,64m", "-p", "thread_pools=1", "-p", threads];
+                let words = words.iter().chain(&more).map(ToString::to_string);
+                std::iter::once(shown(path)).chain(words).collect()
             }
             Kind::Extra(command) => {
                 let command = command
@@ -194,9 +221,9 @@ impl Peer {
 }
 
 impl Running {
-    /// Its process id.
+    /// The id of the process that does the work.
     pub(super) fn pid(&self) -> u32 {
-        self.server.pid()
+        self.pid
     }
 
     /// The number of `port`.

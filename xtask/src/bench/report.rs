@@ -12,10 +12,11 @@ Made by `cargo xtask bench --write`. The figure to look at is processor time per
 system together, of the whole process: unlike requests per second it hardly depends on how many
 cores there are and who else uses them. One worker each on one core, load and backends on the
 other, rounds in turns, medians. A row with a failed request, a short body or an unbalanced backend
-is void. Latency at a fixed rate counts from the moment the request was due; at saturation it says
-little. Memory is the proportional set size per connection that served one request and went idle.
-System calls are those of a request, counted by perf in a round of their own. HTTP/1.1 and HTTP/2
-are asked for by wrk and h2load, HTTP/3 by a client made of quinn and h3.
+is void, and so is one of the cache of which a request reached a backend. Latency at a fixed rate
+counts from the moment the request was due; at saturation it says little. Memory is the proportional
+set size per connection that served one request and went idle. System calls are those of a request,
+counted by perf in a round of their own. HTTP/1.1 and HTTP/2 are asked for by wrk and h2load, HTTP/3
+by a client made of quinn and h3.
 ";
 
 /// One good round of one peer.

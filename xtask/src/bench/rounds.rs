@@ -11,7 +11,7 @@ use std::{
 use rustls::ClientConfig;
 
 use super::{
-    backend::{BODY_BYTES, Backends},
+    backend::{BODY_BYTES, Backends, CACHED_FIELDS_LEAST},
     calls::Counter,
     certify,
     client::{self, Client},
@@ -20,7 +20,7 @@ use super::{
     options::Options,
     peers::{Peer, Running, Task},
     report::{Round, Row, Table},
-    scenario::{Port, Scenario},
+    scenario::{Duty, Port, Scenario},
     server::CORE_MEASURED,
     steady, streams,
 };
@@ -133,7 +133,11 @@ impl Bench {
         let cpu = Cpu::read(peer.pid())?.since(cpu);
         let busy = measure::busy(CORE_MEASURED)?.saturating_sub(busy);
         let length = start.elapsed();
-        self.backends.served()?.check(served, load.requests - load.denied)?;
+        let now = self.backends.served()?;
+        match scenario.duty() {
+            Duty::Cache => now.check_hits(served)?,
+            _ => now.check(served, load.requests - load.denied)?,
+        }
         let each = |time: Duration| time.as_secs_f64() * 1e6 / load.requests as f64;
         Ok(Round {
             cpu: [each(cpu.total), each(cpu.user), each(cpu.system)],
@@ -166,10 +170,17 @@ impl Bench {
             return Ok(());
         }
         let mut client = Client::connect(peer.port(port), self.tls_of(port))?;
-        let answer = client.get("/")?;
+        let answer = client.get(scenario.path())?;
         if answer.status != 200 || answer.body.len() != BODY_BYTES {
             let (status, length) = (answer.status, answer.body.len());
             return Err(format!("a probe got status {status} and {length} bytes"));
+        }
+        if scenario.duty() == Duty::Cache {
+            // The first one may have been the miss that fills the cache.
+            let fields = client.get(scenario.path())?.fields;
+            if fields < CACHED_FIELDS_LEAST {
+                return Err(format!("a probe got {fields} fields"));
+            }
         }
         if scenario == Scenario::LimitHalf {
             // The first one passes: a limit that admits nothing at all is no limit everywhere.

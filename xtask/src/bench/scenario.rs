@@ -1,6 +1,6 @@
 //! What is measured.
 
-use super::backend::{BODY_BYTES, LARGE_BYTES, LARGE_PATH};
+use super::backend::{BODY_BYTES, CACHED_PATH, LARGE_BYTES, LARGE_PATH};
 
 /// One kind of traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,19 @@ pub(super) enum Scenario {
     Limit,
     /// The same, half of it under one that lets nothing pass.
     LimitHalf,
+    /// HTTP/1.1 in the clear at saturation, all answered from memory.
+    Cache,
+}
+
+/// What a peer has to do for a request beside passing it on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Duty {
+    /// Nothing.
+    Forward,
+    /// Ask rate limits.
+    Limit,
+    /// Answer from a cache.
+    Cache,
 }
 
 /// Which of a peer's ports.
@@ -57,7 +70,7 @@ pub(super) struct Spread {
 
 impl Scenario {
     /// In the order of the report.
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::H1,
         Self::H1Tls,
         Self::H2,
@@ -71,6 +84,7 @@ impl Scenario {
         Self::IdleTls,
         Self::Limit,
         Self::LimitHalf,
+        Self::Cache,
     ];
 
     /// The word on the command line.
@@ -89,18 +103,23 @@ impl Scenario {
             Self::IdleTls => "idletls",
             Self::Limit => "limit-all",
             Self::LimitHalf => "limit-half",
+            Self::Cache => "cache",
         }
     }
 
-    /// Whether peers have rate limits to keep.
-    pub(super) fn limits(self) -> bool {
-        matches!(self, Self::Limit | Self::LimitHalf)
+    /// What peers have to do.
+    pub(super) fn duty(self) -> Duty {
+        match self {
+            Self::Limit | Self::LimitHalf => Duty::Limit,
+            Self::Cache => Duty::Cache,
+            _ => Duty::Forward,
+        }
     }
 
     /// The scenarios that `word` names: one, or with `limit` both that have limits.
     pub(super) fn parse(word: &str) -> Result<Vec<Self>, String> {
         let named = |scenario: &Self| match word {
-            "limit" => scenario.limits(),
+            "limit" => scenario.duty() == Duty::Limit,
             word => scenario.word() == word,
         };
         let known: Vec<Self> = Self::ALL.into_iter().filter(named).collect();
@@ -114,7 +133,8 @@ impl Scenario {
     /// The port it goes to.
     pub(super) fn port(self) -> Port {
         match self {
-            Self::H1 | Self::Rate | Self::Idle | Self::Limit | Self::LimitHalf => Port::H1,
+            Self::H1 | Self::Rate | Self::Idle => Port::H1,
+            Self::Limit | Self::LimitHalf | Self::Cache => Port::H1,
             Self::H1Tls | Self::H2 | Self::RateTls | Self::IdleTls => Port::Tls,
             Self::H2c => Port::H2c,
             Self::H3 | Self::H3Large | Self::H3Single => Port::H3,
@@ -123,7 +143,11 @@ impl Scenario {
 
     /// What is asked for.
     pub(super) fn path(self) -> &'static str {
-        if self == Self::H3Large { LARGE_PATH } else { "/" }
+        match self {
+            Self::H3Large => LARGE_PATH,
+            Self::Cache => CACHED_PATH,
+            _ => "/",
+        }
     }
 
     /// Bytes of a whole response's body.
@@ -158,6 +182,7 @@ impl Scenario {
             Self::LimitHalf => {
                 "HTTP/1.1 under rate limits by address, half is denied, 16 connections"
             }
+            Self::Cache => "HTTP/1.1 from the cache, hits only, 16 connections",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Starting, watching and stopping the processes under test.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     path::Path,
     process::{Child, Command, Stdio},
@@ -70,7 +70,7 @@ impl Server {
             while TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_err() {
                 let ended = server.child.try_wait().map_err(complain)?;
                 if ended.is_some() || Instant::now() > deadline {
-                    let said = std::fs::read_to_string(&log).unwrap_or_default();
+                    let said = fs::read_to_string(&log).unwrap_or_default();
                     let words = words.join(" ");
                     return Err(format!("{name} did not listen on {port}: {words}\n{said}"));
                 }
@@ -83,6 +83,22 @@ impl Server {
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The id of the first process that it started itself, once there is one.
+    pub(super) fn child(&self) -> Result<u32, String> {
+        let file = format!("/proc/{0}/task/{0}/children", self.pid());
+        let deadline = Instant::now() + START_MAX;
+        loop {
+            let children = fs::read_to_string(&file).map_err(|e| format!("{file}: {e}"))?;
+            if let Some(child) = children.split(' ').find_map(|id| id.parse().ok()) {
+                return Ok(child);
+            }
+            if Instant::now() > deadline {
+                return Err(format!("{} started no process", self.name));
+            }
+            thread::sleep(POLL);
+        }
     }
 }
 

@@ -96,6 +96,7 @@ async fn answer(
         "/echo" => Response::new(request.into_body().boxed_unsync()),
         "/stream" => events(name),
         "/headers" => text(head(name, &request)),
+        "/news" => news(name, count),
         path => text(format!("{name}: {} {path}, my request number {count}\n", request.method())),
     };
     Ok(response)
@@ -106,6 +107,16 @@ fn text(text: String) -> Response<Body> {
     let mut response = Response::new(body.boxed_unsync());
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
+}
+
+/// What caches may keep, under a tag to purge it by.
+fn news(name: &str, count: u64) -> Response<Body> {
+    let mut response = text(format!("news of {name}, my request number {count}\n"));
+    let headers = response.headers_mut();
+    let keep = HeaderValue::from_static("max-age=60, stale-while-revalidate=60");
+    headers.insert(header::CACHE_CONTROL, keep);
+    headers.insert("surrogate-key", HeaderValue::from_static("news"));
     response
 }
 

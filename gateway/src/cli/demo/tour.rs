@@ -72,6 +72,23 @@ pub(super) const EXHIBITS: &[Exhibit] = &[
         shows: "another payment under the same key is none: 422, and no service is asked",
     },
     Exhibit {
+        routes: &["{ name: news, match: /news, to: colours, cache: true }"],
+        command: "curl -si http://GATEWAY/news http://GATEWAY/news",
+        shows: "the second answer is the first, from memory: see Cache-Status and Age",
+    },
+    Exhibit {
+        routes: &[],
+        command: "curl -s -X POST 'http://ADMIN/cache/purge?tag=news&soft=1'; \
+                  curl -si http://GATEWAY/news",
+        shows: "what has the tag is stale now: it is still the answer while a new one is fetched",
+    },
+    Exhibit {
+        routes: &[],
+        command: "curl -s -X POST 'http://ADMIN/cache/purge?tag=news'; \
+                  curl -si http://GATEWAY/news",
+        shows: "now it is gone: a service is asked again",
+    },
+    Exhibit {
         routes: &[],
         command: "curl -s http://ADMIN/metrics",
         shows: "what was counted, for Prometheus",
