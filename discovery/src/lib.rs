@@ -22,5 +22,5 @@ pub mod seal;
 pub mod sim;
 pub mod swim;
 mod table;
-pub mod view;
 pub mod udp;
+pub mod view;
