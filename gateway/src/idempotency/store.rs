@@ -133,8 +133,8 @@ impl StoreDown {
     }
 }
 
-/// Each change takes effect wholly or not at all, and alone; see
-/// [`Slot`](super::state::Slot) for what it means. An error leaves open whether it did.
+/// Each change takes effect wholly or not at all, and alone; see [`Slot`] for what it means. An
+/// error leaves open whether it did.
 impl Store {
     /// Asks for the right to run a request.
     ///
