@@ -9,8 +9,10 @@
 //! | [`swim`] | who is there: the protocol as a machine |
 //! | [`phi`] | how suspicious a silence is |
 //! | [`seal`], [`udp`] | the protocol on the network |
+//! | [`announce`] | what a member says of itself |
 //! | [`sim`] | a world of members, from one seed |
 
+pub mod announce;
 pub mod bounded;
 pub mod hash;
 pub mod jump;
