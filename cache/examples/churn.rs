@@ -1,13 +1,13 @@
 //! An hour of churn in fast motion, and what memory it takes:
-//! `cargo run --release -p weir-cache --example churn -- [MEBIBYTES [REQUESTS]]`.
+//! `cargo run --release -p weir-cache --example churn -- [MEBIBYTES [REQUESTS [RATE]]]`.
 //!
 //! Two threads ask for pages of a Zipf kind, 1,000 a second by the clock of the store, for an hour:
 //! bodies of 200 bytes to 512 KiB, half of them below 4 KiB, with six fields, lifetimes from ten
 //! seconds to an hour, some with a variant or two, some purged by tag. Nearly all of it is evicted
-//! again. Since the motion is fast, pages that the allocator would give back within seconds are
-//! given back at once: run it with `_RJEM_MALLOC_CONF=dirty_decay_ms:0`. Prints what the store says
-//! it holds and what the process takes beyond what it began with, and fails if that is ever more
-//! than 10 % and 24 MiB above the capacity.
+//! again. The allocator gives pages back after a second, so what it holds beside the store grows
+//! with the rate of evictions: `RATE` requests a second, as many as there is time for by default,
+//! say how fast the motion is. Prints what the store says it holds and what the process takes beyond
+//! what it began with, and fails if that is ever more than 10 % and 24 MiB above the capacity.
 #![allow(clippy::print_stdout, reason = "a program that reports on stdout")]
 
 use std::{
@@ -19,7 +19,7 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -46,6 +46,13 @@ const THREADS: u64 = 2;
 const IDS: f64 = 3_000_000.0;
 /// What the process may take beside the store's memory, in bytes.
 const BASE: u64 = 24 * MIB;
+/// A thread that is ahead by less does not sleep.
+const NAP: Duration = Duration::from_millis(1);
+
+#[allow(clippy::disallowed_methods, reason = "a program that keeps real time")]
+fn now() -> Instant {
+    Instant::now()
+}
 
 /// Bytes of memory that are this process's own and present.
 fn resident() -> Result<u64, Box<dyn Error>> {
@@ -83,10 +90,15 @@ fn page(id: u64, request: &HeaderMap, now: Time, policy: &Policy) -> Option<Stor
 }
 
 /// A share of the requests; how many were hits.
-fn run(store: &Store<Page>, clock: &AtomicU64, seed: u64, requests: u64) -> u64 {
+fn run(store: &Store<Page>, clock: &AtomicU64, seed: u64, requests: u64, pace: Duration) -> u64 {
     let mut rng = fastrand::Rng::with_seed(seed);
     let (policy, mut hits) = (Policy::default(), 0);
+    let mut next = now();
     for _ in 0..requests {
+        next += pace;
+        if let Some(early) = next.checked_duration_since(now()).filter(|early| *early > NAP) {
+            thread::sleep(early);
+        }
         let now = Time::from_millis(clock.fetch_add(1, Relaxed));
         let id = IDS.powf(rng.f64()) as u64;
         let key = format!("https://www.example.com/articles/{id}/index.html\0articles main");
@@ -118,6 +130,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut numbers = env::args().skip(1).map(|word| word.parse::<u64>());
     let capacity = numbers.next().transpose()?.unwrap_or(256) * MIB;
     let requests = numbers.next().transpose()?.unwrap_or(3_600_000);
+    let rate = numbers.next().transpose()?.filter(|rate| *rate > 0);
+    let pace = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(THREADS) / rate as u32);
     let options = Options {
         capacity,
         shards: 16,
@@ -129,7 +143,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let hits = thread::scope(|scope| -> Result<u64, Box<dyn Error>> {
         let work = |seed| {
             let (store, clock) = (&store, &clock);
-            scope.spawn(move || run(store, clock, seed, requests / THREADS))
+            scope.spawn(move || run(store, clock, seed, requests / THREADS, pace))
         };
         let threads: Vec<_> = (0..THREADS).map(work).collect();
         while !threads.iter().all(thread::ScopedJoinHandle::is_finished) {
