@@ -1,0 +1,134 @@
+//! The distribution of a trend's values in constant memory.
+
+use hdrhistogram::Histogram;
+
+/// What a step of the histogram is worth. Trends of times are in milliseconds, so a step is 10 ns:
+/// three digits from 10 us on, and finer than any clock below.
+const STEPS_PER_UNIT: f64 = 1e5;
+
+/// Significant digits of a percentile.
+const DIGITS: u8 = 3;
+
+/// Values as a distribution, three digits exact; count, sum, least and greatest exact. Values
+/// below 0 count as 0 in the distribution. Holds at most half a megabyte, however many there are.
+#[derive(Clone, Debug)]
+pub struct Trend {
+    steps: Histogram<u64>,
+    sum: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Trend {
+    /// Without values.
+    #[expect(clippy::expect_used, reason = "1 and 2 are valid bounds, 3 a valid count of digits")]
+    pub fn new() -> Self {
+        let mut steps = Histogram::new_with_bounds(1, 2, DIGITS).expect("constant bounds");
+        steps.auto(true);
+        Self { steps, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY }
+    }
+
+    /// Adds a value; one that is no number is left out.
+    pub fn add(&mut self, value: f64) {
+        if value.is_nan() {
+            return;
+        }
+        // The cast saturates at both ends. A histogram that resizes refuses nothing.
+        self.steps.saturating_record((value * STEPS_PER_UNIT).round() as u64);
+        self.sum += value;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
+
+    /// Adds all that `other` holds.
+    pub fn merge(&mut self, other: &Self) {
+        // Both resize, so that neither can be too small for the other.
+        if self.steps.add(&other.steps).is_ok() {
+            self.sum += other.sum;
+            self.min = self.min.min(other.min);
+            self.max = self.max.max(other.max);
+        }
+    }
+
+    /// How many values.
+    pub fn count(&self) -> u64 {
+        self.steps.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Their sum, exact.
+    pub fn sum(&self) -> f64 {
+        self.sum
+    }
+
+    /// The mean; 0 without values.
+    pub fn avg(&self) -> f64 {
+        if self.is_empty() { 0.0 } else { self.sum / self.count() as f64 }
+    }
+
+    /// The least, exact; 0 without values.
+    pub fn min(&self) -> f64 {
+        if self.is_empty() { 0.0 } else { self.min }
+    }
+
+    /// The greatest, exact; 0 without values.
+    pub fn max(&self) -> f64 {
+        if self.is_empty() { 0.0 } else { self.max }
+    }
+
+    /// The value that `percent` % of the values do not exceed, between two values by linear
+    /// interpolation as k6 does it; 0 without values.
+    pub fn percentile(&self, percent: f64) -> f64 {
+        let Some(last) = self.count().checked_sub(1) else { return 0.0 };
+        let rank = (percent / 100.0).clamp(0.0, 1.0) * last as f64;
+        let below = self.at_rank(rank.floor() as u64);
+        let share = rank.fract();
+        if share == 0.0 {
+            return below;
+        }
+        let above = self.at_rank(rank.floor() as u64 + 1);
+        below + (above - below) * share
+    }
+
+    /// Values of equal rank as `(greatest, count)`, rising; neighbours less than a thousandth
+    /// apart are one.
+    pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
+        let recorded = self.steps.iter_recorded();
+        recorded.map(|at| (self.value(at.value_iterated_to()), at.count_at_value()))
+    }
+
+    /// The value that has `rank` values before it when all are sorted.
+    fn at_rank(&self, rank: u64) -> f64 {
+        if rank == 0 {
+            return self.min();
+        }
+        if rank + 1 >= self.count() {
+            return self.max();
+        }
+        let mut before = 0;
+        for (value, count) in self.buckets() {
+            before += count;
+            if before > rank {
+                return value;
+            }
+        }
+        self.max()
+    }
+
+    /// The value in the middle of a bucket, never outside of what was seen.
+    fn value(&self, steps: u64) -> f64 {
+        let low = self.steps.lowest_equivalent(steps) as f64;
+        let width = self.steps.equivalent_range(steps) as f64;
+        ((low + (width - 1.0) / 2.0) / STEPS_PER_UNIT).clamp(self.min, self.max)
+    }
+}
+
+impl Default for Trend {
+    fn default() -> Self {
+        Self::new()
+    }
+}
