@@ -38,3 +38,6 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,3 +23,6 @@ pub use self::{
     totals::Totals,
     trend::Trend,
 };
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,24 @@
 //! What a run is asked to do: the script's `options`, `K6_*` variables and the command line, made
 //! one checked value. Later layers win: script, environment, command line.
 
+mod decode;
 mod duration;
+mod flags;
+mod layers;
+mod network;
+mod reader;
+mod scenarios;
+mod system_tags;
 
 use std::{net::IpAddr, time::Duration};
 
-pub use self::duration::{DurationError, format_duration, parse_duration};
+use serde_json::Value;
+
+pub use self::{
+    duration::{DurationError, format_duration, parse_duration},
+    flags::Flags,
+    system_tags::{SystemTag, SystemTags},
+};
 
 /// A scenario: who runs which function of the script, how often and how long.
 #[derive(Clone, Debug, PartialEq)]
@@ -201,6 +214,23 @@ pub struct Options {
     pub linger: bool,
     /// Options without effect here, and why, to be said once.
     pub warnings: Vec<String>,
+    /// The layers as one object, for `exec.test.options`.
+    pub consolidated: Value,
+}
+
+impl Options {
+    /// The options of a run: what the `script` exports (null when it exports none), the
+    /// environment's variables, of which those with `K6_` count, and the command line. Each wins
+    /// over those before; one that says how long or how often to run replaces all that they say
+    /// of it.
+    pub fn from_layers<'a>(
+        script: &Value,
+        environment: impl IntoIterator<Item = (&'a str, &'a str)>,
+        flags: &Flags,
+    ) -> Result<Self, OptionsError> {
+        let environment = layers::environment(environment)?;
+        decode::options(layers::merge([layers::script(script)?, environment, flags.layer()?]))
+    }
 }
 
 /// A threshold as the script writes it.
@@ -320,64 +350,5 @@ pub enum TrendStat {
     Percentile(f64),
 }
 
-/// Which of a sample's own properties become tags: a set of [`SystemTag`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SystemTags(u32);
-
-macro_rules! system_tags {
-    ($($tag:ident = $name:literal),* $(,)?) => {
-        /// A property of a sample that can be a tag.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[expect(missing_docs, reason = "the words of the option")]
-        pub enum SystemTag { $($tag),* }
-
-        impl SystemTag {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$tag),*];
-
-            /// The tag's key.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$tag => $name),* }
-            }
-        }
-    };
-}
-
-system_tags! {
-    Proto = "proto",
-    Subproto = "subproto",
-    Status = "status",
-    Method = "method",
-    Url = "url",
-    Name = "name",
-    Group = "group",
-    Check = "check",
-    Error = "error",
-    ErrorCode = "error_code",
-    TlsVersion = "tls_version",
-    Scenario = "scenario",
-    Service = "service",
-    ExpectedResponse = "expected_response",
-    Iter = "iter",
-    Vu = "vu",
-    OcspStatus = "ocsp_status",
-    Ip = "ip",
-}
-
-impl SystemTags {
-    /// None of them.
-    pub const NONE: Self = Self(0);
-
-    /// All but `iter`, `vu`, `ocsp_status` and `ip`.
-    pub const DEFAULT: Self = Self((1 << SystemTag::Iter as u32) - 1);
-
-    /// Whether `tag` is one of them.
-    pub fn has(self, tag: SystemTag) -> bool {
-        self.0 & (1 << tag as u32) != 0
-    }
-
-    /// These and `tag`.
-    pub fn with(self, tag: SystemTag) -> Self {
-        Self(self.0 | (1 << tag as u32))
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -91,7 +91,7 @@ impl Recorder {
             }
         }
         if self.streaming == Streaming::On {
-            self.stream(values, tags.to_set(), at_unix);
+            self.stream(values, &tags.to_set(), at_unix);
         }
     }
 
@@ -114,7 +114,7 @@ impl Recorder {
         mem::take(&mut self.delta)
     }
 
-    fn stream(&mut self, values: &[(MetricId, f64)], tags: TagSet, at_unix: Duration) {
+    fn stream(&mut self, values: &[(MetricId, f64)], tags: &TagSet, at_unix: Duration) {
         for (metric, value) in values {
             if self.delta.samples.len() >= Self::SAMPLES_MOST {
                 self.delta.samples_lost += 1;

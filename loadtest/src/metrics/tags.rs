@@ -12,14 +12,17 @@ pub trait Tags {
     fn to_set(&self) -> TagSet;
 }
 
+/// Key and value.
+type Pair = (Box<str>, Box<str>);
+
 /// Tags as a set, sorted by key; a clone shares it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct TagSet(Option<Arc<[(Box<str>, Box<str>)]>>);
+pub struct TagSet(Option<Arc<[Pair]>>);
 
 impl TagSet {
     /// A set of these; of a key given twice the later value counts.
     pub fn new<'a>(tags: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut sorted: Vec<(Box<str>, Box<str>)> = Vec::new();
+        let mut sorted: Vec<Pair> = Vec::new();
         for (key, value) in tags {
             put(&mut sorted, key, value);
         }
@@ -31,7 +34,7 @@ impl TagSet {
         if tags.is_empty() {
             return self.clone();
         }
-        let mut sorted: Vec<(Box<str>, Box<str>)> = self.pairs().to_vec();
+        let mut sorted: Vec<Pair> = self.pairs().to_vec();
         for (key, value) in tags {
             put(&mut sorted, key, value);
         }
@@ -54,11 +57,11 @@ impl TagSet {
         self.0.is_none()
     }
 
-    fn pairs(&self) -> &[(Box<str>, Box<str>)] {
+    fn pairs(&self) -> &[Pair] {
         self.0.as_deref().unwrap_or(&[])
     }
 
-    fn of(sorted: Vec<(Box<str>, Box<str>)>) -> Self {
+    fn of(sorted: Vec<Pair>) -> Self {
         Self((!sorted.is_empty()).then(|| sorted.into()))
     }
 }
@@ -75,7 +78,7 @@ impl Tags for TagSet {
     }
 }
 
-fn put(sorted: &mut Vec<(Box<str>, Box<str>)>, key: &str, value: &str) {
+fn put(sorted: &mut Vec<Pair>, key: &str, value: &str) {
     match sorted.binary_search_by(|(k, _)| (**k).cmp(key)) {
         Ok(at) => sorted[at].1 = value.into(),
         Err(at) => sorted.insert(at, (key.into(), value.into())),

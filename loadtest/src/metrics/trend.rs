@@ -33,8 +33,11 @@ impl Trend {
         if value.is_nan() {
             return;
         }
-        // The cast saturates at both ends. A histogram that resizes refuses nothing.
-        self.steps.saturating_record((value * STEPS_PER_UNIT).round() as u64);
+        // The cast saturates at both ends. A histogram that resizes refuses nothing: not to be
+        // confused with `saturating_record`, which does not resize.
+        if self.steps.record((value * STEPS_PER_UNIT).round() as u64).is_err() {
+            return;
+        }
         self.sum += value;
         self.min = self.min.min(value);
         self.max = self.max.max(value);
@@ -99,6 +102,11 @@ impl Trend {
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
         let recorded = self.steps.iter_recorded();
         recorded.map(|at| (self.value(at.value_iterated_to()), at.count_at_value()))
+    }
+
+    /// Memory that the distribution takes.
+    pub fn held_bytes(&self) -> usize {
+        self.steps.distinct_values() * size_of::<u64>()
     }
 
     /// The value that has `rank` values before it when all are sorted.
