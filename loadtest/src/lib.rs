@@ -9,3 +9,4 @@ pub mod executor;
 pub mod exit;
 pub mod metrics;
 pub mod options;
+pub mod threshold;

@@ -11,6 +11,13 @@ pub struct Counter {
     pub sum: f64,
 }
 
+impl Counter {
+    /// The sum per second of `elapsed`; 0 in no time.
+    pub fn per_second(&self, elapsed: Duration) -> f64 {
+        if elapsed.is_zero() { 0.0 } else { self.sum / elapsed.as_secs_f64() }
+    }
+}
+
 /// The last value.
 #[derive(Clone, Copy, Debug)]
 pub struct Gauge {
