@@ -9,4 +9,5 @@ pub mod executor;
 pub mod exit;
 pub mod metrics;
 pub mod options;
+pub mod summary;
 pub mod threshold;
