@@ -9,5 +9,7 @@ pub mod executor;
 pub mod exit;
 pub mod metrics;
 pub mod options;
+pub mod output;
+pub mod progress;
 pub mod summary;
 pub mod threshold;

@@ -217,7 +217,7 @@ impl TimeUnit {
 }
 
 /// A number as JavaScript would write it: without a fraction when it has none.
-fn number(value: f64) -> Value {
+pub(crate) fn number(value: f64) -> Value {
     let whole = value.fract() == 0.0 && value.abs() < 9e15;
     if whole { json!(value as i64) } else { json!(value) }
 }
