@@ -3,8 +3,9 @@
 //!
 //! The rooms below are plain computation: they take the time as an argument and open no socket.
 //! `options` turns what the script, the environment and the command line say into one checked
-//! value; `executor` says when iterations begin; `metrics` counts what happened; `threshold` judges
-//! it. `progress`, `summary`, `report` and `output` tell of it; `compare` sets two runs side by side.
+//! value; `executor` says when iterations begin; `metrics` counts what happened; `threshold`
+//! judges it. `progress`, `summary`, `report` and `output` tell of it; `compare` sets two runs side
+//! by side.
 
 pub mod compare;
 pub mod executor;

@@ -1,5 +1,5 @@
-//! What is said of a run at its end: as text, as the `data` of `handleSummary()`, and as the JSON of
-//! `--summary-export`. All three in k6's shapes.
+//! What is said of a run at its end: as text, as the `data` of `handleSummary()`, and as the JSON
+//! of `--summary-export`. All three in k6's shapes.
 
 mod format;
 mod groups;

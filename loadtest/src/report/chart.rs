@@ -206,6 +206,7 @@ fn ms(value: f64) -> String {
 fn framed(label: &str, content: &str) -> String {
     let width = WIDTH + 2.0 * BOTTOM;
     format!(
-        "<svg viewBox=\"0 0 {width} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">\n{content}</svg>\n"
+        "<svg viewBox=\"0 0 {width} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">\n{content}\
+         </svg>\n"
     )
 }
