@@ -264,32 +264,7 @@ fn no_script_makes_it_panic() {
         state ^= state << 17;
         (state % most as u64) as usize
     };
-    let values = [
-        json!(null),
-        json!(-1),
-        json!(0),
-        json!(1),
-        json!(3),
-        json!(1.5),
-        json!(1e300),
-        json!("1s"),
-        json!("2m"),
-        json!("-1s"),
-        json!("x"),
-        json!(""),
-        json!("876000h"),
-        json!("99999999999h"),
-        json!(u64::MAX),
-        json!(u32::MAX),
-        json!(1u64 << 40),
-        json!(true),
-        json!([]),
-        json!({}),
-        json!("1ns"),
-        json!([{ "duration": "876000h", "target": 1u64 << 40 }]),
-        json!([{ "duration": 0, "target": 5 }, { "duration": "1s", "target": 0 }]),
-        json!([{ "duration": "1s", "target": 1 }, 7]),
-    ];
+    let values = odd_values();
     let executors = [
         "shared-iterations",
         "per-vu-iterations",
@@ -336,21 +311,55 @@ fn no_script_makes_it_panic() {
         let script = json!({ "scenarios": { "a": scenario } });
         let Ok(options) = of(&script) else { continue };
         accepted += 1;
-        let plan = crate::executor::Plan::new(&options.scenarios[0]);
-        for now in [Duration::ZERO, seconds(1), plan.end(), plan.deadline()] {
-            match &plan {
-                crate::executor::Plan::Vus(vus) => {
-                    vus.next(0, 0, now);
-                    vus.next(vus.vus_most().saturating_sub(1), u64::MAX, now);
-                    vus.vus(now);
-                }
-                crate::executor::Plan::Arrivals(arrivals) => {
-                    arrivals.start(0);
-                    arrivals.start(arrivals.len().saturating_sub(1));
-                    assert!(arrivals.rate(now).is_finite());
-                }
+        ask(&options.scenarios[0]);
+    }
+    assert!(accepted > 700, "{accepted}");
+}
+
+/// Asks the schedule of `scenario` at its corners.
+fn ask(scenario: &Scenario) {
+    let plan = crate::executor::Plan::new(scenario);
+    for now in [Duration::ZERO, seconds(1), plan.end(), plan.deadline()] {
+        match &plan {
+            crate::executor::Plan::Vus(vus) => {
+                vus.next(0, 0, now);
+                vus.next(vus.vus_most().saturating_sub(1), u64::MAX, now);
+                vus.vus(now);
+            }
+            crate::executor::Plan::Arrivals(arrivals) => {
+                arrivals.start(0);
+                arrivals.start(arrivals.len().saturating_sub(1));
+                assert!(arrivals.rate(now).is_finite());
             }
         }
     }
-    assert!(accepted > 700, "{accepted}");
+}
+
+fn odd_values() -> Vec<Value> {
+    vec![
+        json!(null),
+        json!(-1),
+        json!(0),
+        json!(1),
+        json!(3),
+        json!(1.5),
+        json!(1e300),
+        json!("1s"),
+        json!("2m"),
+        json!("-1s"),
+        json!("x"),
+        json!(""),
+        json!("876000h"),
+        json!("99999999999h"),
+        json!(u64::MAX),
+        json!(u32::MAX),
+        json!(1u64 << 40),
+        json!(true),
+        json!([]),
+        json!({}),
+        json!("1ns"),
+        json!([{ "duration": "876000h", "target": 1u64 << 40 }]),
+        json!([{ "duration": 0, "target": 5 }, { "duration": "1s", "target": 0 }]),
+        json!([{ "duration": "1s", "target": 1 }, 7]),
+    ]
 }
