@@ -1,0 +1,19 @@
+//! The load tester: runs k6 scripts at a fraction of their usual cost, and measures latency from
+//! the scheduled start of each iteration, so that a stall of the server shows.
+//!
+//! The rooms below are plain computation: they take the time as an argument and open no socket.
+//! `options` turns what the script, the environment and the command line say into one checked
+//! value; `executor` says when iterations begin; `metrics` counts what happened; `threshold`
+//! judges it. `progress`, `summary`, `report` and `output` tell of it; `compare` sets two runs side
+//! by side.
+
+pub mod compare;
+pub mod executor;
+pub mod exit;
+pub mod metrics;
+pub mod options;
+pub mod output;
+pub mod progress;
+pub mod report;
+pub mod summary;
+pub mod threshold;
