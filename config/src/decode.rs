@@ -28,6 +28,7 @@ mod idempotency;
 mod key;
 mod limit;
 mod listener;
+mod membership;
 mod respond;
 mod retry;
 mod route;
@@ -202,6 +203,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let log = log(d, &fields);
     let (upstreams, names) = upstream::all(d, &fields);
     let redis = servers::read(d, &fields);
+    let membership = membership::read(d, &fields);
     let (rate_limits, shared) = limit::shared(d, &fields);
     let cache = cache::store(d, &fields);
     let idempotency = idempotency::store(d, &fields);
@@ -220,6 +222,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         timeouts,
         log,
         redis,
+        membership,
         rate_limits,
         cache,
         idempotency,

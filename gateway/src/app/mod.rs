@@ -12,13 +12,13 @@ use std::{
 
 use tokio::{
     runtime::Builder,
-    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
 };
 use weir_config::{Change, Diagnostics, Loaded};
 
 use crate::{
     admin, admission, clock,
+    discover::membership::{self, Membership, Next},
     error::Error,
     limit,
     snapshot::{compile, live::Live},
@@ -32,11 +32,13 @@ mod drain;
 mod health;
 mod listening;
 mod metrics;
+mod signals;
 mod status;
 mod workers;
 
 use health::Attendance;
 use listening::Listening;
+use signals::Signals;
 pub use status::{Report, Status};
 use workers::Workers;
 
@@ -122,23 +124,6 @@ pub fn run_with(source: Source, ready: impl FnOnce(&[String])) -> ExitCode {
     })
 }
 
-/// What the system tells the process.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn register() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-}
-
 /// Why a gateway did not start.
 enum Failed {
     Configuration(Diagnostics),
@@ -160,6 +145,7 @@ struct App {
     attendance: Attendance,
     writer: LogWriter,
     watcher: Option<Watcher>,
+    membership: Option<Membership>,
     admin: admin::Server,
     control: mpsc::Receiver<Control>,
 }
@@ -183,6 +169,8 @@ impl App {
             .bind_missing(&loaded, count)
             .map_err(|diagnostics| Failed::Start(diagnostics.render()))?;
         compiled.snapshot.announce(|bind| listening.port(bind));
+        let member = membership::prepare(None, &loaded).await;
+        let member = member.map_err(|wrong| Failed::Start(Diagnostics::from(wrong).render()))?;
         let registry = Registry::new(VERSION, Error::NAMES, clock::unix_time());
         log::count_panics(registry.clone());
         let start = |error| Failed::Start(format!("cannot start a thread: {error}"));
@@ -202,6 +190,7 @@ impl App {
         let admin = admin::Server::new(live.clone(), status.clone(), asks);
         let app = Self {
             watcher: watcher.ok(),
+            membership: None,
             source,
             live,
             status,
@@ -212,10 +201,11 @@ impl App {
             admin,
             control,
         };
-        app.begin(loaded).await
+        app.begin(loaded, member).await
     }
 
-    async fn begin(mut self, loaded: Loaded) -> Result<Self, Failed> {
+    async fn begin(mut self, loaded: Loaded, member: Next) -> Result<Self, Failed> {
+        self.take_part(member).await;
         self.listen_to_new().await;
         if let Err(error) = self.admin.configure(loaded.config.admin.as_ref()).await {
             if loaded.config.admin.as_ref().is_some_and(|admin| admin.written) {
@@ -281,6 +271,7 @@ impl App {
         }
         let running = self.live.snapshot();
         let mut compiled = compile(&loaded, Some(&running), clock::now(), clock::unix_time())?;
+        let member = membership::prepare(self.membership.as_ref(), &loaded).await?;
         self.listening.bind_missing(&loaded, self.workers.count())?;
         compiled.snapshot.announce(|bind| self.listening.port(bind));
         warn(&compiled.warnings);
@@ -293,6 +284,7 @@ impl App {
         }
         log::set_level(loaded.config.log.level);
         self.attendance.take_over(&compiled.snapshot);
+        self.take_part(member).await;
         self.live.store(compiled.snapshot);
         metrics::show(&self.live);
         self.workers.tell_all(|| Command::Refresh).await;
@@ -311,6 +303,19 @@ impl App {
         Ok(changes)
     }
 
+    /// Begins, goes on with or ends the part in the membership.
+    async fn take_part(&mut self, next: Next) {
+        match (next, &mut self.membership) {
+            (Next::Adjust(config), Some(running)) => running.adjust(config).await,
+            (Next::Start(bound), _) => self.membership = Some(bound.start()),
+            (Next::Off | Next::Adjust(_), _) => {
+                if let Some(running) = self.membership.take() {
+                    drop(task::spawn(running.leave()));
+                }
+            }
+        }
+    }
+
     /// Gives the workers the sockets that they do not have yet.
     async fn listen_to_new(&mut self) {
         for (bind, sockets) in self.listening.take_new() {
@@ -326,8 +331,15 @@ impl App {
         let open = self.live.connections.load(Ordering::Relaxed);
         tracing::info!(connections = open, "draining");
         self.live.begin_drain();
+        let membership = self.membership;
+        let out = async {
+            if let Some(membership) = membership {
+                membership.leave().await;
+            }
+            drain::run(&self.live, &self.workers, patience, lame_duck).await
+        };
         let drained = tokio::select! {
-            drained = drain::run(&self.live, &self.workers, patience, lame_duck) => drained,
+            drained = out => drained,
             _ = signals.terminate.recv() => false,
             _ = signals.interrupt.recv() => false,
         };
