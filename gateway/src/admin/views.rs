@@ -27,9 +27,11 @@ use crate::{
 };
 
 mod limits;
+mod members;
 
 pub(super) use limits::limits;
 use limits::{redis, words};
+pub(super) use members::members;
 
 /// `/status`. Times are Unix times in seconds.
 pub(super) fn status(live: &Live, report: &Report, unix_time: Duration) -> Value {
@@ -47,6 +49,7 @@ pub(super) fn status(live: &Live, report: &Report, unix_time: Duration) -> Value
         "connections_open": open,
         "pressure": pressure(&live.admission),
         "redis": redis(&snapshot),
+        "membership": members::part(&live.roll),
         "listeners": listeners(&snapshot, report),
         "config": {
             "file": report.file,

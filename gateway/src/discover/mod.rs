@@ -3,3 +3,5 @@
 //! All of it runs on the control thread, and no request ever waits for it.
 
 pub(crate) mod membership;
+pub(crate) mod roll;
+mod watch;

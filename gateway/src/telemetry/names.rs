@@ -27,10 +27,12 @@ pub struct Metric {
 mod endpoint;
 mod idempotency;
 mod limit;
+mod member;
 
 pub use endpoint::*;
 pub use idempotency::*;
 pub use limit::*;
+pub use member::*;
 
 const fn metric(
     name: &'static str,
@@ -351,6 +353,13 @@ pub const ALL: &[&Metric] = &[
     &REDIS_LENT,
     &REDIS_CONNECTIONS,
     &REDIS_RELOADS,
+    &MEMBERS,
+    &MEMBER_GATEWAYS,
+    &MEMBER_UP,
+    &MEMBER_HEALTH,
+    &MEMBER_CHANGES,
+    &MEMBER_SUSPICIONS,
+    &MEMBER_PACKETS,
     &SHED,
     &MEMORY_PRESSURE,
     &EVENT_LOOP_LAG,

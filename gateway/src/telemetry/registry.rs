@@ -21,6 +21,7 @@ use crate::{
     admission::Admission,
     cache::{Cache, Outcome},
     clock::Tick,
+    discover::roll::Roll,
     idempotency::{self, Records},
     limit::{
         LimitStore,
@@ -91,6 +92,7 @@ struct AllBlocks {
     limits: BTreeMap<Pair, Blocks<Tally>>,
     limit_store: Weak<LimitStore>,
     redis: Weak<Servers>,
+    members: Weak<Roll>,
     admission: Weak<Admission>,
     cache: Weak<Cache>,
     records: Weak<Records>,
@@ -177,6 +179,11 @@ impl Registry {
     /// Shows how the servers that gateways share fare in the scrape, for as long as there are some.
     pub(crate) fn watch_redis(&self, servers: Option<&Arc<Servers>>) {
         self.shared.lock().redis = servers.map(Arc::downgrade).unwrap_or_default();
+    }
+
+    /// Shows who else is there in the scrape, while this gateway takes part in a membership.
+    pub(crate) fn watch_members(&self, roll: &Arc<Roll>) {
+        self.shared.lock().members = Arc::downgrade(roll);
     }
 
     /// All workers' connections to an endpoint.
