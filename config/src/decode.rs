@@ -21,6 +21,7 @@ mod cache;
 mod condition;
 mod connect;
 mod cost;
+mod discovery;
 mod fallback;
 mod header;
 mod health;
@@ -45,6 +46,8 @@ pub(crate) struct Decoder<'s> {
     pub(crate) expressions: usize,
     /// Whether the file names servers that gateways share.
     pub(crate) shares: bool,
+    /// Whether the file says that the gateway is a member.
+    pub(crate) gossips: bool,
 }
 
 /// Most regular expressions of a file.
@@ -200,6 +203,10 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let limits = limits(d, &fields);
     let timeouts = timeouts(d, &fields);
     let log = log(d, &fields);
+    d.gossips = matches!(&root.value, Value::Map(entries) if entries
+        .iter()
+        .any(|entry| entry.key.text == "membership" && !entry.value.is_off()));
+    let resolver = discovery::resolver(d, &fields);
     let (upstreams, names) = upstream::all(d, &fields);
     let redis = servers::read(d, &fields);
     let (rate_limits, shared) = limit::shared(d, &fields);
@@ -219,6 +226,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         limits,
         timeouts,
         log,
+        resolver,
         redis,
         rate_limits,
         cache,

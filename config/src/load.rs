@@ -107,7 +107,7 @@ fn load_with(
     let Some(root) = yaml::parse(&source, env, &mut report) else {
         return Err(report.finish());
     };
-    let mut decoder = Decoder { report, base, read, expressions: 0, shares: false };
+    let mut decoder = Decoder { report, base, read, expressions: 0, shares: false, gossips: false };
     let config = decode::file(&mut decoder, &root);
     let mut report = decoder.report;
     if let Some(config) = &config {
