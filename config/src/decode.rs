@@ -8,7 +8,7 @@ use std::{collections::HashMap, io, num::NonZeroU32, path::Path};
 use crate::{
     address,
     fields::Fields,
-    model::{AccessLog, Admin, Bind, CacheStore, Config, Level, Limits, Log, Timeouts},
+    model::{AccessLog, Admin, Bind, CacheStore, Config, Endpoint, Level, Limits, Log, Timeouts},
     report::Report,
     source::Span,
     yaml::{Node, Value},
@@ -234,6 +234,13 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         upstreams,
         routes,
     })
+}
+
+/// A list of endpoints that is a file of its own.
+pub(crate) fn endpoints(d: &mut Decoder<'_>, root: &Node) -> Option<Vec<Endpoint>> {
+    let endpoints = upstream::list(d, root)?;
+    upstream::unique(d, &endpoints);
+    Some(endpoints)
 }
 
 /// The upstreams by name.

@@ -1,0 +1,12 @@
+//! Who else is there: other gateways, and the endpoints of upstreams that no file names.
+//!
+//! All of it runs on the control thread, and no request ever waits for it.
+
+mod change;
+pub(crate) mod discovery;
+mod file;
+pub(crate) mod found;
+mod members;
+mod names;
+
+pub use found::{Found, SourceReport};
