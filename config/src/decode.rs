@@ -29,6 +29,7 @@ mod idempotency;
 mod key;
 mod limit;
 mod listener;
+mod membership;
 mod respond;
 mod retry;
 mod route;
@@ -203,12 +204,11 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let limits = limits(d, &fields);
     let timeouts = timeouts(d, &fields);
     let log = log(d, &fields);
-    d.gossips = matches!(&root.value, Value::Map(entries) if entries
-        .iter()
-        .any(|entry| entry.key.text == "membership" && !entry.value.is_off()));
+    d.gossips = fields.node("membership").is_some_and(|node| !node.is_off());
     let resolver = discovery::resolver(d, &fields);
     let (upstreams, names) = upstream::all(d, &fields);
     let redis = servers::read(d, &fields);
+    let membership = membership::read(d, &fields);
     let (rate_limits, shared) = limit::shared(d, &fields);
     let cache = cache::store(d, &fields);
     let idempotency = idempotency::store(d, &fields);
@@ -228,6 +228,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         log,
         resolver,
         redis,
+        membership,
         rate_limits,
         cache,
         idempotency,

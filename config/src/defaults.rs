@@ -51,6 +51,8 @@ pub enum Kind {
     DurationOr(u64, u64, &'static str),
     /// A text, or `{ file: path }`; never shown.
     Secret,
+    /// A list of such; never shown.
+    Secrets,
     /// A mapping with the keys below this path.
     Section,
     /// A list of mappings with the keys below `path[]`.
@@ -95,6 +97,7 @@ mod discovery;
 mod edge;
 mod idempotency;
 mod limit;
+mod membership;
 mod route;
 mod upstream;
 
@@ -105,6 +108,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
     edge::KEYS
         .iter()
         .chain(discovery::RESOLVER)
+        .chain(membership::KEYS)
         .chain(limit::SHARED)
         .chain(idempotency::STORE)
         .chain(upstream::KEYS)
@@ -170,6 +174,11 @@ pub(crate) const TOLERANCE: &str = "a number from 1.0 to 10.0, such as `1.5`";
 /// What the address of a Redis server looks like.
 pub(crate) const REDIS: &str = "a URL such as `redis://127.0.0.1:6379`, \
                                 `rediss://user:password@host:6380/0` or `unix:///run/redis.sock`";
+/// What the address that others reach a member at looks like.
+pub(crate) const ADVERTISE: &str =
+    "an IP address such as `192.0.2.1`, or one with a port such as `192.0.2.1:7946`";
+/// What the address of another member looks like.
+pub(crate) const SEED: &str = "an address such as `10.0.0.1:7946` or `edge.internal:7946`";
 /// What the way to a number in a JSON document looks like.
 pub(crate) const JSON_PATH: &str = "names of objects and a number in them, such as \
                                     `usage.total_tokens`";
@@ -192,7 +201,7 @@ pub(crate) const VALUE: &str = "exact value, `*` for any, or `~ regex`";
 ///
 /// The one list of them; a feature that gets built leaves it.
 pub(crate) const UNBUILT: &[(&str, &str)] =
-    &[("", "tracing"), ("", "membership"), ("routes[]", "mirror"), ("routes[]", "script")];
+    &[("", "tracing"), ("routes[]", "mirror"), ("routes[]", "script")];
 
 /// Whether this build knows the word there but cannot do it yet.
 pub(crate) fn is_unbuilt(place: &str, word: &str) -> bool {

@@ -23,6 +23,7 @@ use crate::{
 mod discovery;
 mod idempotency;
 mod limit;
+mod membership;
 mod resilience;
 
 /// Whether secrets show.
@@ -76,6 +77,7 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
         "log": { "access": access(config.log.access), "level": level(config.log.level) },
         "resolver": discovery::resolver(&config.resolver),
         "redis": config.redis.as_ref().map(|one| redis(one, secrets)),
+        "membership": config.membership.as_ref().map(|one| membership::membership(one, secrets)),
         "rate_limits": limit::shared(&config.rate_limits),
         "cache": config.cache.map(|one| json!({ "memory": show_size(one.memory) })),
         "idempotency": { "memory": show_size(config.idempotency.memory) },

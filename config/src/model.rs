@@ -15,6 +15,7 @@ mod health;
 mod idempotency;
 mod limit;
 mod log;
+mod membership;
 mod resilience;
 mod servers;
 
@@ -30,6 +31,7 @@ pub use limit::{
     StoreMode,
 };
 pub use log::{AccessLog, Level, Log};
+pub use membership::Membership;
 pub use resilience::{
     Adaptive, Backoff, Breaker, Fallback, Hedge, MemoryLimit, Priority, Retry, RetryBudget,
     RetryOn, RoutePriority, SlowCalls,
@@ -75,6 +77,8 @@ pub struct Config {
     pub resolver: Resolver,
     /// The servers of what gateways share; `None` is off.
     pub redis: Option<Redis>,
+    /// How members find each other; `None` is off.
+    pub membership: Option<Membership>,
     /// What `rate_limits` names, in file order; routes hold copies of what they use.
     pub rate_limits: Vec<RateLimit>,
     /// What is kept of responses; `None` is off.

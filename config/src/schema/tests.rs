@@ -123,7 +123,7 @@ fn it_refuses_what_does_not() {
         "listeners: 80",
         "listeners: [\":80\"]\nnope: 1",
         "listeners: [\":80\"]\nworkers: 0",
-        "listeners: [\":80\"]\nmembership: { bind: \"a\" }",
+        "listeners: [\":80\"]\nmembership: { name: \"a\" }",
         "listeners: [\":80\"]\ntimeouts: { drain: 5 }",
         "listeners: [{ bind: \":80\", alt_svc: on }]",
         "listeners: [{ bind: \":80\", protocols: [h4] }]",

@@ -8,7 +8,9 @@ use tokio::{
 use weir_config::model::Config;
 
 use super::*;
-use crate::{clock, error::Error, snapshot::compile, telemetry::registry::Registry};
+use crate::{
+    clock, discover::Found, error::Error, snapshot::compile, telemetry::registry::Registry,
+};
 
 const FILE: &str = r#"
 listeners: [":0"]

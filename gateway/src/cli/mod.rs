@@ -14,6 +14,7 @@ use weir_config::{Diagnostics, Loaded};
 use crate::{
     app::{self, Source},
     clock,
+    discover::Found,
     snapshot::{Compiled, compile},
 };
 

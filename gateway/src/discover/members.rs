@@ -11,7 +11,7 @@ use weir_discovery::{
 };
 
 use super::{
-    Views,
+    discovery::Views,
     found::{Found, Question, Said},
 };
 use crate::clock;

@@ -7,6 +7,7 @@ pub(crate) mod discovery;
 mod file;
 pub(crate) mod found;
 mod members;
+pub(crate) mod membership;
 mod names;
 
 pub use found::{Found, SourceReport};

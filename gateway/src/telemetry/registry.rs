@@ -21,6 +21,7 @@ use crate::{
     admission::Admission,
     cache::{Cache, Outcome},
     clock::Tick,
+    discover::Found,
     idempotency::{self, Records},
     limit::{
         LimitStore,
@@ -95,6 +96,7 @@ struct AllBlocks {
     cache: Weak<Cache>,
     records: Weak<Records>,
     rosters: BTreeMap<Box<str>, Weak<Roster>>,
+    found: Weak<Found>,
     /// Number of keys at which it is time to look for those that are gone.
     sweep_at: usize,
 }
@@ -177,6 +179,11 @@ impl Registry {
     /// Shows how the servers that gateways share fare in the scrape, for as long as there are some.
     pub(crate) fn watch_redis(&self, servers: Option<&Arc<Servers>>) {
         self.shared.lock().redis = servers.map(Arc::downgrade).unwrap_or_default();
+    }
+
+    /// Shows how sources of endpoints fare in the scrape.
+    pub(crate) fn watch_found(&self, found: &Arc<Found>) {
+        self.shared.lock().found = Arc::downgrade(found);
     }
 
     /// All workers' connections to an endpoint.
