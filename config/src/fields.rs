@@ -161,13 +161,6 @@ impl<'n> Fields<'n> {
         self.key(name).default_text()
     }
 
-    /// Whether a key of this place that is not built yet was written.
-    pub(crate) fn has_unbuilt(&self, name: &str) -> bool {
-        let Some(Node { value: Value::Map(entries), .. }) = self.node else { return false };
-        defaults::is_unbuilt(self.place, name)
-            && entries.iter().any(|entry| entry.key.text == name && !entry.value.is_off())
-    }
-
     /// Whether it could not be read at all.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken

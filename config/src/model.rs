@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 mod balance;
 mod cache;
+mod discovery;
 mod health;
 mod idempotency;
 mod limit;
@@ -20,6 +21,7 @@ mod servers;
 
 pub use balance::{Balance, HashBalance};
 pub use cache::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache};
+pub use discovery::{Discovery, DiscoverySource, Resolver};
 pub use health::{HealthCheck, Outlier, Probe, StatusRange};
 pub use idempotency::{
     IdempotencyStore, RecordStore, RouteIdempotency, StatusClasses, Unkept, UnknownOutcome,
@@ -71,6 +73,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What is logged.
     pub log: Log,
+    /// Who is asked for the names of `discovery`.
+    pub resolver: Resolver,
     /// The servers of what gateways share; `None` is off.
     pub redis: Option<Redis>,
     /// How members find each other; `None` is off.
@@ -295,8 +299,10 @@ pub struct Upstream {
     pub at: At,
     /// Its name in the file.
     pub name: String,
-    /// Never empty; addresses are unique.
+    /// Empty exactly where `discovery` finds them; addresses are unique.
     pub endpoints: Vec<Endpoint>,
+    /// Who tells the endpoints; `None` where the file does.
+    pub discovery: Option<Discovery>,
     /// How an endpoint is chosen.
     pub balance: Balance,
     /// By which key; there exactly where a key decides.

@@ -37,6 +37,7 @@ use crate::{
         access_log::{Format, LogBuffer},
         counters::RouteCounters,
         date,
+        registry::Registry,
     },
     timers::Timers,
     upstream::pool::UpstreamPool,
@@ -74,14 +75,14 @@ pub(crate) enum Command {
 pub(crate) struct World {
     pub(crate) snapshot: Arc<Snapshot>,
     /// Pools, by index of the upstream.
-    pub(crate) upstreams: Vec<UpstreamPool>,
+    pub(crate) upstreams: Vec<Rc<UpstreamPool>>,
     /// Counters by index of the route, then place in its split, the fallback last; routes without
     /// one have one.
-    pub(crate) routes: Vec<Vec<Arc<RouteCounters>>>,
+    pub(crate) routes: Rc<[Vec<Arc<RouteCounters>>]>,
     /// Counters of requests that no route took.
     pub(crate) unrouted: Arc<RouteCounters>,
     /// Counts of limits, by index of the route.
-    tallies: Vec<Box<[Arc<Tally>]>>,
+    tallies: Rc<[Box<[Arc<Tally>]>]>,
     /// The way to the records of idempotency keys that gateways share.
     pub(crate) records: Option<Rc<SharedRecords>>,
     /// The way to the servers that gateways share.
@@ -98,28 +99,28 @@ impl World {
         rng: &mut fastrand::Rng,
     ) -> Self {
         let registry = &live.registry;
-        let upstreams = snapshot.upstreams.iter().map(|upstream| {
-            let before = previous.and_then(|old| {
-                old.upstreams.iter().find(|pool| pool.shared.name == upstream.name)
-            });
-            UpstreamPool::new(upstream.clone(), before, registry, dialer, rng)
+        let upstreams = snapshot.upstreams.iter().enumerate().map(|(index, upstream)| {
+            let before = previous.and_then(|old| old.pool(index, &upstream.name));
+            match before {
+                Some(same) if Arc::ptr_eq(&same.shared, upstream) => same.clone(),
+                _ => {
+                    let before = before.map(|before| &**before);
+                    Rc::new(UpstreamPool::new(upstream.clone(), before, registry, dialer, rng))
+                }
+            }
         });
         let upstreams: Vec<_> = upstreams.collect();
-        let routes = snapshot.routes.iter().map(|route| match &route.action {
-            Action::Forward(forward) => {
-                let split = forward.split.iter().map(|(index, _)| *index);
-                let all = split.chain(route.fallback_upstream());
-                all.map(|index| registry.route(&route.name, &snapshot.upstreams[index].name))
-                    .collect()
-            }
-            Action::Redirect(..) | Action::Respond(_) => vec![registry.route(&route.name, "")],
+        // Where nothing but endpoints has changed, the routes are the very same.
+        let same = previous.filter(|old| Arc::ptr_eq(&old.snapshot.routes, &snapshot.routes));
+        let routes = same.map(|old| old.routes.clone());
+        let routes = routes.unwrap_or_else(|| route_counters(&snapshot, registry));
+        let tallies = same.map(|old| old.tallies.clone()).unwrap_or_else(|| {
+            let tallies = snapshot.routes.iter().map(|route| {
+                let rules = route.limits.iter().flat_map(RouteLimits::rules);
+                rules.map(|rule| registry.limit(&route.name, rule.limit().name())).collect()
+            });
+            tallies.collect()
         });
-        let routes = routes.collect();
-        let tallies = snapshot.routes.iter().map(|route| {
-            let rules = route.limits.iter().flat_map(RouteLimits::rules);
-            rules.map(|rule| registry.limit(&route.name, rule.limit().name())).collect()
-        });
-        let tallies = tallies.collect();
         let listeners = snapshot.listeners.iter().map(|listener| {
             let counters = previous
                 .and_then(|old| old.listener(&listener.config.bind))
@@ -135,6 +136,12 @@ impl World {
         let before = previous.and_then(|old| old.records.as_ref());
         let records = SharedRecords::of(&snapshot, before, rng);
         Self { upstreams, routes, unrouted, tallies, records, shared, listeners, snapshot }
+    }
+
+    /// The pools of an upstream, most likely at this index.
+    fn pool(&self, index: usize, name: &str) -> Option<&Rc<UpstreamPool>> {
+        let same = |pool: &&Rc<UpstreamPool>| &*pool.shared.name == name;
+        self.upstreams.get(index).filter(same).or_else(|| self.upstreams.iter().find(same))
     }
 
     /// The listener bound to an address, as this configuration describes it.
@@ -160,6 +167,19 @@ impl World {
         };
         self.routes[route].get(place.unwrap_or(0)).map_or(&*self.unrouted, |counters| counters)
     }
+}
+
+/// This worker's counters of each route.
+fn route_counters(snapshot: &Snapshot, registry: &Registry) -> Rc<[Vec<Arc<RouteCounters>>]> {
+    let counters = snapshot.routes.iter().map(|route| match &route.action {
+        Action::Forward(forward) => {
+            let split = forward.split.iter().map(|(index, _)| *index);
+            let all = split.chain(route.fallback_upstream());
+            all.map(|index| registry.route(&route.name, &snapshot.upstreams[index].name)).collect()
+        }
+        Action::Redirect(..) | Action::Respond(_) => vec![registry.route(&route.name, "")],
+    });
+    counters.collect()
 }
 
 /// See the module's page.
@@ -249,9 +269,11 @@ impl Worker {
         let before = self.world.borrow().clone();
         let rng = &mut self.rng.borrow_mut();
         let next = World::new(snapshot, Some(&before), &self.live, &self.dialer, rng);
-        for pool in &before.upstreams {
-            let same = next.upstreams.iter().find(|other| other.shared.name == pool.shared.name);
-            pool.retire(same);
+        for (index, pool) in before.upstreams.iter().enumerate() {
+            let same = next.pool(index, &pool.shared.name).map(|same| &**same);
+            if !same.is_some_and(|same| std::ptr::eq(same, &**pool)) {
+                pool.retire(same);
+            }
         }
         let stays = |old: &WorkerStore| next.shared.as_ref().is_some_and(|new| new.is_way_of(old));
         if let Some(old) = before.shared.clone().filter(|old| !stays(old)) {

@@ -129,7 +129,7 @@ fn it_refuses_what_does_not() {
         "listeners: [{ bind: \":80\", protocols: [h4] }]",
         "listeners: [\":80\"]\nroutes: [{ match: /a }]",
         "listeners: [\":80\"]\nroutes: [{ to: a, respond: 200 }]",
-        "listeners: [\":80\"]\nupstreams: { a: { balance: p2c } }",
+        "listeners: [\":80\"]\nupstreams: { a: { balance: p9c } }",
         "listeners: [\":80\"]\nlimits: { memory: 5 }",
         "listeners: [\":80\"]\nroutes: [{ to: a, retry: 11 }]",
         "listeners: [\":80\"]\nroutes: [{ to: a, retry: { hedge: p99 } }]",

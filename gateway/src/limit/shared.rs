@@ -33,7 +33,7 @@ use crate::{
 const OPEN: &str = "weir";
 
 /// The servers of a configuration; they outlive it while the next has the same.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SharedStore {
     servers: Arc<Servers>,
     config: Redis,

@@ -11,7 +11,7 @@ use http::HeaderValue;
 use super::{Listener, Snapshot};
 use crate::{
     admission::Admission,
-    discover::roll::Roll,
+    discover::{Found, roll::Roll},
     telemetry::{counters::ListenerCounters, registry::Registry},
 };
 
@@ -22,6 +22,8 @@ pub struct Live {
     version: AtomicU64,
     /// Metrics.
     pub registry: Registry,
+    /// What sources of endpoints have told.
+    pub found: Arc<Found>,
     /// Who is turned away when there is too much at once.
     pub admission: Arc<Admission>,
     /// Who else is there.
@@ -43,10 +45,13 @@ impl Live {
         registry.watch_admission(&admission);
         first.cache.iter().for_each(|cache| registry.watch_cache(cache));
         registry.watch_records(&first.records);
+        let found = Arc::default();
+        registry.watch_found(&found);
         Self {
             version: AtomicU64::new(first.version),
             current: ArcSwap::from_pointee(first),
             registry,
+            found,
             admission,
             roll,
             connections: AtomicU32::new(0),

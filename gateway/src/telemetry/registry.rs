@@ -21,7 +21,7 @@ use crate::{
     admission::Admission,
     cache::{Cache, Outcome},
     clock::Tick,
-    discover::roll::Roll,
+    discover::{Found, roll::Roll},
     idempotency::{self, Records},
     limit::{
         LimitStore,
@@ -97,6 +97,7 @@ struct AllBlocks {
     cache: Weak<Cache>,
     records: Weak<Records>,
     rosters: BTreeMap<Box<str>, Weak<Roster>>,
+    found: Weak<Found>,
     /// Number of keys at which it is time to look for those that are gone.
     sweep_at: usize,
 }
@@ -184,6 +185,11 @@ impl Registry {
     /// Shows who else is there in the scrape, while this gateway takes part in a membership.
     pub(crate) fn watch_members(&self, roll: &Arc<Roll>) {
         self.shared.lock().members = Arc::downgrade(roll);
+    }
+
+    /// Shows how sources of endpoints fare in the scrape.
+    pub(crate) fn watch_found(&self, found: &Arc<Found>) {
+        self.shared.lock().found = Arc::downgrade(found);
     }
 
     /// All workers' connections to an endpoint.

@@ -95,3 +95,17 @@ pub const ENDPOINT_BREAKER_OPENED: Metric = metric(
     ENDPOINT,
     "Times that the endpoint's breaker opened",
 );
+/// Endpoints found.
+pub const DISCOVERY_ENDPOINTS: Metric = metric(
+    "weir_discovery_endpoints",
+    Kind::Gauge,
+    &["upstream"],
+    "Endpoints that the source of the upstream told last",
+);
+/// Sources that did not answer.
+pub const DISCOVERY_FAILURES: Metric = metric(
+    "weir_discovery_failures_total",
+    Kind::Counter,
+    &["upstream"],
+    "Times that the source of the upstream gave no usable answer",
+);
