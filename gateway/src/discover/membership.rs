@@ -14,11 +14,8 @@ use weir_discovery::{
     udp::{self, BindError, Driver, Ended, Handle, Settings},
 };
 
-use super::{
-    roll::{Roll, Standing},
-    watch::watch,
-};
-use crate::{clock, task};
+use super::{roll::Standing, watch::watch};
+use crate::{clock, snapshot::live::Live, task};
 
 /// How long the others are told of a departure at most.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -140,16 +137,16 @@ async fn bind(config: &model::Membership, loaded: &Loaded) -> Result<Next, Diagn
 
 impl Bound {
     /// Begins to speak.
-    pub(crate) fn start(self, roll: &Arc<Roll>) -> Membership {
+    pub(crate) fn start(self, live: &Arc<Live>) -> Membership {
         let Self { driver, handle, name, generation_ms, config } = self;
         tracing::info!(name, address = %handle.addr(), "taking part in the membership");
         let sealed = !config.secrets.is_empty();
         let standing =
             Standing::new(name, config.label.clone(), generation_ms, sealed, handle.clone());
         let standing = Arc::new(standing);
-        roll.begin(standing.clone());
-        drop(task::spawn(watch(standing.clone(), roll.clone(), !config.seeds.is_empty())));
-        let roll = roll.clone();
+        live.roll.begin(standing.clone());
+        drop(task::spawn(watch(standing.clone(), live.clone(), !config.seeds.is_empty())));
+        let roll = live.roll.clone();
         let driver = task::spawn(async move {
             match driver.run().await {
                 Ended::Left | Ended::Dropped => {}

@@ -9,6 +9,7 @@ pub(crate) mod found;
 mod members;
 pub(crate) mod membership;
 mod names;
+mod regard;
 pub(crate) mod roll;
 mod watch;
 

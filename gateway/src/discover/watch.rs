@@ -2,8 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::roll::{Change, Roll, Seen, Standing};
-use crate::clock::{self, Tick};
+use super::{
+    regard::Regards,
+    roll::{Change, Seen, Standing},
+};
+use crate::{
+    clock::{self, Tick},
+    snapshot::live::Live,
+};
 
 /// For how long a member that has met nobody yet does not take itself for the only gateway.
 const JOINING: Duration = Duration::from_secs(10);
@@ -12,10 +18,11 @@ const LINES: u32 = 10;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Follows it until it ends.
-pub(super) async fn watch(standing: Arc<Standing>, roll: Arc<Roll>, joins: bool) {
-    let mut views = standing.handle.views();
+pub(super) async fn watch(standing: Arc<Standing>, live: Arc<Live>, joins: bool) {
+    let (roll, mut views) = (&live.roll, standing.handle.views());
     let began = clock::now();
     let (mut seen, mut log) = (Seen::default(), Log::default());
+    let (mut regards, mut version) = (Regards::default(), 0);
     let mut met = !joins;
     while views.changed().await.is_ok() {
         let view = Arc::clone(&views.borrow_and_update());
@@ -30,6 +37,14 @@ pub(super) async fn watch(standing: Arc<Standing>, roll: Arc<Roll>, joins: bool)
         log.tell_of_rest(now);
         met |= view.live > 1 || now.since(began) >= JOINING;
         roll.count(&standing, if met { seen.gateways().max(1) } else { 0 });
+        // Endpoints of a new configuration have all of their shares.
+        let anew = std::mem::replace(&mut version, live.version()) != version;
+        if regards.take(&view, &standing.name) || anew && !regards.is_empty() {
+            regards.apply(&live.snapshot(), now);
+        }
+    }
+    if regards.clear() {
+        regards.apply(&live.snapshot(), clock::now());
     }
 }
 

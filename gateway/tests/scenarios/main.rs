@@ -17,6 +17,7 @@ mod idempotency;
 mod limits;
 mod lossy;
 mod matrix;
+mod membership;
 mod operations;
 mod resilience;
 mod slow;

@@ -21,7 +21,10 @@ fn told(seen: &mut Seen, members: &[Member]) -> Vec<(Change, String)> {
 
 #[test]
 fn each_change_is_told_once() {
-    use {Change::*, State::*};
+    use {
+        Change::{Died, Joined, Returned, Suspected},
+        State::{Alive, Dead, Suspect},
+    };
     let mut seen = Seen::default();
     let mut expect = |members: &[(&str, u64, State)], expected: &[(Change, &str)]| {
         let members: Vec<Member> = members
@@ -35,7 +38,7 @@ fn each_change_is_told_once() {
     };
     let own = ("b", 1, Alive);
     expect(&[own], &[]);
-    expect(&[("a", 1, Alive), own, ("z", 1, State::Dead)], &[(Joined, "a")]);
+    expect(&[("a", 1, Alive), own, ("z", 1, Dead)], &[(Joined, "a")]);
     expect(&[("a", 1, Suspect), own, ("c", 1, Suspect)], &[(Suspected, "a"), (Joined, "c")]);
     expect(&[("a", 1, Alive), own, ("c", 1, Dead)], &[(Returned, "a"), (Died, "c")]);
     expect(&[("a", 2, Alive), own, ("c", 2, Alive)], &[(Returned, "a"), (Returned, "c")]);
