@@ -286,7 +286,7 @@ fn what_is_heard_of_an_endpoint_takes_of_its_share() {
     let (roster, endpoints) = roster(4, ", slow_start: 10s");
     roster.regard(&[(endpoints[0].clone(), W / 4)], at(1));
     assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Shares, vec![W / 4, W, W, W]));
-    fail(&roster, &endpoints[0], 5, 2);
+    roster.failed(&endpoints[0], 5, at(2));
     assert_eq!(shares(&endpoints), [0, W, W, W], "out of use is out of use");
     roster.refresh(at(31_000));
     let first = u64::from(FIRST_SHARE) * u64::from(W / 4) / u64::from(W);
