@@ -300,9 +300,10 @@ impl App {
     async fn take_part(&mut self, next: Next) {
         match (next, &mut self.membership) {
             (Next::Adjust(config), Some(running)) => running.adjust(config).await,
-            (Next::Start(bound), _) => self.membership = Some(bound.start()),
+            (Next::Start(bound), _) => self.membership = Some(bound.start(&self.live.roll)),
             (Next::Off | Next::Adjust(_), _) => {
                 if let Some(running) = self.membership.take() {
+                    self.live.roll.end();
                     drop(task::spawn(running.leave()));
                 }
             }

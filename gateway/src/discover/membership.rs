@@ -1,7 +1,7 @@
 //! This gateway's part in the membership: it starts with the gateway, follows the file, and leaves
 //! before the gateway stops.
 
-use std::{fs, net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::lookup_host, task::JoinHandle, time::timeout};
 use weir_config::{
@@ -14,6 +14,10 @@ use weir_discovery::{
     udp::{self, BindError, Driver, Ended, Handle, Settings},
 };
 
+use super::{
+    roll::{Roll, Standing},
+    watch::watch,
+};
 use crate::{clock, task};
 
 /// How long the others are told of a departure at most.
@@ -52,6 +56,8 @@ pub(crate) enum Next {
 pub(crate) struct Bound {
     driver: Driver,
     handle: Handle,
+    name: String,
+    generation_ms: u64,
     config: model::Membership,
 }
 
@@ -111,9 +117,10 @@ async fn bind(config: &model::Membership, loaded: &Loaded) -> Result<Next, Diagn
     // While there are names to look up it must not take itself for the first one of all.
     let seeds = if names { [known, vec![config.bind]].concat() } else { known };
     let meta = Announcement { kind: Kind::Gateway, offers: Vec::new() }.encode();
+    let generation_ms = u64::try_from(clock::unix_time().as_millis()).unwrap_or(u64::MAX);
     let settings = Settings {
-        name,
-        generation_ms: u64::try_from(clock::unix_time().as_millis()).unwrap_or(u64::MAX),
+        name: name.clone(),
+        generation_ms,
         bind: config.bind,
         advertise: config.advertise,
         meta: meta.map_err(|invalid| wrong(invalid.to_string()))?,
@@ -128,21 +135,32 @@ async fn bind(config: &model::Membership, loaded: &Loaded) -> Result<Next, Diagn
         }
         other => wrong(format!("membership: {other}")),
     })?;
-    Ok(Next::Start(Box::new(Bound { driver, handle, config: config.clone() })))
+    Ok(Next::Start(Box::new(Bound { driver, handle, name, generation_ms, config: config.clone() })))
 }
 
 impl Bound {
     /// Begins to speak.
-    pub(crate) fn start(self) -> Membership {
-        let Self { driver, handle, config } = self;
-        tracing::info!(address = %handle.addr(), "taking part in the membership");
+    pub(crate) fn start(self, roll: &Arc<Roll>) -> Membership {
+        let Self { driver, handle, name, generation_ms, config } = self;
+        tracing::info!(name, address = %handle.addr(), "taking part in the membership");
+        let sealed = !config.secrets.is_empty();
+        let standing =
+            Standing::new(name, config.label.clone(), generation_ms, sealed, handle.clone());
+        let standing = Arc::new(standing);
+        roll.begin(standing.clone());
+        drop(task::spawn(watch(standing.clone(), roll.clone(), !config.seeds.is_empty())));
+        let roll = roll.clone();
         let driver = task::spawn(async move {
             match driver.run().await {
                 Ended::Left | Ended::Dropped => {}
-                Ended::Superseded => tracing::error!(
-                    "another live process goes by this gateway's name in the membership: this one \
-                     takes no part in it any more, and serves on"
-                ),
+                Ended::Superseded => {
+                    roll.superseded();
+                    tracing::error!(
+                        name = standing.name,
+                        "another live process goes by this gateway's name: this one takes no part \
+                         in the membership any more, and serves on"
+                    );
+                }
             }
         });
         let mut membership = Membership { handle, config, driver, seeds: None };

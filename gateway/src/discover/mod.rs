@@ -9,5 +9,7 @@ pub(crate) mod found;
 mod members;
 pub(crate) mod membership;
 mod names;
+pub(crate) mod roll;
+mod watch;
 
 pub use found::{Found, SourceReport};

@@ -21,7 +21,7 @@ use crate::{
     admission::Admission,
     cache::{Cache, Outcome},
     clock::Tick,
-    discover::Found,
+    discover::{Found, roll::Roll},
     idempotency::{self, Records},
     limit::{
         LimitStore,
@@ -92,6 +92,7 @@ struct AllBlocks {
     limits: BTreeMap<Pair, Blocks<Tally>>,
     limit_store: Weak<LimitStore>,
     redis: Weak<Servers>,
+    members: Weak<Roll>,
     admission: Weak<Admission>,
     cache: Weak<Cache>,
     records: Weak<Records>,
@@ -184,6 +185,11 @@ impl Registry {
     /// Shows how sources of endpoints fare in the scrape.
     pub(crate) fn watch_found(&self, found: &Arc<Found>) {
         self.shared.lock().found = Arc::downgrade(found);
+    }
+
+    /// Shows who else is there in the scrape, while this gateway takes part in a membership.
+    pub(crate) fn watch_members(&self, roll: &Arc<Roll>) {
+        self.shared.lock().members = Arc::downgrade(roll);
     }
 
     /// All workers' connections to an endpoint.

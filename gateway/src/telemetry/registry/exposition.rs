@@ -27,6 +27,8 @@ use crate::{
     },
 };
 
+mod members;
+
 /// Status classes, in the order in which routes count them.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// How retries ended, and attempts beside others, likewise.
@@ -81,6 +83,7 @@ impl Collector for Scrape {
         encode_admission(&mut encoder, &all)?;
         encode_limits(&mut encoder, &all)?;
         encode_redis(&mut encoder, &all)?;
+        members::encode(&mut encoder, &all)?;
         drop(all);
         self.encode_process(&mut encoder)
     }
