@@ -52,7 +52,9 @@ fn agent(runtime: &Runtime, name: &str, seed: SocketAddr, address: SocketAddr) -
         params: Params::default(),
     };
     let (driver, handle) = runtime.block_on(udp::bind(settings)).unwrap();
-    let driver = runtime.spawn(async move { drop(driver.run().await) });
+    let driver = runtime.spawn(async move {
+        driver.run().await;
+    });
     Agent { handle, driver }
 }
 
