@@ -156,7 +156,8 @@ impl Found {
             }
         };
         if heard.error.take().is_some() {
-            tracing::info!(upstream = &*question.upstream, source = %question, "source answers again");
+            let upstream = &*question.upstream;
+            tracing::info!(upstream, source = %question, "source answers again");
         }
         heard.answered = Some(now);
         let after = heard.refresh.view().clone();
