@@ -44,7 +44,7 @@ pub(super) const KEYS: &[Key] = &[
         "upstreams.*.discovery.dns_srv",
         Text(DNS_SERVICE),
         Absent("another source"),
-        "The targets of SRV records, those of the lowest priority, with the weights that these say.",
+        "The targets of SRV records, those of the lowest priority, with the weights that they say.",
     ),
     Key::new(
         "upstreams.*.discovery.file",

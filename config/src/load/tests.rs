@@ -393,3 +393,32 @@ fn alt_svc_is_a_port_or_a_word() {
     assert_eq!(read("false"), AltSvc::Off);
     assert_eq!(read("443"), AltSvc::Port(443));
 }
+
+#[test]
+fn a_list_of_endpoints_is_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users.yaml");
+    let read = |text: &str| {
+        fs::write(&path, text).unwrap();
+        load_endpoints(&path)
+    };
+    let endpoints = read("- \"127.0.0.1:1\"\n- { address: \"unix:a.sock\", weight: 2 }\n").unwrap();
+    assert_eq!((endpoints.len(), endpoints[1].weight), (2, 2));
+    let socket = dir.path().join("a.sock").display().to_string();
+    assert_eq!(endpoints[1].address.to_string(), format!("unix:{socket}"));
+    assert!(read("[]").unwrap().is_empty());
+    for (text, says) in [
+        ("", "the file is empty"),
+        ("# nothing\n", "the file is empty"),
+        ("a: b", "expected a list of addresses"),
+        ("- 5\n", ":1:3: error: expected an address"),
+        ("- { address: \"a:1\", port: 2 }\n", "unknown key `port`"),
+        ("- \"a:1\"\n- \"a:1\"\n", ":2:3: error: the upstream has the endpoint"),
+        ("- [\n", "error"),
+    ] {
+        let wrong = read(text).unwrap_err().to_string();
+        assert!(wrong.contains(says) && wrong.contains("users.yaml"), "{text}: {wrong}");
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(load_endpoints(&path).unwrap_err().to_string().contains("cannot read the file"));
+}

@@ -170,7 +170,7 @@ fn show(shared: &Shared, view: View) -> Answer {
         View::Config => reply(StatusCode::OK, YAML, weir_config::explain(&live.snapshot().config)),
         View::Upstreams => {
             let (now, unix_time) = (clock::now(), clock::unix_time());
-            json(&views::upstreams(&live.snapshot(), &live.registry, now, unix_time))
+            json(&views::upstreams(live, now, unix_time))
         }
         View::Members => json(&views::members(&live.roll)),
         View::Cache => json(&purge::view(shared)),

@@ -163,7 +163,7 @@ impl Discovery {
                     self.files = Some(Files { watcher, _task: Asking(task) });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "files of endpoints are not watched; reload with SIGHUP");
+                    tracing::warn!(%error, "lists of endpoints are not watched; use SIGHUP");
                 }
             },
         }

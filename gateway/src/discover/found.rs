@@ -2,7 +2,7 @@
 //! configuration, by the admin API and by the scrape.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -21,6 +21,9 @@ const QUIET: Duration = Duration::from_millis(100);
 const UNREST: Duration = Duration::from_secs(1);
 /// Greatest weight of an endpoint, as in a file.
 const WEIGHT_MAX: u32 = 1_000;
+
+/// Longest text of an error that is kept, in bytes.
+const ERROR_MAX: usize = 2_000;
 
 /// Whose endpoints come from where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,8 +141,11 @@ impl Found {
                 Duration::MAX
             }
             Said::Nothing(why) => {
-                if heard.error.is_none() {
-                    fails(question, &why, &before);
+                let why = bounded(&why);
+                // A source that is asked again and again says it once for each run of failures.
+                let edited = matches!(question.source, DiscoverySource::File(_));
+                if heard.error.as_deref().is_none_or(|before| edited && before != why) {
+                    fails(question, why, &before);
                 }
                 heard.failures += 1;
                 heard.error = Some(why.into());
@@ -150,7 +156,8 @@ impl Found {
             }
         };
         if heard.error.take().is_some() {
-            tracing::info!(upstream = &*question.upstream, source = %question, "source answers again");
+            let upstream = &*question.upstream;
+            tracing::info!(upstream, source = %question, "source answers again");
         }
         heard.answered = Some(now);
         let after = heard.refresh.view().clone();
@@ -162,6 +169,15 @@ impl Found {
         drop(inner);
         self.news.notify_one();
         Some(pause)
+    }
+
+    /// The source of an upstream says this.
+    #[cfg(test)]
+    pub(crate) fn tell(&self, upstream: &model::Upstream, serving: Vec<Serving>) {
+        if let Some(question) = Question::of(upstream) {
+            self.expect(&question);
+            self.hear(&question, Said::Surely(serving), 0, Tick::ZERO);
+        }
     }
 
     /// Whether every source has said something.
@@ -217,7 +233,11 @@ impl fmt::Display for Question {
     }
 }
 
-/// Once for each run of failures.
+/// The beginning of what is wrong; a long file can be wrong in many places.
+fn bounded(why: &str) -> &str {
+    &why[..why.floor_char_boundary(ERROR_MAX)]
+}
+
 fn fails(question: &Question, why: &str, view: &View) {
     let (upstream, kept) = (&*question.upstream, view.serving.len());
     tracing::warn!(upstream, source = %question, error = why, kept, "source does not answer");
@@ -240,7 +260,7 @@ pub(crate) fn filled(upstream: &model::Upstream, view: Option<&View>) -> model::
     };
     out.endpoints = view.iter().flat_map(|view| &view.serving).filter_map(endpoint).collect();
     // Of two at one address, such as an instance and its successor, the first by name.
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     out.endpoints.retain(|endpoint| seen.insert(endpoint.address.clone()));
     if let Some(tls) = &mut out.tls {
         let name = || source.reference_name().map(str::to_owned);

@@ -193,20 +193,6 @@ pub const HEALTH_CHECKS: Metric = metric(
     &["upstream", "endpoint", "outcome"],
     "Health checks of the endpoint",
 );
-/// Too few endpoints are well.
-pub const UPSTREAM_PANIC: Metric = metric(
-    "weir_upstream_panic",
-    Kind::Gauge,
-    &["upstream"],
-    "1 while all endpoints are used because fewer than half of them are well",
-);
-/// Attempts at HTTP/3.
-pub const UPSTREAM_ALT_SVC: Metric = metric(
-    "weir_upstream_alt_svc_total",
-    Kind::Counter,
-    &["upstream", "endpoint", "outcome"],
-    "Attempts to connect over HTTP/3 because the endpoint's Alt-Svc says so",
-);
 /// Permits out.
 pub const LIMIT_IN_USE: Metric = metric(
     "weir_upstream_limit_in_use",

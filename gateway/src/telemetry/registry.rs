@@ -182,14 +182,14 @@ impl Registry {
         self.shared.lock().redis = servers.map(Arc::downgrade).unwrap_or_default();
     }
 
-    /// Shows who else is there in the scrape, while this gateway takes part in a membership.
-    pub(crate) fn watch_members(&self, roll: &Arc<Roll>) {
-        self.shared.lock().members = Arc::downgrade(roll);
-    }
-
     /// Shows how sources of endpoints fare in the scrape.
     pub(crate) fn watch_found(&self, found: &Arc<Found>) {
         self.shared.lock().found = Arc::downgrade(found);
+    }
+
+    /// Shows who else is there in the scrape, while this gateway takes part in a membership.
+    pub(crate) fn watch_members(&self, roll: &Arc<Roll>) {
+        self.shared.lock().members = Arc::downgrade(roll);
     }
 
     /// All workers' connections to an endpoint.

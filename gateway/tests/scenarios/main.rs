@@ -9,6 +9,7 @@
 
 mod cache;
 mod connect;
+mod discovery;
 mod h3;
 mod h3_aioquic;
 mod h3_raw;
