@@ -88,7 +88,10 @@ impl Discovery {
         let mut begun = false;
         for question in wanted {
             let source = &question.source;
-            let new = !self.asked.contains_key(&question);
+            // One that listens to members ends with the membership, which may begin again.
+            let asks =
+                |task: &Option<Asking>| task.as_ref().is_none_or(|task| !task.0.is_finished());
+            let new = !self.asked.get(&question).is_some_and(asks);
             if let DiscoverySource::File(_) = source {
                 self.found.expect(&question);
                 file::read(&question, &self.found);

@@ -33,6 +33,8 @@ pub(super) async fn listen(question: Question, mut views: Views, found: Arc<Foun
             return;
         }
         if views.changed().await.is_err() {
+            let why = "this gateway takes no part in the membership any more".to_owned();
+            found.hear(&question, Said::Nothing(why), 0, clock::now());
             return;
         }
     }

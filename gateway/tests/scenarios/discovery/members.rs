@@ -107,7 +107,7 @@ fn who_falls_silent_goes_and_fails_no_request() {
     drop(second);
     drop(two);
     let gone = || metric(&gateway, "weir_discovery_endpoints") == 1.0;
-    assert!(eventually(|| gone()) || eventually(|| gone()), "{}", gateway.log());
+    assert!(eventually(gone) || eventually(gone), "{}", gateway.log());
     assert_eq!(who(&gateway), ["one".to_owned()].into());
     load.finish();
 }
