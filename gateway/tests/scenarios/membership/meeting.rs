@@ -53,6 +53,16 @@ fn gateways_find_each_other_and_tell_of_a_death() {
 }
 
 #[test]
+fn a_seed_may_be_a_name() {
+    let [at_a, at_b] = [(); 2].map(|()| address());
+    let nobody = "nobody.invalid:7946";
+    let a = member("a", at_a, nobody, "");
+    let b = member("b", at_b, format!("localhost:{}", at_a.port()), "");
+    meet(&[&a, &b], 2);
+    until(&a, "it says that nobody is found", || a.log().contains(nobody));
+}
+
+#[test]
 fn who_has_another_secret_never_joins() {
     let [at_a, at_b] = [(); 2].map(|()| address());
     let a = member("a", at_a, at_b, &secret(SECRET));
