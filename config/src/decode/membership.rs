@@ -37,7 +37,7 @@ pub(super) fn read(d: &mut Decoder<'_>, file: &Fields<'_>) -> Option<Membership>
     let seeds = seeds(d, &fields);
     let secrets = secrets(d, &fields);
     fields.finish();
-    let (bind, advertise) = place(d, &fields, bind?, advertise)?;
+    let (bind, advertise) = place(d, &fields, &bind?, advertise)?;
     let local = |address: &SocketAddr| address.ip().is_loopback();
     if secrets.is_empty() && !(local(&bind) && advertise.as_ref().is_none_or(local)) {
         exposed(d, &fields, if local(&bind) { "advertise" } else { "bind" });
@@ -50,10 +50,10 @@ pub(super) fn read(d: &mut Decoder<'_>, file: &Fields<'_>) -> Option<Membership>
 fn place(
     d: &mut Decoder<'_>,
     fields: &Fields<'_>,
-    bind: Bind,
+    bind: &Bind,
     advertise: Option<(IpAddr, Option<u16>)>,
 ) -> Option<(SocketAddr, Option<SocketAddr>)> {
-    let bind = match bind {
+    let bind = match *bind {
         Bind::Tcp(address) => address,
         // Of the family that others see: a socket of both would know them by other addresses.
         Bind::Any(port) => match advertise {
@@ -114,10 +114,8 @@ fn bind(text: &str) -> Result<Bind, Complaint> {
 fn advertise(text: &str) -> Result<(IpAddr, Option<u16>), Complaint> {
     let wrong = || Complaint::new(format!("expected {ADVERTISE}, found `{}`", shorten(text)));
     let whole = text.parse::<SocketAddr>().map(|address| (address.ip(), Some(address.port())));
-    let (ip, port) = match whole.or_else(|_| text.parse::<IpAddr>().map(|ip| (ip, None))) {
-        Ok(address) => address,
-        Err(_) => return Err(wrong()),
-    };
+    let alone = || text.parse::<IpAddr>().map(|ip| (ip, None));
+    let Ok((ip, port)) = whole.or_else(|_| alone()) else { return Err(wrong()) };
     if ip.is_unspecified() || ip.is_multicast() {
         return Err(wrong().hint("write the one address that others reach this machine at"));
     }

@@ -1,6 +1,6 @@
 //! Who is there, and who is not any more.
 
-use super::{SECRET, address, meet, member, members, metric, of, secret, state, until};
+use super::{SECRET, address, meet, member, members, metric, of, reload, secret, state, until};
 
 #[test]
 fn gateways_find_each_other_and_tell_of_a_death() {
@@ -53,6 +53,16 @@ fn gateways_find_each_other_and_tell_of_a_death() {
 }
 
 #[test]
+fn a_seed_may_be_a_name() {
+    let [at_a, at_b] = [(); 2].map(|()| address());
+    let nobody = "nobody.invalid:7946";
+    let a = member("a", at_a, nobody, "");
+    let b = member("b", at_b, format!("localhost:{}", at_a.port()), "");
+    meet(&[&a, &b], 2);
+    until(&a, "it says that nobody is found", || a.log().contains(nobody));
+}
+
+#[test]
 fn who_has_another_secret_never_joins() {
     let [at_a, at_b] = [(); 2].map(|()| address());
     let a = member("a", at_a, at_b, &secret(SECRET));
@@ -79,6 +89,12 @@ fn of_two_with_one_name_the_later_stays() {
     assert_eq!(a.admin("GET", "/status").json()["membership"]["state"], "superseded");
     assert_eq!(a.client().get("/").unwrap().status, 200);
     meet(&[&later, &b], 2);
+    // The same again would only fight for the name; by another one it is back.
+    assert_eq!(a.admin("POST", "/reload").status, 200);
+    assert_eq!(metric(&a, "weir_member_up"), Some(0.0));
+    assert_eq!(reload(&a, "name: same", "name: other").0, 200);
+    meet(&[&a, &later, &b], 3);
+    assert_eq!(metric(&a, "weir_member_up"), Some(1.0));
     until(&b, "the later one is known", || {
         of(&b, "same").is_some_and(|same| same["address"] == at_c.to_string())
     });

@@ -6,7 +6,7 @@ mod meeting;
 mod regard;
 
 use std::{
-    fs,
+    fmt, fs,
     net::SocketAddr,
     thread,
     time::{Duration, Instant},
@@ -28,7 +28,7 @@ fn address() -> SocketAddr {
 
 /// A gateway that is called so, speaks at `bind` and joins through `seed`; `more` keys of its
 /// membership.
-fn member(name: &str, bind: SocketAddr, seed: SocketAddr, more: &str) -> Gateway {
+fn member(name: &str, bind: SocketAddr, seed: impl fmt::Display, more: &str) -> Gateway {
     let membership = format!(
         "membership: {{ bind: \"{bind}\", name: {name}, seeds: [\"{seed}\"]{more} }}\nroutes: [{{ \
          name: hi, respond: 200 }}]"

@@ -76,7 +76,7 @@ fn those_that_live_share_it() {
         measure()
     });
     println!("three admit {three:.2} of the rate");
-    assert!(three <= 1.1 && three >= 0.3, "{three}");
+    assert!((0.3..=1.1).contains(&three), "{three}");
 
     drop(gateways.pop());
     meet(&gateways, 2.0);
