@@ -97,6 +97,25 @@ fn warnings_are_told_and_do_not_fail() {
 }
 
 #[test]
+fn a_list_of_endpoints_that_is_wrong_is_a_warning() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "weir.yaml",
+        "listeners: [\":8080\"]\nupstreams:\n  a: { discovery: { file: a.yml } }\n\
+         routes: [{ to: a }]\n",
+    );
+    let (code, _, said) = outcome(&["check", &file]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("weir.yaml:3:8: warning:") && said.contains("cannot read"), "{said}");
+    folder.write("a.yml", "- \"127.0.0.1:1\"\n- 5\n");
+    let (_, _, said) = outcome(&["check", &file]);
+    assert!(said.contains("a.yml:2: expected an address"), "{said}");
+    folder.write("a.yml", "- \"127.0.0.1:1\"\n");
+    let (code, _, said) = outcome(&["check", &file]);
+    assert_eq!((code, said.as_str()), (0, ""));
+}
+
+#[test]
 fn check_compiles_as_run_does() {
     let folder = Folder::new();
     let text = FILE.replace(

@@ -9,11 +9,15 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use weir_config::{Diagnostics, Loaded};
+use weir_config::{
+    Diagnostic, Diagnostics, Loaded,
+    model::{self, DiscoverySource},
+};
 
 use crate::{
     app::{self, Source},
     clock,
+    discover::Found,
     snapshot::{Compiled, compile},
 };
 
@@ -125,8 +129,22 @@ fn wrong() -> ExitCode {
 /// Takes a file as far as `weir run` does before it binds anything.
 fn compiled(file: &Path) -> Result<(Loaded, Compiled), Diagnostics> {
     let loaded = weir_config::load(file)?;
-    let compiled = compile(&loaded, None, clock::now(), clock::unix_time())?;
+    let mut compiled = compile(&loaded, &Found::default(), None, clock::now(), clock::unix_time())?;
+    let lists = loaded.config.upstreams.iter().filter_map(|upstream| list(&loaded, upstream));
+    compiled.warnings = Diagnostics::new(compiled.warnings.iter().cloned().chain(lists).collect());
     Ok((loaded, compiled))
+}
+
+/// What is wrong with the list of endpoints that an upstream names. No error: the gateway starts
+/// without it, and takes it when it is right.
+fn list(loaded: &Loaded, upstream: &model::Upstream) -> Option<Diagnostic> {
+    let discovery = upstream.discovery.as_ref()?;
+    let DiscoverySource::File(path) = &discovery.source else { return None };
+    let wrong = weir_config::load_endpoints(path).err()?;
+    let first = wrong.iter().next()?;
+    let line = Some(first.line).filter(|line| *line > 0).map(|line| format!(":{line}"));
+    let what = format!("{}{}: {}", path.display(), line.unwrap_or_default(), first.what);
+    Some(loaded.warning(discovery.at, what))
 }
 
 #[cfg(test)]
