@@ -161,7 +161,7 @@ impl H1Connection {
             self.poll_head(hints, cx)
         })
         .await;
-        match head.and_then(|head| Ok((decode::framing(&head, &draft.head.method)?, head))) {
+        match head.and_then(|head| Ok((head.framing(&draft.head.method)?, head))) {
             Ok((framing, head)) => Ok(self.answer(head, framing, sending, draft)),
             Err(error) => Err(Failed { error, sent }),
         }
@@ -169,14 +169,14 @@ impl H1Connection {
 
     fn answer(
         mut self: Box<Self>,
-        head: Response<()>,
+        head: decode::Head,
         framing: Framing,
         sending: Option<Sending>,
         draft: &mut Draft,
     ) -> Answer {
-        let keeps_alive = decode::keeps_alive(&head) && framing != Framing::Close;
+        let keeps_alive = head.keeps_alive() && framing != Framing::Close;
         let keep = keeps_alive && sending.is_none();
-        let (head, ()) = head.into_parts();
+        let (head, ()) = head.response.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             let Self { transport, read, open, .. } = *self;
             let stream = Prefixed::new(read.freeze(), transport);
@@ -279,15 +279,15 @@ impl H1Connection {
         &mut self,
         hints: Option<&Hints>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<()>, Error>> {
+    ) -> Poll<Result<decode::Head, Error>> {
         let reset = Error::UpstreamReset { reused: self.reused };
         loop {
             if self.may_hold_head() {
                 match decode::take_head(&mut self.read)? {
-                    Some(head) if is_interim(head.status()) => {
+                    Some(head) if is_interim(head.response.status()) => {
                         self.scanned = 0;
                         if let Some(hints) = hints {
-                            hints.push(head.status(), head.headers());
+                            hints.push(head.response.status(), head.response.headers());
                         }
                         continue;
                     }
