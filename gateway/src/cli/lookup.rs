@@ -118,14 +118,15 @@ impl Lookup<'_> {
     /// Does what the gateway does up to the point where it would act; whether a route was found.
     fn run(mut self, scheme: &'static str, request: Request<()>) -> Result<bool, Error> {
         let (mut head, ()) = request.into_parts();
-        guard::check(&mut head, true, &self.snapshot.limits)?;
+        let checked = guard::check(&mut head, true, &self.snapshot.limits)?;
         // As if it had come from this machine, to the first listener.
         let hops = self.snapshot.listeners.first().map_or(0, |first| first.config.trusted_hops);
         let peer = Peer::new(Some(Ipv4Addr::LOCALHOST.into()), scheme == "https", hops);
-        let received = headers::receive(&mut head, &peer, &mut fastrand::Rng::with_seed(0));
+        let (host, rng) = (checked.host.as_ref(), &mut fastrand::Rng::with_seed(0));
+        let received = headers::receive(&mut head, host, &peer, rng);
         self.client = received.client;
         let path = stack::routed_path(&head.uri)?.into_owned();
-        let authority = guard::host(&head.headers).unwrap_or_default().to_owned();
+        let authority = checked.authority().to_owned();
         let host = canonical_host(&authority);
         let query = head.uri.query();
         match head.method {

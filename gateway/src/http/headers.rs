@@ -23,7 +23,7 @@ mod tests;
 pub use edits::Edits;
 pub use forwarded::Peer;
 pub use framing::{Outbound, prepare_upstream};
-pub use response::{relay, settle_framing};
+pub use response::{relay, relay_stored, settle_framing};
 pub use trailers::filter_trailers;
 pub use upgrade::Upgrade;
 
@@ -79,10 +79,18 @@ pub struct Received {
 /// Proxy-Authorization, `Proxy` (CGI backends take it for HTTP_PROXY), Forwarded (the gateway
 /// speaks X-Forwarded-* instead), x-weir-attempts (its own attempts are what counts), and without
 /// trusted hops every other X-Forwarded-* and X-Real-IP.
-pub fn receive(parts: &mut request::Parts, peer: &Peer, rng: &mut fastrand::Rng) -> Received {
+///
+/// `host` is the request's Host, as the check left it.
+pub fn receive(
+    parts: &mut request::Parts,
+    host: Option<&HeaderValue>,
+    peer: &Peer,
+    rng: &mut fastrand::Rng,
+) -> Received {
     let headers = &mut parts.headers;
     let mut doomed = Doomed::new();
     let (mut wishes, mut traced, mut nominates) = (false, false, false);
+    let trusts = peer.trusts();
     for name in headers.keys() {
         let text = name.as_str();
         wishes |= text == "te";
@@ -93,7 +101,7 @@ pub fn receive(parts: &mut request::Parts, peer: &Peer, rng: &mut fastrand::Rng)
                 text,
                 "expect" | "proxy-authorization" | "proxy" | "forwarded" | "x-weir-attempts"
             )
-            || (!peer.trusts() && (text.starts_with("x-forwarded-") || text == "x-real-ip"));
+            || (!trusts && (text.starts_with("x-forwarded-") || text == "x-real-ip"));
         if dropped {
             doomed.push(name.clone());
         }
@@ -104,8 +112,8 @@ pub fn receive(parts: &mut request::Parts, peer: &Peer, rng: &mut fastrand::Rng)
     }
     remove_all(headers, &doomed);
     headers.reserve(ADDED);
-    let client = forwarded::stamp(headers, peer);
-    let request_id = identity::stamp(headers, peer.trusts(), rng);
+    let client = forwarded::stamp(headers, host, peer);
+    let request_id = identity::stamp(headers, trusts, rng);
     if traced {
         identity::check_trace(headers);
     }

@@ -63,12 +63,11 @@ pub(crate) fn serve(
         && *request.method() != Method::CONNECT
         && reply::is_grpc(request.headers());
     let bodiless = version >= Version::HTTP_2 && *request.method() == Method::HEAD;
-    let mut open = None;
-    let mut planned = plan(&mut exchange, request, &mut open);
+    let mut planned = plan(&mut exchange, request);
     async move {
-        if let Some(routed) = open.take() {
+        if let Ok(Plan::Ask(_)) = planned {
             // Boxed: its state is no part of every request's.
-            planned = Box::pin(ask(&mut exchange, routed)).await;
+            planned = Box::pin(ask(&mut exchange, planned)).await;
         }
         if let Some(delay) = limit::delay(&exchange)
             && let Err(error) = Box::pin(limit::hold(&exchange, delay)).await
@@ -92,6 +91,7 @@ pub(crate) fn serve(
                 let carried = Box::pin(idempotency::carry(&mut exchange, keyed, draft)).await;
                 carried.unwrap_or_else(|error| rescue(&mut exchange, error.into(), version, grpc))
             }
+            Ok(Plan::Ask(_)) => rescue(&mut exchange, Error::Bug.into(), version, grpc),
             Err(refusal) => rescue(&mut exchange, refusal, version, grpc),
         };
         (account(exchange, response, version, bodiless), None)
@@ -135,6 +135,8 @@ pub(super) enum Plan {
     Forward(Box<Draft>),
     /// It goes upstream, once.
     Keyed(Box<Keyed>, Box<Draft>),
+    /// The limits that other gateways share are to be asked first.
+    Ask(Box<Routed>),
 }
 
 /// An error, and what else the client should know.
@@ -188,13 +190,8 @@ fn rescue(
     response
 }
 
-/// Everything before the upstream. Where limits that other gateways share are to be asked first,
-/// what is left to do is put into `open`, and what is returned means nothing.
-fn plan(
-    exchange: &mut Exchange,
-    request: Request<Body>,
-    open: &mut Option<Box<Routed>>,
-) -> Result<Plan, Refusal> {
+/// Everything before the upstream, or before the limits that other gateways share.
+fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal> {
     let (mut head, body) = request.into_parts();
     if exchange.connection.worker.is_logging() {
         exchange.asked = Some(Asked::of(&head));
@@ -203,13 +200,12 @@ fn plan(
     let snapshot = &*world.snapshot;
     let ended = http_body::Body::is_end_stream(&body);
     let checked = guard::check(&mut head, ended, &snapshot.limits)?;
-    let trailers = receive(exchange, &mut head);
+    let trailers = receive(exchange, &mut head, checked.host.as_ref());
     if head.extensions.get::<EarlyData>().is_some() {
         mark_early(&mut head, checked.bridged)?;
     }
     let path = routed_path(&head.uri)?;
-    let authority = guard::host(&head.headers).unwrap_or_default();
-    let host = canonical_host(authority);
+    let host = canonical_host(checked.authority());
     let query = head.uri.query();
     let matched = match snapshot.matcher.find(&host, &path, query, &head.method, &head.headers) {
         Found::Route(matched) => matched,
@@ -231,14 +227,14 @@ fn plan(
     };
     let routed = Routed { head, body, path, matched, checked, ended, trailers };
     if waits {
-        *open = Some(Box::new(routed));
-        return Err(Error::Bug.into());
+        return Ok(Plan::Ask(Box::new(routed)));
     }
     act(exchange, route, routed).map_err(Into::into)
 }
 
 /// Asks the limits that other gateways share, and goes on if they let the request pass.
-async fn ask(exchange: &mut Exchange, routed: Box<Routed>) -> Result<Plan, Refusal> {
+async fn ask(exchange: &mut Exchange, planned: Result<Plan, Refusal>) -> Result<Plan, Refusal> {
+    let Ok(Plan::Ask(routed)) = planned else { return planned };
     limit::ask(exchange, &routed.head, routed.path()).await?;
     let world = exchange.world.clone();
     let route = &world.snapshot.routes[routed.matched.route];
@@ -267,10 +263,10 @@ fn mark_early(head: &mut request::Parts, bridged: bool) -> Result<(), Error> {
 }
 
 /// Settles who asks and under which id; whether the client reads trailers.
-fn receive(exchange: &mut Exchange, head: &mut request::Parts) -> bool {
+fn receive(exchange: &mut Exchange, head: &mut request::Parts, host: Option<&HeaderValue>) -> bool {
     let connection = exchange.connection.clone();
     let mut rng = connection.worker.rng.borrow_mut();
-    let received = headers::receive(head, &connection.peer(), &mut rng);
+    let received = headers::receive(head, host, &connection.peer(), &mut rng);
     exchange.client = received.client;
     exchange.request_id = Some(received.request_id);
     received.trailers

@@ -39,6 +39,11 @@ fn peer(hops: u32) -> Peer {
     Peer::new(Some("10.0.0.9".parse().unwrap()), true, hops)
 }
 
+fn receive(parts: &mut request::Parts, peer: &Peer, rng: &mut fastrand::Rng) -> Received {
+    let host = parts.headers.get(header::HOST).cloned();
+    super::receive(parts, host.as_ref(), peer, rng)
+}
+
 fn rng() -> fastrand::Rng {
     fastrand::Rng::with_seed(7)
 }
