@@ -15,6 +15,7 @@ use weir_config::model::{AccessLog, Bind};
 use crate::{
     admission::{self, pulse::Pulse},
     clock::{self, Calendar, Tick},
+    http::headers::Ids,
     idempotency::SharedRecords,
     limit::{
         RouteLimits,
@@ -167,8 +168,10 @@ impl World {
 pub(crate) struct Worker {
     /// Coarse deadlines.
     pub(crate) timers: Timers,
-    /// Randomness of this worker: picks, ids, jitter.
+    /// Randomness of this worker: picks, jitter.
     pub(crate) rng: RefCell<fastrand::Rng>,
+    /// Ids of requests.
+    pub(crate) ids: RefCell<Ids>,
     /// What all workers share.
     pub(crate) live: Arc<Live>,
     /// Calendar time without a system call.
@@ -214,6 +217,7 @@ impl Worker {
         let world = World::new(snapshot, None, &live, &dialer, &mut rng);
         let worker = Rc::new(Self {
             timers: Timers::new(),
+            ids: RefCell::new(Ids::new(rng.fork())),
             rng: RefCell::new(rng),
             pulse: Pulse::new(live.admission.clone()),
             live,

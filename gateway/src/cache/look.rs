@@ -80,7 +80,7 @@ pub(crate) fn look(
     let mut key = mem::take(&mut *worker.scratch.borrow_mut());
     let keyed = target.write_key(&mut key);
     if keyed {
-        write_vouched(&head.headers, &mut key);
+        write_vouched(&head.headers, asked.authority, &mut key);
         key::write(&rule.key, &head.headers, &mut key);
     } else {
         key.clear();
@@ -127,6 +127,9 @@ pub(crate) fn look(
 /// The scheme that the origin is told of: behind a proxy of ours that ends TLS it is not that of
 /// the connection, and the one answers with redirects to the other.
 fn scheme(exchange: &Exchange, headers: &HeaderMap) -> &'static str {
+    if !exchange.connection.peer().trusts() {
+        return exchange.connection.scheme();
+    }
     match headers.get(&name::X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
         Some(b"https") => "https",
         Some(b"http") => "http",
@@ -145,26 +148,32 @@ static VOUCHED: [HeaderName; 6] = [
     HeaderName::from_static("x-url-scheme"),
 ];
 
-/// Adds to a key what the origin is told beside the URL. No value holds a NUL.
-pub(super) fn write_vouched(headers: &HeaderMap, key: &mut Vec<u8>) {
-    // One pass over the names, since most requests have none of these or the first alone.
-    let place = |name: &HeaderName| VOUCHED.iter().position(|vouched| vouched == name);
-    let found = headers.keys().filter_map(place).fold(0_u8, |found, place| found | 1 << place);
-    if found == 0 {
+/// Adds to a key what the origin is told beside the URL, which names the `host`. No value holds a
+/// NUL.
+pub(super) fn write_vouched(headers: &HeaderMap, host: &str, key: &mut Vec<u8>) {
+    let counts = |name: &HeaderName, value: &HeaderValue| {
+        *name != name::X_FORWARDED_HOST || value.as_bytes() != host.as_bytes()
+    };
+    // One pass over the fields, since most requests have none of these, or the first alone and in
+    // it the host.
+    let found = headers.iter().any(|(name, value)| is_vouched(name) && counts(name, value));
+    if !found {
         return;
     }
-    let host = headers.get(header::HOST);
-    let there = |place: &usize| found & 1 << place != 0;
-    for name in (0..VOUCHED.len()).filter(there).map(|place| &VOUCHED[place]) {
-        let values = headers.get_all(name).iter();
-        for value in values.filter(|value| *name != name::X_FORWARDED_HOST || Some(*value) != host)
-        {
+    for name in &VOUCHED {
+        for value in headers.get_all(name).iter().filter(|value| counts(name, value)) {
             for part in [name.as_str().as_bytes(), value.as_bytes()] {
                 key.push(0);
                 key.extend_from_slice(part);
             }
         }
     }
+}
+
+/// Whether it is one of [`VOUCHED`]. What they have in common comes first.
+fn is_vouched(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    matches!(text.as_bytes(), [b'x' | b'f', ..]) && VOUCHED.iter().any(|vouched| vouched == text)
 }
 
 /// The question of a request that comes of no client.

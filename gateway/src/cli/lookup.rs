@@ -22,7 +22,7 @@ use crate::{
     error::{Error, Reason},
     http::{
         guard,
-        headers::{self, Peer},
+        headers::{self, Ids, Peer},
         host::without_port,
     },
     limit::key::Subject,
@@ -122,8 +122,8 @@ impl Lookup<'_> {
         // As if it had come from this machine, to the first listener.
         let hops = self.snapshot.listeners.first().map_or(0, |first| first.config.trusted_hops);
         let peer = Peer::new(Some(Ipv4Addr::LOCALHOST.into()), scheme == "https", hops);
-        let (host, rng) = (checked.host.as_ref(), &mut fastrand::Rng::with_seed(0));
-        let received = headers::receive(&mut head, host, &peer, rng);
+        let (host, ids) = (checked.host.as_ref(), &mut Ids::new(fastrand::Rng::with_seed(0)));
+        let received = headers::receive(&mut head, host, &peer, ids);
         self.client = received.client;
         let path = stack::routed_path(&head.uri)?.into_owned();
         let authority = checked.authority().to_owned();

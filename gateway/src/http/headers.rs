@@ -23,6 +23,7 @@ mod tests;
 pub use edits::Edits;
 pub use forwarded::Peer;
 pub use framing::{Outbound, prepare_upstream};
+pub use identity::Ids;
 pub use response::{relay, relay_stored, settle_framing};
 pub use trailers::filter_trailers;
 pub use upgrade::Upgrade;
@@ -85,23 +86,34 @@ pub fn receive(
     parts: &mut request::Parts,
     host: Option<&HeaderValue>,
     peer: &Peer,
-    rng: &mut fastrand::Rng,
+    ids: &mut Ids,
 ) -> Received {
     let headers = &mut parts.headers;
     let mut doomed = Doomed::new();
     let (mut wishes, mut traced, mut nominates) = (false, false, false);
     let trusts = peer.trusts();
     for name in headers.keys() {
-        let text = name.as_str();
-        wishes |= text == "te";
-        nominates |= text == "connection";
-        traced |= matches!(text, "traceparent" | "tracestate");
-        let dropped = is_hop_by_hop(text)
-            || matches!(
-                text,
-                "expect" | "proxy-authorization" | "proxy" | "forwarded" | "x-weir-attempts"
-            )
-            || (!trusts && (text.starts_with("x-forwarded-") || text == "x-real-ip"));
+        // Those of the standard are told apart by a number, before any text is compared.
+        let dropped = match *name {
+            header::TE => {
+                wishes = true;
+                true
+            }
+            header::CONNECTION => {
+                nominates = true;
+                true
+            }
+            header::EXPECT | header::PROXY_AUTHORIZATION | header::FORWARDED => true,
+            _ => match name.as_str() {
+                "traceparent" | "tracestate" => {
+                    traced = true;
+                    false
+                }
+                "proxy" | "x-weir-attempts" => true,
+                text if text.starts_with("x-forwarded-") || text == "x-real-ip" => !trusts,
+                text => is_hop_by_hop(text),
+            },
+        };
         if dropped {
             doomed.push(name.clone());
         }
@@ -113,7 +125,7 @@ pub fn receive(
     remove_all(headers, &doomed);
     headers.reserve(ADDED);
     let client = forwarded::stamp(headers, host, peer);
-    let request_id = identity::stamp(headers, trusts, rng);
+    let request_id = identity::stamp(headers, trusts, ids);
     if traced {
         identity::check_trace(headers);
     }

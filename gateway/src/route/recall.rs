@@ -1,8 +1,8 @@
 //! The look into the cache, before anything else is done for a request that is to be forwarded.
 
-use http::{Response, request};
+use http::{Response, StatusCode, request};
 
-use super::carry::own;
+use super::carry::{own, own_stored};
 use crate::{
     cache::{self, Asked, Looked},
     error::Error,
@@ -31,7 +31,11 @@ pub(super) fn look(
     let looked = cache::look(exchange, rule, upstream, head, wanted);
     let ours = |exchange: &Exchange, response: Response<Body>| {
         let (mut parts, body) = response.into_parts();
-        own(exchange, route, &head.method, None, &mut parts)?;
+        // What has no body but the length of one, as some origins have it, is for `own` to settle.
+        match parts.status {
+            StatusCode::NO_CONTENT => own(exchange, route, &head.method, None, &mut parts)?,
+            _ => own_stored(exchange, route, &mut parts)?,
+        }
         Ok(Response::from_parts(parts, body))
     };
     match looked {

@@ -19,6 +19,7 @@
 
 use std::{borrow::Cow, future::Future, rc::Rc};
 
+use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Uri, Version, header, request, response};
 
 use super::{
@@ -56,7 +57,7 @@ use crate::{
 pub(crate) fn serve(
     mut exchange: Box<Exchange>,
     request: Request<Body>,
-) -> impl Future<Output = (Response<Body>, Option<Tunnel>)> {
+) -> impl Future<Output = (Response<Body>, Option<Box<Tunnel>>)> {
     let version = request.version();
     // A gRPC error is a 200, which to extended CONNECT would be a tunnel.
     let grpc = version >= Version::HTTP_2
@@ -162,9 +163,12 @@ fn rescue(
     grpc: bool,
 ) -> Response<Body> {
     exchange.error = Some(refusal.error);
-    let mut response = match grpc {
-        true => reply::of_grpc_error(refusal.error),
-        false => reply::of_error(refusal.error),
+    let mut response = match refusal.error {
+        error if grpc => reply::of_grpc_error(error),
+        Error::RateLimited if limit::explains(exchange) => {
+            reply::of_error_saying(Error::RateLimited, Bytes::new())
+        }
+        error => reply::of_error(error),
     };
     let headers = response.headers_mut();
     if version >= Version::HTTP_2 {
@@ -265,8 +269,8 @@ fn mark_early(head: &mut request::Parts, bridged: bool) -> Result<(), Error> {
 /// Settles who asks and under which id; whether the client reads trailers.
 fn receive(exchange: &mut Exchange, head: &mut request::Parts, host: Option<&HeaderValue>) -> bool {
     let connection = exchange.connection.clone();
-    let mut rng = connection.worker.rng.borrow_mut();
-    let received = headers::receive(head, host, &connection.peer(), &mut rng);
+    let mut ids = connection.worker.ids.borrow_mut();
+    let received = headers::receive(head, host, &connection.peer(), &mut ids);
     exchange.client = received.client;
     exchange.request_id = Some(received.request_id);
     received.trailers
@@ -286,25 +290,25 @@ pub(crate) fn routed_path(uri: &Uri) -> Result<Cow<'_, str>, Error> {
 fn switch(
     mut exchange: Box<Exchange>,
     head: response::Parts,
-    upstream: Wire,
-) -> (Response<Body>, Option<Tunnel>) {
+    upstream: Box<Wire>,
+) -> (Response<Body>, Option<Box<Tunnel>>) {
     exchange.status = head.status.as_u16();
     exchange.upload = Some(Rc::default());
     let pause = patience(&exchange);
     let response = Response::from_parts(head, Body::empty());
-    (response, Some(Tunnel { upstream, exchange, pause }))
+    (response, Some(Box::new(Tunnel { upstream: *upstream, exchange, pause })))
 }
 
 /// The request's stream becomes a tunnel to the upstream.
 fn bridge(
     exchange: &mut Exchange,
     head: response::Parts,
-    upstream: Wire,
+    upstream: Box<Wire>,
     client: Body,
 ) -> Response<Body> {
     let progress = Rc::<Progress>::default();
     exchange.upload = Some(progress.clone());
-    let bridge = Bridge::new(client, progress, upstream, patience(exchange));
+    let bridge = Bridge::new(client, progress, *upstream, patience(exchange));
     Response::from_parts(head, Body::bridge(bridge))
 }
 

@@ -26,15 +26,27 @@ pub fn relay(
     let mut lengths = Lengths::None;
     let mut doomed = Doomed::new();
     for (name, value) in &parts.headers {
-        let text = name.as_str();
-        coded |= text == "transfer-encoding";
-        connection |= text == "connection";
-        if text == "content-length" {
-            lengths = lengths.and(value);
-        }
-        if is_hop_by_hop(text)
-            || matches!(text, "proxy-authenticate" | "proxy-authentication-info" | "alt-svc")
-        {
+        // Those of the standard are told apart by a number, before any text is compared.
+        let dropped = match *name {
+            header::CONTENT_LENGTH => {
+                lengths = lengths.and(value);
+                false
+            }
+            header::TRANSFER_ENCODING => {
+                coded = true;
+                true
+            }
+            header::CONNECTION => {
+                connection = true;
+                true
+            }
+            header::PROXY_AUTHENTICATE | header::ALT_SVC => true,
+            _ => {
+                let text = name.as_str();
+                is_hop_by_hop(text) || text == "proxy-authentication-info"
+            }
+        };
+        if dropped {
             doomed.push(name.clone());
         }
     }
