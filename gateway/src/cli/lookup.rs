@@ -124,6 +124,10 @@ impl Lookup<'_> {
         let peer = Peer::new(Some(Ipv4Addr::LOCALHOST.into()), scheme == "https", hops);
         let (host, ids) = (checked.host.as_ref(), &mut Ids::new(fastrand::Rng::with_seed(0)));
         let received = headers::receive(&mut head, host, &peer, ids);
+        if !received.vouched {
+            let (fields, version) = (&mut head.headers, head.version);
+            headers::vouch(fields, version, (&peer, host), &received.request_id);
+        }
         self.client = received.client;
         let path = stack::routed_path(&head.uri)?.into_owned();
         let authority = checked.authority().to_owned();

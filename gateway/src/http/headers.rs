@@ -71,10 +71,13 @@ pub struct Received {
     pub request_id: HeaderValue,
     /// Whether the client reads trailers (`TE: trailers`).
     pub trailers: bool,
+    /// Whether [`vouch`] has been called.
+    pub vouched: bool,
 }
 
 /// Makes a checked request the gateway's own: what belongs to the client's connection goes, and
-/// what the gateway vouches for (Via, X-Forwarded-*, x-request-id, traceparent) is set.
+/// who asks is settled. What the gateway vouches for it by is set by [`vouch`]: here where there are
+/// trusted hops, whose fields decide, else whenever somebody is to read it.
 ///
 /// Dropped are hop-by-hop fields, those that Connection nominates, Expect (the gateway answers it),
 /// Proxy-Authorization, `Proxy` (CGI backends take it for HTTP_PROXY), Forwarded (the gateway
@@ -123,14 +126,36 @@ pub fn receive(
         nominate(headers, &mut doomed);
     }
     remove_all(headers, &doomed);
-    headers.reserve(ADDED);
-    let client = forwarded::stamp(headers, host, peer);
-    let request_id = identity::stamp(headers, trusts, ids);
     if traced {
         identity::check_trace(headers);
     }
-    headers.append(header::VIA, via(parts.version));
-    Received { client, request_id, trailers }
+    let request_id = identity::choose(headers, trusts, ids);
+    let client = match trusts {
+        true => vouch(headers, parts.version, (peer, host), &request_id),
+        false => peer.address(),
+    };
+    Received { client, request_id, trailers, vouched: trusts }
+}
+
+/// Sets the fields by which the gateway vouches for a request that came by this version: Via,
+/// X-Forwarded-*, x-request-id. Tells the client's address. To be called once.
+pub fn vouch(
+    headers: &mut HeaderMap,
+    version: Version,
+    (peer, host): (&Peer, Option<&HeaderValue>),
+    request_id: &HeaderValue,
+) -> Option<std::net::IpAddr> {
+    headers.reserve(ADDED);
+    let client = forwarded::stamp(headers, host, peer);
+    headers.insert(&name::X_REQUEST_ID, request_id.clone());
+    headers.append(header::VIA, via(version));
+    client
+}
+
+/// Whether [`vouch`] sets it.
+pub(crate) fn is_vouched_for(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    text.starts_with("x-forwarded-") || matches!(text, "x-request-id" | "via")
 }
 
 fn reads_trailers(headers: &HeaderMap) -> bool {

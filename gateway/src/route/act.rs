@@ -7,7 +7,7 @@ use super::{
     Matched, Origin, join,
     outbound::{choose, draft, renew},
     recall::{self, Recalled},
-    stack::Plan,
+    stack::{Plan, vouch},
 };
 use crate::{
     cache::Asked as Wanted,
@@ -30,6 +30,8 @@ pub(super) struct Routed {
     pub(super) ended: bool,
     /// Its client reads trailers.
     pub(super) trailers: bool,
+    /// The gateway has vouched for it.
+    pub(super) vouched: bool,
 }
 
 impl Routed {
@@ -53,7 +55,8 @@ fn path<'a>(normal: Option<&'a str>, uri: &'a Uri) -> &'a str {
 /// have every request copied to it.
 #[inline(always)]
 pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Result<Plan, Error> {
-    let Routed { mut head, body, path: normal, matched, checked, ended, trailers } = routed;
+    let Routed { mut head, body, path: normal, matched, checked, ended, trailers, mut vouched } =
+        routed;
     let path = path(normal.as_deref(), &head.uri);
     let authority = checked.authority();
     let query = head.uri.query();
@@ -76,11 +79,14 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
                 tunnel: checked.bridged || checked.upgrade.is_some(),
                 once: keyed.is_some(),
             };
-            let stale = match recall::look(exchange, route, &head, wanted)? {
+            let fields = (&head.method, head.version, &mut head.headers);
+            let stale = match recall::look(exchange, route, fields, wanted, &checked, &mut vouched)?
+            {
                 Recalled::Answer(response) => return Ok(Plan::Answer(response)),
                 Recalled::Stale(response) => Some(response),
                 Recalled::Nothing => None,
             };
+            vouch(exchange, &mut head.headers, head.version, &checked, &mut vouched);
             let sent = if is_recalled(&head.method) { kept.as_deref() } else { query };
             if let Some(target) = rewrite(to, &head, sent, path, &matched)? {
                 head.uri = target.into();

@@ -20,7 +20,9 @@
 use std::{borrow::Cow, future::Future, rc::Rc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Uri, Version, header, request, response};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header, request, response,
+};
 
 use super::{
     Found,
@@ -35,8 +37,8 @@ use crate::{
         body::Body,
         bridge::Bridge,
         exchange::{Asked, EarlyData, Exchange},
-        guard::{self},
-        headers::{self, name},
+        guard::{self, Checked},
+        headers::{self, Received, name},
         path::normalize,
         reply,
         tunnel::Tunnel,
@@ -204,7 +206,10 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     let snapshot = &*world.snapshot;
     let ended = http_body::Body::is_end_stream(&body);
     let checked = guard::check(&mut head, ended, &snapshot.limits)?;
-    let trailers = receive(exchange, &mut head, checked.host.as_ref());
+    let Received { trailers, mut vouched, .. } = receive(exchange, &mut head, &checked);
+    if snapshot.matcher.reads_vouched() {
+        vouch(exchange, &mut head.headers, head.version, &checked, &mut vouched);
+    }
     if head.extensions.get::<EarlyData>().is_some() {
         mark_early(&mut head, checked.bridged)?;
     }
@@ -223,13 +228,16 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     };
     exchange.route = Some(matched.route);
     let route = &snapshot.routes[matched.route];
+    if route.reads_vouched() {
+        vouch(exchange, &mut head.headers, head.version, &checked, &mut vouched);
+    }
     admit(exchange, route, &head.headers)?;
     let waits = limit::check(exchange, route, &head, &path)?;
     let path = match path {
         Cow::Owned(path) => Some(path),
         Cow::Borrowed(_) => None,
     };
-    let routed = Routed { head, body, path, matched, checked, ended, trailers };
+    let routed = Routed { head, body, path, matched, checked, ended, trailers, vouched };
     if waits {
         return Ok(Plan::Ask(Box::new(routed)));
     }
@@ -246,7 +254,7 @@ async fn ask(exchange: &mut Exchange, planned: Result<Plan, Refusal>) -> Result<
 }
 
 /// Turns the request away when there is too much at once.
-fn admit(exchange: &mut Exchange, route: &Route, headers: &http::HeaderMap) -> Result<(), Error> {
+fn admit(exchange: &mut Exchange, route: &Route, headers: &HeaderMap) -> Result<(), Error> {
     if !exchange.connection.worker.admits(route, headers) {
         return Err(Error::Overloaded);
     }
@@ -267,13 +275,30 @@ fn mark_early(head: &mut request::Parts, bridged: bool) -> Result<(), Error> {
 }
 
 /// Settles who asks and under which id; whether the client reads trailers.
-fn receive(exchange: &mut Exchange, head: &mut request::Parts, host: Option<&HeaderValue>) -> bool {
+fn receive(exchange: &mut Exchange, head: &mut request::Parts, checked: &Checked) -> Received {
     let connection = exchange.connection.clone();
     let mut ids = connection.worker.ids.borrow_mut();
+    let host = checked.host.as_ref();
     let received = headers::receive(head, host, &connection.peer(), &mut ids);
     exchange.client = received.client;
-    exchange.request_id = Some(received.request_id);
-    received.trailers
+    exchange.request_id = Some(received.request_id.clone());
+    received
+}
+
+/// Vouches for a request that somebody is going to look at, unless that is done. Put off for as long
+/// as nobody does: what memory answers, or a limit denies, needs nobody's word.
+pub(super) fn vouch(
+    exchange: &Exchange,
+    headers: &mut HeaderMap,
+    version: Version,
+    checked: &Checked,
+    vouched: &mut bool,
+) {
+    if let Some(id) = exchange.request_id.as_ref().filter(|_| !*vouched) {
+        let peer = exchange.connection.peer();
+        headers::vouch(headers, version, (&peer, checked.host.as_ref()), id);
+        *vouched = true;
+    }
 }
 
 /// The path that routes are compared with.

@@ -10,7 +10,7 @@ const ID_MAX: usize = 128;
 
 /// Keeps the x-request-id of a trusted hop, if it is one field of 1 to 128 visible ASCII
 /// characters; else makes a new one of 128 random bits in hex.
-pub(super) fn stamp(headers: &mut HeaderMap, trusted: bool, ids: &mut Ids) -> HeaderValue {
+pub(super) fn choose(headers: &HeaderMap, trusted: bool, ids: &mut Ids) -> HeaderValue {
     if trusted {
         let mut values = headers.get_all(&name::X_REQUEST_ID).iter();
         if let (Some(id), None) = (values.next(), values.next())
@@ -23,7 +23,6 @@ pub(super) fn stamp(headers: &mut HeaderMap, trusted: bool, ids: &mut Ids) -> He
     let mut id = ids.draw();
     // No two are alike: in HPACK's table they would only push out what repeats.
     id.set_sensitive(true);
-    headers.insert(&name::X_REQUEST_ID, id.clone());
     id
 }
 

@@ -41,7 +41,13 @@ fn peer(hops: u32) -> Peer {
 
 fn receive(parts: &mut request::Parts, peer: &Peer, ids: &mut Ids) -> Received {
     let host = parts.headers.get(header::HOST).cloned();
-    super::receive(parts, host.as_ref(), peer, ids)
+    let received = super::receive(parts, host.as_ref(), peer, ids);
+    if !received.vouched {
+        let (headers, version) = (&mut parts.headers, parts.version);
+        let client = vouch(headers, version, (peer, host.as_ref()), &received.request_id);
+        assert_eq!(client, received.client);
+    }
+    received
 }
 
 fn ids() -> Ids {
