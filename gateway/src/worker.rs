@@ -210,11 +210,9 @@ impl Drop for Enrolled {
 impl Worker {
     pub(crate) fn new(live: Arc<Live>, log: LogBuffer, seed: u64) -> Rc<Self> {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let snapshot = live.snapshot();
-        let version = snapshot.version;
-        let access = snapshot.config.log.access;
         let dialer = Rc::default();
-        let world = World::new(snapshot, None, &live, &dialer, &mut rng);
+        let world = World::new(live.snapshot(), None, &live, &dialer, &mut rng);
+        let access = world.snapshot.config.log.access;
         let worker = Rc::new(Self {
             timers: Timers::new(),
             ids: RefCell::new(Ids::new(rng.fork())),
@@ -225,8 +223,8 @@ impl Worker {
             log: RefCell::new(log),
             scratch: RefCell::default(),
             dialer,
+            version: Cell::new(world.snapshot.version),
             world: RefCell::new(Rc::new(world)),
-            version: Cell::new(version),
             date: RefCell::default(),
             connections: RefCell::default(),
             listening: RefCell::default(),
@@ -307,9 +305,7 @@ impl Worker {
     fn drain(&self, which: impl Fn(&Connection) -> bool) {
         let connections: Vec<_> =
             self.connections.borrow().iter().filter_map(|(_, weak)| weak.upgrade()).collect();
-        for connection in connections.iter().filter(|connection| which(connection)) {
-            connection.drain();
-        }
+        connections.iter().filter(|one| which(one)).for_each(|one| one.drain());
     }
 
     fn housekeep(&self, now: Tick) {

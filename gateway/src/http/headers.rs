@@ -76,8 +76,8 @@ pub struct Received {
 }
 
 /// Makes a checked request the gateway's own: what belongs to the client's connection goes, and
-/// who asks is settled. What the gateway vouches for it by is set by [`vouch`]: here where there are
-/// trusted hops, whose fields decide, else whenever somebody is to read it.
+/// who asks is settled. What the gateway vouches for it by is set by [`vouch`]: here where there
+/// are trusted hops, whose fields decide, else whenever somebody is to read it.
 ///
 /// Dropped are hop-by-hop fields, those that Connection nominates, Expect (the gateway answers it),
 /// Proxy-Authorization, `Proxy` (CGI backends take it for HTTP_PROXY), Forwarded (the gateway

@@ -21,8 +21,8 @@ pub(super) enum Recalled {
     Nothing,
 }
 
-/// Looks into the cache; what it must ask for is then noted on the exchange. The gateway vouches for
-/// the request where what is there may hang on that.
+/// Looks into the cache; what it must ask for is then noted on the exchange. The gateway vouches
+/// for the request where what is there may hang on that.
 pub(super) fn look(
     exchange: &mut Exchange,
     route: &Route,

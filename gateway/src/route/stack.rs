@@ -82,10 +82,10 @@ pub(crate) fn serve(
             Ok(Plan::Forward(draft)) => match carry_out(&mut exchange, draft).await {
                 Ok(Forwarded::Response(response)) => response,
                 Ok(Forwarded::Switched(head, upstream, Some(client))) => {
-                    bridge(&mut exchange, head, upstream, *client)
+                    bridge(&mut exchange, head, *upstream, *client)
                 }
                 Ok(Forwarded::Switched(head, upstream, None)) => {
-                    return switch(exchange, head, upstream);
+                    return switch(exchange, head, *upstream);
                 }
                 Err(error) => rescue(&mut exchange, error.into(), version, grpc),
             },
@@ -285,8 +285,8 @@ fn receive(exchange: &mut Exchange, head: &mut request::Parts, checked: &Checked
     received
 }
 
-/// Vouches for a request that somebody is going to look at, unless that is done. Put off for as long
-/// as nobody does: what memory answers, or a limit denies, needs nobody's word.
+/// Vouches for a request that somebody is going to look at, unless that is done. Put off for as
+/// long as nobody does: what memory answers, or a limit denies, needs nobody's word.
 pub(super) fn vouch(
     exchange: &Exchange,
     headers: &mut HeaderMap,
@@ -315,25 +315,25 @@ pub(crate) fn routed_path(uri: &Uri) -> Result<Cow<'_, str>, Error> {
 fn switch(
     mut exchange: Box<Exchange>,
     head: response::Parts,
-    upstream: Box<Wire>,
+    upstream: Wire,
 ) -> (Response<Body>, Option<Box<Tunnel>>) {
     exchange.status = head.status.as_u16();
     exchange.upload = Some(Rc::default());
     let pause = patience(&exchange);
     let response = Response::from_parts(head, Body::empty());
-    (response, Some(Box::new(Tunnel { upstream: *upstream, exchange, pause })))
+    (response, Some(Box::new(Tunnel { upstream, exchange, pause })))
 }
 
 /// The request's stream becomes a tunnel to the upstream.
 fn bridge(
     exchange: &mut Exchange,
     head: response::Parts,
-    upstream: Box<Wire>,
+    upstream: Wire,
     client: Body,
 ) -> Response<Body> {
     let progress = Rc::<Progress>::default();
     exchange.upload = Some(progress.clone());
-    let bridge = Bridge::new(client, progress, *upstream, patience(exchange));
+    let bridge = Bridge::new(client, progress, upstream, patience(exchange));
     Response::from_parts(head, Body::bridge(bridge))
 }
 
