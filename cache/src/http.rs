@@ -14,6 +14,7 @@ pub mod directives;
 mod fixture;
 pub mod freshness;
 pub mod key;
+mod named;
 pub mod page;
 pub mod policy;
 pub mod range;

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use weir_gateway::{
     error::Error,
-    upstream::h1::decode::{Body, HEAD_BYTES, Step, framing, keeps_alive, take_head},
+    upstream::h1::decode::{Body, HEAD_BYTES, Step, take_head},
 };
 
 /// All that a reader learns of a connection's bytes, but for why it refuses them: how soon a fault
@@ -41,10 +41,10 @@ impl Reader {
                     assert!(self.buffer.len() < HEAD_BYTES);
                     return Ok(());
                 };
-                let status = head.status();
-                self.seen.heads.push((status, head.headers().clone(), keeps_alive(&head)));
+                let (status, fields) = (head.response.status(), head.response.headers().clone());
+                self.seen.heads.push((status, fields, head.keeps_alive()));
                 if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
-                    self.body = Some(Body::new(framing(&head, &self.method)?));
+                    self.body = Some(Body::new(head.framing(&self.method)?));
                 }
                 continue;
             };

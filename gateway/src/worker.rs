@@ -15,6 +15,7 @@ use weir_config::model::{AccessLog, Bind};
 use crate::{
     admission::{self, pulse::Pulse},
     clock::{self, Calendar, Tick},
+    http::headers::Ids,
     limit::shared::{self, WorkerStore},
     listen::{
         accept,
@@ -68,8 +69,10 @@ pub(crate) enum Command {
 pub(crate) struct Worker {
     /// Coarse deadlines.
     pub(crate) timers: Timers,
-    /// Randomness of this worker: picks, ids, jitter.
+    /// Randomness of this worker: picks, jitter.
     pub(crate) rng: RefCell<fastrand::Rng>,
+    /// Ids of requests.
+    pub(crate) ids: RefCell<Ids>,
     /// What all workers share.
     pub(crate) live: Arc<Live>,
     /// Calendar time without a system call.
@@ -108,13 +111,12 @@ impl Drop for Enrolled {
 impl Worker {
     pub(crate) fn new(live: Arc<Live>, log: LogBuffer, seed: u64) -> Rc<Self> {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let snapshot = live.snapshot();
-        let version = snapshot.version;
-        let access = snapshot.config.log.access;
         let dialer = Rc::default();
-        let world = World::new(snapshot, None, &live, &dialer, &mut rng);
+        let world = World::new(live.snapshot(), None, &live, &dialer, &mut rng);
+        let access = world.snapshot.config.log.access;
         let worker = Rc::new(Self {
             timers: Timers::new(),
+            ids: RefCell::new(Ids::new(rng.fork())),
             rng: RefCell::new(rng),
             pulse: Pulse::new(live.admission.clone()),
             live,
@@ -122,8 +124,8 @@ impl Worker {
             log: RefCell::new(log),
             scratch: RefCell::default(),
             dialer,
+            version: Cell::new(world.snapshot.version),
             world: RefCell::new(Rc::new(world)),
-            version: Cell::new(version),
             date: RefCell::default(),
             connections: RefCell::default(),
             listening: RefCell::default(),
@@ -206,9 +208,7 @@ impl Worker {
     fn drain(&self, which: impl Fn(&Connection) -> bool) {
         let connections: Vec<_> =
             self.connections.borrow().iter().filter_map(|(_, weak)| weak.upgrade()).collect();
-        for connection in connections.iter().filter(|connection| which(connection)) {
-            connection.drain();
-        }
+        connections.iter().filter(|one| which(one)).for_each(|one| one.drain());
     }
 
     fn housekeep(&self, now: Tick) {

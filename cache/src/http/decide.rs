@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{
-    Method,
-    header::{AUTHORIZATION, IF_MATCH, IF_UNMODIFIED_SINCE, UPGRADE},
-};
+use http::Method;
 
 use super::{
+    named::Named,
     page::Page,
     policy::Policy,
     status::Forward,
@@ -97,10 +95,10 @@ pub fn bypass(request: &Request<'_>) -> Option<BypassReason> {
     if *method != Method::GET && *method != Method::HEAD && method.as_str() != "QUERY" {
         return Some(BypassReason::Method);
     }
-    if request.headers.contains_key(IF_MATCH) || request.headers.contains_key(IF_UNMODIFIED_SINCE) {
+    if request.has(Named::FOR_ORIGIN) {
         return Some(BypassReason::Condition);
     }
-    request.headers.contains_key(UPGRADE).then_some(BypassReason::Upgrade)
+    request.has(Named::UPGRADE).then_some(BypassReason::Upgrade)
 }
 
 /// Decides on a request that [`bypass`] has let through; `entry` is what the store has under its
@@ -139,7 +137,7 @@ fn use_stored<'a>(
     let freshness = stored.head().freshness();
     // Stricter than section 3.5, which is about what authorized requests leave behind: what was
     // stored for all is not what a user with credentials expects either, unless it says so.
-    if request.headers.contains_key(AUTHORIZATION) && !stored.head().is_shared() {
+    if request.has(Named::AUTHORIZATION) && !stored.head().is_shared() {
         return Decision::Miss(Forward::Request);
     }
     let directives = if policy.client_directives { request.directives } else { <_>::default() };

@@ -35,11 +35,12 @@ impl Target<'_> {
         let usual = if self.scheme == "https" { ":443" } else { ":80" };
         let authority = self.authority.strip_suffix(usual).unwrap_or(self.authority);
         key.extend(authority.bytes().map(|byte| byte.to_ascii_lowercase()));
-        let path = self.path_and_query.split('#').next().unwrap_or_default();
-        if !path.starts_with('/') {
+        let path = self.path_and_query.as_bytes();
+        let end = path.iter().position(|byte| *byte == b'#').unwrap_or(path.len());
+        if !path[..end].starts_with(b"/") {
             key.push(b'/');
         }
-        key.extend_from_slice(path.as_bytes());
+        key.extend_from_slice(&path[..end]);
     }
 
     /// The name.

@@ -12,6 +12,7 @@ use http::{
 };
 
 use super::{
+    named::Named,
     range::Parts,
     stored::{Request, Stored},
     validate,
@@ -76,6 +77,9 @@ pub fn answer_fetched(
 
 /// The parts of the body that are wanted; ranges are for a `GET` of a 200.
 fn parts(request: &Request<'_>, stored: &Stored, now: Time) -> Parts {
+    if !request.has(Named::RANGE) {
+        return Parts::Whole;
+    }
     let mut lines = request.headers.get_all(RANGE).iter();
     match (lines.next(), lines.next()) {
         (Some(range), None)

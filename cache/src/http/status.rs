@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use smallvec::SmallVec;
 
 use super::{admission::NoStore, decide::Decision};
 use crate::time::Time;
@@ -95,7 +94,7 @@ impl CacheStatus {
 
     /// The value of the field, by a cache that calls itself `name`, a token.
     pub fn to_value(self, name: &str) -> Option<HeaderValue> {
-        let mut text = SmallVec::<[u8; 128]>::new();
+        let mut text = Vec::with_capacity(64);
         let mut push = |part: &str| text.extend_from_slice(part.as_bytes());
         push(name);
         if self.hit {

@@ -5,9 +5,9 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
-        AGE, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE,
-        ETAG, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-        TRANSFER_ENCODING, UPGRADE,
+        AGE, ALT_SVC, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG,
+        LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+        UPGRADE,
     },
 };
 
@@ -16,6 +16,7 @@ use super::{
     date,
     directives::{RequestDirectives, ResponseDirectives},
     freshness::{Exchange, Freshness, date_of, is_cacheable_by_default},
+    named::Named,
     policy::Policy,
     vary::{Selection, Vary},
 };
@@ -27,9 +28,11 @@ pub const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 pub const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 
 /// Fields that hold for one connection (RFC 9110 section 7.6.1) or for one proxy (RFC 9111 section
-/// 3.1), beside those that `Connection` names.
-const NOT_STORED: [HeaderName; 11] = [
+/// 3.1), beside those that `Connection` names, or that speak of the origin's own ports (RFC 7838).
+const NOT_STORED: [HeaderName; 13] = [
+    ALT_SVC,
     CONNECTION,
+    HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("proxy-authentication-info"),
@@ -51,12 +54,23 @@ pub struct Request<'a> {
     pub headers: &'a HeaderMap,
     /// Its cache directives.
     pub directives: RequestDirectives,
+    named: Named,
 }
 
 impl<'a> Request<'a> {
     /// A request; reads its directives.
     pub fn new(method: &'a Method, headers: &'a HeaderMap) -> Self {
-        Self { method, headers, directives: RequestDirectives::of(headers) }
+        let named = Named::of(headers);
+        let directives = match named.has(Named::CACHE_CONTROL) {
+            true => RequestDirectives::of(headers),
+            false => RequestDirectives::default(),
+        };
+        Self { method, headers, directives, named }
+    }
+
+    /// Whether it has one of these fields.
+    pub(super) const fn has(&self, fields: Named) -> bool {
+        self.named.has(fields)
     }
 }
 
@@ -98,7 +112,7 @@ impl Head {
         let directives = ResponseDirectives::of(headers);
         permit(request, response, &directives, policy)?;
         let is_shared = is_shared(&directives);
-        if request.headers.contains_key(AUTHORIZATION) && !is_shared {
+        if request.has(Named::AUTHORIZATION) && !is_shared {
             return Err(NoStore::Authorization);
         }
         let freshness = Freshness::of(status, headers, &directives, response.exchange, policy);

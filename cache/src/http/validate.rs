@@ -13,6 +13,7 @@ use super::{
     admission::NoStore,
     date,
     freshness::{Exchange, date_of},
+    named::Named,
     policy::Policy,
     stored::{Request, Stored},
 };
@@ -67,13 +68,16 @@ pub fn is_not_modified(request: &Request<'_>, stored: &Stored, now: Time) -> boo
     if !readable || !head.status().is_success() {
         return false;
     }
-    if request.headers.contains_key(IF_NONE_MATCH) {
+    if request.has(Named::IF_NONE_MATCH) {
         let tag = EntityTag::of(head.headers());
         return request
             .headers
             .get_all(IF_NONE_MATCH)
             .iter()
             .any(|line| names_tag(line.as_bytes(), tag));
+    }
+    if !request.has(Named::IF_MODIFIED_SINCE) {
+        return false;
     }
     let mut since = request.headers.get_all(IF_MODIFIED_SINCE).iter();
     let (Some(line), None) = (since.next(), since.next()) else { return false };

@@ -70,6 +70,11 @@ impl Selection {
         })
     }
 
+    /// The fields that the selection depends on.
+    pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.fields.iter().map(|(name, _)| name)
+    }
+
     /// How many fields the selection depends on.
     pub const fn len(&self) -> usize {
         self.fields.len()

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, mem, sync::Arc};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use weir_cache::{
     entry::Key,
     http::{
@@ -21,7 +21,10 @@ use super::{
     fill::{Joined, Lead},
     key, query, time,
 };
-use crate::http::{body::Body, headers::name};
+use crate::http::{
+    body::Body,
+    headers::{is_vouched_for, name},
+};
 
 /// What was asked, in the client's words.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +52,8 @@ pub(crate) enum Looked {
     Stale(Response<Body>, Box<Asking>),
     /// The upstream must be asked.
     Ask(Box<Asking>),
+    /// It may hang on what the gateway vouches for, which it has not yet.
+    Unvouched,
 }
 
 /// What a decision comes to once nothing of the store is borrowed any more.
@@ -58,18 +63,23 @@ pub(super) enum Plan {
     Ask(Question),
 }
 
-/// Looks for what answers a request to the upstream at index `upstream`.
+/// Looks for what answers a request to the upstream at index `upstream`. Before the gateway has
+/// `vouched` for it, only an answer will do that is the same for all who ask.
 pub(crate) fn look(
     exchange: &mut Exchange,
     rule: &Rule,
     upstream: usize,
-    head: &request::Parts,
+    (method, headers): (&Method, &HeaderMap),
     asked: Asked<'_>,
+    vouched: bool,
 ) -> Looked {
+    if !vouched && rule.key.headers.iter().any(is_vouched_for) {
+        return Looked::Unvouched;
+    }
     let worker = &exchange.connection.worker;
     let now = time(worker, exchange.began);
-    let request = Request::new(&head.method, &head.headers);
-    let scheme = scheme(exchange, &head.headers);
+    let request = Request::new(method, headers);
+    let scheme = scheme(exchange, headers);
     let path_and_query = match asked.query {
         None => Cow::Borrowed(asked.path),
         Some(query) => Cow::Owned([asked.path, "?", query].concat()),
@@ -80,32 +90,28 @@ pub(crate) fn look(
     let mut key = mem::take(&mut *worker.scratch.borrow_mut());
     let keyed = target.write_key(&mut key);
     if keyed {
-        write_vouched(&head.headers, &mut key);
-        key::write(&rule.key, &head.headers, &mut key);
+        write_vouched(headers, asked.authority, &mut key);
+        key::write(&rule.key, headers, &mut key);
     } else {
         key.clear();
     }
     let bypass = bypass(&request, asked).or_else(|| (!keyed).then_some(BypassReason::Key));
-    let is_query = bypass.is_none() && query::is_keyed(&head.method, &head.headers);
-    let (plan, seen) = match bypass {
-        None if is_query => (Plan::Ask(Question::Content), None),
-        Some(why) => noted(plan(exchange, &request, Decision::Bypass(why), now)),
-        None => {
-            let found = rule.store().read(&key, now, |entry| {
-                let decision = decide::decide(&request, Some(entry), now, &rule.policy);
-                plan(exchange, &request, decision, now)
-            });
-            noted(found.unwrap_or_else(|| {
-                let decision = decide::decide(&request, None, now, &rule.policy);
-                plan(exchange, &request, decision, now)
-            }))
-        }
+    let is_query = bypass.is_none() && query::is_keyed(method, headers);
+    let found = match bypass {
+        _ if !vouched && (is_query || bypass.is_some()) => None,
+        None if is_query => Some((Plan::Ask(Question::Content), None)),
+        Some(why) => Some(noted(plan(exchange, &request, Decision::Bypass(why), now))),
+        None => find(exchange, rule, &request, (&key, now), vouched).map(noted),
+    };
+    let Some((plan, seen)) = found else {
+        *exchange.connection.worker.scratch.borrow_mut() = key;
+        return Looked::Unvouched;
     };
     exchange.cache = seen;
     let asking = |question, lead| {
         let path_and_query = path_and_query.into_owned();
         let target = OwnTarget { scheme, authority: asked.authority.to_owned(), path_and_query };
-        let (method, headers) = (head.method.clone(), head.headers.clone());
+        let (method, headers) = (method.clone(), headers.clone());
         let key = Key::from(&key[..]);
         Box::new(Asking { method, headers, target, key, question, lead })
     };
@@ -124,9 +130,37 @@ pub(crate) fn look(
     looked
 }
 
+/// Decides on a request by what the store has under its key; `None` where that may hang on what the
+/// gateway has not `vouched` for yet.
+fn find(
+    exchange: &Exchange,
+    rule: &Rule,
+    request: &Request<'_>,
+    (key, now): (&[u8], Time),
+    vouched: bool,
+) -> Option<(Plan, Seen)> {
+    let found = rule.store().read(key, now, |entry| {
+        let varies = |stored: &Arc<Stored>| stored.head().selection().names().any(is_vouched_for);
+        if !vouched && entry.value().iter().any(varies) {
+            return None;
+        }
+        let decision = decide::decide(request, Some(entry), now, &rule.policy);
+        Some(plan(exchange, request, decision, now))
+    });
+    let found = match found {
+        Some(found) => found?,
+        None => plan(exchange, request, decide::decide(request, None, now, &rule.policy), now),
+    };
+    // Who asks the upstream tells it, too.
+    (vouched || matches!(found.0, Plan::Answer(_))).then_some(found)
+}
+
 /// The scheme that the origin is told of: behind a proxy of ours that ends TLS it is not that of
 /// the connection, and the one answers with redirects to the other.
 fn scheme(exchange: &Exchange, headers: &HeaderMap) -> &'static str {
+    if !exchange.connection.peer().trusts() {
+        return exchange.connection.scheme();
+    }
     match headers.get(&name::X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
         Some(b"https") => "https",
         Some(b"http") => "http",
@@ -145,26 +179,32 @@ static VOUCHED: [HeaderName; 6] = [
     HeaderName::from_static("x-url-scheme"),
 ];
 
-/// Adds to a key what the origin is told beside the URL. No value holds a NUL.
-pub(super) fn write_vouched(headers: &HeaderMap, key: &mut Vec<u8>) {
-    // One pass over the names, since most requests have none of these or the first alone.
-    let place = |name: &HeaderName| VOUCHED.iter().position(|vouched| vouched == name);
-    let found = headers.keys().filter_map(place).fold(0_u8, |found, place| found | 1 << place);
-    if found == 0 {
+/// Adds to a key what the origin is told beside the URL, which names the `host`. No value holds a
+/// NUL.
+pub(super) fn write_vouched(headers: &HeaderMap, host: &str, key: &mut Vec<u8>) {
+    let counts = |name: &HeaderName, value: &HeaderValue| {
+        *name != name::X_FORWARDED_HOST || value.as_bytes() != host.as_bytes()
+    };
+    // One pass over the fields, since most requests have none of these, or the first alone and in
+    // it the host.
+    let found = headers.iter().any(|(name, value)| is_vouched(name) && counts(name, value));
+    if !found {
         return;
     }
-    let host = headers.get(header::HOST);
-    let there = |place: &usize| found & 1 << place != 0;
-    for name in (0..VOUCHED.len()).filter(there).map(|place| &VOUCHED[place]) {
-        let values = headers.get_all(name).iter();
-        for value in values.filter(|value| *name != name::X_FORWARDED_HOST || Some(*value) != host)
-        {
+    for name in &VOUCHED {
+        for value in headers.get_all(name).iter().filter(|value| counts(name, value)) {
             for part in [name.as_str().as_bytes(), value.as_bytes()] {
                 key.push(0);
                 key.extend_from_slice(part);
             }
         }
     }
+}
+
+/// Whether it is one of [`VOUCHED`]. What they have in common comes first.
+fn is_vouched(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    matches!(text.as_bytes(), [b'x' | b'f', ..]) && VOUCHED.iter().any(|vouched| vouched == text)
 }
 
 /// The question of a request that comes of no client.

@@ -51,7 +51,7 @@ pub(super) async fn look(
     let mut key = Vec::with_capacity(256 + content.len());
     let target = Target { scope: rule.scope(upstream), ..asking.target.target() };
     let keyed = target.write_key(&mut key);
-    write_vouched(&asking.headers, &mut key);
+    write_vouched(&asking.headers, &asking.target.authority, &mut key);
     super::key::write(&rule.key, &asking.headers, &mut key);
     let keyed = keyed && key::append_query(&asking.headers, &content, &mut key);
     let worker = &exchange.connection.worker;

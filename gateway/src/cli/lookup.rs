@@ -22,7 +22,7 @@ use crate::{
     error::{Error, Reason},
     http::{
         guard,
-        headers::{self, Peer},
+        headers::{self, Ids, Peer},
         host::without_port,
     },
     limit::key::Subject,
@@ -118,14 +118,19 @@ impl Lookup<'_> {
     /// Does what the gateway does up to the point where it would act; whether a route was found.
     fn run(mut self, scheme: &'static str, request: Request<()>) -> Result<bool, Error> {
         let (mut head, ()) = request.into_parts();
-        guard::check(&mut head, true, &self.snapshot.limits)?;
+        let checked = guard::check(&mut head, true, &self.snapshot.limits)?;
         // As if it had come from this machine, to the first listener.
         let hops = self.snapshot.listeners.first().map_or(0, |first| first.config.trusted_hops);
         let peer = Peer::new(Some(Ipv4Addr::LOCALHOST.into()), scheme == "https", hops);
-        let received = headers::receive(&mut head, &peer, &mut fastrand::Rng::with_seed(0));
+        let (host, ids) = (checked.host.as_ref(), &mut Ids::new(fastrand::Rng::with_seed(0)));
+        let received = headers::receive(&mut head, host, &peer, ids);
+        if !received.vouched {
+            let (fields, version) = (&mut head.headers, head.version);
+            headers::vouch(fields, version, (&peer, host), &received.request_id);
+        }
         self.client = received.client;
         let path = stack::routed_path(&head.uri)?.into_owned();
-        let authority = guard::host(&head.headers).unwrap_or_default().to_owned();
+        let authority = checked.authority().to_owned();
         let host = canonical_host(&authority);
         let query = head.uri.query();
         match head.method {

@@ -44,6 +44,17 @@ pub struct Checked {
     pub bridged: bool,
     /// Whether the client waits for a 100 before it sends the body.
     pub expect_continue: bool,
+    /// The host that the request is for, with its port; only HTTP/1.0 may have none.
+    pub host: Option<HeaderValue>,
+    /// Whether a field may say until when the client waits.
+    pub hurries: bool,
+}
+
+impl Checked {
+    /// The host as text; empty without one.
+    pub fn authority(&self) -> &str {
+        self.host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default()
+    }
 }
 
 /// How a body is delimited.
@@ -63,7 +74,7 @@ pub enum Framing {
 /// # Errors
 /// The refusal, as one of the client's errors.
 pub fn check(parts: &mut Parts, ended: bool, limits: &Limits) -> Result<Checked, Error> {
-    let fields = scan(&parts.headers, parts.version)?;
+    let mut fields = scan(&parts.headers, parts.version)?;
     check_size(parts, fields.bytes, limits)?;
     let extended = parts.method == Method::CONNECT && take_protocol(parts, &fields)?;
     let connect = parts.method == Method::CONNECT;
@@ -76,7 +87,8 @@ pub fn check(parts: &mut Parts, ended: bool, limits: &Limits) -> Result<Checked,
     } else {
         check_target(parts)?;
     }
-    check_host(parts, fields.hosts)?;
+    let host = fields.host.take();
+    let host = check_host(parts, fields.hosts, host)?;
     // What follows CONNECT is the tunnel's.
     let framing = check_framing(parts, &fields, ended || extended || connect)?;
     if matches!(framing, Framing::Length(length) if length > limits.body) {
@@ -107,6 +119,8 @@ pub fn check(parts: &mut Parts, ended: bool, limits: &Limits) -> Result<Checked,
         upgrade,
         bridged: extended || (connect && parts.version >= Version::HTTP_2),
         expect_continue: fields.expects && !empty && parts.version != Version::HTTP_10,
+        host,
+        hurries: fields.hurries,
     })
 }
 
@@ -122,6 +136,7 @@ struct Fields {
     /// Size of the fields as HTTP/1 would write them.
     bytes: usize,
     hosts: usize,
+    host: Option<HeaderValue>,
     lengths: usize,
     length: Option<u64>,
     /// A Content-Length that is better written anew.
@@ -131,6 +146,7 @@ struct Fields {
     underscored: bool,
     expects: bool,
     expectation_failed: bool,
+    hurries: bool,
     upgrade: bool,
     connection_upgrade: bool,
 }
@@ -142,7 +158,10 @@ fn scan(headers: &HeaderMap, version: Version) -> Result<Fields, Error> {
         let (name, bytes) = (name.as_str(), value.as_bytes());
         fields.bytes += name.len() + bytes.len() + 4;
         match name {
-            "host" => fields.hosts += 1,
+            "host" => {
+                fields.hosts += 1;
+                fields.host = Some(value.clone());
+            }
             "content-length" => {
                 let length = parse_length(bytes).ok_or(bad(Reason::ContentLength))?;
                 if fields.length.is_some_and(|other| other != length) {
@@ -177,6 +196,7 @@ fn scan(headers: &HeaderMap, version: Version) -> Result<Fields, Error> {
                 fields.expectation_failed |= !bytes.eq_ignore_ascii_case(b"100-continue");
             }
             "cookie" => fields.cookies += 1,
+            "x-request-deadline" | "grpc-timeout" => fields.hurries = true,
             // The `http` crate takes it for a token's byte (RFC 9110 section 5.6.2).
             _ if name.contains('"') => return Err(bad(Reason::FieldName)),
             _ => fields.underscored |= name.contains('_'),
@@ -285,13 +305,16 @@ fn check_target(parts: &mut Parts) -> Result<(), Error> {
 }
 
 /// Leaves exactly one Host, that of the target where it has one (RFC 9112, 3.2.2), or none in
-/// HTTP/1.0.
-fn check_host(parts: &mut Parts, hosts: usize) -> Result<(), Error> {
+/// HTTP/1.0. Takes what the last of so many said and returns what is left.
+fn check_host(
+    parts: &mut Parts,
+    hosts: usize,
+    field: Option<HeaderValue>,
+) -> Result<Option<HeaderValue>, Error> {
     if hosts > 1 {
         return Err(bad(Reason::HostRepeated));
     }
-    let field = parts.headers.get(header::HOST);
-    if field.is_some_and(|value| !host::is_valid(value.as_bytes())) {
+    if field.as_ref().is_some_and(|value| !host::is_valid(value.as_bytes())) {
         return Err(bad(Reason::Host));
     }
     if field.is_none() && parts.version == Version::HTTP_11 {
@@ -299,21 +322,26 @@ fn check_host(parts: &mut Parts, hosts: usize) -> Result<(), Error> {
     }
     let Some(authority) = parts.uri.authority() else {
         let optional = parts.version < Version::HTTP_11;
-        return if hosts == 1 || optional { Ok(()) } else { Err(bad(Reason::HostMissing)) };
+        return if hosts == 1 || optional { Ok(field) } else { Err(bad(Reason::HostMissing)) };
     };
     if !host::is_valid(authority.as_str().as_bytes()) {
         return Err(bad(Reason::Host));
     }
-    if field.is_none_or(|value| value.as_bytes() != authority.as_str().as_bytes()) {
-        let value = HeaderValue::from_str(authority.as_str()).map_err(|_| bad(Reason::Host))?;
-        parts.headers.insert(header::HOST, value);
-    }
+    let host = match field {
+        Some(value) if value.as_bytes() == authority.as_str().as_bytes() => value,
+        _ => {
+            let value = HeaderValue::from_str(authority.as_str());
+            let value = value.map_err(|_| bad(Reason::Host))?;
+            parts.headers.insert(header::HOST, value.clone());
+            value
+        }
+    };
     if parts.version < Version::HTTP_2
         && let Some(path) = parts.uri.path_and_query()
     {
         parts.uri = Uri::from(path.clone());
     }
-    Ok(())
+    Ok(Some(host))
 }
 
 fn check_framing(parts: &mut Parts, fields: &Fields, ended: bool) -> Result<Framing, Error> {

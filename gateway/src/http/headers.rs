@@ -23,7 +23,8 @@ mod tests;
 pub use edits::Edits;
 pub use forwarded::Peer;
 pub use framing::{Outbound, prepare_upstream};
-pub use response::{relay, settle_framing};
+pub use identity::Ids;
+pub use response::{relay, relay_stored, settle_framing};
 pub use trailers::filter_trailers;
 pub use upgrade::Upgrade;
 
@@ -70,30 +71,52 @@ pub struct Received {
     pub request_id: HeaderValue,
     /// Whether the client reads trailers (`TE: trailers`).
     pub trailers: bool,
+    /// Whether [`vouch`] has been called.
+    pub vouched: bool,
 }
 
 /// Makes a checked request the gateway's own: what belongs to the client's connection goes, and
-/// what the gateway vouches for (Via, X-Forwarded-*, x-request-id, traceparent) is set.
+/// who asks is settled. What the gateway vouches for it by is set by [`vouch`]: here where there
+/// are trusted hops, whose fields decide, else whenever somebody is to read it.
 ///
 /// Dropped are hop-by-hop fields, those that Connection nominates, Expect (the gateway answers it),
 /// Proxy-Authorization, `Proxy` (CGI backends take it for HTTP_PROXY), Forwarded (the gateway
 /// speaks X-Forwarded-* instead), x-weir-attempts (its own attempts are what counts), and without
 /// trusted hops every other X-Forwarded-* and X-Real-IP.
-pub fn receive(parts: &mut request::Parts, peer: &Peer, rng: &mut fastrand::Rng) -> Received {
+///
+/// `host` is the request's Host, as the check left it.
+pub fn receive(
+    parts: &mut request::Parts,
+    host: Option<&HeaderValue>,
+    peer: &Peer,
+    ids: &mut Ids,
+) -> Received {
     let headers = &mut parts.headers;
     let mut doomed = Doomed::new();
     let (mut wishes, mut traced, mut nominates) = (false, false, false);
+    let trusts = peer.trusts();
     for name in headers.keys() {
-        let text = name.as_str();
-        wishes |= text == "te";
-        nominates |= text == "connection";
-        traced |= matches!(text, "traceparent" | "tracestate");
-        let dropped = is_hop_by_hop(text)
-            || matches!(
-                text,
-                "expect" | "proxy-authorization" | "proxy" | "forwarded" | "x-weir-attempts"
-            )
-            || (!peer.trusts() && (text.starts_with("x-forwarded-") || text == "x-real-ip"));
+        // Those of the standard are told apart by a number, before any text is compared.
+        let dropped = match *name {
+            header::TE => {
+                wishes = true;
+                true
+            }
+            header::CONNECTION => {
+                nominates = true;
+                true
+            }
+            header::EXPECT | header::PROXY_AUTHORIZATION | header::FORWARDED => true,
+            _ => match name.as_str() {
+                "traceparent" | "tracestate" => {
+                    traced = true;
+                    false
+                }
+                "proxy" | "x-weir-attempts" => true,
+                text if text.starts_with("x-forwarded-") || text == "x-real-ip" => !trusts,
+                text => is_hop_by_hop(text),
+            },
+        };
         if dropped {
             doomed.push(name.clone());
         }
@@ -103,14 +126,36 @@ pub fn receive(parts: &mut request::Parts, peer: &Peer, rng: &mut fastrand::Rng)
         nominate(headers, &mut doomed);
     }
     remove_all(headers, &doomed);
-    headers.reserve(ADDED);
-    let client = forwarded::stamp(headers, peer);
-    let request_id = identity::stamp(headers, peer.trusts(), rng);
     if traced {
         identity::check_trace(headers);
     }
-    headers.append(header::VIA, via(parts.version));
-    Received { client, request_id, trailers }
+    let request_id = identity::choose(headers, trusts, ids);
+    let client = match trusts {
+        true => vouch(headers, parts.version, (peer, host), &request_id),
+        false => peer.address(),
+    };
+    Received { client, request_id, trailers, vouched: trusts }
+}
+
+/// Sets the fields by which the gateway vouches for a request that came by this version: Via,
+/// X-Forwarded-*, x-request-id. Tells the client's address. To be called once.
+pub fn vouch(
+    headers: &mut HeaderMap,
+    version: Version,
+    (peer, host): (&Peer, Option<&HeaderValue>),
+    request_id: &HeaderValue,
+) -> Option<std::net::IpAddr> {
+    headers.reserve(ADDED);
+    let client = forwarded::stamp(headers, host, peer);
+    headers.insert(&name::X_REQUEST_ID, request_id.clone());
+    headers.append(header::VIA, via(version));
+    client
+}
+
+/// Whether [`vouch`] sets it.
+pub(crate) fn is_vouched_for(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    text.starts_with("x-forwarded-") || matches!(text, "x-request-id" | "via")
 }
 
 fn reads_trailers(headers: &HeaderMap) -> bool {

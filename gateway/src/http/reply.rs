@@ -12,12 +12,21 @@ use crate::error::Error;
 /// What the gateway calls itself in Proxy-Status and Via.
 pub(crate) const NAME: &str = "weir";
 
+/// Fields that an answer of the gateway's own has, as a rule: so many are made room for at once.
+const FIELDS: usize = 12;
+
 /// The response that stands for an error.
 pub(crate) fn of_error(error: Error) -> Response<Body> {
+    of_error_saying(error, Bytes::from(error.problem()))
+}
+
+/// The same with another body than the line of text.
+pub(crate) fn of_error_saying(error: Error, body: Bytes) -> Response<Body> {
     let disposition = error.disposition();
-    let mut response = Response::new(Body::full(Bytes::from(error.problem())));
+    let mut response = Response::new(Body::full(body));
     *response.status_mut() = disposition.status;
     let headers = response.headers_mut();
+    headers.reserve(FIELDS);
     describe(headers, error);
     if disposition.close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -67,6 +76,10 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 
 /// What Proxy-Status says of an error.
 pub(crate) fn proxy_status(error: Error) -> HeaderValue {
+    // What is said most often, and for the cheapest of answers.
+    if error == Error::RateLimited {
+        return HeaderValue::from_static("weir; error=http_request_denied");
+    }
     error.proxy_status_value(NAME)
 }
 

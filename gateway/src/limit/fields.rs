@@ -7,7 +7,6 @@ use http::{
     header::{self, ACCEPT},
 };
 use serde_json::json;
-use smallvec::SmallVec;
 use weir_ratelimit::Decision;
 
 use super::{
@@ -62,7 +61,7 @@ fn string(text: &str) -> String {
 pub(super) fn tell(limits: &RouteLimits, limited: &Limited, headers: &mut HeaderMap) {
     let Some(policy) = &limits.policy else { return };
     headers.append(&RATELIMIT_POLICY, policy.clone());
-    let mut value: SmallVec<[u8; 128]> = SmallVec::new();
+    let mut value = Vec::with_capacity(64);
     let mut number = itoa::Buffer::new();
     for asked in limited.asked.iter().filter(|asked| !asked.is_open()) {
         let Some(rule) = limits.rules.get(asked.rule).filter(|rule| !rule.limit.dry_run()) else {

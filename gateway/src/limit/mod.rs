@@ -186,6 +186,12 @@ pub(crate) fn tell(exchange: &Exchange, headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a denied request is told in a body of its own what denied it.
+pub(crate) fn explains(exchange: &Exchange) -> bool {
+    said(exchange)
+        .is_some_and(|(limits, limited)| limited.takes_problem && limited.denier(limits).is_some())
+}
+
 /// Says in the response to a denied request when to come again and, but to a gRPC call, what denied
 /// it.
 pub(crate) fn explain(exchange: &Exchange, grpc: bool, response: &mut Response<Body>) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
-use weir_config::model::{OnStoreFailure, RateAlgorithm, RateLimit, RateStore, StoreMode};
+use weir_config::model::{KeyPart, OnStoreFailure, RateAlgorithm, RateLimit, RateStore, StoreMode};
 use weir_ratelimit::{
     Algorithm, Ask, Bucket, InvalidLimit, Key, KeyHasher, Leaky, Limit, Local, Rate, Secret,
     Verdict, Window,
@@ -19,7 +19,7 @@ use super::{
     tally::{Outcome, Tally},
     verdict::{Asked, Limited},
 };
-use crate::clock::Tick;
+use crate::{clock::Tick, http::headers::is_vouched_for};
 
 /// What bounds how often a route may be used.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct RouteLimits {
     pub(super) settles: bool,
     /// Whether their bodies do.
     pub(super) reads: bool,
+    /// Whether a key or a cost may be in a field that the gateway vouches for.
+    reads_vouched: bool,
 }
 
 /// One limit.
@@ -73,9 +75,20 @@ impl RouteLimits {
         let rules = limits.iter().enumerate().map(rule).collect::<Result<Box<[_]>, _>>()?;
         let settles = limits.iter().any(|limit| limit.cost.response_header.is_some());
         let reads = limits.iter().any(|limit| limit.cost.response_json.is_some());
+        let in_key = |part: &KeyPart| matches!(part, KeyPart::Header(name) if is_vouched_for(name));
+        let reads_vouched = per_key.is_some()
+            || limits.iter().any(|limit| {
+                limit.cost.request_header.as_ref().is_some_and(is_vouched_for)
+                    || limit.key.iter().any(in_key)
+            });
         let policy = fields::policy(&rules);
         let store = stores.own.local.clone();
-        Ok(Some(Self { rules, store, policy, per_key, settles, reads }))
+        Ok(Some(Self { rules, store, policy, per_key, settles, reads, reads_vouched }))
+    }
+
+    /// Whether what it goes by may be in a field that the gateway vouches for.
+    pub(crate) const fn reads_vouched(&self) -> bool {
+        self.reads_vouched
     }
 
     /// Its limits, in the order of their counts.

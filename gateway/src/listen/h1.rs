@@ -102,7 +102,7 @@ struct Activity {
     /// The status with which hyper itself refused a request.
     refused: Cell<Option<u16>>,
     /// What the connection becomes once hyper lets go of it.
-    tunnel: Cell<Option<Tunnel>>,
+    tunnel: Cell<Option<Box<Tunnel>>>,
     /// What comes before the response.
     early: Early,
 }

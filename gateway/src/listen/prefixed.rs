@@ -27,6 +27,11 @@ impl<S> Prefixed<S> {
         &self.inner
     }
 
+    /// Whether there is something left that was read already.
+    pub fn is_prefixed(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
     /// What of the prefix is still unread, and the connection.
     pub fn into_parts(self) -> (Bytes, S) {
         (self.prefix, self.inner)

@@ -138,6 +138,16 @@ impl Stream {
         }
     }
 
+    /// Whether it is open and nothing is there to be read; if there is, a byte of it is lost.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut byte = [0];
+        let read = match self {
+            Self::Tcp(stream) => stream.try_read(&mut byte),
+            Self::Unix(stream) => stream.try_read(&mut byte),
+        };
+        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Makes the end of the connection look like none: over TCP, closing resets it.
     pub(crate) fn reset_when_closed(&self) {
         if let Self::Tcp(stream) = self {

@@ -3,7 +3,7 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -27,6 +27,19 @@ impl Transport {
     /// A clear stream with nothing read yet.
     pub(crate) fn clear(stream: Stream) -> Self {
         Self::Clear(Prefixed::new(Bytes::new(), stream))
+    }
+
+    /// Whether it is open and has nothing to say; if it has, that may be lost. Costs no system call
+    /// while the socket is quiet.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        if let Self::Clear(inner) = self {
+            return !inner.is_prefixed() && inner.inner().is_quiet();
+        }
+        // Not the bare socket is asked: TLS may hold something already decrypted.
+        let mut byte = [0];
+        let mut surplus = ReadBuf::new(&mut byte);
+        let mut cx = Context::from_waker(Waker::noop());
+        Pin::new(self).poll_read(&mut cx, &mut surplus).is_pending()
     }
 
     /// The socket under it all.

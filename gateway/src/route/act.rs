@@ -7,18 +7,12 @@ use super::{
     Matched, Origin, join,
     outbound::{choose, draft, renew},
     recall::{self, Recalled},
-    stack::Plan,
+    stack::{Plan, vouch},
 };
 use crate::{
     cache::Asked as Wanted,
     error::{Error, Reason},
-    http::{
-        body::Body,
-        exchange::Exchange,
-        guard::{self, Checked},
-        headers::name,
-        host::without_port,
-    },
+    http::{body::Body, exchange::Exchange, guard::Checked, headers::name, host::without_port},
     idempotency::{self, Target},
     limit,
     snapshot::{Action, Forward, Route},
@@ -36,6 +30,8 @@ pub(super) struct Routed {
     pub(super) ended: bool,
     /// Its client reads trailers.
     pub(super) trailers: bool,
+    /// The gateway has vouched for it.
+    pub(super) vouched: bool,
 }
 
 impl Routed {
@@ -54,10 +50,15 @@ fn path<'a>(normal: Option<&'a str>, uri: &'a Uri) -> &'a str {
 }
 
 /// Does what the route says, up to the upstream.
+///
+/// Inlined: it has a second caller, for what must first wait, and as a function of its own it would
+/// have every request copied to it.
+#[inline(always)]
 pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Result<Plan, Error> {
-    let Routed { mut head, body, path: normal, matched, checked, ended, trailers } = routed;
+    let Routed { mut head, body, path: normal, matched, checked, ended, trailers, mut vouched } =
+        routed;
     let path = path(normal.as_deref(), &head.uri);
-    let authority = guard::host(&head.headers).unwrap_or_default();
+    let authority = checked.authority();
     let query = head.uri.query();
     match &route.action {
         Action::Forward(to) => {
@@ -78,11 +79,14 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
                 tunnel: checked.bridged || checked.upgrade.is_some(),
                 once: keyed.is_some(),
             };
-            let stale = match recall::look(exchange, route, &head, wanted)? {
+            let fields = (&head.method, head.version, &mut head.headers);
+            let stale = match recall::look(exchange, route, fields, wanted, &checked, &mut vouched)?
+            {
                 Recalled::Answer(response) => return Ok(Plan::Answer(response)),
                 Recalled::Stale(response) => Some(response),
                 Recalled::Nothing => None,
             };
+            vouch(exchange, &mut head.headers, head.version, &checked, &mut vouched);
             let sent = if is_recalled(&head.method) { kept.as_deref() } else { query };
             if let Some(target) = rewrite(to, &head, sent, path, &matched)? {
                 head.uri = target.into();

@@ -1,6 +1,6 @@
 //! Forwarding as a route says: to its upstream, and where that cannot answer, what stands in.
 
-use http::{HeaderValue, Method, Response, response};
+use http::{HeaderMap, HeaderValue, Method, Response, response};
 
 use crate::{
     cache, clock,
@@ -121,11 +121,28 @@ pub(crate) fn own(
     } else {
         headers::relay(head, method, upgrade, id)?;
     }
-    cache::tell(exchange, &mut head.headers);
-    limit::tell(exchange, &mut head.headers);
-    route.response_edits.apply(&mut head.headers);
-    idempotency::tell(exchange, &mut head.headers);
+    tell(exchange, route, &mut head.headers);
     Ok(())
+}
+
+/// The same for a response out of the store.
+pub(super) fn own_stored(
+    exchange: &Exchange,
+    route: &Route,
+    head: &mut response::Parts,
+) -> Result<(), Error> {
+    let id = exchange.request_id.as_ref().ok_or(Error::Bug)?;
+    headers::relay_stored(head, id);
+    tell(exchange, route, &mut head.headers);
+    Ok(())
+}
+
+/// Says what the gateway did, and what the route wants said.
+fn tell(exchange: &Exchange, route: &Route, headers: &mut HeaderMap) {
+    cache::tell(exchange, headers);
+    limit::tell(exchange, headers);
+    route.response_edits.apply(headers);
+    idempotency::tell(exchange, headers);
 }
 
 /// What stands in for an upstream.

@@ -56,7 +56,9 @@ impl HostTable {
     /// The groups that a host belongs to, the most specific first.
     pub(super) fn groups<'a>(&'a self, host: &'a str) -> impl Iterator<Item = usize> + 'a {
         let exact = self.exact.get(host).copied();
-        let wildcards = host
+        // A host is searched for dots only where there is something to find.
+        let suffixes = if self.wildcards.is_empty() { "" } else { host };
+        let wildcards = suffixes
             .match_indices('.')
             .map(|(dot, _)| dot)
             // At 0 nothing would stand for the star.

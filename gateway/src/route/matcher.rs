@@ -19,7 +19,7 @@ use weir_config::model::{At, HostMatch, PathMatch, Route};
 use super::condition::{Conditions, MethodSet, Verdict};
 use super::host::HostTable;
 use super::table::{PathTable, Span, Spans, param_names};
-use crate::http::path::PathError;
+use crate::http::{headers::is_vouched_for, path::PathError};
 
 /// A route that cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +77,7 @@ pub struct Matcher {
     hosts: HostTable,
     tables: Vec<PathTable>,
     routes: Box<[Compiled]>,
+    reads_vouched: bool,
 }
 
 /// What a look-up, or its explanation, needs of a route.
@@ -122,10 +123,17 @@ impl Matcher {
             }
         }
         if errors.is_empty() {
-            return Ok(Self { hosts, tables, routes: compiled });
+            let mut conditions = compiled.iter().flat_map(|route| &route.conditions.headers);
+            let reads_vouched = conditions.any(|(name, _)| is_vouched_for(name));
+            return Ok(Self { hosts, tables, routes: compiled, reads_vouched });
         }
         errors.sort_by_key(|(route, _)| *route);
         Err(errors.into_iter().map(|(_, error)| error).collect())
+    }
+
+    /// Whether a route has conditions on fields that the gateway vouches for.
+    pub(crate) const fn reads_vouched(&self) -> bool {
+        self.reads_vouched
     }
 
     /// Finds the route for a request.

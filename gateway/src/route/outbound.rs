@@ -18,7 +18,7 @@ use crate::{
     },
     pause::Pause,
     snapshot::{Forward, Route},
-    upstream::draft::{Draft, Shape},
+    upstream::draft::{Draft, Runs, Shape},
 };
 
 /// The upstream that is asked, as the shares say.
@@ -61,7 +61,10 @@ pub(super) fn draft(
     }
     route.request_edits.apply(&mut head.headers);
     head.extensions.clear();
-    if let Some(limit) = deadline::read(&head.headers, exchange.began, clock::unix_time)? {
+    // Few clients say so, and few routes for them.
+    if (checked.hurries || route.request_edits.writes())
+        && let Some(limit) = deadline::read(&head.headers, exchange.began, clock::unix_time)?
+    {
         exchange.deadline = limit.at;
         head.extensions.insert(limit);
     }
@@ -73,12 +76,20 @@ pub(super) fn draft(
     });
     drop(rng);
     let host = to.host.clone();
-    let shape = Shape { upgrade, trailers, host, ..Shape::new(checked.framing) };
     let (upload, client) = match checked.bridged {
         true => (Upload::empty(), Some(Box::new(body))),
         false => (upload(exchange, body, checked.framing), None),
     };
-    let mut draft = Draft { client, ..Draft::new(head, upload, shape) };
+    // Written where it stays: it is too large to be handed on.
+    let mut draft = Box::new(Draft {
+        head,
+        upload,
+        client,
+        shape: Shape { upgrade, trailers, host, ..Shape::new(checked.framing) },
+        seen: false,
+        runs: Runs::ByMethod,
+        claimed: None,
+    });
     if let Some(policy) = &route.retry {
         policy.budget.deposit(exchange.began);
         // What is read whole before it is sent needs no copy.
@@ -86,7 +97,7 @@ pub(super) fn draft(
             draft.upload.keep(policy.buffer);
         }
     }
-    Ok(Box::new(draft))
+    Ok(draft)
 }
 
 /// The request's body, bounded.

@@ -19,7 +19,10 @@
 
 use std::{borrow::Cow, future::Future, rc::Rc};
 
-use http::{HeaderValue, Method, Request, Response, Uri, Version, header, request, response};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header, request, response,
+};
 
 use super::{
     Found,
@@ -34,8 +37,8 @@ use crate::{
         body::Body,
         bridge::Bridge,
         exchange::{Asked, EarlyData, Exchange},
-        guard::{self},
-        headers::{self, name},
+        guard::{self, Checked},
+        headers::{self, Received, name},
         path::normalize,
         reply,
         tunnel::Tunnel,
@@ -56,19 +59,18 @@ use crate::{
 pub(crate) fn serve(
     mut exchange: Box<Exchange>,
     request: Request<Body>,
-) -> impl Future<Output = (Response<Body>, Option<Tunnel>)> {
+) -> impl Future<Output = (Response<Body>, Option<Box<Tunnel>>)> {
     let version = request.version();
     // A gRPC error is a 200, which to extended CONNECT would be a tunnel.
     let grpc = version >= Version::HTTP_2
         && *request.method() != Method::CONNECT
         && reply::is_grpc(request.headers());
     let bodiless = version >= Version::HTTP_2 && *request.method() == Method::HEAD;
-    let mut open = None;
-    let mut planned = plan(&mut exchange, request, &mut open);
+    let mut planned = plan(&mut exchange, request);
     async move {
-        if let Some(routed) = open.take() {
+        if let Ok(Plan::Ask(_)) = planned {
             // Boxed: its state is no part of every request's.
-            planned = Box::pin(ask(&mut exchange, routed)).await;
+            planned = Box::pin(ask(&mut exchange, planned)).await;
         }
         if let Some(delay) = limit::delay(&exchange)
             && let Err(error) = Box::pin(limit::hold(&exchange, delay)).await
@@ -80,10 +82,10 @@ pub(crate) fn serve(
             Ok(Plan::Forward(draft)) => match carry_out(&mut exchange, draft).await {
                 Ok(Forwarded::Response(response)) => response,
                 Ok(Forwarded::Switched(head, upstream, Some(client))) => {
-                    bridge(&mut exchange, head, upstream, *client)
+                    bridge(&mut exchange, head, *upstream, *client)
                 }
                 Ok(Forwarded::Switched(head, upstream, None)) => {
-                    return switch(exchange, head, upstream);
+                    return switch(exchange, head, *upstream);
                 }
                 Err(error) => rescue(&mut exchange, error.into(), version, grpc),
             },
@@ -92,6 +94,7 @@ pub(crate) fn serve(
                 let carried = Box::pin(idempotency::carry(&mut exchange, keyed, draft)).await;
                 carried.unwrap_or_else(|error| rescue(&mut exchange, error.into(), version, grpc))
             }
+            Ok(Plan::Ask(_)) => rescue(&mut exchange, Error::Bug.into(), version, grpc),
             Err(refusal) => rescue(&mut exchange, refusal, version, grpc),
         };
         (account(exchange, response, version, bodiless), None)
@@ -135,6 +138,8 @@ pub(super) enum Plan {
     Forward(Box<Draft>),
     /// It goes upstream, once.
     Keyed(Box<Keyed>, Box<Draft>),
+    /// The limits that other gateways share are to be asked first.
+    Ask(Box<Routed>),
 }
 
 /// An error, and what else the client should know.
@@ -160,9 +165,12 @@ fn rescue(
     grpc: bool,
 ) -> Response<Body> {
     exchange.error = Some(refusal.error);
-    let mut response = match grpc {
-        true => reply::of_grpc_error(refusal.error),
-        false => reply::of_error(refusal.error),
+    let mut response = match refusal.error {
+        error if grpc => reply::of_grpc_error(error),
+        Error::RateLimited if limit::explains(exchange) => {
+            reply::of_error_saying(Error::RateLimited, Bytes::new())
+        }
+        error => reply::of_error(error),
     };
     let headers = response.headers_mut();
     if version >= Version::HTTP_2 {
@@ -188,13 +196,8 @@ fn rescue(
     response
 }
 
-/// Everything before the upstream. Where limits that other gateways share are to be asked first,
-/// what is left to do is put into `open`, and what is returned means nothing.
-fn plan(
-    exchange: &mut Exchange,
-    request: Request<Body>,
-    open: &mut Option<Box<Routed>>,
-) -> Result<Plan, Refusal> {
+/// Everything before the upstream, or before the limits that other gateways share.
+fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal> {
     let (mut head, body) = request.into_parts();
     if exchange.connection.worker.is_logging() {
         exchange.asked = Some(Asked::of(&head));
@@ -203,13 +206,15 @@ fn plan(
     let snapshot = &*world.snapshot;
     let ended = http_body::Body::is_end_stream(&body);
     let checked = guard::check(&mut head, ended, &snapshot.limits)?;
-    let trailers = receive(exchange, &mut head);
+    let Received { trailers, mut vouched, .. } = receive(exchange, &mut head, &checked);
+    if snapshot.matcher.reads_vouched() {
+        vouch(exchange, &mut head.headers, head.version, &checked, &mut vouched);
+    }
     if head.extensions.get::<EarlyData>().is_some() {
         mark_early(&mut head, checked.bridged)?;
     }
     let path = routed_path(&head.uri)?;
-    let authority = guard::host(&head.headers).unwrap_or_default();
-    let host = canonical_host(authority);
+    let host = canonical_host(checked.authority());
     let query = head.uri.query();
     let matched = match snapshot.matcher.find(&host, &path, query, &head.method, &head.headers) {
         Found::Route(matched) => matched,
@@ -223,22 +228,25 @@ fn plan(
     };
     exchange.route = Some(matched.route);
     let route = &snapshot.routes[matched.route];
+    if route.reads_vouched() {
+        vouch(exchange, &mut head.headers, head.version, &checked, &mut vouched);
+    }
     admit(exchange, route, &head.headers)?;
     let waits = limit::check(exchange, route, &head, &path)?;
     let path = match path {
         Cow::Owned(path) => Some(path),
         Cow::Borrowed(_) => None,
     };
-    let routed = Routed { head, body, path, matched, checked, ended, trailers };
+    let routed = Routed { head, body, path, matched, checked, ended, trailers, vouched };
     if waits {
-        *open = Some(Box::new(routed));
-        return Err(Error::Bug.into());
+        return Ok(Plan::Ask(Box::new(routed)));
     }
     act(exchange, route, routed).map_err(Into::into)
 }
 
 /// Asks the limits that other gateways share, and goes on if they let the request pass.
-async fn ask(exchange: &mut Exchange, routed: Box<Routed>) -> Result<Plan, Refusal> {
+async fn ask(exchange: &mut Exchange, planned: Result<Plan, Refusal>) -> Result<Plan, Refusal> {
+    let Ok(Plan::Ask(routed)) = planned else { return planned };
     limit::ask(exchange, &routed.head, routed.path()).await?;
     let world = exchange.world.clone();
     let route = &world.snapshot.routes[routed.matched.route];
@@ -246,7 +254,7 @@ async fn ask(exchange: &mut Exchange, routed: Box<Routed>) -> Result<Plan, Refus
 }
 
 /// Turns the request away when there is too much at once.
-fn admit(exchange: &mut Exchange, route: &Route, headers: &http::HeaderMap) -> Result<(), Error> {
+fn admit(exchange: &mut Exchange, route: &Route, headers: &HeaderMap) -> Result<(), Error> {
     if !exchange.connection.worker.admits(route, headers) {
         return Err(Error::Overloaded);
     }
@@ -267,13 +275,30 @@ fn mark_early(head: &mut request::Parts, bridged: bool) -> Result<(), Error> {
 }
 
 /// Settles who asks and under which id; whether the client reads trailers.
-fn receive(exchange: &mut Exchange, head: &mut request::Parts) -> bool {
+fn receive(exchange: &mut Exchange, head: &mut request::Parts, checked: &Checked) -> Received {
     let connection = exchange.connection.clone();
-    let mut rng = connection.worker.rng.borrow_mut();
-    let received = headers::receive(head, &connection.peer(), &mut rng);
+    let mut ids = connection.worker.ids.borrow_mut();
+    let host = checked.host.as_ref();
+    let received = headers::receive(head, host, &connection.peer(), &mut ids);
     exchange.client = received.client;
-    exchange.request_id = Some(received.request_id);
-    received.trailers
+    exchange.request_id = Some(received.request_id.clone());
+    received
+}
+
+/// Vouches for a request that somebody is going to look at, unless that is done. Put off for as
+/// long as nobody does: what memory answers, or a limit denies, needs nobody's word.
+pub(super) fn vouch(
+    exchange: &Exchange,
+    headers: &mut HeaderMap,
+    version: Version,
+    checked: &Checked,
+    vouched: &mut bool,
+) {
+    if let Some(id) = exchange.request_id.as_ref().filter(|_| !*vouched) {
+        let peer = exchange.connection.peer();
+        headers::vouch(headers, version, (&peer, checked.host.as_ref()), id);
+        *vouched = true;
+    }
 }
 
 /// The path that routes are compared with.
@@ -291,12 +316,12 @@ fn switch(
     mut exchange: Box<Exchange>,
     head: response::Parts,
     upstream: Wire,
-) -> (Response<Body>, Option<Tunnel>) {
+) -> (Response<Body>, Option<Box<Tunnel>>) {
     exchange.status = head.status.as_u16();
     exchange.upload = Some(Rc::default());
     let pause = patience(&exchange);
     let response = Response::from_parts(head, Body::empty());
-    (response, Some(Tunnel { upstream, exchange, pause }))
+    (response, Some(Box::new(Tunnel { upstream, exchange, pause })))
 }
 
 /// The request's stream becomes a tunnel to the upstream.

@@ -223,7 +223,8 @@ impl PathTable {
         if at == path.len() {
             node.here.iter().try_for_each(|&route| offer(route, spans))?;
         } else {
-            let end = path[start..].find('/').map_or(path.len(), |length| start + length);
+            let mut rest = path.as_bytes()[start..].iter();
+            let end = rest.position(|b| *b == b'/').map_or(path.len(), |length| start + length);
             if let Some(&child) = node.literals.get(&path[start..end]) {
                 self.descend(&self.nodes[child], path, end, spans, offer)?;
             }

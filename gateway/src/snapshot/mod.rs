@@ -16,7 +16,7 @@ use weir_config::model::{
 use crate::{
     admission::bulkhead::Bulkhead,
     cache::{Cache, Rule},
-    http::headers::Edits,
+    http::headers::{Edits, is_vouched_for},
     idempotency,
     limit::{LimitStore, RouteLimits, SharedStore},
     listen::tls::ServerTlsState,
@@ -158,6 +158,14 @@ impl Snapshot {
 }
 
 impl Route {
+    /// Whether something of it may look at a field that the gateway vouches for before the request
+    /// is forwarded; its cache knows by itself.
+    pub(crate) fn reads_vouched(&self) -> bool {
+        self.priority.header.as_ref().is_some_and(is_vouched_for)
+            || self.idempotency.is_some()
+            || self.limits.as_ref().is_some_and(RouteLimits::reads_vouched)
+    }
+
     /// What counts of a request's query where its answer is kept.
     pub(crate) fn kept<'a>(&self, query: Option<&'a str>) -> Option<Cow<'a, str>> {
         match &self.cache {

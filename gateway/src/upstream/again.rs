@@ -24,7 +24,6 @@ use crate::{
 };
 
 /// How a request goes on.
-#[expect(clippy::large_enum_variant, reason = "moved once, and only after a failure")]
 pub(super) enum Next {
     /// With an attempt at this endpoint.
     Ask(usize),

@@ -40,7 +40,7 @@ pub(super) async fn attempt(
         let dialled = clocks.limit(exchange, dialling.as_mut()).await.and_then(|dialled| dialled);
         let wire = dialled.map_err(Failed::unsent)?;
         let (head, ()) = Response::new(()).into_parts();
-        return Ok(Received::H1(Answer::Switched(head, wire)));
+        return Ok(Received::H1(Answer::Switched(head, Box::new(wire))));
     }
     let tunnel = draft.shape.upgrade.is_some();
     let ready = match pool.0.take(tunnel) {

@@ -45,7 +45,7 @@ pub(crate) enum Forwarded {
     Response(Response<Body>),
     /// The endpoint switched protocols: its head, its end of the tunnel, and the client's where
     /// that is a stream.
-    Switched(http::response::Parts, Wire, Option<Box<Body>>),
+    Switched(http::response::Parts, Box<Wire>, Option<Box<Body>>),
 }
 
 /// A request's way through its attempts.
@@ -83,7 +83,7 @@ pub(crate) async fn forward(
     }
     let picked = run.pick(exchange, now);
     let mut index = picked.ok_or_else(|| run.nobody(exchange, now))?;
-    loop {
+    let received = loop {
         run.ask(exchange, draft, &mut index, now)?;
         let outcome = match run.hedge_after(draft, now) {
             None => attempt(exchange, run.pool(index), &mut run.clocks, draft).await,
@@ -94,21 +94,18 @@ pub(crate) async fn forward(
         };
         now = clock::now();
         let outcome = match outcome {
-            Ok(received) if !run.is_fault(&received) => {
-                return Ok(run.finish(exchange, draft, index, received, now));
-            }
+            Ok(received) if !run.is_fault(&received) => break received,
             outcome => outcome,
         };
         // Boxed: rare, and its state is no part of every request's.
         match Box::pin(run.again(exchange, draft, index, outcome, now)).await {
             Next::Ask(next) => index = next,
-            Next::End(Ok(received)) => {
-                return Ok(run.finish(exchange, draft, index, received, now));
-            }
+            Next::End(Ok(received)) => break received,
             Next::End(Err(failed)) => return Err(failed.error),
         }
         now = clock::now();
-    }
+    };
+    Ok(run.finish(exchange, draft, index, received, now))
 }
 
 /// Takes a place among the upstream's requests; whether that took a wait.

@@ -68,7 +68,7 @@ pub(crate) enum H2Answer {
     /// A head and its body.
     Response(Response<Box<H2Response>>),
     /// 2xx to extended CONNECT: the head and the stream.
-    Switched(Parts, Wire),
+    Switched(Parts, Box<Wire>),
 }
 
 impl H2Connection {
@@ -194,7 +194,7 @@ impl H2Connection {
             if head.status().is_success() {
                 let (head, body) = head.into_parts();
                 let wire = H2Wire::new(send, body, stream);
-                return Ok(H2Answer::Switched(head, Wire::H2(Box::new(wire))));
+                return Ok(H2Answer::Switched(head, Box::new(Wire::H2(Box::new(wire)))));
             }
             // Refused: nothing will follow. An endpoint that is done with the stream knows.
             let _ = send.send_data(Bytes::new(), true);

@@ -31,6 +31,11 @@ impl Edits {
         !(super::is_hop_by_hop(name) || matches!(name, "content-length" | "host" | "trailer"))
     }
 
+    /// Whether there is a field that it writes.
+    pub const fn writes(&self) -> bool {
+        !(self.set.is_empty() && self.add.is_empty())
+    }
+
     /// Applies the edits.
     pub fn apply(&self, headers: &mut HeaderMap) {
         for name in &self.remove {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 
 use super::name;
@@ -39,7 +39,7 @@ impl Peer {
     }
 
     /// Whether the other end is a proxy of ours whose fields mean something.
-    pub(super) const fn trusts(&self) -> bool {
+    pub(crate) const fn trusts(&self) -> bool {
         self.trusted_hops > 0
     }
 }
@@ -52,7 +52,11 @@ impl Peer {
 ///   peer is appended, entries further left are dropped; the client is the leftmost that stays.
 ///   With fewer than `n` entries the request did not come through all the hops, so that none is
 ///   believed. -Proto (http, https) and -Host (a valid host) stay when there is one of each.
-pub(super) fn stamp(headers: &mut HeaderMap, peer: &Peer) -> Option<IpAddr> {
+pub(super) fn stamp(
+    headers: &mut HeaderMap,
+    host: Option<&HeaderValue>,
+    peer: &Peer,
+) -> Option<IpAddr> {
     let vouched = if peer.trusts() { trusted_chain(headers, peer) } else { None };
     let (client, chain) = match vouched {
         Some((client, chain)) => (client.or(peer.address), Some(chain)),
@@ -66,8 +70,8 @@ pub(super) fn stamp(headers: &mut HeaderMap, peer: &Peer) -> Option<IpAddr> {
         headers.insert(&name::X_FORWARDED_PROTO, peer.proto.clone());
     }
     if !(peer.trusts() && names_host(headers)) {
-        match headers.get(header::HOST).cloned() {
-            Some(host) => headers.insert(&name::X_FORWARDED_HOST, host),
+        match host {
+            Some(host) => headers.insert(&name::X_FORWARDED_HOST, host.clone()),
             None => headers.remove(&name::X_FORWARDED_HOST),
         };
     }

@@ -1,5 +1,6 @@
 //! Which request this is: x-request-id and W3C Trace Context.
 
+use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue};
 
 use super::name;
@@ -9,11 +10,7 @@ const ID_MAX: usize = 128;
 
 /// Keeps the x-request-id of a trusted hop, if it is one field of 1 to 128 visible ASCII
 /// characters; else makes a new one of 128 random bits in hex.
-pub(super) fn stamp(
-    headers: &mut HeaderMap,
-    trusted: bool,
-    rng: &mut fastrand::Rng,
-) -> HeaderValue {
+pub(super) fn choose(headers: &HeaderMap, trusted: bool, ids: &mut Ids) -> HeaderValue {
     if trusted {
         let mut values = headers.get_all(&name::X_REQUEST_ID).iter();
         if let (Some(id), None) = (values.next(), values.next())
@@ -23,22 +20,46 @@ pub(super) fn stamp(
             return id.clone();
         }
     }
-    let mut id = fresh(rng);
+    let mut id = ids.draw();
     // No two are alike: in HPACK's table they would only push out what repeats.
     id.set_sensitive(true);
-    headers.insert(&name::X_REQUEST_ID, id.clone());
     id
 }
 
-fn fresh(rng: &mut fastrand::Rng) -> HeaderValue {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut hex = [0; 32];
-    for (pair, byte) in hex.chunks_exact_mut(2).zip(rng.u128(..).to_be_bytes()) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+/// Makes new ids: 128 random bits in hex. They lie in blocks that they share, since an id goes both
+/// ways: alone, each would take two allocations.
+#[derive(Debug)]
+pub struct Ids {
+    rng: fastrand::Rng,
+    block: BytesMut,
+}
+
+impl Ids {
+    /// Bytes of an id.
+    const LENGTH: usize = 32;
+    /// Ids that share a block, which lives as long as the last of them.
+    const SHARE: usize = 16;
+
+    /// Ids by this randomness.
+    pub fn new(rng: fastrand::Rng) -> Self {
+        Self { rng, block: BytesMut::new() }
     }
-    // Hex digits are a valid value; the fallback never shows.
-    HeaderValue::from_bytes(&hex).unwrap_or(HeaderValue::from_static("0"))
+
+    fn draw(&mut self) -> HeaderValue {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut hex = [0; Self::LENGTH];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.rng.u128(..).to_be_bytes()) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        if self.block.capacity() < Self::LENGTH {
+            self.block = BytesMut::with_capacity(Self::SHARE * Self::LENGTH);
+        }
+        self.block.extend_from_slice(&hex);
+        let id = self.block.split().freeze();
+        // Hex digits are a valid value; the fallback never shows.
+        HeaderValue::from_maybe_shared(id).unwrap_or(HeaderValue::from_static("0"))
+    }
 }
 
 /// Passes a valid traceparent on with its tracestate, and drops both otherwise (Trace Context,

@@ -23,14 +23,30 @@ pub fn relay(
     request_id: &HeaderValue,
 ) -> Result<(), Error> {
     let (mut coded, mut connection) = (false, false);
+    let mut lengths = Lengths::None;
     let mut doomed = Doomed::new();
-    for name in parts.headers.keys() {
-        let text = name.as_str();
-        coded |= text == "transfer-encoding";
-        connection |= text == "connection";
-        if is_hop_by_hop(text)
-            || matches!(text, "proxy-authenticate" | "proxy-authentication-info" | "alt-svc")
-        {
+    for (name, value) in &parts.headers {
+        // Those of the standard are told apart by a number, before any text is compared.
+        let dropped = match *name {
+            header::CONTENT_LENGTH => {
+                lengths = lengths.and(value);
+                false
+            }
+            header::TRANSFER_ENCODING => {
+                coded = true;
+                true
+            }
+            header::CONNECTION => {
+                connection = true;
+                true
+            }
+            header::PROXY_AUTHENTICATE | header::ALT_SVC => true,
+            _ => {
+                let text = name.as_str();
+                is_hop_by_hop(text) || text == "proxy-authentication-info"
+            }
+        };
+        if dropped {
             doomed.push(name.clone());
         }
     }
@@ -41,7 +57,7 @@ pub fn relay(
         }
         None => None,
     };
-    check_framing(parts, method, coded, switch.is_some())?;
+    check_framing(parts, method, coded, switch.is_some(), lengths)?;
     let headers = &mut parts.headers;
     if connection {
         nominate(headers, &mut doomed);
@@ -57,6 +73,13 @@ pub fn relay(
     Ok(())
 }
 
+/// Does for a response out of the store what is left to do: what [`relay`] drops and settles it has
+/// been through when it was stored, and its length is that of what is stored.
+pub fn relay_stored(parts: &mut Parts, request_id: &HeaderValue) {
+    parts.headers.append(header::VIA, via(parts.version));
+    parts.headers.insert(&name::X_REQUEST_ID, request_id.clone());
+}
+
 /// Makes a response that is to be stored say one thing of its length, as [`relay`] does for one
 /// that is passed on.
 ///
@@ -64,7 +87,28 @@ pub fn relay(
 /// [`Error::UpstreamGarbage`].
 pub fn settle_framing(parts: &mut Parts, method: &Method) -> Result<(), Error> {
     let coded = parts.headers.contains_key(header::TRANSFER_ENCODING);
-    check_framing(parts, method, coded, false)
+    let lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter();
+    let lengths = lengths.fold(Lengths::None, Lengths::and);
+    check_framing(parts, method, coded, false, lengths)
+}
+
+/// What Content-Length says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lengths {
+    None,
+    One,
+    /// Several, or what is no length.
+    Odd,
+}
+
+impl Lengths {
+    fn and(self, value: &HeaderValue) -> Self {
+        if self == Self::None && is_length(value) { Self::One } else { Self::Odd }
+    }
+}
+
+fn is_length(value: &HeaderValue) -> bool {
+    (1..=19).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_digit)
 }
 
 /// Both upstream protocols leave Content-Lengths as they came, the same one twice for instance, and
@@ -74,6 +118,7 @@ fn check_framing(
     method: &Method,
     coded: bool,
     switched: bool,
+    lengths: Lengths,
 ) -> Result<(), Error> {
     let headers = &mut parts.headers;
     if coded {
@@ -89,15 +134,17 @@ fn check_framing(
     if coded || bodiless || switched {
         // RFC 9112, 6.3: chunked wins and the length must not go on; RFC 9110, 8.6: none in 204,
         // nor in a 2xx to CONNECT.
-        headers.remove(header::CONTENT_LENGTH);
+        if lengths != Lengths::None {
+            headers.remove(header::CONTENT_LENGTH);
+        }
+        return Ok(());
+    }
+    if lengths != Lengths::Odd {
         return Ok(());
     }
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(first) = lengths.next() else { return Ok(()) };
-    let digits = |value: &HeaderValue| {
-        (1..=19).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_digit)
-    };
-    let (mut repeated, mut valid) = (false, digits(first));
+    let (mut repeated, mut valid) = (false, is_length(first));
     for other in lengths {
         repeated = true;
         valid &= other == first;

@@ -39,14 +39,25 @@ fn peer(hops: u32) -> Peer {
     Peer::new(Some("10.0.0.9".parse().unwrap()), true, hops)
 }
 
-fn rng() -> fastrand::Rng {
-    fastrand::Rng::with_seed(7)
+fn receive(parts: &mut request::Parts, peer: &Peer, ids: &mut Ids) -> Received {
+    let host = parts.headers.get(header::HOST).cloned();
+    let received = super::receive(parts, host.as_ref(), peer, ids);
+    if !received.vouched {
+        let (headers, version) = (&mut parts.headers, parts.version);
+        let client = vouch(headers, version, (peer, host.as_ref()), &received.request_id);
+        assert_eq!(client, received.client);
+    }
+    received
+}
+
+fn ids() -> Ids {
+    Ids::new(fastrand::Rng::with_seed(7))
 }
 
 /// Receives a request and gives what is left, without the four that are always set.
 fn left(hops: u32, headers: &str) -> String {
     let mut parts = request("/", headers);
-    receive(&mut parts, &peer(hops), &mut rng());
+    receive(&mut parts, &peer(hops), &mut ids());
     for ours in ["via", "x-request-id", "x-forwarded-proto", "x-forwarded-for"] {
         assert!(parts.headers.remove(ours).is_some(), "{ours}");
     }
@@ -83,7 +94,7 @@ fn connection_cannot_strip_what_frames_routes_or_vouches() {
         assert_eq!(kept, format!("{name}: 1"));
     }
     let mut parts = request("/", "connection: x-forwarded-for, via\nx-forwarded-for: 1.1.1.1");
-    let received = receive(&mut parts, &peer(1), &mut rng());
+    let received = receive(&mut parts, &peer(1), &mut ids());
     assert_eq!(received.client, Some(IpAddr::from([1, 1, 1, 1])));
     assert_eq!(
         left(0, "connection: \u{1}, a b, ,,\"x\"\na: 1".replace('\u{1}', "\t").as_str()),
@@ -112,7 +123,7 @@ fn forwarding_fields_by_trusted_hops() {
         (1, "x-forwarded-for: , ,", "10.0.0.9", "10.0.0.9"),
     ] {
         let mut parts = request("/", headers);
-        let received = receive(&mut parts, &peer(hops), &mut rng());
+        let received = receive(&mut parts, &peer(hops), &mut ids());
         let context = format!("{hops} {headers}");
         assert_eq!(received.client, Some(client.parse().unwrap()), "{context}");
         let all: Vec<_> = parts.headers.get_all("x-forwarded-for").iter().collect();
@@ -132,7 +143,7 @@ fn scheme_and_host_by_trusted_hops() {
         (1, "x-forwarded-host: u@h", "https", None),
     ] {
         let mut parts = request("/", headers);
-        receive(&mut parts, &peer(hops), &mut rng());
+        receive(&mut parts, &peer(hops), &mut ids());
         assert_eq!(parts.headers["x-forwarded-proto"], proto, "{headers}");
         let found = parts.headers.get("x-forwarded-host").map(|v| v.to_str().unwrap());
         assert_eq!(found, host, "{headers}");
@@ -145,11 +156,11 @@ fn scheme_and_host_by_trusted_hops() {
 #[test]
 fn unix_sockets_have_no_address() {
     let mut parts = request("/", "x-forwarded-for: 6.6.6.6");
-    let received = receive(&mut parts, &Peer::new(None, false, 0), &mut rng());
+    let received = receive(&mut parts, &Peer::new(None, false, 0), &mut ids());
     assert_eq!(received.client, None);
     assert!(!parts.headers.contains_key("x-forwarded-for"));
     let mut parts = request("/", "x-forwarded-for: 6.6.6.6");
-    let received = receive(&mut parts, &Peer::new(None, false, 1), &mut rng());
+    let received = receive(&mut parts, &Peer::new(None, false, 1), &mut ids());
     assert_eq!(received.client, Some("6.6.6.6".parse().unwrap()));
     assert_eq!(parts.headers["x-forwarded-for"], "6.6.6.6");
 }
@@ -168,7 +179,7 @@ fn request_ids() {
     ] {
         let mut parts = request("/", &sent);
         let before = parts.headers.get("x-request-id").cloned();
-        let id = receive(&mut parts, &peer(hops), &mut rng()).request_id;
+        let id = receive(&mut parts, &peer(hops), &mut ids()).request_id;
         let all: Vec<_> = parts.headers.get_all("x-request-id").iter().collect();
         assert_eq!(all, [&id], "{sent}");
         if kept {
@@ -178,9 +189,10 @@ fn request_ids() {
             assert!(id.len() == 32 && id.as_bytes().iter().all(hex), "{sent}: {id:?}");
         }
     }
-    let mut rng = rng();
-    let mut next = || receive(&mut request("/", ""), &peer(0), &mut rng).request_id;
-    assert_ne!(next(), next());
+    let mut ids = ids();
+    let mut next = || receive(&mut request("/", ""), &peer(0), &mut ids).request_id;
+    let all: std::collections::HashSet<_> = (0..100).map(|_| next()).collect();
+    assert_eq!(all.len(), 100);
 }
 
 #[test]
@@ -215,7 +227,7 @@ fn via_is_appended() {
     ] {
         let mut parts = request("/", "via: 1.1 edge");
         parts.version = version;
-        receive(&mut parts, &peer(0), &mut rng());
+        receive(&mut parts, &peer(0), &mut ids());
         let all: Vec<_> = parts.headers.get_all("via").iter().collect();
         assert_eq!(all, ["1.1 edge", entry]);
     }
@@ -225,7 +237,7 @@ fn via_is_appended() {
 fn clients_that_read_trailers_are_noticed() {
     for (te, expected) in [("trailers", true), ("gzip, Trailers;q=1", true), ("gzip", false)] {
         let mut parts = request("/", &format!("te: {te}"));
-        assert_eq!(receive(&mut parts, &peer(0), &mut rng()).trailers, expected, "{te}");
+        assert_eq!(receive(&mut parts, &peer(0), &mut ids()).trailers, expected, "{te}");
     }
 }
 
@@ -469,7 +481,7 @@ proptest! {
         }
         let mut parts = request("/", "");
         parts.headers = headers.clone();
-        receive(&mut parts, &peer(hops), &mut rng());
+        receive(&mut parts, &peer(hops), &mut ids());
         for name in ["x-forwarded-for", "x-forwarded-proto", "x-request-id"] {
             prop_assert_eq!(parts.headers.get_all(name).iter().count(), 1);
         }

@@ -55,6 +55,11 @@ impl Early {
             if served.is_none()
                 && let Poll::Ready(value) = serving.as_mut().poll(cx)
             {
+                // Nearly always: nothing is to be kept, which would copy it twice.
+                if !self.is_due() {
+                    self.open.set(false);
+                    return Poll::Ready(value);
+                }
                 served = Some(value);
             }
             if !self.is_due() {

@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::ext::ReasonPhrase;
+use smallvec::SmallVec;
 
 use crate::error::Error;
 
@@ -23,11 +24,32 @@ const TRAILER_BYTES: usize = 16 * 1024;
 /// Bytes of chunk extensions that one body may waste.
 const EXTENSION_BYTES: usize = 16 * 1024;
 
+/// A whole head, and what its fields say of its body and of its connection. They are looked at as
+/// they are taken, which spares a search for each of them.
+#[derive(Debug)]
+pub struct Head {
+    /// Status, version and fields. A Connection that only says whether the connection stays open is
+    /// left out: it concerns nobody else.
+    pub response: Response<()>,
+    coding: Said<()>,
+    length: Said<u64>,
+    closes: bool,
+    keeps: bool,
+}
+
+/// What all lines of a field come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said<T> {
+    Nothing,
+    This(T),
+    Nonsense,
+}
+
 /// Takes a whole head off the buffer's front; `None` while it is incomplete.
 ///
 /// # Errors
 /// [`Error::UpstreamGarbage`] for what is no head, [`Error::UpstreamHeadersTooLarge`].
-pub fn take_head(buffer: &mut BytesMut) -> Result<Option<Response<()>>, Error> {
+pub fn take_head(buffer: &mut BytesMut) -> Result<Option<Head>, Error> {
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
@@ -41,32 +63,32 @@ pub fn take_head(buffer: &mut BytesMut) -> Result<Option<Response<()>>, Error> {
     };
     let start = buffer.as_ptr().addr();
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
-    let mut head = Response::new(());
-    *head.status_mut() = status.ok_or(Error::UpstreamGarbage)?;
-    *head.version_mut() = match parsed.version {
+    let mut head = Head::new(status.ok_or(Error::UpstreamGarbage)?);
+    *head.response.version_mut() = match parsed.version {
         Some(0) => Version::HTTP_10,
         Some(1) => Version::HTTP_11,
         _ => return Err(Error::UpstreamGarbage),
     };
     let reason = parsed.reason.unwrap_or_default();
-    if !reason.is_empty() && head.status().canonical_reason() != Some(reason) {
+    if !reason.is_empty() && status.and_then(|status| status.canonical_reason()) != Some(reason) {
         let reason = ReasonPhrase::try_from(reason.as_bytes());
-        head.extensions_mut().insert(reason.map_err(|_| Error::UpstreamGarbage)?);
+        head.response.extensions_mut().insert(reason.map_err(|_| Error::UpstreamGarbage)?);
     }
-    // Where the values lie, for they are to share the buffer's memory.
-    let places: smallvec::SmallVec<[(HeaderName, usize, usize); 24]> = parsed
-        .headers
-        .iter()
-        .map(|field| {
-            let name = HeaderName::from_bytes(field.name.as_bytes());
+    // Where the values lie, for they are to share the buffer's memory. Filled and emptied where it
+    // is: it is large, and to hand it on would copy it.
+    let mut places = SmallVec::<[(HeaderName, usize, usize); 24]>::new();
+    for field in parsed.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let name = name.map_err(|_| Error::UpstreamGarbage)?;
+        if head.note(&name, field.value) {
             let begin = field.value.as_ptr().addr().wrapping_sub(start);
-            Ok((name.map_err(|_| Error::UpstreamGarbage)?, begin, begin + field.value.len()))
-        })
-        .collect::<Result<_, Error>>()?;
+            places.push((name, begin, begin + field.value.len()));
+        }
+    }
     let bytes = buffer.split_to(length).freeze();
-    let headers = head.headers_mut();
+    let headers = head.response.headers_mut();
     headers.reserve(places.len() + ADDED);
-    for (name, begin, end) in places {
+    for (name, begin, end) in places.drain(..) {
         // An empty value may point anywhere.
         let value = if begin < end { bytes.slice(begin..end) } else { Bytes::new() };
         let value = HeaderValue::from_maybe_shared(value).map_err(|_| Error::UpstreamGarbage)?;
@@ -77,6 +99,74 @@ pub fn take_head(buffer: &mut BytesMut) -> Result<Option<Response<()>>, Error> {
 
 /// Fields that the gateway is going to add to a head.
 const ADDED: usize = 2;
+
+impl Head {
+    fn new(status: StatusCode) -> Self {
+        let mut response = Response::new(());
+        *response.status_mut() = status;
+        let (coding, length) = (Said::Nothing, Said::Nothing);
+        Self { response, coding, length, closes: false, keeps: false }
+    }
+
+    /// Takes note of a field; whether it is to be kept.
+    fn note(&mut self, name: &HeaderName, value: &[u8]) -> bool {
+        match *name {
+            header::CONTENT_LENGTH => {
+                self.length = match (self.length, decimal(value)) {
+                    (Said::Nothing, Some(length)) => Said::This(length),
+                    (Said::This(before), Some(length)) if before == length => self.length,
+                    _ => Said::Nonsense,
+                };
+            }
+            header::TRANSFER_ENCODING => {
+                let chunked = value.eq_ignore_ascii_case(b"chunked");
+                let alone = self.coding == Said::Nothing;
+                self.coding = if alone && chunked { Said::This(()) } else { Said::Nonsense };
+            }
+            header::CONNECTION => {
+                let mut nominates = false;
+                for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                    let closes = option.eq_ignore_ascii_case(b"close");
+                    let keeps = option.eq_ignore_ascii_case(b"keep-alive");
+                    self.closes |= closes;
+                    self.keeps |= keeps;
+                    nominates |= !(closes || keeps || option.is_empty());
+                }
+                return nominates;
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// The framing of the body, in answer to a request of this method (RFC 9112 section 6.3).
+    ///
+    /// # Errors
+    /// [`Error::UpstreamGarbage`] where there is more than one answer.
+    pub fn framing(&self, method: &Method) -> Result<Framing, Error> {
+        let (status, version) = (self.response.status(), self.response.version());
+        let chunked = self.coding == Said::This(());
+        if self.coding == Said::Nonsense || (chunked && version != Version::HTTP_11) {
+            return Err(Error::UpstreamGarbage);
+        }
+        let bodiless = *method == Method::HEAD
+            || status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        match self.length {
+            _ if bodiless => Ok(Framing::Empty),
+            _ if chunked => Ok(Framing::Chunked),
+            Said::Nothing => Ok(Framing::Close),
+            Said::This(0) => Ok(Framing::Empty),
+            Said::This(length) => Ok(Framing::Length(length)),
+            Said::Nonsense => Err(Error::UpstreamGarbage),
+        }
+    }
+
+    /// Whether the endpoint lets the connection be used again after this response (RFC 9112, 9.3).
+    pub fn keeps_alive(&self) -> bool {
+        !self.closes && (self.keeps || self.response.version() == Version::HTTP_11)
+    }
+}
 
 /// How a response's body is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,37 +181,6 @@ pub enum Framing {
     Close,
 }
 
-/// The framing of a response to a request of this method (RFC 9112 section 6.3).
-///
-/// # Errors
-/// [`Error::UpstreamGarbage`] where there is more than one answer.
-pub fn framing(head: &Response<()>, method: &Method) -> Result<Framing, Error> {
-    let (status, headers) = (head.status(), head.headers());
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-        if !chunked || codings.next().is_some() || head.version() != Version::HTTP_11 {
-            return Err(Error::UpstreamGarbage);
-        }
-    }
-    let bodiless = *method == Method::HEAD
-        || status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if bodiless {
-        return Ok(Framing::Empty);
-    }
-    if headers.contains_key(header::TRANSFER_ENCODING) {
-        return Ok(Framing::Chunked);
-    }
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let Some(first) = lengths.next() else { return Ok(Framing::Close) };
-    let length = decimal(first.as_bytes()).ok_or(Error::UpstreamGarbage)?;
-    if lengths.any(|other| decimal(other.as_bytes()) != Some(length)) {
-        return Err(Error::UpstreamGarbage);
-    }
-    Ok(if length == 0 { Framing::Empty } else { Framing::Length(length) })
-}
-
 fn decimal(digits: &[u8]) -> Option<u64> {
     if !(1..=19).contains(&digits.len()) {
         return None;
@@ -130,20 +189,6 @@ fn decimal(digits: &[u8]) -> Option<u64> {
         let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
         value.checked_mul(10)?.checked_add(digit)
     })
-}
-
-/// Whether the endpoint lets the connection be used again after this response (RFC 9112, 9.3).
-pub fn keeps_alive(head: &Response<()>) -> bool {
-    let mut keep = head.version() == Version::HTTP_11;
-    for value in head.headers().get_all(header::CONNECTION) {
-        for option in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
-            if option.eq_ignore_ascii_case(b"close") {
-                return false;
-            }
-            keep |= option.eq_ignore_ascii_case(b"keep-alive");
-        }
-    }
-    keep
 }
 
 /// What a look at the buffer brought.

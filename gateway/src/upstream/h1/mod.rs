@@ -11,13 +11,13 @@ use std::{
     future::poll_fn,
     io,
     pin::Pin,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{Response, StatusCode, response::Parts};
 use http_body::Body as _;
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::io::AsyncWrite as _;
 use tokio_util::io::poll_read_buf;
 
 use super::{draft::Draft, pool::OpenConnection, wire::Wire};
@@ -71,7 +71,7 @@ pub(crate) enum Answer {
     /// A head without a body, and the connection, if it can be used again.
     Bodiless(Parts, Option<Box<H1Connection>>),
     /// 101: the head, and what the connection has become.
-    Switched(Parts, Wire),
+    Switched(Parts, Box<Wire>),
 }
 
 /// An attempt that ended without a response.
@@ -125,12 +125,7 @@ impl H1Connection {
     /// Whether the connection can take a request now: not when the endpoint has closed it or sent
     /// what nobody asked for. Costs no system call while the socket is quiet.
     pub(crate) fn is_usable(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        // Not the bare socket is asked: TLS may hold what nobody asked for already decrypted.
-        let mut byte = [0];
-        let mut surplus = ReadBuf::new(&mut byte);
-        self.read.is_empty()
-            && Pin::new(&mut self.transport).poll_read(&mut cx, &mut surplus).is_pending()
+        self.read.is_empty() && self.transport.is_quiet()
     }
 
     /// Gives buffers back that an idle connection does not need.
@@ -161,7 +156,7 @@ impl H1Connection {
             self.poll_head(hints, cx)
         })
         .await;
-        match head.and_then(|head| Ok((decode::framing(&head, &draft.head.method)?, head))) {
+        match head.and_then(|head| Ok((head.framing(&draft.head.method)?, head))) {
             Ok((framing, head)) => Ok(self.answer(head, framing, sending, draft)),
             Err(error) => Err(Failed { error, sent }),
         }
@@ -169,18 +164,19 @@ impl H1Connection {
 
     fn answer(
         mut self: Box<Self>,
-        head: Response<()>,
+        head: decode::Head,
         framing: Framing,
         sending: Option<Sending>,
         draft: &mut Draft,
     ) -> Answer {
-        let keeps_alive = decode::keeps_alive(&head) && framing != Framing::Close;
+        let keeps_alive = head.keeps_alive() && framing != Framing::Close;
         let keep = keeps_alive && sending.is_none();
-        let (head, ()) = head.into_parts();
+        let (head, ()) = head.response.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             let Self { transport, read, open, .. } = *self;
             let stream = Prefixed::new(read.freeze(), transport);
-            return Answer::Switched(head, Wire::Socket { stream, _open: open });
+            let wire = Box::new(Wire::Socket { stream, _open: open });
+            return Answer::Switched(head, wire);
         }
         self.reused = true;
         if framing == Framing::Empty {
@@ -279,15 +275,15 @@ impl H1Connection {
         &mut self,
         hints: Option<&Hints>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<()>, Error>> {
+    ) -> Poll<Result<decode::Head, Error>> {
         let reset = Error::UpstreamReset { reused: self.reused };
         loop {
             if self.may_hold_head() {
                 match decode::take_head(&mut self.read)? {
-                    Some(head) if is_interim(head.status()) => {
+                    Some(head) if is_interim(head.response.status()) => {
                         self.scanned = 0;
                         if let Some(hints) = hints {
-                            hints.push(head.status(), head.headers());
+                            hints.push(head.response.status(), head.response.headers());
                         }
                         continue;
                     }

@@ -75,7 +75,7 @@ pub(crate) enum H3Answer {
     /// A head and its body.
     Response(Response<Box<H3Response>>),
     /// 2xx to extended CONNECT: the head and the stream.
-    Switched(Parts, Wire),
+    Switched(Parts, Box<Wire>),
 }
 
 impl H3Connection {
@@ -192,7 +192,7 @@ impl H3Connection {
             Sending::Tunnel(send, _) if head.status().is_success() => {
                 let (head, ()) = head.into_parts();
                 let wire = H3Wire::new(send, reader, count);
-                return Ok(H3Answer::Switched(head, Wire::H3(Box::new(wire))));
+                return Ok(H3Answer::Switched(head, Box::new(Wire::H3(Box::new(wire)))));
             }
             // Refused: nothing will follow.
             Sending::Tunnel(mut send, _) => {

@@ -9,6 +9,7 @@ mod poisoning;
 mod purging;
 mod rules;
 mod stale;
+mod vouched;
 
 use std::net::SocketAddr;
 

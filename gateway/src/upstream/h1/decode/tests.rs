@@ -3,11 +3,15 @@ use proptest::prelude::*;
 use super::*;
 
 fn head(text: &str) -> Result<Option<Response<()>>, Error> {
+    Ok(taken(text)?.map(|head| head.response))
+}
+
+fn taken(text: &str) -> Result<Option<Head>, Error> {
     take_head(&mut BytesMut::from(text))
 }
 
 fn framed(text: &str, method: &Method) -> Result<Framing, Error> {
-    framing(&head(text).unwrap().unwrap(), method)
+    taken(text).unwrap().unwrap().framing(method)
 }
 
 /// Everything a body yields when its bytes come in pieces of `step`.
@@ -35,7 +39,7 @@ fn body(framing: Framing, bytes: &[u8], step: usize) -> Result<(Vec<u8>, HeaderM
 fn heads_are_taken_whole_and_share_the_buffer() {
     let text = "HTTP/1.1 200 OK\r\nA: 1\r\na: 2\r\nEmpty:\r\n\r\nrest";
     let mut buffer = BytesMut::from(text);
-    let taken = take_head(&mut buffer).unwrap().unwrap();
+    let taken = take_head(&mut buffer).unwrap().unwrap().response;
     assert_eq!(&buffer[..], b"rest");
     let values: Vec<_> = taken.headers().get_all("a").iter().collect();
     assert_eq!(values, ["1", "2"]);
@@ -121,7 +125,22 @@ fn keep_alive_follows_version_and_connection() {
         ("HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\n\r\n", true),
         ("HTTP/1.0 200 OK\r\nconnection: keep-alive, close\r\n\r\n", false),
     ] {
-        assert_eq!(keeps_alive(&head(text).unwrap().unwrap()), expected, "{text}");
+        assert_eq!(taken(text).unwrap().unwrap().keeps_alive(), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_connection_that_nominates_nothing_is_no_field() {
+    for (value, kept) in [
+        ("keep-alive", false),
+        ("Close, ", false),
+        ("", false),
+        ("upgrade", true),
+        ("keep-alive, x-mine", true),
+    ] {
+        let text = format!("HTTP/1.1 200 OK\r\nconnection: {value}\r\n\r\n");
+        let fields = head(&text).unwrap().unwrap();
+        assert_eq!(fields.headers().contains_key(header::CONNECTION), kept, "{value}");
     }
 }
 
