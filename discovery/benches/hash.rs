@@ -72,13 +72,31 @@ fn changes(count: usize) {
     change("rendezvous, built", count, vec![timed(|| Rendezvous::new(&nodes).unwrap())]);
     let mut set = Rendezvous::new(&nodes).unwrap();
     let (mut leaves, mut joins, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut swaps, mut prepares) = (Vec::new(), Vec::new());
     for name in names.iter().step_by(count / 10) {
         leaves.push(timed(|| set.leave(name)));
         joins.push(timed(|| set.join(Node { name, weight: 1 })));
         weights.push(timed(|| set.join(Node { name, weight: 2 })));
         weights.push(timed(|| set.join(Node { name, weight: 1 })));
     }
+    for name in names.iter().step_by(count / 10) {
+        let mut other = Rendezvous::default();
+        swaps.push(timed(|| {
+            other = set.succeed();
+            other.leave(name);
+        }));
+        set = other;
+        prepares.push(timed(|| while set.prepare(1_000) == 1_000 {}));
+    }
     change("rendezvous, one leaves", count, leaves);
+    change("rendezvous, copied and one leaves", count, swaps);
+    change("rendezvous, prepared for the next", count, prepares);
+    // And what it comes to when nobody ever prepares.
+    let unprepared = names.iter().skip(1).take(count / 4).filter(|name| set.find(name).is_some());
+    let names: Vec<&String> = unprepared.collect();
+    let times: Vec<Duration> = names.iter().map(|name| timed(|| set.leave(name))).collect();
+    let last = times[times.len() * 9 / 10..].to_vec();
+    change("rendezvous, the last tenth of a quarter leaves", count, last);
     change("rendezvous, one joins", count, joins);
     change("rendezvous, one has another weight", count, weights);
     change("rendezvous, copied", count, (0..10).map(|_| timed(|| set.clone())).collect());

@@ -207,6 +207,24 @@ impl Rendezvous {
         Some(id)
     }
 
+    /// A copy to be changed, for a set that is in use and about to be replaced by it: cheaper than a
+    /// clone, and quicker to change than another copy would be, for it takes along what was found
+    /// out for changes.
+    #[must_use]
+    pub fn succeed(&self) -> Self {
+        let table = self.table.as_ref().map(Table::succeed);
+        let (racers, ids, free) = (self.racers.clone(), self.ids.clone(), self.free.clone());
+        Self { racers, ids, free, table, bare: self.bare }
+    }
+
+    /// Finds out, of up to `most` slots, who would have them next, so that the next nodes to leave
+    /// do so quickly: who leaves makes this unknown of twice as many slots as it had. How many it
+    /// looked at: fewer than `most` when there are no more. It takes a time proportional to that and
+    /// to the number of nodes, and look-ups do not wait for it.
+    pub fn prepare(&self, most: usize) -> usize {
+        self.table.as_ref().map_or(0, |table| table.know_heirs(&self.racers, most))
+    }
+
     fn enter(&mut self, node: Node<'_>) -> Result<u16, TooMany> {
         if self.free.is_empty() {
             let len = self.racers.weights.len();
@@ -314,8 +332,14 @@ impl Racers {
         here < there || here == there && self.order(id) < self.order(other)
     }
 
-    fn order(&self, id: u16) -> &(u64, Box<str>) {
+    /// Who is first of two that come at the same time.
+    pub(crate) fn order(&self, id: u16) -> &(u64, Box<str>) {
         &self.order[usize::from(id)]
+    }
+
+    /// Whether all have the same weight.
+    pub(crate) const fn is_uniform(&self) -> bool {
+        self.uniform
     }
 
     /// Takes note of what the weights have in common. To be called after they have changed.

@@ -142,6 +142,7 @@ fn a_table_holds_what_a_search_finds() {
         for slot in (0..SLOTS).step_by(509) {
             assert_eq!(set.first(slot), set.first_of(slot, |_| true), "{slot}");
         }
+        check_heirs(set);
     };
     check(&set);
     set.leave("node-4-7");
@@ -149,6 +150,40 @@ fn a_table_holds_what_a_search_finds() {
     set.join(Node { name: "node-4-11", weight: 1 }).unwrap();
     set.join(Node { name: "another", weight: 2 }).unwrap();
     check(&set);
+}
+
+/// The heirs that a table knows are those that a search finds.
+fn check_heirs(set: &Rendezvous) {
+    let Some(table) = &set.table else { return };
+    for slot in (0..SLOTS).step_by(509) {
+        let second = set.first_of(slot, |id| Some(id) != set.first(slot));
+        assert!(table.heir(slot).is_none_or(|heir| Some(heir) == second), "{slot}");
+    }
+}
+
+#[test]
+fn heirs_are_known_again() {
+    let names = names(200, 9);
+    let mut set = set(&even(&names));
+    let unknown = |set: &Rendezvous| {
+        let table = set.table.as_ref().unwrap();
+        (0..SLOTS).filter(|slot| table.heir(*slot).is_none()).count()
+    };
+    // All but a few: those that nobody else comes to before the horizon.
+    while set.prepare(10_000) == 10_000 {}
+    assert!(unknown(&set) < 100, "{}", unknown(&set));
+    set.leave(&names[0]);
+    let left = unknown(&set);
+    assert!((15_000..25_000).contains(&left), "{left}");
+    assert_eq!(set.prepare(1_000), 1_000);
+    assert!(unknown(&set) <= left - 900);
+    let before = std::mem::replace(&mut set, Rendezvous::default());
+    set = before.succeed();
+    assert_eq!(before.prepare(1), 0);
+    assert_eq!(owners(&before), owners(&set));
+    while set.prepare(10_000) == 10_000 {}
+    assert!(unknown(&set) < 100, "{}", unknown(&set));
+    check_heirs(&set);
 }
 
 #[test]
@@ -236,6 +271,7 @@ proptest! {
             if weight == 0 {
                 set.leave(&names[who]);
                 weights.remove(&who);
+                set.prepare(who * 10);
             } else {
                 set.join(Node { name: &names[who], weight }).unwrap();
                 weights.insert(who, weight);
@@ -246,6 +282,7 @@ proptest! {
         fastrand::Rng::with_seed(order).shuffle(&mut nodes);
         prop_assert_eq!(set.len(), nodes.len());
         if !nodes.is_empty() {
+            check_heirs(&set);
             prop_assert_eq!(owners(&set), owners(&Rendezvous::new(&nodes).unwrap()));
         }
     }

@@ -283,7 +283,7 @@ impl Numbered {
         if (gone.len() + changed.len()) * 8 > nodes.len() {
             return None;
         }
-        let mut set = self.set.clone();
+        let mut set = self.set.succeed();
         for name in gone {
             set.leave(name);
         }
