@@ -130,7 +130,7 @@ impl World {
         let unrouted = registry.route("", "");
         let shared = snapshot.shared_store.as_ref().map(|store| {
             let before = previous.and_then(|old| old.shared.as_ref());
-            store.of_worker(before, snapshot.limit_store.local(), rng)
+            store.of_worker(before, &snapshot.limit_store, rng)
         });
         let before = previous.and_then(|old| old.records.as_ref());
         let records = SharedRecords::of(&snapshot, before, rng);
@@ -360,7 +360,7 @@ impl Worker {
             pool.retire(None);
         }
         if let Some(store) = &world.shared {
-            store.leave().await;
+            store.part().await;
         }
         for _ in 0..FAREWELL_TURNS {
             tokio::task::yield_now().await;

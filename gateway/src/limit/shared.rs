@@ -3,20 +3,23 @@
 //! Everything else about a limit is decided before and after; only [`ask`] and [`settle`] touch the
 //! network. Neither ever fails: what a server does not say, each limit's policy does.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
+use futures_util::future::join3;
 use smallvec::SmallVec;
 use weir_config::model::Redis;
 use weir_ratelimit::{
-    Local, Secret,
-    redis::{Correction, InvalidServer, Options, Topology},
+    Secret,
+    redis::{Correction, InvalidServer, Options, Refused, SharedPermit, Topology},
 };
 
 pub(crate) use weir_ratelimit::redis::{
     Counters, Mode, OnFailure, Outcome, Servers, Shared, SharedAsk, SharedLimit, Source,
 };
 
-use super::{RouteLimits, route::Rest, store, verdict::Limited};
+use super::{
+    LimitStore, RouteLimits, per_key::Asking, places::Places, route::Rest, store, verdict::Limited,
+};
 use crate::{
     clock, task,
     worker::{Worker, World},
@@ -62,15 +65,25 @@ impl SharedStore {
     pub(crate) fn of_worker(
         &self,
         before: Option<&Rc<WorkerStore>>,
-        fallback: &Arc<Local>,
+        here: &LimitStore,
         rng: &mut fastrand::Rng,
     ) -> Rc<WorkerStore> {
         let same = before.filter(|before| Arc::ptr_eq(&before.servers, &self.servers));
-        let way = same.map(|before| before.way.clone());
-        let way = way.unwrap_or_else(|| {
-            Rc::new(Shared::new(self.servers.clone(), fallback.clone(), rng.fork()))
-        });
-        Rc::new(WorkerStore { way, servers: self.servers.clone(), gateways: self.config.gateways })
+        let (way, places) = match same {
+            Some(before) => (before.way.clone(), before.places.clone()),
+            None => {
+                let way = Shared::new(self.servers.clone(), here.local().clone(), rng.fork());
+                let places = Places::new(&self.servers, here.concurrency(), rng.fork());
+                (Rc::new(way), Rc::new(places))
+            }
+        };
+        Rc::new(WorkerStore {
+            way,
+            places,
+            servers: self.servers.clone(),
+            gateways: self.config.gateways,
+            settling: Cell::new(0),
+        })
     }
 }
 
@@ -78,12 +91,19 @@ impl SharedStore {
 #[derive(Debug)]
 pub(crate) struct WorkerStore {
     way: Rc<Shared>,
+    places: Rc<Places>,
     servers: Arc<Servers>,
     gateways: u32,
+    /// Charges that are being put right.
+    settling: Cell<usize>,
 }
 
 /// How often tokens that nobody asks for are looked for.
 const LOOK_FOR_IDLE: Duration = Duration::from_millis(250);
+/// How long a worker's end waits for what servers are still to be told.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// How often it looks whether they are.
+const FAREWELL_LOOK: Duration = Duration::from_millis(2);
 
 impl WorkerStore {
     /// Gives back what was fetched ahead, all of it: nobody comes by this way any more.
@@ -91,9 +111,32 @@ impl WorkerStore {
         self.way.give_back_all(store::moment(clock::now())).await;
     }
 
+    /// Tells the servers at the end of the worker what they do not know yet: what requests did
+    /// cost, that places are free, and what was fetched ahead. What takes too long is left to its
+    /// lease.
+    pub(crate) async fn part(&self) {
+        let settled = async {
+            while self.settling.get() > 0 {
+                tokio::time::sleep(FAREWELL_LOOK).await;
+            }
+        };
+        let all = join3(settled, self.places.leave(), self.leave());
+        let _ = tokio::time::timeout(FAREWELL, all).await;
+    }
+
     /// Whether it is the way to the same servers.
     pub(crate) fn is_way_of(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.way, &other.way)
+    }
+
+    /// A place among the requests under way that gateways count together.
+    pub(super) async fn enter(&self, asking: Asking) -> Result<SharedPermit, Refused> {
+        self.places.enter(asking, self.members()).await
+    }
+
+    /// How many gateways share the servers, this one among them.
+    const fn members(&self) -> u32 {
+        self.gateways
     }
 }
 
@@ -112,23 +155,41 @@ pub(crate) async fn tidy(worker: Rc<Worker>) {
 pub(super) async fn ask(world: &World, limits: &RouteLimits, limited: &Limited) -> Option<Outcome> {
     let store = world.shared.as_ref()?;
     let asks: SmallVec<[SharedAsk<'_>; 4]> = limits.open(limited).collect();
-    Some(store.way.check(&asks, store.gateways, limited.at).await)
+    Some(store.way.check(&asks, store.members(), limited.at).await)
 }
 
 /// Puts charges right, without anybody waiting for it. A server that is gone is not told.
 pub(super) fn settle(world: &Rc<World>, route: usize, rest: Rest, source: Source) {
+    let Some(settling) = world.shared.clone().map(Settling::begin) else { return };
     let world = world.clone();
     task::spawn(async move {
+        let store = &*settling.0;
         let limits = world.snapshot.routes.get(route).and_then(|route| route.limits.as_ref());
-        let (Some(limits), Some(store)) = (limits, &world.shared) else { return };
+        let Some(limits) = limits else { return };
         let corrections = rest.iter().filter_map(|due| {
             let limit = limits.rules.get(due.rule)?.shared.as_ref()?;
             Some(Correction { limit, key: due.key, charged: due.charged, actual: due.actual })
         });
         let corrections: SmallVec<[Correction<'_>; 2]> = corrections.collect();
         let now = store::moment(clock::now());
-        store.way.settle(&corrections, source, store.gateways, now).await;
+        store.way.settle(&corrections, source, store.members(), now).await;
     });
+}
+
+/// Charges of one request that are being put right: a worker's end waits for them.
+struct Settling(Rc<WorkerStore>);
+
+impl Settling {
+    fn begin(store: Rc<WorkerStore>) -> Self {
+        store.settling.set(store.settling.get() + 1);
+        Self(store)
+    }
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        self.0.settling.set(self.0.settling.get() - 1);
+    }
 }
 
 fn options(config: &Redis) -> Options {

@@ -349,6 +349,7 @@ pub const ALL: &[&Metric] = &[
     &REDIS_SKIPPED,
     &REDIS_REMEMBERED,
     &REDIS_LENT,
+    &CONCURRENCY_FALLBACK,
     &REDIS_CONNECTIONS,
     &REDIS_RELOADS,
     &SHED,
