@@ -68,6 +68,7 @@ impl SharedStore {
         here: &LimitStore,
         rng: &mut fastrand::Rng,
     ) -> Rc<WorkerStore> {
+        self.servers.set_timeout(self.config.timeout);
         let same = before.filter(|before| Arc::ptr_eq(&before.servers, &self.servers));
         let (way, places) = match same {
             Some(before) => (before.way.clone(), before.places.clone()),
@@ -209,10 +210,10 @@ fn options(config: &Redis) -> Options {
     }
 }
 
+/// But for what can be changed on the way.
 fn equal(one: &Options, other: &Options) -> bool {
     one.urls == other.urls
         && one.topology == other.topology
-        && one.timeout == other.timeout
         && one.connections == other.connections
         && one.remembered == other.remembered
 }

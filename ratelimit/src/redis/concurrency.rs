@@ -314,7 +314,7 @@ impl SharedConcurrency {
         let name = Name::new(key);
         let (place, set) = (self.runner.place(name.bytes()), name.with(*b":c"));
         let keys = [&set[..]];
-        let patience = self.runner.servers().options.timeout;
+        let patience = self.runner.servers().timeout();
         self.runner.run_at(place, &Call::new(script, &keys, arguments), patience, sound, now).await
     }
 

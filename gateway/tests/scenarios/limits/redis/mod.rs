@@ -4,6 +4,7 @@
 mod exact;
 mod odd;
 mod outage;
+mod places;
 mod shared;
 
 use std::{
