@@ -98,8 +98,8 @@ fn concurrency_may_be_that_of_all_gateways() {
     let top = "redis: \"redis://a\"\n";
     let load = |keys: &str| {
         let file = format!(
-            "listeners: [\":80\"]\n{top}routes: [{{ name: api, respond: 200, \
-             concurrency: {{ max: 4, {keys} }} }}]"
+            "listeners: [\":80\"]\n{top}upstreams: {{ a: {{ endpoints: [\"127.0.0.1:1\"] }} }}\n\
+             routes: [{{ name: api, to: a, concurrency: {{ max: 4, {keys} }} }}]"
         );
         load_str("weir.yaml", &file, &|_| None)
     };
