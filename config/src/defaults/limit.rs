@@ -160,8 +160,8 @@ pub(super) const CONCURRENCY: &[Key] = &[
         "routes[].concurrency.store",
         Choice(&["local", "redis"]),
         Is("local"),
-        "Where they are counted: by this gateway, or on the servers of `redis`, where `max` is what \
-         all gateways together have under way.",
+        "Where they are counted: by this gateway, or on the servers of `redis`, where `max` is \
+         what all gateways together have under way.",
     ),
     Key::new(
         "routes[].concurrency.lease",

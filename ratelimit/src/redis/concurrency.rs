@@ -213,8 +213,9 @@ impl SharedConcurrency {
     }
 
     /// Tells the servers what has ended, and what has not where a third of its lease has gone by
-    /// since they last heard of it; again what they could not be told, for as long as a lease. To be
-    /// called when [something has ended](Self::ended), and some ten times a lease, by each worker.
+    /// since they last heard of it; again what they could not be told, for as long as a lease. To
+    /// be called when [something has ended](Self::ended), and some ten times a lease, by each
+    /// worker.
     pub async fn tend(&self, now: Nanos) {
         let mut told: Vec<_> = self.news.take().into_iter().map(|key| (key, false)).collect();
         if self.look_at.get() <= now {

@@ -57,8 +57,8 @@ impl Names {
         self.under_way.push(number);
     }
 
-    /// One ends; where there is `room`, the servers are to be told. Returns whether the key is to be
-    /// put on the list.
+    /// One ends; where there is `room`, the servers are to be told. Returns whether the key is to
+    /// be put on the list.
     pub(super) fn end(&mut self, number: u64, room: bool) -> bool {
         if let Some(place) = self.under_way.iter().position(|other| *other == number) {
             self.under_way.swap_remove(place);
