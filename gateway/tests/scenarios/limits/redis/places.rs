@@ -104,6 +104,9 @@ fn whoever_goes_makes_room_at_once() {
     assert_eq!(status(&other, "/"), 503);
     drop(held);
     assert!(eventually(|| status(&other, "/") == 200));
+    // The place of the last one is told of after its answer.
+    let free = || assert!(eventually(|| server.keys().is_empty()), "{:?}", server.keys());
+    free();
     // Over HTTP/2.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (answer, mut stream) = runtime.block_on(async {
@@ -121,6 +124,7 @@ fn whoever_goes_makes_room_at_once() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     });
     assert!(eventually(|| status(&other, "/") == 200));
+    free();
     // A gateway that ends, with a request that it cuts off.
     let _held = hold(&one, &dam.origin, "/held/3");
     assert_eq!(status(&other, "/"), 503);
