@@ -6,8 +6,8 @@ use http::Method;
 
 use crate::{
     model::{
-        Action, Address, Bind, Config, Fallback, HostMatch, KeyPart, PathMatch, RateLimit,
-        RateStore, Route, RouteMatch, Segment,
+        Action, Address, Bind, Concurrency, Config, Fallback, HostMatch, KeyPart, PathMatch,
+        PlaceStore, RateLimit, RateStore, Route, RouteMatch, Segment,
     },
     report::Report,
     source::Span,
@@ -62,16 +62,25 @@ fn guessable(config: &Config, report: &mut Report<'_>) {
         KeyPart::Header(_) | KeyPart::Cookie(_) | KeyPart::Query(_) | KeyPart::Path => true,
         KeyPart::ClientIp | KeyPart::Route => false,
     };
-    let limits = config.routes.iter().flat_map(|route| &route.rate_limits);
-    let limit = limits.filter(|limit| limit.store != RateStore::Local);
-    let Some(limit) = limit.into_iter().find(|limit| limit.key.iter().any(chosen)) else { return };
+    let guessed = |route: &Route| {
+        let mut limits = route.rate_limits.iter().filter(|limit| limit.store != RateStore::Local);
+        let limit = limits.find(|limit| limit.key.iter().any(chosen));
+        let places = shared_places(route).filter(|bound| bound.key.iter().any(chosen));
+        let places = || places.map(|_| format!("the `concurrency` of `{}`", route.name));
+        limit.map(|limit| format!("the limit `{}`", limit.name)).or_else(places)
+    };
+    let Some(guessed) = config.routes.iter().find_map(guessed) else { return };
     let what = format!(
-        "without `redis.secret` a client can make up a value that counts as another's under the \
-         limit `{}`",
-        limit.name
+        "without `redis.secret` a client can make up a value that counts as another's under \
+         {guessed}"
     );
     report.warn_at(redis.at, what).hint =
         Some("give all gateways that share limits the same text".to_owned());
+}
+
+/// The bound on requests under way, where gateways share it.
+fn shared_places(route: &Route) -> Option<&Concurrency> {
+    route.concurrency.as_ref().filter(|bound| bound.store != PlaceStore::Local)
 }
 
 /// What gateways share by the name of a route that has none: with another route before it, it would
@@ -79,12 +88,13 @@ fn guessable(config: &Config, report: &mut Report<'_>) {
 fn unnamed(config: &Config, report: &mut Report<'_>) {
     for (index, route) in config.routes.iter().enumerate() {
         let own = |limit: &&RateLimit| !limit.shared && limit.store != RateStore::Local;
-        let Some(limit) = route.rate_limits.iter().find(own) else { continue };
+        let limit = route.rate_limits.iter().find(own);
+        let limit = limit.map(|limit| format!("the limit `{}`", limit.name));
+        let places = || shared_places(route).map(|_| "the `concurrency` of a route".to_owned());
+        let Some(limit) = limit.or_else(places) else { continue };
         if route.name == format!("route-{}", index + 1) {
             let what = format!(
-                "gateways share the limit `{}` by its route's name, which is just its place in the \
-                 file",
-                limit.name
+                "gateways share {limit} by its route's name, which is just its place in the file"
             );
             report.warn_at(route.at, what).hint = Some("give the route a `name`".to_owned());
         }

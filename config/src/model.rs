@@ -27,8 +27,8 @@ pub use idempotency::{
     IdempotencyStore, RecordStore, RouteIdempotency, StatusClasses, Unkept, UnknownOutcome,
 };
 pub use limit::{
-    AbsentKey, Concurrency, Cost, KeyPart, OnStoreFailure, RateAlgorithm, RateLimit, RateStore,
-    StoreMode,
+    AbsentKey, Concurrency, Cost, KeyPart, OnStoreFailure, PlaceStore, RateAlgorithm, RateLimit,
+    RateStore, StoreMode,
 };
 pub use log::{AccessLog, Level, Log};
 pub use membership::Membership;

@@ -263,7 +263,7 @@ impl Worker {
             pool.retire(None);
         }
         if let Some(store) = &world.shared {
-            store.leave().await;
+            store.part().await;
         }
         for _ in 0..FAREWELL_TURNS {
             tokio::task::yield_now().await;

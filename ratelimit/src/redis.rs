@@ -135,6 +135,19 @@ use script::Call;
 /// Sent again if need be: a charge too many errs on the strict side.
 static CHECK: Script = Script::new(remote::CHECK).repeatable();
 
+/// What a server says of one limit or two.
+type Reply = SmallVec<[i64; 12]>;
+
+/// The whole numbers that are all of `reply`.
+fn integers(reply: &redis::Value) -> Option<Reply> {
+    let redis::Value::Array(items) = reply else { return None };
+    let integer = |item: &redis::Value| match item {
+        redis::Value::Int(number) => Some(*number),
+        _ => None,
+    };
+    items.iter().map(integer).collect()
+}
+
 /// Who decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -275,23 +288,23 @@ impl Shared {
         parts: &[Part<'_>],
         members: &[usize],
         now: Nanos,
-    ) -> Option<Vec<i64>> {
+    ) -> Option<Reply> {
         let keys: SmallVec<[&[u8]; 4]> = members.iter().map(|i| parts[*i].name.bytes()).collect();
         let asks: SmallVec<[remote::Ask<'_>; 4]> =
             members.iter().map(|i| parts[*i].remote()).collect();
-        let numbers = Numbers::new(remote::arguments(&asks));
+        let numbers = Numbers::new(asks.iter().flat_map(remote::Ask::numbers));
         let arguments = numbers.bytes();
         let call = Call::new(&CHECK, &keys, &arguments);
         let sound = |reply: redis::Value| {
-            let reply: Vec<i64> = redis::from_redis_value(reply).ok()?;
-            remote::verdict(&asks, &reply).is_some().then_some(reply)
+            let reply = integers(&reply)?;
+            remote::is_reply(&asks, &reply).then_some(reply)
         };
-        let patience = self.runner.servers().options.timeout;
+        let patience = self.runner.servers().timeout();
         self.runner.run_at(place, &call, patience, sound, now).await.ok()
     }
 
     /// Writes down what a server said of `members`, and remembers what it denied.
-    fn note(&self, parts: &mut [Part<'_>], members: &[usize], reply: Option<Vec<i64>>, now: Nanos) {
+    fn note(&self, parts: &mut [Part<'_>], members: &[usize], reply: Option<Reply>, now: Nanos) {
         let Some(numbers) = reply else { return };
         // It was found sound: there is as much as is read.
         let Some((passes, mut rest)) = numbers.split_first() else { return };

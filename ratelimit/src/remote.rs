@@ -74,6 +74,13 @@ pub struct Ask<'a> {
     pub dry_run: bool,
 }
 
+impl Ask<'_> {
+    /// What the script is told of it.
+    pub(crate) fn numbers(&self) -> [i64; 4] {
+        self.limit.arguments(self.cost, self.dry_run)
+    }
+}
+
 impl Remote {
     /// `algorithm`, rounded to what a server can keep.
     ///
@@ -247,7 +254,18 @@ fn round(bucket: &Bucket) -> Result<(Bucket, u64), InvalidLimit> {
 
 /// The script's arguments for `asks`, in order.
 pub fn arguments(asks: &[Ask<'_>]) -> Vec<i64> {
-    asks.iter().flat_map(|ask| ask.limit.arguments(ask.cost, ask.dry_run)).collect()
+    asks.iter().flat_map(Ask::numbers).collect()
+}
+
+/// Whether `reply` is the script's to `asks`.
+pub(crate) fn is_reply(asks: &[Ask<'_>], reply: &[i64]) -> bool {
+    let Some((passes, mut rest)) = reply.split_first() else { return false };
+    let mut all = true;
+    for ask in asks {
+        let Some(known) = ask.limit.read(&mut rest, Nanos::ZERO) else { return false };
+        all &= ask.dry_run || ask.limit.passes(&known, ask.cost, Nanos::ZERO);
+    }
+    rest.is_empty() && *passes == i64::from(all)
 }
 
 /// What the script's `reply` to `asks` means; `None` if it is no reply to them.

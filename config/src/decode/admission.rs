@@ -3,10 +3,13 @@
 
 use http::HeaderName;
 
-use super::{Complaint, Decoder, header, key};
+use super::{Complaint, Decoder, header, key, limit};
 use crate::{
     fields::Fields,
-    model::{AbsentKey, Concurrency, KeyPart, MemoryLimit, PathMatch, Priority, RoutePriority},
+    model::{
+        AbsentKey, Concurrency, KeyPart, MemoryLimit, PathMatch, PlaceStore, Priority,
+        RoutePriority,
+    },
     yaml::Node,
 };
 
@@ -28,20 +31,37 @@ pub(super) fn concurrency(
     let max = fields.count(d, "max");
     let mut key = key::read(d, &fields);
     let mut absent = key::absent(d, &fields);
+    let store = place_store(d, &fields);
     fields.finish();
     if fields.node("max").is_none() {
         fields.missing(d, "max", "such as `max: 64`");
     }
     key::lint(d, &fields, &key, Some(paths));
-    if key == [KeyPart::Route] {
-        key.clear();
+    match store {
+        PlaceStore::Local if key == [KeyPart::Route] => key.clear(),
+        PlaceStore::Redis { .. } if key.is_empty() => key.push(KeyPart::Route),
+        PlaceStore::Local | PlaceStore::Redis { .. } => {}
     }
-    if let Some(entry) = fields.entry("absent").filter(|_| key.is_empty()) {
+    if let Some(entry) =
+        fields.entry("absent").filter(|_| key.iter().all(|part| *part == KeyPart::Route))
+    {
         let what = "`absent` has no effect: no part of a key can be missing";
         d.report.warn(entry.key.span, what);
         absent = AbsentKey::default();
     }
-    Some(Concurrency { max, key, absent })
+    Some(Concurrency { max, key, absent, store })
+}
+
+/// Where requests under way are counted. Of those that are counted here, the rest says nothing.
+fn place_store(d: &mut Decoder<'_>, fields: &Fields<'_>) -> PlaceStore {
+    let store = limit::is_shared(d, fields);
+    let on_failure = limit::on_failure(d, fields, store);
+    let lease = fields.duration(d, "lease");
+    if let Some(node) = fields.node("lease").filter(|_| !store) {
+        d.report.error(node.span, "only places on servers have a lease").hint =
+            Some("write `store: redis`, or remove it".to_owned());
+    }
+    if store { PlaceStore::Redis { lease, on_failure } } else { PlaceStore::Local }
 }
 
 /// How urgent a route's requests are.

@@ -242,36 +242,48 @@ fn limit(
 
 /// Where counts are kept. Of those that are kept here, `mode` and `on_store_failure` say nothing.
 fn store(d: &mut Decoder<'_>, fields: &Fields<'_>) -> RateStore {
-    let store = fields.choice(d, "store");
+    let shared = is_shared(d, fields);
     let mode = match fields.choice(d, "mode") {
         "leased" => StoreMode::Leased,
         _ => StoreMode::Exact,
     };
-    let on_failure = match fields.choice(d, "on_store_failure") {
-        "allow" => OnStoreFailure::Allow,
-        "deny" => OnStoreFailure::Deny,
-        _ => OnStoreFailure::Local,
-    };
-    if store != "redis" {
-        let unused = on_failure != OnStoreFailure::Local;
-        if let Some(node) = fields.node("on_store_failure").filter(|_| unused) {
-            let what = "`on_store_failure` has no effect: `store: local` does not fail";
-            d.report.warn(node.span, what);
-        }
-        if let Some(node) = fields.node("mode").filter(|_| mode == StoreMode::Leased) {
-            let what = "only what is kept elsewhere is leased, and this limit is not";
-            d.report.error(node.span, what).hint =
-                Some("write `store: redis`, or remove it".to_owned());
-        }
-        return RateStore::Local;
+    let on_failure = on_failure(d, fields, shared);
+    if shared {
+        return RateStore::Redis { mode, on_failure };
     }
-    if let Some(node) = fields.node("store").filter(|_| !d.shares) {
+    if let Some(node) = fields.node("mode").filter(|_| mode == StoreMode::Leased) {
+        let what = "only what is kept elsewhere is leased, and this limit is not";
+        d.report.error(node.span, what).hint =
+            Some("write `store: redis`, or remove it".to_owned());
+    }
+    RateStore::Local
+}
+
+/// Whether counts are kept on the servers that gateways share, of which there must be some.
+pub(super) fn is_shared(d: &mut Decoder<'_>, fields: &Fields<'_>) -> bool {
+    let shared = fields.choice(d, "store") == "redis";
+    if let Some(node) = fields.node("store").filter(|_| shared && !d.shares) {
         let what = "`store: redis` needs servers, and the file names none";
         d.report.error(node.span, what).hint = Some(
             "write `redis: { url: \"redis://127.0.0.1:6379\" }` at the top of the file".to_owned(),
         );
     }
-    RateStore::Redis { mode, on_failure }
+    shared
+}
+
+/// What holds while those servers cannot be reached.
+pub(super) fn on_failure(d: &mut Decoder<'_>, fields: &Fields<'_>, shared: bool) -> OnStoreFailure {
+    let on_failure = match fields.choice(d, "on_store_failure") {
+        "allow" => OnStoreFailure::Allow,
+        "deny" => OnStoreFailure::Deny,
+        _ => OnStoreFailure::Local,
+    };
+    let unused = !shared && on_failure != OnStoreFailure::Local;
+    if let Some(node) = fields.node("on_store_failure").filter(|_| unused) {
+        let what = "`on_store_failure` has no effect: `store: local` does not fail";
+        d.report.warn(node.span, what);
+    }
+    on_failure
 }
 
 /// Refuses what does not go together.

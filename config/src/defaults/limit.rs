@@ -156,4 +156,24 @@ pub(super) const CONCURRENCY: &[Key] = &[
         "Whose requests are counted together; `max` is then for each.",
     ),
     Key::new("routes[].concurrency.absent", Choice(ABSENT), Is("share"), ABSENT_MEANS),
+    Key::new(
+        "routes[].concurrency.store",
+        Choice(&["local", "redis"]),
+        Is("local"),
+        "Where they are counted: by this gateway, or on the servers of `redis`, where `max` is \
+         what all gateways together have under way.",
+    ),
+    Key::new(
+        "routes[].concurrency.lease",
+        Duration(1_000, 3_600_000),
+        Is("10s"),
+        "With `store: redis`, how long a request counts whose gateway has died.",
+    ),
+    Key::new(
+        "routes[].concurrency.on_store_failure",
+        Choice(&["local", "allow", "deny"]),
+        Is("local"),
+        "What holds while `store: redis` cannot be reached: this gateway's share of `max`, \
+         everything passes, or nothing does.",
+    ),
 ];

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::object;
 use crate::{
     model::{
-        AbsentKey, Concurrency, KeyPart, OnStoreFailure, RateAlgorithm, RateLimit, RateStore,
-        StoreMode,
+        AbsentKey, Concurrency, KeyPart, OnStoreFailure, PlaceStore, RateAlgorithm, RateLimit,
+        RateStore, StoreMode,
     },
     units::{show_duration, show_rate},
 };
@@ -27,11 +27,28 @@ pub(super) fn of_route(one: &RateLimit) -> Value {
 
 pub(super) fn concurrency(concurrency: &Concurrency) -> Value {
     let keyed = !concurrency.key.is_empty();
+    let (store, lease, on_failure) = match concurrency.store {
+        PlaceStore::Local => ("local", None, None),
+        PlaceStore::Redis { lease, on_failure } => {
+            ("redis", Some(show_duration(lease)), Some(word(on_failure)))
+        }
+    };
     object([
         ("key", keyed.then(|| key(&concurrency.key))),
         ("absent", keyed.then(|| absent(concurrency.absent))),
         ("max", Some(json!(concurrency.max))),
+        ("store", Some(json!(store))),
+        ("lease", lease.map(Value::from)),
+        ("on_store_failure", on_failure.map(Value::from)),
     ])
+}
+
+const fn word(on_failure: OnStoreFailure) -> &'static str {
+    match on_failure {
+        OnStoreFailure::Local => "local",
+        OnStoreFailure::Allow => "allow",
+        OnStoreFailure::Deny => "deny",
+    }
 }
 
 /// Without `mode` and `on_store_failure` where counts are local, of which they say nothing.
@@ -56,12 +73,7 @@ fn limit(limit: &RateLimit) -> Map<String, Value> {
                 StoreMode::Exact => "exact",
                 StoreMode::Leased => "leased",
             };
-            let on_failure = match on_failure {
-                OnStoreFailure::Local => "local",
-                OnStoreFailure::Allow => "allow",
-                OnStoreFailure::Deny => "deny",
-            };
-            ("redis", Some(mode), Some(on_failure))
+            ("redis", Some(mode), Some(word(on_failure)))
         }
     };
     let entries = [

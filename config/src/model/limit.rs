@@ -148,8 +148,26 @@ pub struct Cost {
 pub struct Concurrency {
     /// Most of them at a time, for each key; at least 1.
     pub max: u32,
-    /// Whose requests are counted together; empty is those of the route as a whole.
+    /// Whose requests are counted together; empty is those of the route as a whole, of this gateway
+    /// alone.
     pub key: Vec<KeyPart>,
     /// What happens where the request lacks a part of the key.
     pub absent: AbsentKey,
+    /// Where they are counted.
+    pub store: PlaceStore,
+}
+
+/// Where requests under way are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PlaceStore {
+    /// By this gateway.
+    #[default]
+    Local,
+    /// On the servers of [`Redis`](super::Redis), which there are then, for all gateways.
+    Redis {
+        /// How long one counts whose gateway says nothing of it any more.
+        lease: Duration,
+        /// What holds while the servers cannot be reached.
+        on_failure: OnStoreFailure,
+    },
 }

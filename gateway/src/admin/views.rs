@@ -31,7 +31,7 @@ mod limits;
 mod members;
 
 pub(super) use limits::limits;
-use limits::{redis, words};
+use limits::{places, redis};
 pub(super) use members::members;
 
 /// `/status`. Times are Unix times in seconds.
@@ -281,7 +281,7 @@ pub(super) fn routes(snapshot: &Snapshot, now: Tick) -> Value {
             |bulkhead| json!({ "in_use": bulkhead.gate().in_use(), "max": bulkhead.gate().max() }),
         );
         let per_key = route.concurrency.as_ref().filter(|bound| !bound.key.is_empty());
-        let per_key = per_key.map(|bound| json!({ "max": bound.max, "key": words(&bound.key) }));
+        let per_key = per_key.map(places);
         out.insert("concurrency".to_owned(), json!(bulkhead.or(per_key)));
         let retry = snapshot.routes.get(index).and_then(|route| route.retry.as_ref());
         out.insert("retry".to_owned(), json!(retry.map(|policy| retries(policy, now))));

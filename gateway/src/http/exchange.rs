@@ -20,7 +20,7 @@ use crate::{
     clock::{self, Tick},
     error::{Error, Side},
     idempotency::Told,
-    limit::{self, Limited, Meter},
+    limit::{self, KeyPermit, Limited, Meter},
     listen::connection::Connection,
     telemetry::record,
     upstream::{
@@ -86,7 +86,7 @@ pub(crate) struct Exchange {
     /// Its place among the route's requests.
     pub(crate) route_permit: Option<Permit>,
     /// Its place among the route's requests of the same key.
-    pub(crate) key_permit: Option<weir_ratelimit::Permit>,
+    pub(crate) key_permit: Option<KeyPermit>,
     /// What the route's limits said, where it has any.
     pub(crate) limited: Option<Box<Limited>>,
     /// Reads out of the response's body what the request did cost, where a limit wants to know.

@@ -17,6 +17,7 @@ mod fields;
 pub(crate) mod key;
 mod meter;
 mod per_key;
+mod places;
 mod route;
 pub(crate) mod shared;
 pub mod store;
@@ -27,6 +28,7 @@ mod verdict;
 
 pub(crate) use fields::takes_problem;
 pub(crate) use meter::Meter;
+pub(crate) use per_key::KeyPermit;
 pub use per_key::KeyedBulkhead;
 pub use route::{RouteLimits, Rule};
 pub use shared::SharedStore;
@@ -39,10 +41,12 @@ use crate::{
     error::Error,
     http::{body::Body, exchange::Exchange},
     snapshot::Route,
+    worker::World,
 };
 
 /// Asks the limits of its route whether a request passes. What they say is kept with the exchange.
-/// Where some are kept elsewhere, this is true, and those are still to be asked by [`ask`].
+/// Where some are kept elsewhere, or its place is, this is true, and those are still to be asked by
+/// [`ask`].
 pub(crate) fn check(
     exchange: &mut Exchange,
     route: &Route,
@@ -53,7 +57,9 @@ pub(crate) fn check(
     let subject = subject(exchange, route, head, path);
     match limits.per_key.as_ref().map(|bulkhead| bulkhead.enter(&subject)) {
         Some(Entry::Busy) => return Err(Error::RouteBusy),
-        Some(Entry::Counted(permit)) => exchange.key_permit = Some(permit),
+        Some(Entry::Counted(permit)) => exchange.key_permit = Some(KeyPermit::Here(permit)),
+        // Nothing is charged before it has its place.
+        Some(Entry::Open(_)) => return Ok(true),
         Some(Entry::Free) | None => {}
     }
     if limits.rules.is_empty() {
@@ -75,13 +81,42 @@ pub(crate) async fn ask(
 ) -> Result<(), Error> {
     let world = exchange.world.clone();
     let route = exchange.route.and_then(|route| world.snapshot.routes.get(route));
-    let (Some(route), Some(mut limited)) = (route, exchange.limited.take()) else {
-        return Err(Error::Bug);
-    };
+    let route = route.ok_or(Error::Bug)?;
     let limits = route.limits.as_ref().ok_or(Error::Bug)?;
-    let outcome = shared::ask(&world, limits, &limited).await.ok_or(Error::Bug)?;
-    limits.conclude(&mut limited, &outcome.verdict, outcome.source);
-    settle_on(exchange, limits, limited, &subject(exchange, route, head, path))
+    let subject = subject(exchange, route, head, path);
+    let mut limited = match exchange.limited.take() {
+        Some(limited) => limited,
+        None => {
+            exchange.key_permit = enter(&world, limits, &subject).await?;
+            if limits.rules.is_empty() {
+                return Ok(());
+            }
+            Box::new(limits.check(&subject, exchange.began))
+        }
+    };
+    if limited.is_open() {
+        let outcome = shared::ask(&world, limits, &limited).await.ok_or(Error::Bug)?;
+        limits.conclude(&mut limited, &outcome.verdict, outcome.source);
+    }
+    settle_on(exchange, limits, limited, &subject)
+}
+
+/// Asks for a place that is counted elsewhere.
+async fn enter(
+    world: &World,
+    limits: &RouteLimits,
+    subject: &Subject<'_>,
+) -> Result<Option<KeyPermit>, Error> {
+    match limits.per_key.as_ref().map(|bulkhead| bulkhead.enter(subject)) {
+        Some(Entry::Open(asking)) => {
+            let store = world.shared.as_ref().ok_or(Error::Bug)?;
+            let permit = store.enter(asking).await.map_err(|_| Error::RouteBusy)?;
+            Ok(Some(KeyPermit::Shared(Box::new(permit))))
+        }
+        Some(Entry::Counted(permit)) => Ok(Some(KeyPermit::Here(permit))),
+        Some(Entry::Busy) => Err(Error::RouteBusy),
+        Some(Entry::Free) | None => Ok(None),
+    }
 }
 
 fn subject<'a>(

@@ -253,6 +253,15 @@ impl RouteLimits {
     }
 }
 
+/// A policy, as the crate has it.
+pub(super) const fn on_failure(policy: OnStoreFailure) -> OnFailure {
+    match policy {
+        OnStoreFailure::Local => OnFailure::Local,
+        OnStoreFailure::Allow => OnFailure::Allow,
+        OnStoreFailure::Deny => OnFailure::Deny,
+    }
+}
+
 /// What requests did cost, by places of [`Limited::asked`].
 pub(super) type Costs = SmallVec<[(usize, u64); 2]>;
 
@@ -302,18 +311,13 @@ impl Rule {
         };
         let (limit, shared) = match config.store {
             RateStore::Local => (limit(&stores.own.secret), None),
-            RateStore::Redis { mode, on_failure } => {
-                let on_failure = match on_failure {
-                    OnStoreFailure::Local => OnFailure::Local,
-                    OnStoreFailure::Allow => OnFailure::Allow,
-                    OnStoreFailure::Deny => OnFailure::Deny,
-                };
+            RateStore::Redis { mode, on_failure: policy } => {
                 let mode = match mode {
                     StoreMode::Exact => Mode::Exact,
                     StoreMode::Leased => Mode::Leased,
                 };
                 let limit = limit(&stores.shared);
-                let shared = SharedLimit::new(limit.clone(), on_failure)?;
+                let shared = SharedLimit::new(limit.clone(), on_failure(policy))?;
                 (limit, shared.map(|shared| shared.with_mode(mode)))
             }
         };

@@ -4,6 +4,7 @@
 //! network. Neither ever fails: what a server does not say, each limit's policy does.
 
 use std::{
+    cell::Cell,
     rc::Rc,
     sync::{
         Arc,
@@ -12,18 +13,21 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join3;
 use smallvec::SmallVec;
 use weir_config::model::Redis;
 use weir_ratelimit::{
-    Local, Secret,
-    redis::{Correction, InvalidServer, Options, Topology},
+    Secret,
+    redis::{Correction, InvalidServer, Options, Refused, SharedPermit, Topology},
 };
 
 pub(crate) use weir_ratelimit::redis::{
     Counters, Mode, OnFailure, Outcome, Servers, Shared, SharedAsk, SharedLimit, Source,
 };
 
-use super::{RouteLimits, route::Rest, store, verdict::Limited};
+use super::{
+    LimitStore, RouteLimits, per_key::Asking, places::Places, route::Rest, store, verdict::Limited,
+};
 use crate::{
     clock, task,
     worker::{Worker, World},
@@ -69,17 +73,28 @@ impl SharedStore {
     pub(crate) fn of_worker(
         &self,
         before: Option<&Rc<WorkerStore>>,
-        fallback: &Arc<Local>,
+        here: &LimitStore,
         alive: &Arc<AtomicU32>,
         rng: &mut fastrand::Rng,
     ) -> Rc<WorkerStore> {
+        self.servers.set_timeout(self.config.timeout);
         let same = before.filter(|before| Arc::ptr_eq(&before.servers, &self.servers));
-        let way = same.map(|before| before.way.clone());
-        let way = way.unwrap_or_else(|| {
-            Rc::new(Shared::new(self.servers.clone(), fallback.clone(), rng.fork()))
-        });
-        let (servers, alive) = (self.servers.clone(), alive.clone());
-        Rc::new(WorkerStore { way, servers, configured: self.config.gateways, alive })
+        let (way, places) = match same {
+            Some(before) => (before.way.clone(), before.places.clone()),
+            None => {
+                let way = Shared::new(self.servers.clone(), here.local().clone(), rng.fork());
+                let places = Places::new(&self.servers, here.concurrency(), rng.fork());
+                (Rc::new(way), Rc::new(places))
+            }
+        };
+        Rc::new(WorkerStore {
+            way,
+            places,
+            servers: self.servers.clone(),
+            configured: self.config.gateways,
+            alive: alive.clone(),
+            settling: Cell::new(0),
+        })
     }
 }
 
@@ -87,15 +102,22 @@ impl SharedStore {
 #[derive(Debug)]
 pub(crate) struct WorkerStore {
     way: Rc<Shared>,
+    places: Rc<Places>,
     servers: Arc<Servers>,
     /// How many gateways there are, as the file has it.
     configured: u32,
     /// How many live, as the membership has it; 0 where it does not know, or there is none.
     alive: Arc<AtomicU32>,
+    /// Charges that are being put right.
+    settling: Cell<usize>,
 }
 
 /// How often tokens that nobody asks for are looked for.
 const LOOK_FOR_IDLE: Duration = Duration::from_millis(250);
+/// How long a worker's end waits for what servers are still to be told.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// How often it looks whether they are.
+const FAREWELL_LOOK: Duration = Duration::from_millis(2);
 
 impl WorkerStore {
     /// How many gateways share the servers now, this one among them.
@@ -111,10 +133,29 @@ impl WorkerStore {
         self.way.give_back_all(store::moment(clock::now())).await;
     }
 
+    /// Tells the servers at the end of the worker what they do not know yet: what requests did
+    /// cost, that places are free, and what was fetched ahead. What takes too long is left to its
+    /// lease.
+    pub(crate) async fn part(&self) {
+        let settled = async {
+            while self.settling.get() > 0 {
+                tokio::time::sleep(FAREWELL_LOOK).await;
+            }
+        };
+        let all = join3(settled, self.places.leave(), self.leave());
+        let _ = tokio::time::timeout(FAREWELL, all).await;
+    }
+
     /// Whether it is the way to the same servers.
     pub(crate) fn is_way_of(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.way, &other.way)
     }
+
+    /// A place among the requests under way that gateways count together.
+    pub(super) async fn enter(&self, asking: Asking) -> Result<SharedPermit, Refused> {
+        self.places.enter(asking, self.gateways()).await
+    }
+
 }
 
 /// Gives back what was fetched ahead and is not asked for, for ever.
@@ -137,10 +178,12 @@ pub(super) async fn ask(world: &World, limits: &RouteLimits, limited: &Limited) 
 
 /// Puts charges right, without anybody waiting for it. A server that is gone is not told.
 pub(super) fn settle(world: &Rc<World>, route: usize, rest: Rest, source: Source) {
+    let Some(settling) = world.shared.clone().map(Settling::begin) else { return };
     let world = world.clone();
     task::spawn(async move {
+        let store = &*settling.0;
         let limits = world.snapshot.routes.get(route).and_then(|route| route.limits.as_ref());
-        let (Some(limits), Some(store)) = (limits, &world.shared) else { return };
+        let Some(limits) = limits else { return };
         let corrections = rest.iter().filter_map(|due| {
             let limit = limits.rules.get(due.rule)?.shared.as_ref()?;
             Some(Correction { limit, key: due.key, charged: due.charged, actual: due.actual })
@@ -149,6 +192,22 @@ pub(super) fn settle(world: &Rc<World>, route: usize, rest: Rest, source: Source
         let now = store::moment(clock::now());
         store.way.settle(&corrections, source, store.gateways(), now).await;
     });
+}
+
+/// Charges of one request that are being put right: a worker's end waits for them.
+struct Settling(Rc<WorkerStore>);
+
+impl Settling {
+    fn begin(store: Rc<WorkerStore>) -> Self {
+        store.settling.set(store.settling.get() + 1);
+        Self(store)
+    }
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        self.0.settling.set(self.0.settling.get() - 1);
+    }
 }
 
 fn options(config: &Redis) -> Options {
@@ -168,10 +227,10 @@ fn options(config: &Redis) -> Options {
     }
 }
 
+/// But for what can be changed on the way.
 fn equal(one: &Options, other: &Options) -> bool {
     one.urls == other.urls
         && one.topology == other.topology
-        && one.timeout == other.timeout
         && one.connections == other.connections
         && one.remembered == other.remembered
 }

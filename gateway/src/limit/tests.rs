@@ -350,8 +350,11 @@ fn clients_do_not_come_back_together() {
 #[test]
 fn so_many_at_once_of_each_key() {
     let store = store();
-    let bound = |key, absent| config::Concurrency { max: 2, key, absent };
-    let per_ip = KeyedBulkhead::new("r", &bound(vec![KeyPart::ClientIp], AbsentKey::Share), &store);
+    let bound =
+        |key, absent| config::Concurrency { max: 2, key, absent, store: config::PlaceStore::Local };
+    let stores = stores(&store);
+    let per_ip =
+        KeyedBulkhead::new("r", &bound(vec![KeyPart::ClientIp], AbsentKey::Share), &stores);
     let headers = HeaderMap::new();
     let one = subject(&headers);
     let other = Subject { client: Some("192.0.2.8".parse().unwrap()), ..one };
@@ -362,8 +365,8 @@ fn so_many_at_once_of_each_key() {
     drop(held);
     assert!(matches!(per_ip.enter(&one), Entry::Counted(_)));
     let part = || vec![KeyPart::Header(HeaderName::from_static("x-key"))];
-    let skip = KeyedBulkhead::new("r", &bound(part(), AbsentKey::Skip), &store);
+    let skip = KeyedBulkhead::new("r", &bound(part(), AbsentKey::Skip), &stores);
     assert!(matches!(skip.enter(&one), Entry::Free));
-    let deny = KeyedBulkhead::new("r", &bound(part(), AbsentKey::Deny), &store);
+    let deny = KeyedBulkhead::new("r", &bound(part(), AbsentKey::Deny), &stores);
     assert!(matches!(deny.enter(&one), Entry::Busy));
 }

@@ -267,9 +267,9 @@ impl Compiler<'_> {
     fn limits(&mut self, route: &model::Route) -> Option<Option<RouteLimits>> {
         let store = &self.limit_store;
         let per_key = route.concurrency.as_ref().filter(|bound| !bound.key.is_empty());
-        let per_key = per_key.map(|bound| KeyedBulkhead::new(&route.name, bound, store));
         let shared = SharedStore::secret(self.loaded.config.redis.as_ref());
         let stores = Stores { own: store, shared };
+        let per_key = per_key.map(|bound| KeyedBulkhead::new(&route.name, bound, &stores));
         match RouteLimits::new(&route.name, &route.rate_limits, per_key, &stores) {
             Ok(limits) => Some(limits),
             Err((index, error)) => {

@@ -77,7 +77,7 @@ impl World {
         let unrouted = registry.route("", "");
         let shared = snapshot.shared_store.as_ref().map(|store| {
             let before = previous.and_then(|old| old.shared.as_ref());
-            store.of_worker(before, snapshot.limit_store.local(), live.roll.gateways(), rng)
+            store.of_worker(before, &snapshot.limit_store, live.roll.gateways(), rng)
         });
         let before = previous.and_then(|old| old.records.as_ref());
         let records = SharedRecords::of(&snapshot, before, rng);

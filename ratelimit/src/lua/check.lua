@@ -2,7 +2,7 @@
 --
 -- The twin of bucket.rs, leaky.rs and window.rs, in whole microseconds. Numbers are doubles here:
 -- exact up to 2^53, which microseconds since 1970 and every sum below stay under (the caller bounds
--- what it sends), and never turned into text but by '%.0f', since tostring keeps 14 digits only.
+-- what it sends), and never turned into text but by '%d', since tostring keeps 14 digits only.
 --
 -- KEYS  one per limit, no two the same, all on one shard
 -- ARGV  four per limit. Of a bucket: the price of the request, the time in which the burst is
@@ -21,12 +21,37 @@
 local STEP = 1000000
 local SLICES = 8
 
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local found = redis.call('MGET', unpack(KEYS))
+local call, format = redis.call, string.format
+local time = call('TIME')
+local now = time[1] * 1000000 + time[2]
+
+-- One bucket: what nearly all requests ask about, without what several limits need.
+if #KEYS == 1 and tonumber(ARGV[3]) >= 0 then
+  local price, depth, worst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+  -- Of what is no string there is nothing, where GET would fail.
+  local ahead = (tonumber(call('MGET', KEYS[1])[1]) or 0) - now
+  if not (ahead > 0) then
+    ahead = 0
+  end
+  local stepped = ahead > worst + STEP
+  if stepped then
+    ahead = worst
+  end
+  local fits = ahead + price <= depth
+  if not fits then
+    price = 0
+  end
+  if price > 0 or (stepped and not fits) then
+    local left = ahead + price
+    call('SET', KEYS[1], format('%d', now + left), 'PX', format('%d', math.ceil(left / 1000) + 1))
+  end
+  return { (fits or ARGV[4] == '1') and 1 or 0, ahead }
+end
+
+local found = call('MGET', unpack(KEYS))
 
 local function keep(key, value, left)
-  redis.call('SET', key, value, 'PX', string.format('%.0f', math.ceil(left / 1000) + 1))
+  call('SET', key, value, 'PX', format('%d', math.ceil(left / 1000) + 1))
 end
 
 -- When the newest slice is forgotten, the counts, their sum, and whether the clock was set back.
@@ -53,9 +78,9 @@ local function slide(value, slice)
 end
 
 local function window_keep(key, ends, counts)
-  local value = string.format('%.0f', ends)
+  local value = format('%d', ends)
   for i = 1, SLICES do
-    value = value .. string.format(' %.0f', counts[i])
+    value = value .. format(' %d', counts[i])
   end
   keep(key, value, ends - now)
 end
@@ -96,7 +121,7 @@ for i = 1, #KEYS do
       counts[i][1] = counts[i][1] + added
       window_keep(KEYS[i], ahead[i], counts[i])
     else
-      keep(KEYS[i], string.format('%.0f', now + ahead[i] + added), ahead[i] + added)
+      keep(KEYS[i], format('%d', now + ahead[i] + added), ahead[i] + added)
     end
   end
 end

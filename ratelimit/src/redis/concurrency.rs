@@ -2,19 +2,22 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
-    fmt, mem,
+    collections::{HashMap, hash_map::Entry},
+    fmt,
     rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::future::join_all;
+use smallvec::SmallVec;
+use tokio::sync::Notify;
 
 use super::{
     limit::OnFailure,
     link::Trouble,
     name::{Name, Numbers},
+    part::later,
     runner::Runner,
     script::{Call, Script},
     servers::Servers,
@@ -25,8 +28,11 @@ use crate::{
     moment::Nanos,
 };
 
+mod names;
 #[cfg(test)]
 mod tests;
+
+use names::{Names, News};
 
 /// Both can be sent again: names are counted once, however often they are said.
 static BEGIN: Script = Script::new(BEGIN_TEXT).repeatable();
@@ -36,8 +42,12 @@ const TEND_TEXT: &str = include_str!("../lua/tend.lua");
 
 /// Names in one call.
 const NAMES: usize = 256;
-/// Names of one key that the servers are to be told have ended.
-const ENDED: usize = 4_096;
+/// Calls at once.
+const CALLS: usize = 256;
+/// Those that have ended and are still to be told.
+const ENDED: usize = 16_384;
+/// How often, at most, those that live are looked through for some to renew.
+const LOOK_MIN: Duration = Duration::from_millis(10);
 
 /// Requests under way per key, counted on servers for all gateways, as one worker sees them.
 ///
@@ -47,24 +57,27 @@ const ENDED: usize = 4_096;
 /// counted again when it goes on. Servers that have forgotten all, or have been away, are told at
 /// the next renewal what is under way, even if that is more than may be.
 ///
+/// What is kept here are the requests under way, and at most 16,384 that have ended and that the
+/// servers do not know of yet: where more end while those cannot be told, leases run out.
+///
 /// Not to be shared by threads, nor used outside of one tokio runtime.
 pub struct SharedConcurrency {
     runner: Runner,
-    lease: Duration,
     fallback: Arc<Concurrency>,
     /// Chosen at random: what tells the names of one worker from those of all others.
     who: u64,
     count: Cell<u64>,
-    tended: Cell<Option<Nanos>>,
     keys: RefCell<HashMap<Key, Names>>,
-}
-
-/// The numbers of one key's requests.
-#[derive(Debug, Default)]
-struct Names {
-    under_way: Vec<u64>,
-    /// The servers do not know yet.
-    ended: Vec<u64>,
+    /// Keys of which something has ended since the servers were told.
+    news: RefCell<Vec<Key>>,
+    /// There are some.
+    bell: Notify,
+    /// How many have ended that the servers do not know of.
+    untold: Cell<usize>,
+    /// The shortest lease so far: how often to look for some to renew goes by it.
+    shortest: Cell<Duration>,
+    /// When that is next.
+    look_at: Cell<Nanos>,
 }
 
 /// How a limit on requests under way is asked.
@@ -72,6 +85,8 @@ struct Names {
 pub struct Room {
     /// How many there may be.
     pub max: u32,
+    /// How long one counts that nobody renews; some seconds.
+    pub lease: Duration,
     /// What to do while the server of the key does not answer. With [`OnFailure::Local`] this
     /// gateway's share may be under way, one at least.
     pub on_failure: OnFailure,
@@ -102,7 +117,10 @@ pub struct SharedPermit {
 
 impl fmt::Debug for SharedConcurrency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedConcurrency").field("runner", &self.runner).finish_non_exhaustive()
+        f.debug_struct("SharedConcurrency")
+            .field("keys", &self.keys.borrow().len())
+            .field("untold", &self.untold.get())
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,24 +131,27 @@ impl fmt::Debug for SharedPermit {
 }
 
 impl SharedConcurrency {
-    /// Counts requests on `servers`, in leases of `lease` (some seconds), for one worker; what is
-    /// under way is counted in `fallback` as well, which all workers should share. Nothing is sent
-    /// yet. `rng` must not begin as that of another worker does, here or elsewhere.
+    /// Counts requests on `servers`, for one worker; what is under way is counted in `fallback` as
+    /// well, which all workers should share. Nothing is sent yet. `rng` must not begin as that of
+    /// another worker does, here or elsewhere.
     pub fn new(
         servers: Arc<Servers>,
         fallback: Arc<Concurrency>,
-        lease: Duration,
         mut rng: fastrand::Rng,
     ) -> Rc<Self> {
         let who = rng.u64(..);
         Rc::new(Self {
-            runner: Runner::new(servers, rng),
-            lease: lease.max(Duration::from_millis(1)),
+            // In order: that one has ended is to be heard before another asks for its place.
+            runner: Runner::in_order(servers, rng),
             fallback,
             who,
             count: Cell::default(),
-            tended: Cell::default(),
             keys: RefCell::default(),
+            news: RefCell::default(),
+            bell: Notify::new(),
+            untold: Cell::default(),
+            shortest: Cell::new(Duration::MAX),
+            look_at: Cell::new(Nanos::ZERO),
         })
     }
 
@@ -147,9 +168,14 @@ impl SharedConcurrency {
         now: Nanos,
     ) -> Result<SharedPermit, Refused> {
         let number = self.count.replace(self.count.get().wrapping_add(1));
+        let lease = room.lease.max(Duration::from_millis(1));
+        self.shortest.set(self.shortest.get().min(lease));
         let ended = self.take_ended(key);
-        let mut asked = Asked { owner: self, key, number, ended, unsure: true };
-        let begun = self.begin(key, number, &asked.ended, room.max, now).await;
+        let mut asked = Asked { owner: self, key, number, lease, ended, unsure: true };
+        let begun = self.begin(&asked, room.max, now).await;
+        if begun.is_err() {
+            self.runner.servers().counters.go_alone();
+        }
         let count_here = |max| Concurrency::acquire(&self.fallback, key, max);
         let local = match (begun, room.on_failure) {
             (Ok((true, _)), _) | (Err(_), OnFailure::Allow) => count_here(u32::MAX).ok(),
@@ -164,75 +190,118 @@ impl SharedConcurrency {
             }
         };
         asked.unsure = false;
-        self.keys.borrow_mut().entry(key).or_default().under_way.push(number);
+        let mut keys = self.keys.borrow_mut();
+        keys.entry(key).or_insert_with(|| Names::new(lease)).begin(number, lease, now);
         Ok(SharedPermit { owner: Rc::clone(self), key, number, _local: local })
     }
 
     /// How many requests of `key` this worker has under way.
     pub fn under_way(&self, key: Key) -> usize {
-        self.keys.borrow().get(&key).map_or(0, |names| names.under_way.len())
+        self.keys.borrow().get(&key).map_or(0, Names::under_way)
     }
 
-    /// Tells the servers what has ended, and, when a third of a lease has gone by since the last
-    /// time, what has not. To be called some ten times a lease, by each worker.
-    pub async fn tend(&self, now: Nanos) {
-        let since = |tended: Nanos| now.get().saturating_sub(tended.get());
-        let third = Nanos::from(self.lease).get() / 3;
-        let due = self.tended.get().is_none_or(|tended| since(tended) >= third);
-        if due {
-            self.tended.set(Some(now));
+    /// Whether nothing is under way, and the servers know.
+    pub fn is_idle(&self) -> bool {
+        self.keys.borrow().is_empty()
+    }
+
+    /// Waits until something has ended that the servers do not know of.
+    pub async fn ended(&self) {
+        while self.news.borrow().is_empty() {
+            self.bell.notified().await;
         }
-        let mut told = Vec::new();
-        self.keys.borrow_mut().retain(|key, names| {
-            let under_way = if due { names.under_way.clone() } else { Vec::new() };
-            let ended = mem::take(&mut names.ended);
-            if !under_way.is_empty() || !ended.is_empty() {
-                told.push((*key, under_way, ended));
+    }
+
+    /// Tells the servers what has ended, and what has not where a third of its lease has gone by
+    /// since they last heard of it; again what they could not be told, for as long as a lease. To
+    /// be called when [something has ended](Self::ended), and some ten times a lease, by each
+    /// worker.
+    pub async fn tend(&self, now: Nanos) {
+        let mut told: Vec<_> = self.news.take().into_iter().map(|key| (key, false)).collect();
+        if self.look_at.get() <= now {
+            self.look_at.set(later(now, (self.shortest.get() / 10).max(LOOK_MIN)));
+            let keys = self.keys.borrow();
+            let due = keys.iter().filter(|(_, names)| names.is_due(now));
+            told.extend(due.map(|(key, _)| (*key, true)));
+        }
+        for some in told.chunks(CALLS) {
+            join_all(some.iter().map(|(key, renew)| self.tell_of(*key, *renew, now))).await;
+        }
+    }
+
+    /// Tells the servers that all is over, at the end of a worker: the places of what it still has
+    /// under way are free at once. Whoever waits for this should not for long.
+    pub async fn end_all(&self, now: Nanos) {
+        let all: Vec<_> = self.keys.borrow().iter().map(|(key, it)| (*key, it.copy())).collect();
+        for (key, numbers) in all {
+            numbers.into_iter().for_each(|number| self.end(key, number, Duration::ZERO));
+        }
+        self.tend(now).await;
+    }
+
+    /// Tells the server of a key what is new of it; with `renew` what is not, too.
+    async fn tell_of(&self, key: Key, renew: bool, now: Nanos) {
+        let News { ended, under_way, lease, kept } = match self.keys.borrow_mut().get_mut(&key) {
+            Some(names) => names.take_news(renew, now),
+            None => return,
+        };
+        self.untold.set(self.untold.get().saturating_sub(kept));
+        let (mut heard, mut missed) = (true, Vec::new());
+        for some in ended.chunks(NAMES) {
+            let numbers = some.iter().map(|(number, _)| *number);
+            if self.tell(key, lease, 0, numbers, now).await.is_err() {
+                missed.extend_from_slice(some);
             }
-            !names.under_way.is_empty()
-        });
-        for keys in told.chunks(NAMES) {
-            let calls = keys.iter().flat_map(|(key, under_way, ended)| {
-                let under_way = under_way.chunks(NAMES).map(|some| (some, &[][..]));
-                let ended = ended.chunks(NAMES).map(|some| (&[][..], some));
-                under_way.chain(ended).map(|(under_way, ended)| (*key, under_way, ended))
-            });
-            let calls = calls.map(|(key, under_way, ended)| self.tell(key, under_way, ended, now));
-            join_all(calls).await;
+        }
+        for some in under_way.chunks(NAMES) {
+            let numbers = some.iter().copied();
+            heard &= self.tell(key, lease, some.len(), numbers, now).await.is_ok();
+        }
+        let mut keys = self.keys.borrow_mut();
+        if let Entry::Occupied(mut entry) = keys.entry(key) {
+            let names = entry.get_mut();
+            missed.truncate(ENDED.saturating_sub(self.untold.get()));
+            self.untold.set(self.untold.get() + missed.len());
+            names.miss(&missed);
+            if renew && heard {
+                names.renew(now);
+            }
+            if names.is_empty() {
+                entry.remove();
+            }
         }
     }
 
     /// Whether a request may begin, and how many are under way then.
-    async fn begin(
-        &self,
-        key: Key,
-        number: u64,
-        ended: &[u64],
-        max: u32,
-        now: Nanos,
-    ) -> Result<(bool, u32), Trouble> {
-        let numbers = Numbers::new([i64::from(max), self.lease_micros()]);
-        let names: Vec<String> =
-            [number].iter().chain(ended).map(|number| self.name(*number)).collect();
+    async fn begin(&self, asked: &Asked<'_>, max: u32, now: Nanos) -> Result<(bool, u32), Trouble> {
+        let numbers = Numbers::new([i64::from(max), micros(asked.lease)]);
+        let names = [asked.number].into_iter().chain(asked.ended.iter().copied());
+        let names: SmallVec<[_; 4]> = names.map(|number| self.name(number)).collect();
         let mut arguments = numbers.bytes();
-        arguments.extend(names.iter().map(String::as_bytes));
+        arguments.extend(names.iter().map(|name| &name[..]));
         let sound = |reply: redis::Value| {
             let [passes, under_way] = redis::from_redis_value::<[i64; 2]>(reply).ok()?;
             Some((passes == 1, u32::try_from(under_way).ok()?))
         };
-        self.run(&BEGIN, key, &arguments, sound, now).await
+        self.run(&BEGIN, asked.key, &arguments, sound, now).await
     }
 
-    async fn tell(&self, key: Key, under_way: &[u64], ended: &[u64], now: Nanos) {
+    /// Tells of some: the first `live` are still under way, the others have ended.
+    async fn tell(
+        &self,
+        key: Key,
+        lease: Duration,
+        live: usize,
+        numbers: impl Iterator<Item = u64>,
+        now: Nanos,
+    ) -> Result<(), Trouble> {
+        let names: SmallVec<[_; 4]> = numbers.map(|number| self.name(number)).collect();
         // At most so many as are told at once.
-        let numbers = Numbers::new([self.lease_micros(), under_way.len() as i64]);
-        let names: Vec<String> =
-            under_way.iter().chain(ended).map(|number| self.name(*number)).collect();
+        let numbers = Numbers::new([micros(lease), live as i64]);
         let mut arguments = numbers.bytes();
-        arguments.extend(names.iter().map(String::as_bytes));
+        arguments.extend(names.iter().map(|name| &name[..]));
         let sound = |reply| (reply == redis::Value::Int(1)).then_some(());
-        // What has ended counts until its lease ends, and what has not is said again in time.
-        let _ = self.run(&TEND, key, &arguments, sound, now).await;
+        self.run(&TEND, key, &arguments, sound, now).await
     }
 
     async fn run<T>(
@@ -246,40 +315,40 @@ impl SharedConcurrency {
         let name = Name::new(key);
         let (place, set) = (self.runner.place(name.bytes()), name.with(*b":c"));
         let keys = [&set[..]];
-        let patience = self.runner.servers().options.timeout;
+        let patience = self.runner.servers().timeout();
         self.runner.run_at(place, &Call::new(script, &keys, arguments), patience, sound, now).await
     }
 
     /// Some that have ended, for a call that is made anyway.
     fn take_ended(&self, key: Key) -> Vec<u64> {
         let mut keys = self.keys.borrow_mut();
-        keys.get_mut(&key).map_or_else(Vec::new, |names| {
-            let rest = names.ended.len().saturating_sub(NAMES);
-            names.ended.split_off(rest)
-        })
+        let ended = keys.get_mut(&key).map_or_else(Vec::new, |names| names.take_some(NAMES));
+        self.untold.set(self.untold.get().saturating_sub(ended.len()));
+        ended
     }
 
     /// Has the servers told that a request is over. Where too many are not told yet, its lease
     /// will end.
-    fn end(&self, key: Key, number: u64) {
+    fn end(&self, key: Key, number: u64, lease: Duration) {
+        let untold = self.untold.get();
+        let room = untold < ENDED;
         let mut keys = self.keys.borrow_mut();
-        let names = keys.entry(key).or_default();
-        if let Some(place) = names.under_way.iter().position(|other| *other == number) {
-            names.under_way.swap_remove(place);
+        if keys.entry(key).or_insert_with(|| Names::new(lease)).end(number, room) {
+            self.news.borrow_mut().push(key);
+            self.bell.notify_one();
         }
-        if names.ended.len() < ENDED {
-            names.ended.push(number);
-        }
+        self.untold.set(untold + usize::from(room));
     }
 
-    fn name(&self, number: u64) -> String {
-        format!("{:016x}{number:x}", self.who)
+    /// What servers call one of this worker's requests.
+    fn name(&self, number: u64) -> [u8; 16] {
+        ((u128::from(self.who) << 64) | u128::from(number)).to_be_bytes()
     }
+}
 
-    fn lease_micros(&self) -> i64 {
-        // A year of microseconds is far below where numbers cease to be whole.
-        i64::try_from(self.lease.as_micros().min(1 << 45)).unwrap_or(1 << 45)
-    }
+fn micros(lease: Duration) -> i64 {
+    // A year of microseconds is far below where numbers cease to be whole.
+    i64::try_from(lease.as_micros().min(1 << 45)).unwrap_or(1 << 45)
 }
 
 /// A question that may have been answered with yes, though nobody heard it.
@@ -287,6 +356,7 @@ struct Asked<'a> {
     owner: &'a SharedConcurrency,
     key: Key,
     number: u64,
+    lease: Duration,
     /// What it was to tell beside.
     ended: Vec<u64>,
     unsure: bool,
@@ -296,13 +366,14 @@ impl Drop for Asked<'_> {
     fn drop(&mut self) {
         if self.unsure {
             let all = self.ended.iter().chain([&self.number]);
-            all.for_each(|number| self.owner.end(self.key, *number));
+            all.for_each(|number| self.owner.end(self.key, *number, self.lease));
         }
     }
 }
 
 impl Drop for SharedPermit {
     fn drop(&mut self) {
-        self.owner.end(self.key, self.number);
+        // Its key is known: it is under way.
+        self.owner.end(self.key, self.number, Duration::ZERO);
     }
 }

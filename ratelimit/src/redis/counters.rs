@@ -11,6 +11,7 @@ pub struct Counters {
     remembered: AtomicU64,
     lent: AtomicU64,
     skipped: AtomicU64,
+    alone: AtomicU64,
     connections: AtomicU64,
     reloads: AtomicU64,
     faults: [AtomicU64; Fault::ALL.len()],
@@ -35,6 +36,12 @@ impl Counters {
     /// Calls not made since the server counted as down.
     pub fn skipped(&self) -> u64 {
         self.skipped.load(Relaxed)
+    }
+
+    /// Requests of [`SharedConcurrency`](super::SharedConcurrency) decided on by what it does while
+    /// a server does not answer.
+    pub fn alone(&self) -> u64 {
+        self.alone.load(Relaxed)
     }
 
     /// Connections opened.
@@ -70,6 +77,10 @@ impl Counters {
 
     pub(super) fn skip(&self) {
         self.skipped.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn go_alone(&self) {
+        self.alone.fetch_add(1, Relaxed);
     }
 
     pub(super) fn connect(&self) {

@@ -52,7 +52,7 @@ impl Shared {
         let mut attempt = servers.leases.begin(want, begin);
         for waits in 1..=WAITS {
             let Attempt::Wait(news) = attempt else { break };
-            tokio::time::timeout_at(began + servers.options.timeout, news).await.ok()?;
+            tokio::time::timeout_at(began + servers.timeout(), news).await.ok()?;
             attempt = servers.leases.again(want, waits == WAITS, now());
         }
         match attempt {
@@ -87,7 +87,7 @@ impl Shared {
         let beside = name.with(*b":b");
         let (keys, arguments) = ([name.bytes(), &beside], numbers.bytes());
         let call = Call::new(&LEASE, &keys, &arguments);
-        let patience = self.runner.servers().options.timeout;
+        let patience = self.runner.servers().timeout();
         let place = self.runner.place(name.bytes());
         self.runner.run_at(place, &call, patience, sound, now).await.ok()
     }
@@ -106,7 +106,7 @@ impl Shared {
     }
 
     async fn return_all(&self, given_up: Vec<(crate::key::Key, Terms, Stretch)>, now: Nanos) {
-        let patience = self.runner.servers().options.timeout;
+        let patience = self.runner.servers().timeout();
         for chunk in given_up.chunks(GIVEN) {
             let calls = chunk.iter().map(|(key, terms, stretch)| async move {
                 let name = Name::new(*key);

@@ -46,6 +46,8 @@ pub struct Runner {
     view: RefCell<View>,
     look: RefCell<Option<Look>>,
     rng: RefCell<fastrand::Rng>,
+    /// To each server.
+    connections: usize,
 }
 
 /// The servers as this worker has last seen them, with its connections to them.
@@ -106,9 +108,17 @@ impl Runner {
     /// Runs scripts on `servers`. Nothing is sent yet. `rng` spreads out who asks a dead server
     /// when.
     pub fn new(servers: Arc<Servers>, rng: fastrand::Rng) -> Self {
+        let connections = servers.options.connections;
         // As if never seen.
         let none = View { version: u64::MAX, map: servers.map(), links: Vec::new() };
-        Self { servers, view: RefCell::new(none), look: RefCell::default(), rng: RefCell::new(rng) }
+        let (view, rng) = (RefCell::new(none), RefCell::new(rng));
+        Self { servers, view, look: RefCell::default(), rng, connections }
+    }
+
+    /// As [`Self::new`]; servers run scripts in the order in which they are asked to, by way of one
+    /// connection to each.
+    pub fn in_order(servers: Arc<Servers>, rng: fastrand::Rng) -> Self {
+        Self { connections: 1, ..Self::new(servers, rng) }
     }
 
     /// The servers.
@@ -300,7 +310,7 @@ impl Runner {
         let map = self.servers.map();
         let links = map.nodes.iter().map(|node| {
             let known = view.links.iter().find(|links| Arc::ptr_eq(&links.server, node));
-            known.cloned().unwrap_or_else(|| Links::new(node, self.servers.options.connections))
+            known.cloned().unwrap_or_else(|| Links::new(node, self.connections))
         });
         let links = links.collect();
         *view = View { version, map, links };

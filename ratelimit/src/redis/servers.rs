@@ -49,7 +49,7 @@ pub struct Options {
     pub urls: Vec<String>,
     /// What they have to do with each other.
     pub topology: Topology,
-    /// How long a request waits for one server.
+    /// How long a request waits for one server, to begin with: [`Servers::set_timeout`].
     pub timeout: Duration,
     /// Connections to each server, per worker. One carries over 100,000 decisions a second.
     pub connections: usize,
@@ -109,6 +109,8 @@ pub struct Servers {
     doubted: AtomicBool,
     /// Before this moment the cluster is not looked at again.
     look_at: AtomicU64,
+    /// How long a request waits for one, in nanoseconds.
+    timeout: AtomicU64,
     /// What they have lent to this process.
     pub(super) leases: Leases,
     pub(super) options: Options,
@@ -149,6 +151,7 @@ impl Servers {
             version: AtomicU64::new(0),
             doubted: AtomicBool::new(options.topology == Topology::Cluster),
             look_at: AtomicU64::new(0),
+            timeout: AtomicU64::new(Nanos::from(options.timeout).get()),
             leases: Leases::default(),
             options,
             counters,
@@ -158,6 +161,17 @@ impl Servers {
     /// What has been counted so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// How long a request waits for a server.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_nanos(self.timeout.load(Relaxed))
+    }
+
+    /// Lets requests wait so long from now on. Unlike all else in [`Options`] that needs no other
+    /// servers, so that what is known of these is kept.
+    pub fn set_timeout(&self, timeout: Duration) {
+        self.timeout.store(Nanos::from(timeout).get(), Relaxed);
     }
 
     /// Each server's name and whether it counts as up. Of a cluster, the masters once they are

@@ -86,7 +86,7 @@ impl Shared {
             return;
         }
         let groups = self.runner.places(changes.iter().map(|change| &change.name).enumerate());
-        let patience = self.runner.servers().options.timeout;
+        let patience = self.runner.servers().timeout();
         let calls = groups.iter().map(|(place, members)| async move {
             let keys: SmallVec<[&[u8]; 4]> =
                 members.iter().map(|i| changes[*i].name.bytes()).collect();

@@ -93,6 +93,7 @@ fn compare(seed: u64, steps_back: bool) {
         let writes = server.state.borrow().writes;
         let reply = run(&server, &keys, &arguments(&asks), now);
         let said = verdict(&asks, &reply).expect("both halves agree");
+        assert!(is_reply(&asks, &reply));
         // The local store counts from the beginning of the trace, in nanoseconds.
         let then = Nanos::new((now + 1_000_000_000 - TODAY) * 1_000);
         assert_eq!(said, local.check(&expected, then), "seed {seed}");
@@ -242,7 +243,7 @@ fn any_numbers_can_be_read() {
             .collect();
         let number = |rng: &mut fastrand::Rng| edges[rng.usize(0..edges.len())];
         let reply: Vec<i64> = (0..rng.usize(0..24)).map(|_| number(&mut rng)).collect();
-        let _ = verdict(&asks, &reply);
+        assert_eq!(verdict(&asks, &reply).is_some(), is_reply(&asks, &reply), "{reply:?}");
         for now in [Nanos::ZERO, Nanos::MAX] {
             let mut rest = &reply[..];
             if let Some(known) = asks.first().and_then(|ask| ask.limit.read(&mut rest, now)) {

@@ -15,6 +15,7 @@ use crate::{
 
 struct Worker {
     all: Rc<SharedConcurrency>,
+    lease: Duration,
     now: Cell<Duration>,
 }
 
@@ -22,8 +23,8 @@ impl Worker {
     fn new(url: &str, lease: Duration, seed: u64) -> Self {
         let servers = Arc::new(Servers::new(patient(&[url.to_owned()])).unwrap());
         let rng = fastrand::Rng::with_seed(seed);
-        let all = SharedConcurrency::new(servers, Arc::new(Concurrency::new(1_000)), lease, rng);
-        Self { all, now: Cell::new(SECOND) }
+        let all = SharedConcurrency::new(servers, Arc::new(Concurrency::new(1_000)), rng);
+        Self { all, lease, now: Cell::new(SECOND) }
     }
 
     fn now(&self) -> Nanos {
@@ -33,7 +34,7 @@ impl Worker {
     }
 
     async fn begin(&self, max: u32, on_failure: OnFailure) -> Result<SharedPermit, Refused> {
-        let room = Room { max, on_failure, members: 2 };
+        let room = Room { max, lease: self.lease, on_failure, members: 2 };
         self.all.acquire(key(), room, self.now()).await
     }
 
@@ -162,5 +163,46 @@ fn policies_without_a_server() {
         assert!(worker.begin(1, OnFailure::Local).await.is_err());
         drop(permit);
         assert!(worker.begin(1, OnFailure::Local).await.is_ok());
+    });
+}
+
+#[test]
+fn what_ends_is_told_at_once_and_little_is_kept() {
+    let Some(server) = Server::start(&[]) else { return };
+    let lease = 20 * SECOND;
+    let worker = Worker::new(&server.url(), lease, 1);
+    run(async {
+        let permits = [
+            worker.begin(3, OnFailure::Deny).await.unwrap(),
+            worker.begin(3, OnFailure::Deny).await.unwrap(),
+        ];
+        assert!(worker.all.ended().now_or_never().is_none(), "nothing has");
+        drop(permits);
+        worker.all.ended().now_or_never().unwrap();
+        worker.all.tend(worker.now()).await;
+        assert_eq!(counted(&server), 0);
+        assert!(worker.all.is_idle());
+        // The end of a worker: what is under way has a place no more.
+        let cut = worker.begin(3, OnFailure::Deny).await.unwrap();
+        assert_eq!(counted(&server), 1);
+        worker.all.end_all(worker.now()).await;
+        assert_eq!(counted(&server), 0);
+        drop(cut);
+        // Keys that the servers are to be told of, but cannot.
+        drop(server);
+        let room = Room { max: 1, lease, on_failure: OnFailure::Allow, members: 1 };
+        for client in 0..20_000_u32 {
+            let hasher = KeyHasher::new(&Secret::new([7; 16]), "many");
+            let key = hasher.part(&client.to_le_bytes()).finish();
+            drop(worker.all.acquire(key, room, worker.now()).await.unwrap());
+        }
+        let said = format!("{:?}", worker.all);
+        assert!(said.contains("untold: 16384"), "{said}");
+        for _ in 0..3 {
+            worker.all.tend(worker.now()).await;
+        }
+        assert!(!worker.all.is_idle(), "they are told again");
+        worker.renew(lease * 2).await;
+        assert!(worker.all.is_idle(), "until the lease is over");
     });
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{Diagnostics, Loaded, load_str, model::Route};
+use crate::{
+    Diagnostics, Loaded, load_str,
+    model::{OnStoreFailure, Route},
+};
 
 fn load(limits: &str, route: &str) -> Result<Loaded, Diagnostics> {
     let file = format!(
@@ -48,13 +51,19 @@ fn lag_is_a_time_or_off() {
     assert!(refused("lag: 0ms", "").contains("write `lag: off` for none"));
 }
 
+/// Of all requests of the route, here.
+fn whole() -> Concurrency {
+    let (absent, store) = (AbsentKey::Share, PlaceStore::Local);
+    Concurrency { max: 0, key: Vec::new(), absent, store }
+}
+
 #[test]
 fn concurrency_is_a_number() {
     for off in ["", ", concurrency: off"] {
         assert_eq!(route(off).concurrency, None);
     }
     for some in [", concurrency: 64", ", concurrency: { max: 64 }"] {
-        let whole = Concurrency { max: 64, key: Vec::new(), absent: AbsentKey::Share };
+        let whole = Concurrency { max: 64, ..whole() };
         assert_eq!(route(some).concurrency, Some(whole));
     }
     for none in [", concurrency: {}", ", concurrency: { key: client_ip }"] {
@@ -66,7 +75,7 @@ fn concurrency_is_a_number() {
 #[test]
 fn concurrency_may_be_for_each_key() {
     let read = |keys: &str| route(&format!(", concurrency: {{ {keys}, max: 4 }}")).concurrency;
-    let each = |key, absent| Some(Concurrency { max: 4, key, absent });
+    let each = |key, absent| Some(Concurrency { max: 4, key, absent, ..whole() });
     let ip = || vec![KeyPart::ClientIp];
     assert_eq!(read("key: client_ip"), each(ip(), AbsentKey::Share));
     assert_eq!(read("key: [client_ip], absent: deny"), each(ip(), AbsentKey::Deny));
@@ -82,6 +91,40 @@ fn concurrency_may_be_for_each_key() {
     let loaded = load("", ", concurrency: { key: path, max: 4 }").unwrap();
     assert!(loaded.warnings.render().contains("there is a count for each `path`"));
     assert!(refused("", ", concurrency: { key: ip, max: 4 }").contains("mean `client_ip`?"));
+}
+
+#[test]
+fn concurrency_may_be_that_of_all_gateways() {
+    let top = "redis: \"redis://a\"\n";
+    let load = |keys: &str| {
+        let file = format!(
+            "listeners: [\":80\"]\n{top}upstreams: {{ a: {{ endpoints: [\"127.0.0.1:1\"] }} }}\n\
+             routes: [{{ name: api, to: a, concurrency: {{ max: 4, {keys} }} }}]"
+        );
+        load_str("weir.yaml", &file, &|_| None)
+    };
+    let read = |keys: &str| {
+        let loaded = load(keys).unwrap_or_else(|wrong| panic!("{keys}: {wrong}"));
+        loaded.config.routes[0].concurrency.clone().unwrap()
+    };
+    let redis =
+        |seconds, on_failure| PlaceStore::Redis { lease: Duration::from_secs(seconds), on_failure };
+    let one = read("store: redis");
+    assert_eq!(one.store, redis(10, OnStoreFailure::Local));
+    assert_eq!(one.key, [KeyPart::Route], "all of the route have one key");
+    let other = read("key: client_ip, store: redis, lease: 3s, on_store_failure: deny");
+    assert_eq!(other.store, redis(3, OnStoreFailure::Deny));
+    assert_eq!(other.key, [KeyPart::ClientIp]);
+    assert_eq!(read("key: route").key, []);
+    let wrong = |keys: &str| load(keys).unwrap_err().render();
+    assert!(wrong("lease: 3s").contains("only places on servers have a lease"));
+    assert!(wrong("store: redis, lease: 3ms").contains("1s"));
+    let alone = refused("", ", concurrency: { max: 4, store: redis }");
+    assert!(alone.contains("needs servers"), "{alone}");
+    let said = load("on_store_failure: allow").unwrap().warnings.render();
+    assert!(said.contains("`on_store_failure` has no effect"), "{said}");
+    let said = load("key: path, store: redis").unwrap().warnings.render();
+    assert!(said.contains("under the `concurrency` of `api`"), "{said}");
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! `/limits`.
 
 use serde_json::{Map, Value, json};
-use weir_config::model::{KeyPart, OnStoreFailure, RateAlgorithm, RateLimit, RateStore, StoreMode};
+use weir_config::model::{
+    Concurrency, KeyPart, OnStoreFailure, PlaceStore, RateAlgorithm, RateLimit, RateStore,
+    StoreMode,
+};
 
 use crate::{
     limit::{Rule, key::word, tally::Outcome},
@@ -49,6 +52,7 @@ pub(super) fn redis(snapshot: &Snapshot) -> Value {
         "skipped": counters.skipped(),
         "remembered": counters.remembered(),
         "lent": counters.lent(),
+        "concurrency_fallbacks": counters.alone(),
         "connections": counters.connections(),
         "script_reloads": counters.reloads(),
     })
@@ -92,6 +96,19 @@ fn limit(route: &Route, rule: &Rule, registry: &Registry) -> Value {
         "counts": counts,
         "denied_most": denied.collect::<Vec<_>>(),
     })
+}
+
+/// A bound on requests under way, for each key.
+pub(super) fn places(bound: &Concurrency) -> Value {
+    let mut out = Map::new();
+    out.insert("max".to_owned(), json!(bound.max));
+    out.insert("key".to_owned(), json!(words(&bound.key)));
+    if let PlaceStore::Redis { lease, on_failure } = bound.store {
+        out.insert("store".to_owned(), json!("redis"));
+        out.insert("lease_seconds".to_owned(), json!(lease.as_secs_f64()));
+        out.insert("on_store_failure".to_owned(), json!(words_of(on_failure)));
+    }
+    out.into()
 }
 
 /// A key as the file has it.

@@ -33,6 +33,13 @@ pub const CONCURRENCY_KEYS: Metric = metric(
     &[],
     "Keys of concurrency bounds that have requests under way",
 );
+/// Places decided on without the servers that count them.
+pub const CONCURRENCY_FALLBACK: Metric = metric(
+    "weir_concurrency_fallback_total",
+    Kind::Counter,
+    &[],
+    "Requests that a concurrency with store redis let in or not by its on_store_failure",
+);
 /// Whether a server counts as up.
 pub const REDIS_UP: Metric = metric(
     "weir_redis_up",

@@ -345,6 +345,7 @@ fn encode_redis(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result
     family(out, &names::REDIS_SKIPPED, count(Counters::skipped))?;
     family(out, &names::REDIS_REMEMBERED, count(Counters::remembered))?;
     family(out, &names::REDIS_LENT, count(Counters::lent))?;
+    family(out, &names::CONCURRENCY_FALLBACK, count(Counters::alone))?;
     family(out, &names::REDIS_CONNECTIONS, count(Counters::connections))?;
     family(out, &names::REDIS_RELOADS, count(Counters::reloads))
 }

@@ -5,6 +5,7 @@ mod exact;
 mod members;
 mod odd;
 mod outage;
+mod places;
 mod shared;
 
 use std::{
