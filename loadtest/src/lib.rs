@@ -5,8 +5,12 @@
 //! `options` turns what the script, the environment and the command line say into one checked
 //! value; `executor` says when iterations begin; `metrics` counts what happened.
 
+mod clock;
 pub mod executor;
 pub mod exit;
+pub mod http;
 pub mod metrics;
 pub mod options;
 pub mod threshold;
+mod task;
+pub mod vm;
