@@ -84,6 +84,8 @@ const PURE: &[&str] = &[
     "loadtest/src/executor",
     "loadtest/src/metrics",
     "loadtest/src/options",
+    "loadtest/src/summary",
+    "loadtest/src/threshold",
     "ratelimit/src/",
 ];
 

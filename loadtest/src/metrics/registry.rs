@@ -93,6 +93,11 @@ pub struct Submetric {
 }
 
 impl Submetric {
+    /// The tags that its samples have.
+    pub fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.tags.iter().map(|(key, value)| (&**key, &**value))
+    }
+
     /// Whether a sample with `tags` belongs to it. A tag that is not there equals the empty text.
     pub fn holds(&self, tags: &(impl Tags + ?Sized)) -> bool {
         self.tags.iter().all(|(key, value)| tags.value(key).unwrap_or("") == &**value)

@@ -73,7 +73,8 @@ pub(super) fn options(mut layer: Map<String, Value>) -> Result<Options, OptionsE
         }
     }
     let scenarios = scenarios::scenarios(&options, &mut warnings)?;
-    let or = |key, seconds| Ok(options.duration(key)?.unwrap_or(Duration::from_secs(seconds)));
+    let or =
+        |key, seconds| Ok(options.duration(key)?.unwrap_or_else(|| Duration::from_secs(seconds)));
     let flag = |key| Ok(options.flag(key)?.unwrap_or(false));
     let decoded = Options {
         thresholds: thresholds(&options)?,

@@ -101,7 +101,8 @@ pub(super) fn parse(option: &str, text: &str) -> Result<Value, String> {
         "stages" => words().map(stage).collect::<Result<_, _>>().map(Value::Array),
         "tags" | "hosts" | "dns" => {
             let pair = |word: &str| {
-                let (key, value) = word.split_once('=').ok_or(format!("'{word}' has no '='"))?;
+                let (key, value) =
+                    word.split_once('=').ok_or_else(|| format!("'{word}' has no '='"))?;
                 Ok((key.trim().to_owned(), json!(value.trim())))
             };
             words().map(pair).collect::<Result<_, String>>().map(Value::Object)
@@ -116,8 +117,9 @@ pub(super) fn parse(option: &str, text: &str) -> Result<Value, String> {
 }
 
 fn stage(word: &str) -> Result<Value, String> {
-    let (duration, target) =
-        word.split_once(':').ok_or(format!("stage '{word}' is not written as duration:target"))?;
+    let (duration, target) = word
+        .split_once(':')
+        .ok_or_else(|| format!("stage '{word}' is not written as duration:target"))?;
     if duration.is_empty() {
         return Ok(json!({ "duration": "0s", "target": target }));
     }

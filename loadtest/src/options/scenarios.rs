@@ -268,8 +268,10 @@ fn at_least(reader: &Reader<'_>, key: &str, duration: Duration) -> Result<Durati
     Ok(duration)
 }
 
-/// Stages as they are written; a part may be missing.
-fn stages(reader: &Reader<'_>) -> Result<Vec<(Option<Duration>, Option<u64>)>, OptionsError> {
+/// Duration and target of a stage as they are written; either may be missing.
+type Written = (Option<Duration>, Option<u64>);
+
+fn stages(reader: &Reader<'_>) -> Result<Vec<Written>, OptionsError> {
     let each = reader.list("stages")?.iter().enumerate().map(|(i, value)| {
         let stage = Reader::of(format!("{}[{i}]", reader.path("stages")), value)?;
         if let Some(key) = stage.unknown(&["duration", "target"]).first() {
@@ -283,10 +285,7 @@ fn stages(reader: &Reader<'_>) -> Result<Vec<(Option<Duration>, Option<u64>)>, O
 }
 
 /// Stages with both parts, at least one.
-fn complete(
-    reader: &Reader<'_>,
-    stages: Vec<(Option<Duration>, Option<u64>)>,
-) -> Result<Vec<Stage>, OptionsError> {
+fn complete(reader: &Reader<'_>, stages: Vec<Written>) -> Result<Vec<Stage>, OptionsError> {
     if stages.is_empty() {
         return Err(reader.error("stages", "at least one stage has to be specified"));
     }

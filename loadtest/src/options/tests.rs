@@ -146,6 +146,16 @@ fn nonsense_is_refused_by_name() {
                              "stages": [{ "duration": "1s", "target": 0 }] })),
             "scenarios.a.stages",
         ),
+    ] {
+        let error = of(&script).expect_err(&script.to_string());
+        assert_eq!(error.option, option, "{script}: {error}");
+    }
+}
+
+/// And each of these.
+#[test]
+fn so_is_what_is_no_scenario() {
+    for (script, option) in [
         (json!({ "stages": [{ "duration": "1s" }] }), "stages"),
         (json!({ "stages": [{ "duration": "1s", "target": -1 }] }), "stages[0].target"),
         (json!({ "tags": { "a": 1 } }), "tags.a"),
