@@ -5,6 +5,8 @@
 //! `options` turns what the script, the environment and the command line say into one checked
 //! value; `executor` says when iterations begin; `metrics` counts what happened.
 
+mod alarm;
+pub mod bench;
 mod clock;
 pub mod executor;
 pub mod exit;

@@ -2,8 +2,26 @@
 
 use std::process::ExitCode;
 
-use weir_load::exit::Exit;
+use clap::{Parser, Subcommand};
+use weir_load::bench;
+
+/// Weir's load tester.
+#[derive(Debug, Parser)]
+#[command(name = "weir-load", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// One request again and again, without a script
+    Bench(bench::Args),
+}
 
 fn main() -> ExitCode {
-    ExitCode::from(Exit::Passed.code())
+    let exit = match Arguments::parse().command {
+        Command::Bench(args) => bench::run(&args),
+    };
+    ExitCode::from(exit.code())
 }

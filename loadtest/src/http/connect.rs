@@ -147,7 +147,7 @@ impl Net {
 
 /// A connection with or without TLS.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }

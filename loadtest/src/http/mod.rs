@@ -12,6 +12,7 @@ mod options;
 mod target;
 mod tls;
 
+pub(crate) use self::connect::Stream;
 pub use self::{
     client::Client,
     coding::{decode, encode},
