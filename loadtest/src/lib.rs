@@ -5,7 +5,9 @@
 //! `options` turns what the script, the environment and the command line say into one checked
 //! value; `executor` says when iterations begin; `metrics` counts what happened.
 
+pub mod cli;
 mod clock;
+pub mod engine;
 pub mod executor;
 pub mod exit;
 pub mod http;
@@ -14,6 +16,6 @@ pub mod options;
 pub mod output;
 pub mod progress;
 pub mod summary;
-pub mod threshold;
 mod task;
+pub mod threshold;
 pub mod vm;
