@@ -18,7 +18,7 @@ use crate::clock;
 /// See the module's page. One per thread: who needs several times sets it to the first.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
-pub struct Alarm(tokio::io::unix::AsyncFd<rustix::fd::OwnedFd>);
+pub(crate) struct Alarm(tokio::io::unix::AsyncFd<rustix::fd::OwnedFd>);
 
 #[cfg(target_os = "linux")]
 impl Alarm {
@@ -26,7 +26,7 @@ impl Alarm {
     ///
     /// # Errors
     /// The system has no more descriptors.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         // What is deprecated is handing over a number that nobody owns; this descriptor is owned.
@@ -39,7 +39,7 @@ impl Alarm {
     ///
     /// # Errors
     /// None that a system gives to a timer that it made.
-    pub async fn wait_until(&self, at: Instant) -> io::Result<()> {
+    pub(crate) async fn wait_until(&self, at: Instant) -> io::Result<()> {
         let Some(left) = at.checked_duration_since(clock::now()).filter(|left| !left.is_zero())
         else {
             return Ok(());
@@ -65,7 +65,7 @@ impl Alarm {
 /// Elsewhere the runtime's timers have to do.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
-pub struct Alarm;
+pub(crate) struct Alarm;
 
 #[cfg(not(target_os = "linux"))]
 impl Alarm {
@@ -73,7 +73,7 @@ impl Alarm {
     ///
     /// # Errors
     /// None here.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self)
     }
 
@@ -81,14 +81,14 @@ impl Alarm {
     ///
     /// # Errors
     /// None here.
-    pub async fn wait_until(&self, at: Instant) -> io::Result<()> {
+    pub(crate) async fn wait_until(&self, at: Instant) -> io::Result<()> {
         tokio::time::sleep_until(at.into()).await;
         Ok(())
     }
 }
 
 /// Processor time that this process has used, by all of its threads.
-pub fn processor_time() -> Duration {
+pub(crate) fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())

@@ -7,7 +7,9 @@
 
 mod alarm;
 pub mod bench;
+pub mod cli;
 mod clock;
+pub mod engine;
 pub mod executor;
 pub mod exit;
 pub mod http;
@@ -16,6 +18,6 @@ pub mod options;
 pub mod output;
 pub mod progress;
 pub mod summary;
-pub mod threshold;
 mod task;
+pub mod threshold;
 pub mod vm;

@@ -31,7 +31,9 @@ fn bench(url: &str, words: &str, json: &Path) -> (Output, Value) {
 
 /// A server of HTTP/1.1 that answers the `n`-th request after `pause(n)`, all connections one after
 /// the other so that a pause holds up all of them.
-fn serve_h1(pause: impl Fn(u64) -> Duration + Send + Sync + 'static) -> (SocketAddr, Arc<AtomicU64>) {
+fn serve_h1(
+    pause: impl Fn(u64) -> Duration + Send + Sync + 'static,
+) -> (SocketAddr, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (count, pause) = (Arc::new(AtomicU64::new(0)), Arc::new(pause));

@@ -79,6 +79,11 @@ impl Machine {
         &self.prototypes
     }
 
+    /// How long scripts had this thread since the last call.
+    pub fn take_script_time() -> std::time::Duration {
+        fiber::take_script_time()
+    }
+
     /// Frees what only cycles keep alive.
     pub fn collect_garbage(&self) {
         self.runtime.run_gc();

@@ -6,6 +6,7 @@ use rquickjs::{Ctx, Exception, Function, IntoJs, Object, Result, Value};
 
 use crate::{
     clock,
+    options::Executor,
     vm::{fiber, state},
 };
 
@@ -31,7 +32,7 @@ fn look<'js>(ctx: Ctx<'js>, name: String) -> Result<Value<'js>> {
         };
         return match name {
             "name" => (&*place.scenario.name).into_js(&ctx),
-            "executor" => place.scenario.executor.name().into_js(&ctx),
+            "executor" => executor_name(&place.scenario.executor).into_js(&ctx),
             "startTime" => {
                 let since = clock::now().saturating_duration_since(place.begun);
                 let at = clock::unix().saturating_sub(since);
@@ -59,6 +60,17 @@ fn look<'js>(ctx: Ctx<'js>, name: String) -> Result<Value<'js>> {
         "vu.iterationInScenario" => number(ctx, vu.iteration_in_scenario.get()),
         "test.options" => (&*environment.options_json).into_js(&ctx),
         _ => Ok(Value::new_undefined(ctx)),
+    }
+}
+
+fn executor_name(executor: &Executor) -> &'static str {
+    match executor {
+        Executor::SharedIterations { .. } => "shared-iterations",
+        Executor::PerVuIterations { .. } => "per-vu-iterations",
+        Executor::ConstantVus { .. } => "constant-vus",
+        Executor::RampingVus { .. } => "ramping-vus",
+        Executor::ConstantArrivalRate { .. } => "constant-arrival-rate",
+        Executor::RampingArrivalRate { .. } => "ramping-arrival-rate",
     }
 }
 

@@ -1,0 +1,391 @@
+//! The course of a run.
+
+use std::{
+    collections::BTreeSet,
+    io::IsTerminal,
+    path::PathBuf,
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError, mpsc::sync_channel},
+    thread,
+    time::Duration,
+};
+
+use super::{
+    collector::{self, Collector, Ending},
+    control::Control,
+    finish,
+    worker::{self, Planned, Report, Share},
+};
+use crate::{
+    clock,
+    executor::Plan,
+    exit::Exit,
+    http::{NamePattern, Net, NetOptions, Network, client_config},
+    metrics::{Recorder, Registry, Streaming},
+    options::{Flags, Options},
+    output::{Outputs, Target},
+    threshold::Thresholds,
+    vm::{
+        Abort, Answer, Bundle, Environment, InstanceCounts, Job, Local, Machine, MetricTable,
+        ScriptError, ScriptFailure, Vu, console,
+    },
+};
+
+/// Reports of workers that wait for the collector at most.
+const REPORTS_MAX: usize = 256;
+
+/// How much the summary says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum SummaryMode {
+    /// The usual.
+    #[default]
+    Compact,
+    /// All metrics.
+    Full,
+    /// Nothing.
+    Disabled,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Invocation {
+    /// The script.
+    pub script: PathBuf,
+    /// Its text, when it did not come from there.
+    pub source: Option<String>,
+    /// Options on the command line.
+    pub flags: Flags,
+    /// The environment; names with `K6_` are options.
+    pub environment: Vec<(String, String)>,
+    /// `__ENV`.
+    pub env: Vec<(String, String)>,
+    /// Where samples go.
+    pub outputs: Vec<Target>,
+    /// Where the summary goes as JSON.
+    pub summary_export: Option<PathBuf>,
+    /// How much the summary says.
+    pub summary_mode: SummaryMode,
+    /// Thresholds are not judged.
+    pub no_thresholds: bool,
+    /// `setup()` is not called.
+    pub no_setup: bool,
+    /// `teardown()` is not called.
+    pub no_teardown: bool,
+    /// No progress is shown.
+    pub quiet: bool,
+    /// Worker threads; as many as CPUs when none.
+    pub workers: Option<u32>,
+}
+
+/// How a run that did not come to an end ended.
+pub(super) struct Failed {
+    exit: Exit,
+    text: String,
+}
+
+impl Failed {
+    pub(super) fn new(exit: Exit, text: impl Into<String>) -> Self {
+        Self { exit, text: text.into() }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Runs a test.
+pub fn run(invocation: &Invocation) -> Exit {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            console::write("error", &error.to_string());
+            return Exit::Panicked;
+        }
+    };
+    let set = tokio::task::LocalSet::new();
+    let result = runtime.block_on(set.run_until(course(invocation)));
+    // What scripts left behind holds on to its interpreter.
+    std::mem::forget(set);
+    match result {
+        Ok(exit) => exit,
+        Err(failed) => {
+            console::write("error", &failed.text);
+            failed.exit
+        }
+    }
+}
+
+/// What is known once the script was read.
+pub(super) struct Test {
+    pub(super) options: Arc<Options>,
+    pub(super) thresholds: Thresholds,
+    pub(super) functions: BTreeSet<String>,
+    pub(super) environment: Arc<Environment>,
+    net: NetOptions,
+    tls: Arc<rustls::ClientConfig>,
+}
+
+async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
+    let test = read(invocation).await?;
+    let registry = match &test.environment.metrics {
+        MetricTable::Complete(registry) => Arc::clone(registry),
+        MetricTable::Open(_) => return Err(Failed::new(Exit::Panicked, "metrics are missing")),
+    };
+    let streaming =
+        if invocation.outputs.is_empty() { Streaming::Off } else { Streaming::On };
+    let outputs = match streaming {
+        Streaming::Off => None,
+        Streaming::On => {
+            let tags = test.options.system_tags;
+            let thresholds = test.thresholds.clone();
+            let opened =
+                Outputs::open(&invocation.outputs, tags, Arc::clone(&registry), thresholds);
+            Some(opened.map_err(|error| Failed::new(Exit::InvalidConfig, error.to_string()))?)
+        }
+    };
+    let net = Rc::new(Net::new(test.net.clone(), Arc::clone(&test.tls)));
+    let recorder = Recorder::new(Arc::clone(&registry), streaming);
+    let local = Local::new(Arc::clone(&test.environment), net, Some(recorder));
+    let machine = Machine::new().map_err(|error| Failed::new(Exit::Panicked, error.text))?;
+    let mut vu = control_vu(&machine, &local)?;
+    load(&mut vu).await?;
+    for warning in &test.options.warnings {
+        console::write("warn", warning);
+    }
+
+    let control = Arc::new(Control::default());
+    let (planned, workers) = plan(&test.options, invocation.workers);
+    let (reports, inbox) = sync_channel::<Report>(REPORTS_MAX);
+    let mut threads = Vec::new();
+    for worker in 0..workers {
+        let share = Share {
+            worker,
+            workers,
+            environment: Arc::clone(&test.environment),
+            net: test.net.clone(),
+            tls: Arc::clone(&test.tls),
+            planned: Arc::clone(&planned),
+            streaming,
+            control: Arc::clone(&control),
+            reports: reports.clone(),
+        };
+        let thread = thread::Builder::new().name(format!("worker-{worker}"));
+        let thread = thread.spawn(move || worker::run(share));
+        threads.push(thread.map_err(|e| Failed::new(Exit::Panicked, e.to_string()))?);
+    }
+    drop(reports);
+    let mut collector = Collector::new(invocation, &test, registry, outputs, inbox, workers);
+    collector.wait_ready(&control).await?;
+    let setup = setup(invocation, &test, &mut vu).await;
+    let data = match setup {
+        Ok(data) => data,
+        Err(failed) => {
+            control.stop();
+            return Err(failed);
+        }
+    };
+    control.begin(clock::now(), data.clone());
+    let ending = collector.collect(&control, &local, &planned).await?;
+    if ending == Ending::Twice {
+        return Ok(Exit::Interrupted);
+    }
+    let mut exit = ending.exit();
+    if let Err(failed) = teardown(invocation, &test, &mut vu, data).await {
+        console::write("error", &failed.text);
+        exit = exit.or(Some(failed.exit));
+    }
+    collector.take_own(&local);
+    finish::finish(invocation, &test, collector, &mut vu, exit).await
+}
+
+/// Reads the script once, for its options and its metrics.
+async fn read(invocation: &Invocation) -> Result<Test, Failed> {
+    let script = &invocation.script;
+    let bundle = Bundle::open(script, invocation.source.clone()).map_err(|error| {
+        Failed::new(Exit::ScriptException, format!("{}: {error}", script.display()))
+    })?;
+    let invalid = |error: &dyn std::fmt::Display| Failed::new(Exit::InvalidConfig, error.to_string());
+    let layers = |script: &serde_json::Value| {
+        let environment = invocation.environment.iter().map(|(k, v)| (&**k, &**v));
+        Options::from_layers(script, environment, &invocation.flags)
+    };
+    let defaults = Options::from_layers(&serde_json::Value::Null, [], &Flags::default());
+    let mut environment = Environment {
+        bundle: Arc::new(bundle),
+        env: invocation.env.clone(),
+        options: Arc::new(defaults.map_err(|error| invalid(&error))?),
+        options_json: "{}".into(),
+        metrics: MetricTable::Open(Mutex::new(Registry::new())),
+        counts: Arc::new(InstanceCounts::default()),
+        abort: Arc::new(Abort::default()),
+        begun: clock::now(),
+    };
+    let tls = client_config(false, true, &[]).map_err(|error| invalid(&error))?;
+    let first = Arc::new(environment);
+    let exports = {
+        let net = Rc::new(Net::new(NetOptions::default(), Arc::new(tls)));
+        let local = Local::new(Arc::clone(&first), net, None);
+        let machine = Machine::new().map_err(|error| Failed::new(Exit::Panicked, error.text))?;
+        let mut vu = control_vu(&machine, &local)?;
+        let exports = load(&mut vu).await?.exports;
+        vu.close().await;
+        exports
+    };
+    let script = match &exports.options {
+        Some(json) => serde_json::from_str(json).map_err(|error| invalid(&error))?,
+        None => serde_json::Value::Null,
+    };
+    let mut options = layers(&script).map_err(|error| invalid(&error))?;
+    let functions: BTreeSet<String> = exports.functions.into_iter().collect();
+    for scenario in &options.scenarios {
+        if !functions.contains(&scenario.exec) {
+            let text = match &*scenario.exec {
+                "default" => "no exported functions in script: 'default' is missing".to_string(),
+                exec => format!("executor {}: function '{exec}' not found in exports", scenario.name),
+            };
+            return Err(Failed::new(Exit::InvalidConfig, text));
+        }
+    }
+    if invocation.no_thresholds {
+        options.thresholds.clear();
+    }
+    let mut registry = match &first.metrics {
+        MetricTable::Open(registry) => {
+            registry.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }
+        MetricTable::Complete(registry) => Registry::clone(registry),
+    };
+    let thresholds =
+        Thresholds::new(&options.thresholds, &mut registry).map_err(|error| invalid(&error))?;
+    let tls = client_config(options.insecure_skip_tls_verify, true, &[]);
+    let tls = Arc::new(tls.map_err(|error| invalid(&error))?);
+    let net = net_options(&options);
+    environment = Environment {
+        bundle: Arc::clone(&first.bundle),
+        env: invocation.env.clone(),
+        options_json: options.consolidated.to_string().into(),
+        options: Arc::new(options),
+        metrics: MetricTable::Complete(Arc::new(registry)),
+        counts: Arc::new(InstanceCounts::default()),
+        abort: Arc::clone(&first.abort),
+        begun: clock::now(),
+    };
+    let options = Arc::clone(&environment.options);
+    Ok(Test { options, thresholds, functions, environment: Arc::new(environment), net, tls })
+}
+
+fn net_options(options: &Options) -> NetOptions {
+    let hosts = options.hosts.iter().map(|(name, to)| {
+        let to = match to.port {
+            Some(port) => std::net::SocketAddr::new(to.ip, port).to_string(),
+            None => to.ip.to_string(),
+        };
+        (name.clone(), to)
+    });
+    let networks = options.blacklist_ips.iter();
+    NetOptions {
+        hosts: hosts.collect(),
+        blacklist: networks
+            .filter_map(|(ip, bits)| Network::parse(&format!("{ip}/{bits}")))
+            .collect(),
+        blocked_names: options.block_hostnames.iter().cloned().map(NamePattern).collect(),
+        no_connection_reuse: options.no_connection_reuse,
+    }
+}
+
+/// The schedules, and how many workers there is work for.
+fn plan(options: &Options, workers: Option<u32>) -> (Arc<Vec<Planned>>, u32) {
+    let (mut planned, mut next_id, mut most) = (Vec::new(), 1, 1);
+    for scenario in &options.scenarios {
+        let plan = Plan::new(scenario);
+        let vus = match &plan {
+            Plan::Vus(vus) => vus.vus_most(),
+            Plan::Arrivals(arrivals) => {
+                arrivals.pool().max_vus.max(arrivals.pool().pre_allocated_vus)
+            }
+        };
+        most = most.max(vus);
+        planned.push(Planned { scenario: scenario.clone(), plan, first_id: next_id });
+        next_id += u64::from(vus);
+    }
+    let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
+    (Arc::new(planned), workers.unwrap_or(cpus).clamp(1, most))
+}
+
+fn control_vu(machine: &Rc<Machine>, local: &Rc<Local>) -> Result<Vu, Failed> {
+    Vu::new(machine, local, 0).map_err(|error| Failed::new(Exit::Panicked, error.to_string()))
+}
+
+async fn load(vu: &mut Vu) -> Result<Answer, Failed> {
+    vu.run(Job::Load).await.map_err(|error| Failed::new(Exit::ScriptException, error.text))
+}
+
+/// Runs a job on the control thread, within its time. Ctrl-C and an abort end it as well.
+async fn within(
+    vu: &mut Vu,
+    job: Job,
+    most: Duration,
+    abort: &Abort,
+    late: Exit,
+) -> Result<Answer, Failed> {
+    let stopper = vu.stopper();
+    let mut work = std::pin::pin!(vu.run(job));
+    let why = tokio::select! {
+        biased;
+        result = &mut work => {
+            return result.map_err(|error| match (abort.aborted(), error) {
+                (Some(reason), _) => Failed::new(Exit::ScriptAborted, reason),
+                (None, ScriptError { failure: ScriptFailure::Stopped | ScriptFailure::Exception
+                    | ScriptFailure::Exports, text }) => Failed::new(Exit::ScriptException, text),
+            });
+        }
+        () = tokio::time::sleep(most) => Failed::new(late, "execution timed out"),
+        _ = collector::interrupted() => Failed::new(Exit::Interrupted, "interrupted"),
+    };
+    stopper.stop();
+    // It ends at its next step.
+    let _ = work.await;
+    Err(why)
+}
+
+async fn setup(
+    invocation: &Invocation,
+    test: &Test,
+    vu: &mut Vu,
+) -> Result<Option<Arc<str>>, Failed> {
+    if invocation.no_setup || !test.functions.contains("setup") {
+        return Ok(None);
+    }
+    let (most, abort) = (test.options.setup_timeout, &test.environment.abort);
+    let answer = within(vu, Job::Setup, most, abort, Exit::SetupTimeout).await;
+    let answer = answer.map_err(|failed| Failed { text: format!("setup(): {}", failed.text), ..failed })?;
+    Ok(answer.json.map(Into::into))
+}
+
+async fn teardown(
+    invocation: &Invocation,
+    test: &Test,
+    vu: &mut Vu,
+    data: Option<Arc<str>>,
+) -> Result<(), Failed> {
+    if invocation.no_teardown || !test.functions.contains("teardown") {
+        return Ok(());
+    }
+    let (most, abort) = (test.options.teardown_timeout, Abort::default());
+    let done = within(vu, Job::Teardown(data), most, &abort, Exit::TeardownTimeout).await;
+    done.map(drop).map_err(|failed| Failed { text: format!("teardown(): {}", failed.text), ..failed })
+}
+
+/// Runs `handleSummary()`.
+pub(super) async fn summarize(test: &Test, vu: &mut Vu, data: String) -> Result<Option<String>, Failed> {
+    let most = test.options.handle_summary_timeout;
+    let job = Job::Summary(data.into());
+    let answer = within(vu, job, most, &Abort::default(), Exit::Timeout).await?;
+    Ok(answer.json)
+}
+
+/// Whether standard output is a terminal.
+pub(super) fn stdout_is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
