@@ -3,7 +3,7 @@
 use std::{fs, io::Write, path::Path, sync::atomic::Ordering};
 
 use super::{
-    collector::Collector,
+    collector::{Collector, Signals},
     run::{Failed, Invocation, SummaryMode, Test, stdout_is_terminal, summarize},
 };
 use crate::{
@@ -21,6 +21,7 @@ pub(super) async fn finish(
 ) -> Result<Exit, Failed> {
     let verdict = collector.thresholds.evaluate(&collector.totals, collector.elapsed);
     let is_terminal = stdout_is_terminal();
+    let mut signals = Signals::new();
     let summary = Summary {
         totals: &collector.totals,
         thresholds: &collector.thresholds,
@@ -34,7 +35,7 @@ pub(super) async fn finish(
     }
     if invocation.summary_mode != SummaryMode::Disabled {
         let written = match test.functions.contains("handleSummary") {
-            true => match summarize(test, vu, summary.data().to_string()).await {
+            true => match summarize(test, vu, summary.data().to_string(), &mut signals).await {
                 Ok(json) => json.is_some_and(|json| write_outputs(&json)),
                 Err(failed) => {
                     console::write("error", &format!("handleSummary(): {}", failed_text(&failed)));

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    collector::{self, Collector, Ending},
+    collector::{Collector, Ending, Signals},
     control::Control,
     finish,
     worker::{self, Planned, Report, Share},
@@ -177,7 +177,7 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
     drop(reports);
     let mut collector = Collector::new(invocation, &test, registry, outputs, inbox, workers);
     collector.wait_ready(&control).await?;
-    let setup = setup(invocation, &test, &mut vu).await;
+    let setup = setup(invocation, &test, &mut vu, &mut collector.signals).await;
     let data = match setup {
         Ok(data) => data,
         Err(failed) => {
@@ -191,7 +191,7 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
         return Ok(Exit::Interrupted);
     }
     let mut exit = ending.exit();
-    if let Err(failed) = teardown(invocation, &test, &mut vu, data).await {
+    if let Err(failed) = teardown(invocation, &test, &mut vu, data, &mut collector.signals).await {
         console::write("error", &failed.text);
         exit = exit.or(Some(failed.exit));
     }
@@ -328,6 +328,7 @@ async fn within(
     most: Duration,
     abort: &Abort,
     late: Exit,
+    signals: &mut Signals,
 ) -> Result<Answer, Failed> {
     let stopper = vu.stopper();
     let mut work = std::pin::pin!(vu.run(job));
@@ -341,7 +342,7 @@ async fn within(
             });
         }
         () = tokio::time::sleep(most) => Failed::new(late, "execution timed out"),
-        _ = collector::interrupted() => Failed::new(Exit::Interrupted, "interrupted"),
+        () = signals.next() => Failed::new(Exit::Interrupted, "interrupted"),
     };
     stopper.stop();
     // It ends at its next step.
@@ -353,12 +354,13 @@ async fn setup(
     invocation: &Invocation,
     test: &Test,
     vu: &mut Vu,
+    signals: &mut Signals,
 ) -> Result<Option<Arc<str>>, Failed> {
     if invocation.no_setup || !test.functions.contains("setup") {
         return Ok(None);
     }
     let (most, abort) = (test.options.setup_timeout, &test.environment.abort);
-    let answer = within(vu, Job::Setup, most, abort, Exit::SetupTimeout).await;
+    let answer = within(vu, Job::Setup, most, abort, Exit::SetupTimeout, signals).await;
     let answer = answer.map_err(|failed| Failed { text: format!("setup(): {}", failed.text), ..failed })?;
     Ok(answer.json.map(Into::into))
 }
@@ -368,20 +370,26 @@ async fn teardown(
     test: &Test,
     vu: &mut Vu,
     data: Option<Arc<str>>,
+    signals: &mut Signals,
 ) -> Result<(), Failed> {
     if invocation.no_teardown || !test.functions.contains("teardown") {
         return Ok(());
     }
     let (most, abort) = (test.options.teardown_timeout, Abort::default());
-    let done = within(vu, Job::Teardown(data), most, &abort, Exit::TeardownTimeout).await;
+    let done = within(vu, Job::Teardown(data), most, &abort, Exit::TeardownTimeout, signals).await;
     done.map(drop).map_err(|failed| Failed { text: format!("teardown(): {}", failed.text), ..failed })
 }
 
 /// Runs `handleSummary()`.
-pub(super) async fn summarize(test: &Test, vu: &mut Vu, data: String) -> Result<Option<String>, Failed> {
+pub(super) async fn summarize(
+    test: &Test,
+    vu: &mut Vu,
+    data: String,
+    signals: &mut Signals,
+) -> Result<Option<String>, Failed> {
     let most = test.options.handle_summary_timeout;
     let job = Job::Summary(data.into());
-    let answer = within(vu, job, most, &Abort::default(), Exit::Timeout).await?;
+    let answer = within(vu, job, most, &Abort::default(), Exit::Timeout, signals).await?;
     Ok(answer.json)
 }
 

@@ -153,6 +153,7 @@ impl Future for Fiber {
             RESUMED_AT.set(Some(resumed));
             let result = this.coroutine.resume(());
             CURRENT.set(ptr::null());
+            RESUMED_AT.set(None);
             SCRIPT_TIME.set(SCRIPT_TIME.get() + (clock::now() - resumed));
             match result {
                 CoroutineResult::Yield(awaited) => this.awaited = Some(awaited),
