@@ -231,7 +231,7 @@ fn hashes_and_encodes() {
 #[test]
 fn knows_where_it_is() {
     holds("is('scenario', exec.scenario.name, 'default');
-           is('executor', exec.scenario.executor, 'shared-iterations');
+           is('executor', exec.scenario.executor, 'per-vu-iterations');
            is('vu', [exec.vu.idInTest, __VU, __ITER], [1, 1, 0]);
            exec.vu.tags.mine = 'x';
            is('tags', exec.vu.tags.mine, 'x');

@@ -244,8 +244,8 @@ fn call<'js>(
     if let Some(body) = body {
         set_body(ctx, &mut call.request, body)?;
     }
-    if let (Some(coding), Some(body)) = (coding, call.request.body.take()) {
-        let coded = http::encode(&body, &coding);
+    if let (Some(coding), Some(body)) = (coding, &call.request.body) {
+        let coded = http::encode(body, &coding);
         let coded = coded.map_err(|why| Exception::throw_message(ctx, &why))?;
         call.request.body = Some(coded.into());
         set_header(&mut call.request, "Content-Encoding", &coding);
