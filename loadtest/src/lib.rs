@@ -9,8 +9,8 @@
 
 pub mod cli;
 mod clock;
-pub mod engine;
 pub mod compare;
+pub mod engine;
 pub mod executor;
 pub mod exit;
 pub mod http;

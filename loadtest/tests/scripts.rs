@@ -133,18 +133,25 @@ fn a_throwing_iteration_does_not_fail_the_run() {
         export default function () { throw new Error('on purpose'); }")
     .ends_with(0);
     assert_eq!(run.value("iterations", "count"), 3.0);
-    assert!(run.stderr.contains("on purpose") && run.stderr.contains("main.js:2:"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("on purpose") && run.stderr.contains("main.js:2:"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn recursion_is_an_exception() {
-    holds("let caught = ''; const f = () => f() + 1; try { f() } catch (e) { caught = e.name }
-           is('recursion', caught, 'RangeError');");
+    holds(
+        "let caught = ''; const f = () => f() + 1; try { f() } catch (e) { caught = e.name }
+           is('recursion', caught, 'RangeError');",
+    );
 }
 
 #[test]
 fn sees_responses() {
-    holds("const r = http.post(url + '/echo?a=b', JSON.stringify({ list: [{ id: 1 }, { id: 2 }] }),
+    holds(
+        "const r = http.post(url + '/echo?a=b', JSON.stringify({ list: [{ id: 1 }, { id: 2 }] }),
                { headers: { 'Content-Type': 'application/json', 'X-Mine': 'yes' } });
            is('status', r.status, 200);
            is('method', r.headers['X-Method'], 'POST');
@@ -156,7 +163,8 @@ fn sees_responses() {
            is('error', [r.error, r.error_code], ['', 0]);
            check(r, { timings: (r) => r.timings.duration > 0 && r.timings.waiting > 0 });
            is('request', r.request.method, 'POST');
-           is('text', r.status_text, '200 OK');");
+           is('text', r.status_text, '200 OK');",
+    );
 }
 
 #[test]
@@ -191,16 +199,19 @@ fn follows_redirects_and_keeps_cookies() {
 
 #[test]
 fn names_what_goes_wrong() {
-    holds("is('refused', http.get('http://127.0.0.1:1/').error_code, 1212);
+    holds(
+        "is('refused', http.get('http://127.0.0.1:1/').error_code, 1212);
            is('url', http.get('nonsense').error_code, 1020);
            is('status', http.get(url + '/status/404').error_code, 1404);
            is('timeout', http.get(url + '/slow', { timeout: '50ms' }).error_code, 1050);
-           is('name', http.get('http://nowhere.invalid/').status, 0);");
+           is('name', http.get('http://nowhere.invalid/').status, 0);",
+    );
 }
 
 #[test]
 fn does_several_things_at_once() {
-    holds("const begun = Date.now();
+    holds(
+        "const begun = Date.now();
            const all = http.batch([['GET', url + '/wait'], url + '/wait', { method: 'GET',
                url: url + '/wait' }]);
            is('batch', all.map((r) => r.status), [200, 200, 200]);
@@ -213,7 +224,8 @@ fn does_several_things_at_once() {
            let ticks = 0;
            await new Promise((done) => { const id = setInterval(() => { if (++ticks === 3) {
                clearInterval(id); done(); } }, 2); });
-           is('ticks', ticks, 3);");
+           is('ticks', ticks, 3);",
+    );
 }
 
 #[test]
@@ -230,13 +242,15 @@ fn hashes_and_encodes() {
 
 #[test]
 fn knows_where_it_is() {
-    holds("is('scenario', exec.scenario.name, 'default');
+    holds(
+        "is('scenario', exec.scenario.name, 'default');
            is('executor', exec.scenario.executor, 'per-vu-iterations');
            is('vu', [exec.vu.idInTest, __VU, __ITER], [1, 1, 0]);
            exec.vu.tags.mine = 'x';
            is('tags', exec.vu.tags.mine, 'x');
            group('outer', () => group('inner', () => is('in', 1, 1)));
-           is('options', Array.isArray(exec.test.options.thresholds.checks), true);");
+           is('options', Array.isArray(exec.test.options.thresholds.checks), true);",
+    );
 }
 
 #[test]
@@ -256,7 +270,10 @@ fn shares_arrays_and_files() {
                 twice: () => twice(2) === 4 });
             counter.add(2); trend.add(5, { a: 'b' });
         }";
-    let files = [("users.json", r#"[{"name":"a"},{"name":"b"}]"#), ("lib.js", "export const twice = (x) => 2 * x;")];
+    let files = [
+        ("users.json", r#"[{"name":"a"},{"name":"b"}]"#),
+        ("lib.js", "export const twice = (x) => 2 * x;"),
+    ];
     let run = run_with(script, &[], &files).ends_with(0);
     assert_eq!(run.value("my_counter", "count"), 8.0);
     assert_eq!(run.value("my_trend", "max"), 5.0);

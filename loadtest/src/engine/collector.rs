@@ -169,7 +169,9 @@ impl Collector {
                 let verdict = self.thresholds.evaluate(&self.totals, self.elapsed);
                 if verdict.abort && ending == Ending::Regular {
                     let crossed = verdict.crossed.join("', '");
-                    let text = format!("thresholds on metrics '{crossed}' were crossed; at least one has abortOnFail enabled, stopping test prematurely");
+                    let text = format!(
+                        "thresholds on metrics '{crossed}' were crossed; at least one has abortOnFail enabled, stopping test prematurely"
+                    );
                     console::write("error", &text);
                     ending = Ending::Threshold;
                     control.stop();

@@ -59,7 +59,8 @@ pub(super) async fn finish(
         console::write("error", &format!("output: {error}"));
     }
     if !verdict.crossed.is_empty() && exit.is_none() {
-        let text = format!("thresholds on metrics '{}' have been crossed", verdict.crossed.join(", "));
+        let text =
+            format!("thresholds on metrics '{}' have been crossed", verdict.crossed.join(", "));
         console::write("error", &text);
     }
     let abort = &test.environment.abort;

@@ -26,8 +26,8 @@ use crate::{
     output::{Outputs, Target},
     threshold::Thresholds,
     vm::{
-        Abort, Answer, Bundle, Environment, InstanceCounts, Job, Local, Machine, MetricTable,
-        ScriptError, ScriptFailure, Vu, console,
+        Abort, Answer, Bundle, Environment, InstanceCounts, Job, Local, Machine, MetricTable, Vu,
+        console,
     },
 };
 
@@ -132,8 +132,7 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
         MetricTable::Complete(registry) => Arc::clone(registry),
         MetricTable::Open(_) => return Err(Failed::new(Exit::Panicked, "metrics are missing")),
     };
-    let streaming =
-        if invocation.outputs.is_empty() { Streaming::Off } else { Streaming::On };
+    let streaming = if invocation.outputs.is_empty() { Streaming::Off } else { Streaming::On };
     let outputs = match streaming {
         Streaming::Off => None,
         Streaming::On => {
@@ -205,7 +204,8 @@ async fn read(invocation: &Invocation) -> Result<Test, Failed> {
     let bundle = Bundle::open(script, invocation.source.clone()).map_err(|error| {
         Failed::new(Exit::ScriptException, format!("{}: {error}", script.display()))
     })?;
-    let invalid = |error: &dyn std::fmt::Display| Failed::new(Exit::InvalidConfig, error.to_string());
+    let invalid =
+        |error: &dyn std::fmt::Display| Failed::new(Exit::InvalidConfig, error.to_string());
     let layers = |script: &serde_json::Value| {
         let environment = invocation.environment.iter().map(|(k, v)| (&**k, &**v));
         Options::from_layers(script, environment, &invocation.flags)
@@ -242,7 +242,9 @@ async fn read(invocation: &Invocation) -> Result<Test, Failed> {
         if !functions.contains(&scenario.exec) {
             let text = match &*scenario.exec {
                 "default" => "no exported functions in script: 'default' is missing".to_string(),
-                exec => format!("executor {}: function '{exec}' not found in exports", scenario.name),
+                exec => {
+                    format!("executor {}: function '{exec}' not found in exports", scenario.name)
+                }
             };
             return Err(Failed::new(Exit::InvalidConfig, text));
         }
@@ -337,8 +339,7 @@ async fn within(
         result = &mut work => {
             return result.map_err(|error| match (abort.aborted(), error) {
                 (Some(reason), _) => Failed::new(Exit::ScriptAborted, reason),
-                (None, ScriptError { failure: ScriptFailure::Stopped | ScriptFailure::Exception
-                    | ScriptFailure::Exports, text }) => Failed::new(Exit::ScriptException, text),
+                (None, error) => Failed::new(Exit::ScriptException, error.text),
             });
         }
         () = tokio::time::sleep(most) => Failed::new(late, "execution timed out"),
@@ -361,7 +362,8 @@ async fn setup(
     }
     let (most, abort) = (test.options.setup_timeout, &test.environment.abort);
     let answer = within(vu, Job::Setup, most, abort, Exit::SetupTimeout, signals).await;
-    let answer = answer.map_err(|failed| Failed { text: format!("setup(): {}", failed.text), ..failed })?;
+    let answer =
+        answer.map_err(|failed| Failed { text: format!("setup(): {}", failed.text), ..failed })?;
     Ok(answer.json.map(Into::into))
 }
 
@@ -377,7 +379,8 @@ async fn teardown(
     }
     let (most, abort) = (test.options.teardown_timeout, Abort::default());
     let done = within(vu, Job::Teardown(data), most, &abort, Exit::TeardownTimeout, signals).await;
-    done.map(drop).map_err(|failed| Failed { text: format!("teardown(): {}", failed.text), ..failed })
+    done.map(drop)
+        .map_err(|failed| Failed { text: format!("teardown(): {}", failed.text), ..failed })
 }
 
 /// Runs `handleSummary()`.

@@ -56,7 +56,8 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         Err(error) => return Err(stale(HttpError::io(&error))),
     }
     let head = read_head(stream, &mut bytes, &request.method).await?;
-    let mut reader = BodyReader { stream, bytes, at: head.bytes, received: 0, keeps: request.keeps_body };
+    let mut reader =
+        BodyReader { stream, bytes, at: head.bytes, received: 0, keeps: request.keeps_body };
     let body = reader.read(&head).await?;
     let received = reader.received + reader.bytes.len() as u64;
     let left_over = reader.at < reader.bytes.len();
@@ -235,7 +236,9 @@ fn parse_head(bytes: &[u8], method: &str) -> Result<Option<HeadFacts>, HttpError
 }
 
 fn contains_word(value: &[u8], word: &str) -> bool {
-    value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+    value
+        .split(|byte| *byte == b',')
+        .any(|part| part.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// Where the body is.

@@ -24,7 +24,8 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (end, ended) = oneshot::channel();
         let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let set = tokio::task::LocalSet::new();
             runtime.block_on(set.run_until(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
