@@ -238,17 +238,7 @@ async fn read(invocation: &Invocation) -> Result<Test, Failed> {
     };
     let mut options = layers(&script).map_err(|error| invalid(&error))?;
     let functions: BTreeSet<String> = exports.functions.into_iter().collect();
-    for scenario in &options.scenarios {
-        if !functions.contains(&scenario.exec) {
-            let text = match &*scenario.exec {
-                "default" => "no exported functions in script: 'default' is missing".to_string(),
-                exec => {
-                    format!("executor {}: function '{exec}' not found in exports", scenario.name)
-                }
-            };
-            return Err(Failed::new(Exit::InvalidConfig, text));
-        }
-    }
+    find_functions(&options, &functions)?;
     if invocation.no_thresholds {
         options.thresholds.clear();
     }
@@ -275,6 +265,17 @@ async fn read(invocation: &Invocation) -> Result<Test, Failed> {
     };
     let options = Arc::clone(&environment.options);
     Ok(Test { options, thresholds, functions, environment: Arc::new(environment), net, tls })
+}
+
+/// Every scenario has its function.
+fn find_functions(options: &Options, functions: &BTreeSet<String>) -> Result<(), Failed> {
+    let missing = options.scenarios.iter().find(|scenario| !functions.contains(&scenario.exec));
+    let Some(scenario) = missing else { return Ok(()) };
+    let text = match &*scenario.exec {
+        "default" => "no exported functions in script: 'default' is missing".to_string(),
+        exec => format!("executor {}: function '{exec}' not found in exports", scenario.name),
+    };
+    Err(Failed::new(Exit::InvalidConfig, text))
 }
 
 fn net_options(options: &Options) -> NetOptions {

@@ -75,7 +75,7 @@ fn jar_set<'js>(
     let mut cookie = Cookie {
         name,
         value,
-        domain: target.host.clone(),
+        domain: target.host,
         path: "/".into(),
         secure: options.get::<_, Option<bool>>("secure")?.unwrap_or(false),
         http_only: options.get::<_, Option<bool>>("http_only")?.unwrap_or(false),

@@ -1,5 +1,7 @@
 //! What scripts import.
 
+#![allow(clippy::needless_pass_by_value, reason = "natives take what the interpreter gives")]
+
 mod bytes;
 mod cookies;
 mod core;
