@@ -14,7 +14,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     control::Control,
-    run::{Failed, Invocation, Test},
+    read::Test,
+    run::{Failed, Invocation},
     worker::{Planned, Report},
 };
 use crate::{
@@ -140,7 +141,7 @@ impl Collector {
                 () = tokio::time::sleep(PERIOD) => {}
                 () = self.signals.next() => match ending {
                     Ending::Regular => {
-                        let text = "Stopping in response to a signal: iterations may end. Once more to stop at once";
+                        let text = "Stopping: iterations may end. Once more to stop at once";
                         console::write("warn", text);
                         ending = Ending::Interrupted;
                         control.drain();
@@ -170,7 +171,8 @@ impl Collector {
                 if verdict.abort && ending == Ending::Regular {
                     let crossed = verdict.crossed.join("', '");
                     let text = format!(
-                        "thresholds on metrics '{crossed}' were crossed; at least one has abortOnFail enabled, stopping test prematurely"
+                        "thresholds on metrics '{crossed}' were crossed; at least one has \
+                         abortOnFail enabled, stopping test prematurely"
                     );
                     console::write("error", &text);
                     ending = Ending::Threshold;

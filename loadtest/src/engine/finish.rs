@@ -4,7 +4,8 @@ use std::{fs, io::Write, path::Path, sync::atomic::Ordering};
 
 use super::{
     collector::{Collector, Signals},
-    run::{Failed, Invocation, SummaryMode, Test, stdout_is_terminal, summarize},
+    read::Test,
+    run::{Failed, Invocation, SummaryMode, stdout_is_terminal, summarize},
 };
 use crate::{
     exit::Exit,
