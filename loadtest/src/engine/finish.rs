@@ -13,6 +13,9 @@ use crate::{
     vm::{Vu, console},
 };
 
+/// From which share of a CPU on scripts are said to have kept others waiting, in per cent.
+const SHARE_WORTH_SAYING: f64 = 5.0;
+
 pub(super) async fn finish(
     invocation: &Invocation,
     test: &Test,
@@ -77,11 +80,11 @@ pub(super) async fn finish(
 fn share_of_scripts(test: &Test, summary: &Summary<'_>) {
     let counts = &test.environment.counts;
     let preempted = counts.preempted.load(Ordering::Relaxed);
-    if preempted == 0 {
-        return;
-    }
     let cpu = counts.script_nanos.load(Ordering::Relaxed) as f64 / 1e9;
     let share = cpu / summary.elapsed.as_secs_f64().max(1e-9) * 100.0;
+    if preempted == 0 || share < SHARE_WORTH_SAYING {
+        return;
+    }
     let text = format!(
         "scripts had the CPU for {cpu:.1} s ({share:.0} % of a CPU) and were interrupted \
          {preempted} times after 10 ms: other VUs waited meanwhile"
