@@ -1,7 +1,8 @@
 //! What counting a request costs: `cargo bench -p weir-load --bench recorder`.
 //!
 //! Nine values that share their tags, as k6 keeps them of each request, 3,000 requests between two
-//! looks of the collector. Times are of the thread's own processor time, the best of several rounds.
+//! looks of the collector. Times are of the thread's own processor time, the best of several
+//! rounds.
 #![allow(clippy::print_stdout, reason = "a benchmark reports on stdout")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on has nothing to say")]
 
