@@ -5,6 +5,7 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io::{self, Write as _},
+    mem::MaybeUninit,
     pin::Pin,
     time::Instant,
 };
@@ -189,13 +190,15 @@ async fn read_head<S: AsyncRead + Unpin>(
 }
 
 fn parse_head(bytes: &[u8], method: &str) -> Result<Option<HeadFacts>, HttpError> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut response = httparse::Response::new(&mut headers);
+    // Not filled before it is needed: most responses have a dozen headers.
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let parsed = config.parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
     let malformed = |what: &dyn std::fmt::Display| {
         HttpError::new(HttpError::GENERIC, format!("malformed HTTP response: {what}"))
     };
-    let httparse::Status::Complete(length) = response.parse(bytes).map_err(|e| malformed(&e))?
-    else {
+    let httparse::Status::Complete(length) = parsed.map_err(|e| malformed(&e))? else {
         return Ok(None);
     };
     let status = response.code.unwrap_or(0);
