@@ -112,8 +112,8 @@ const SHELL: &[&str] = &[
     "ratelimit/src/redis/settle.rs",
 ];
 
-/// The one module that may hold what the compiler cannot check: it switches stacks. Its crate has the
-/// workspace's lints but for that one.
+/// The one module that may hold what the compiler cannot check: it switches stacks. Its crate has
+/// the workspace's lints but for that one.
 const UNCHECKED: &str = "loadtest/src/vm/fiber";
 const UNCHECKED_CRATE: &str = "loadtest/Cargo.toml";
 

@@ -70,7 +70,8 @@ fn holds(body: &str) {
          import exec from 'k6/execution';
          import crypto from 'k6/crypto';
          import encoding from 'k6/encoding';
-         export const options = {{ thresholds: {{ checks: ['rate==1'], iterations: ['count==1'] }} }};
+         export const options = {{ thresholds: {{ checks: ['rate==1'],
+             iterations: ['count==1'] }} }};
          const url = __ENV.URL;
          const is = (name, a, b) => check(a, {{ [name + ' ' + JSON.stringify(a)]: () =>
              JSON.stringify(a) === JSON.stringify(b) }});
@@ -176,7 +177,8 @@ fn sends_forms_and_files() {
            is('type', r.headers['X-Type'], 'application/x-www-form-urlencoded');
            const m = http.post(url + '/echo', { f: http.file('content', 'f.txt', 'text/plain') });
            check(m, { multipart: (m) => m.body.includes('filename=\"f.txt\"') &&
-               m.body.includes('content') && m.headers['X-Type'].startsWith('multipart/form-data') });
+
+                   m.body.includes('content') && m.headers['X-Type'].startsWith('multipart/form-data') });
            const c = http.post(url + '/echo', 'x'.repeat(1000), { compression: 'gzip',
                responseType: 'binary' });
            check(c, { gzip: (c) => c.body.byteLength < 100 });");
@@ -184,11 +186,13 @@ fn sends_forms_and_files() {
 
 #[test]
 fn follows_redirects_and_keeps_cookies() {
-    holds("const r = http.get(url + '/redirect');
+    holds(
+        "const r = http.get(url + '/redirect');
            is('followed', [r.status, r.url], [200, url + '/cookies']);
            is('cookie', r.body, 'session=1');
            is('not followed', http.get(url + '/redirect', { redirects: 0 }).status, 302);
-           is('cookies', http.get(url + '/redirect', { redirects: 0 }).cookies.session[0].value, '1');
+           is('cookies', http.get(url + '/redirect', { redirects: 0 }).cookies.session[0].value,
+               '1');
            const jar = http.cookieJar();
            is('jar', jar.cookiesForURL(url + '/').session, ['1']);
            jar.set(url, 'mine', '2');
@@ -196,7 +200,8 @@ fn follows_redirects_and_keeps_cookies() {
            is('replaced', http.get(url + '/cookies', { cookies: { session: { value: '3',
                replace: true } } }).body, 'mine=2; session=3');
            jar.clear(url);
-           is('cleared', http.get(url + '/cookies').body, '');");
+           is('cleared', http.get(url + '/cookies').body, '');",
+    );
 }
 
 #[test]
@@ -232,14 +237,17 @@ fn does_several_things_at_once() {
 
 #[test]
 fn hashes_and_encodes() {
-    holds("is('md5', crypto.md5('hello', 'hex'), '5d41402abc4b2a76b9719d911017c592');
-           is('sha256', crypto.sha256('', 'base64'), '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=');
+    holds(
+        "is('md5', crypto.md5('hello', 'hex'), '5d41402abc4b2a76b9719d911017c592');
+           is('sha256', crypto.sha256('', 'base64'),
+               '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=');
            const h = crypto.createHash('sha1'); h.update('a'); h.update('bc');
            is('sha1', h.digest('hex'), 'a9993e364706816aba3e25717850c26c9cd0d89d');
            is('hmac', crypto.hmac('sha256', 'key', 'x', 'hex').length, 64);
            is('b64', encoding.b64encode('hello'), 'aGVsbG8=');
            is('b64d', encoding.b64decode('aGVsbG8=', 'std', 's'), 'hello');
-           is('random', new Uint8Array(crypto.randomBytes(8)).length, 8);");
+           is('random', new Uint8Array(crypto.randomBytes(8)).length, 8);",
+    );
 }
 
 #[test]
@@ -267,7 +275,8 @@ fn shares_arrays_and_files() {
         export default function () {
             let frozen = false;
             try { users[0].name = 'x' } catch { frozen = true }
-            check(users, { length: (u) => u.length === 2, first: (u) => u[0].name === 'a', frozen: () => frozen,
+            check(users, { length: (u) => u.length === 2, first: (u) => u[0].name === 'a',
+                frozen: () => frozen,
                 map: (u) => u.map((x) => x.name).join() === 'a,b', of: (u) => [...u].length === 2,
                 twice: () => twice(2) === 4 });
             counter.add(2); trend.add(5, { a: 'b' });
@@ -296,7 +305,8 @@ fn aborts_when_a_script_says_so() {
     let script = "import exec from 'k6/execution';
         import { sleep } from 'k6';
         export const options = { vus: 2, duration: '30s' };
-        export default function () { if (exec.vu.idInTest === 1) exec.test.abort('enough'); sleep(20); }";
+        export default function () {
+            if (exec.vu.idInTest === 1) exec.test.abort('enough'); sleep(20); }";
     let run = run(script).ends_with(108);
     assert!(run.stderr.contains("enough"), "{}", run.stderr);
 }
