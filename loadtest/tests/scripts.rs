@@ -177,8 +177,8 @@ fn sends_forms_and_files() {
            is('type', r.headers['X-Type'], 'application/x-www-form-urlencoded');
            const m = http.post(url + '/echo', { f: http.file('content', 'f.txt', 'text/plain') });
            check(m, { multipart: (m) => m.body.includes('filename=\"f.txt\"') &&
-
-                   m.body.includes('content') && m.headers['X-Type'].startsWith('multipart/form-data') });
+               m.body.includes('content') &&
+               m.headers['X-Type'].startsWith('multipart/form-data') });
            const c = http.post(url + '/echo', 'x'.repeat(1000), { compression: 'gzip',
                responseType: 'binary' });
            check(c, { gzip: (c) => c.body.byteLength < 100 });");
