@@ -3,12 +3,15 @@
 //!
 //! The rooms below are plain computation: they take the time as an argument and open no socket.
 //! `options` turns what the script, the environment and the command line say into one checked
-//! value; `executor` says when iterations begin; `metrics` counts what happened.
+//! value; `executor` says when iterations begin; `metrics` counts what happened; `threshold`
+//! judges it. `progress`, `summary`, `report` and `output` tell of it; `compare` sets two runs side
+//! by side.
 
 mod alarm;
 pub mod bench;
 pub mod cli;
 mod clock;
+pub mod compare;
 pub mod engine;
 pub mod executor;
 pub mod exit;
@@ -17,6 +20,7 @@ pub mod metrics;
 pub mod options;
 pub mod output;
 pub mod progress;
+pub mod report;
 pub mod summary;
 mod task;
 pub mod threshold;

@@ -1,5 +1,5 @@
-//! What is said of a run at its end: as text, as the `data` of `handleSummary()`, and as the JSON of
-//! `--summary-export`. All three in k6's shapes.
+//! What is said of a run at its end: as text, as the `data` of `handleSummary()`, and as the JSON
+//! of `--summary-export`. All three in k6's shapes.
 
 mod format;
 mod groups;
@@ -115,7 +115,7 @@ impl Summary<'_> {
     }
 
     /// Metrics that had values, or that a threshold looks at, by name.
-    fn shown(&self) -> impl Iterator<Item = (MetricId, &Metric)> {
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (MetricId, &Metric)> {
         let registry: &Registry = self.totals.registry();
         let seen = |id| self.totals.sink(id).is_some() || !self.thresholds.of(id).is_empty();
         let mut shown: Vec<_> = registry.iter().filter(|(id, _)| seen(*id)).collect();
@@ -124,7 +124,7 @@ impl Summary<'_> {
     }
 
     /// What a metric kept, by name; `share` is what k6 calls the share of a rate there.
-    fn values(&self, id: MetricId, kind: Kind, share: &str) -> Value {
+    pub(crate) fn values(&self, id: MetricId, kind: Kind, share: &str) -> Value {
         let empty;
         let sink = match self.totals.sink(id) {
             Some(sink) => sink,
@@ -215,6 +215,8 @@ impl TimeUnit {
         }
     }
 }
+
+pub(crate) use self::format::plain;
 
 /// A number as JavaScript would write it: without a fraction when it has none.
 pub(crate) fn number(value: f64) -> Value {

@@ -85,10 +85,14 @@ pub(super) async fn run(
         return;
     }
     let made = members.members.len() as u32;
-    let idle: Vec<Member> = members.members.into_iter().map(|(_, mut member)| {
-        member.enter(&place);
-        member
-    }).collect();
+    let idle: Vec<Member> = members
+        .members
+        .into_iter()
+        .map(|(_, mut member)| {
+            member.enter(&place);
+            member
+        })
+        .collect();
     let worker = u64::from(crew.share.worker);
     let desk = Rc::new(Desk {
         exec: this.scenario.exec.as_str().into(),
@@ -101,7 +105,11 @@ pub(super) async fn run(
         busy: Cell::new(0),
         freed: Notify::new(),
         saturation: pool.on_saturation,
-        place, data, begun, lanes, crew: Rc::clone(&crew),
+        place,
+        data,
+        begun,
+        lanes,
+        crew: Rc::clone(&crew),
     });
     let pacer = Pacer::start(Arc::clone(&planned), members.index, begun, worker, lanes);
     let mut number = worker;

@@ -10,11 +10,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     control::Control,
-    run::{Failed, Invocation, Test},
+    read::Test,
+    run::{Failed, Invocation},
     worker::{Planned, Report},
 };
 use crate::{
@@ -69,6 +70,7 @@ pub(super) struct Collector {
     ended: u32,
     quiet: bool,
     environment: Arc<Environment>,
+    pub(super) signals: Signals,
 }
 
 impl Collector {
@@ -90,6 +92,7 @@ impl Collector {
             ended: 0,
             quiet: invocation.quiet,
             environment: Arc::clone(&test.environment),
+            signals: Signals::new(),
         }
     }
 
@@ -107,7 +110,7 @@ impl Collector {
                 Ok(Report::Ended) => self.ended += 1,
                 Err(TryRecvError::Empty) => tokio::select! {
                     () = tokio::time::sleep(Duration::from_millis(1)) => {}
-                    () = interrupted() => {
+                    () = self.signals.next() => {
                         control.stop();
                         return Err(Failed::new(Exit::Interrupted, "interrupted"));
                     }
@@ -136,9 +139,9 @@ impl Collector {
         while self.ended < self.workers {
             tokio::select! {
                 () = tokio::time::sleep(PERIOD) => {}
-                () = interrupted() => match ending {
+                () = self.signals.next() => match ending {
                     Ending::Regular => {
-                        let text = "Stopping in response to a signal: iterations may end. Once more to stop at once";
+                        let text = "Stopping: iterations may end. Once more to stop at once";
                         console::write("warn", text);
                         ending = Ending::Interrupted;
                         control.drain();
@@ -167,7 +170,10 @@ impl Collector {
                 let verdict = self.thresholds.evaluate(&self.totals, self.elapsed);
                 if verdict.abort && ending == Ending::Regular {
                     let crossed = verdict.crossed.join("', '");
-                    let text = format!("thresholds on metrics '{crossed}' were crossed; at least one has abortOnFail enabled, stopping test prematurely");
+                    let text = format!(
+                        "thresholds on metrics '{crossed}' were crossed; at least one has \
+                         abortOnFail enabled, stopping test prematurely"
+                    );
                     console::write("error", &text);
                     ending = Ending::Threshold;
                     control.stop();
@@ -258,12 +264,22 @@ impl Collector {
     }
 }
 
-/// Waits for SIGINT or SIGTERM.
-pub(super) async fn interrupted() {
-    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-    let (Ok(mut int), Ok(mut term)) = signals else { return std::future::pending().await };
-    tokio::select! {
-        _ = int.recv() => {}
-        _ = term.recv() => {}
+/// SIGINT and SIGTERM.
+pub(super) struct Signals(Option<(Signal, Signal)>);
+
+impl Signals {
+    /// Listens from now on.
+    pub(super) fn new() -> Self {
+        let both = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        Self(if let (Ok(int), Ok(term)) = both { Some((int, term)) } else { None })
+    }
+
+    /// Waits for the next.
+    pub(super) async fn next(&mut self) {
+        let Some((int, term)) = &mut self.0 else { return std::future::pending().await };
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+        }
     }
 }

@@ -3,14 +3,18 @@
 use std::{fs, io::Write, path::Path, sync::atomic::Ordering};
 
 use super::{
-    collector::Collector,
-    run::{Failed, Invocation, SummaryMode, Test, stdout_is_terminal, summarize},
+    collector::{Collector, Signals},
+    read::Test,
+    run::{Failed, Invocation, SummaryMode, stdout_is_terminal, summarize},
 };
 use crate::{
     exit::Exit,
     summary::{Mode, Summary},
     vm::{Vu, console},
 };
+
+/// From which share of a CPU on scripts are said to have kept others waiting, in per cent.
+const SHARE_WORTH_SAYING: f64 = 5.0;
 
 pub(super) async fn finish(
     invocation: &Invocation,
@@ -21,6 +25,7 @@ pub(super) async fn finish(
 ) -> Result<Exit, Failed> {
     let verdict = collector.thresholds.evaluate(&collector.totals, collector.elapsed);
     let is_terminal = stdout_is_terminal();
+    let mut signals = Signals::new();
     let summary = Summary {
         totals: &collector.totals,
         thresholds: &collector.thresholds,
@@ -34,7 +39,7 @@ pub(super) async fn finish(
     }
     if invocation.summary_mode != SummaryMode::Disabled {
         let written = match test.functions.contains("handleSummary") {
-            true => match summarize(test, vu, summary.data().to_string()).await {
+            true => match summarize(test, vu, summary.data().to_string(), &mut signals).await {
                 Ok(json) => json.is_some_and(|json| write_outputs(&json)),
                 Err(failed) => {
                     console::write("error", &format!("handleSummary(): {}", failed_text(&failed)));
@@ -58,7 +63,8 @@ pub(super) async fn finish(
         console::write("error", &format!("output: {error}"));
     }
     if !verdict.crossed.is_empty() && exit.is_none() {
-        let text = format!("thresholds on metrics '{}' have been crossed", verdict.crossed.join(", "));
+        let text =
+            format!("thresholds on metrics '{}' have been crossed", verdict.crossed.join(", "));
         console::write("error", &text);
     }
     let abort = &test.environment.abort;
@@ -74,11 +80,11 @@ pub(super) async fn finish(
 fn share_of_scripts(test: &Test, summary: &Summary<'_>) {
     let counts = &test.environment.counts;
     let preempted = counts.preempted.load(Ordering::Relaxed);
-    if preempted == 0 {
-        return;
-    }
     let cpu = counts.script_nanos.load(Ordering::Relaxed) as f64 / 1e9;
     let share = cpu / summary.elapsed.as_secs_f64().max(1e-9) * 100.0;
+    if preempted == 0 || share < SHARE_WORTH_SAYING {
+        return;
+    }
     let text = format!(
         "scripts had the CPU for {cpu:.1} s ({share:.0} % of a CPU) and were interrupted \
          {preempted} times after 10 ms: other VUs waited meanwhile"

@@ -8,6 +8,7 @@ mod arrivals;
 mod collector;
 mod control;
 mod finish;
+mod read;
 mod run;
 mod vus;
 mod worker;

@@ -1,34 +1,30 @@
 //! The course of a run.
 
 use std::{
-    collections::BTreeSet,
     io::IsTerminal,
     path::PathBuf,
     rc::Rc,
-    sync::{Arc, Mutex, PoisonError, mpsc::sync_channel},
+    sync::{Arc, mpsc::sync_channel},
     thread,
     time::Duration,
 };
 
 use super::{
-    collector::{self, Collector, Ending},
+    collector::{Collector, Ending, Signals},
     control::Control,
     finish,
+    read::{Test, read},
     worker::{self, Planned, Report, Share},
 };
 use crate::{
     clock,
     executor::Plan,
     exit::Exit,
-    http::{NamePattern, Net, NetOptions, Network, client_config},
-    metrics::{Recorder, Registry, Streaming},
+    http::Net,
+    metrics::{Recorder, Streaming},
     options::{Flags, Options},
     output::{Outputs, Target},
-    threshold::Thresholds,
-    vm::{
-        Abort, Answer, Bundle, Environment, InstanceCounts, Job, Local, Machine, MetricTable,
-        ScriptError, ScriptFailure, Vu, console,
-    },
+    vm::{Abort, Answer, Job, Local, Machine, MetricTable, Vu, console},
 };
 
 /// Reports of workers that wait for the collector at most.
@@ -116,24 +112,13 @@ pub fn run(invocation: &Invocation) -> Exit {
     }
 }
 
-/// What is known once the script was read.
-pub(super) struct Test {
-    pub(super) options: Arc<Options>,
-    pub(super) thresholds: Thresholds,
-    pub(super) functions: BTreeSet<String>,
-    pub(super) environment: Arc<Environment>,
-    net: NetOptions,
-    tls: Arc<rustls::ClientConfig>,
-}
-
 async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
     let test = read(invocation).await?;
     let registry = match &test.environment.metrics {
         MetricTable::Complete(registry) => Arc::clone(registry),
         MetricTable::Open(_) => return Err(Failed::new(Exit::Panicked, "metrics are missing")),
     };
-    let streaming =
-        if invocation.outputs.is_empty() { Streaming::Off } else { Streaming::On };
+    let streaming = if invocation.outputs.is_empty() { Streaming::Off } else { Streaming::On };
     let outputs = match streaming {
         Streaming::Off => None,
         Streaming::On => {
@@ -177,7 +162,7 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
     drop(reports);
     let mut collector = Collector::new(invocation, &test, registry, outputs, inbox, workers);
     collector.wait_ready(&control).await?;
-    let setup = setup(invocation, &test, &mut vu).await;
+    let setup = setup(invocation, &test, &mut vu, &mut collector.signals).await;
     let data = match setup {
         Ok(data) => data,
         Err(failed) => {
@@ -191,107 +176,12 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
         return Ok(Exit::Interrupted);
     }
     let mut exit = ending.exit();
-    if let Err(failed) = teardown(invocation, &test, &mut vu, data).await {
+    if let Err(failed) = teardown(invocation, &test, &mut vu, data, &mut collector.signals).await {
         console::write("error", &failed.text);
         exit = exit.or(Some(failed.exit));
     }
     collector.take_own(&local);
     finish::finish(invocation, &test, collector, &mut vu, exit).await
-}
-
-/// Reads the script once, for its options and its metrics.
-async fn read(invocation: &Invocation) -> Result<Test, Failed> {
-    let script = &invocation.script;
-    let bundle = Bundle::open(script, invocation.source.clone()).map_err(|error| {
-        Failed::new(Exit::ScriptException, format!("{}: {error}", script.display()))
-    })?;
-    let invalid = |error: &dyn std::fmt::Display| Failed::new(Exit::InvalidConfig, error.to_string());
-    let layers = |script: &serde_json::Value| {
-        let environment = invocation.environment.iter().map(|(k, v)| (&**k, &**v));
-        Options::from_layers(script, environment, &invocation.flags)
-    };
-    let defaults = Options::from_layers(&serde_json::Value::Null, [], &Flags::default());
-    let mut environment = Environment {
-        bundle: Arc::new(bundle),
-        env: invocation.env.clone(),
-        options: Arc::new(defaults.map_err(|error| invalid(&error))?),
-        options_json: "{}".into(),
-        metrics: MetricTable::Open(Mutex::new(Registry::new())),
-        counts: Arc::new(InstanceCounts::default()),
-        abort: Arc::new(Abort::default()),
-        begun: clock::now(),
-    };
-    let tls = client_config(false, true, &[]).map_err(|error| invalid(&error))?;
-    let first = Arc::new(environment);
-    let exports = {
-        let net = Rc::new(Net::new(NetOptions::default(), Arc::new(tls)));
-        let local = Local::new(Arc::clone(&first), net, None);
-        let machine = Machine::new().map_err(|error| Failed::new(Exit::Panicked, error.text))?;
-        let mut vu = control_vu(&machine, &local)?;
-        let exports = load(&mut vu).await?.exports;
-        vu.close().await;
-        exports
-    };
-    let script = match &exports.options {
-        Some(json) => serde_json::from_str(json).map_err(|error| invalid(&error))?,
-        None => serde_json::Value::Null,
-    };
-    let mut options = layers(&script).map_err(|error| invalid(&error))?;
-    let functions: BTreeSet<String> = exports.functions.into_iter().collect();
-    for scenario in &options.scenarios {
-        if !functions.contains(&scenario.exec) {
-            let text = match &*scenario.exec {
-                "default" => "no exported functions in script: 'default' is missing".to_string(),
-                exec => format!("executor {}: function '{exec}' not found in exports", scenario.name),
-            };
-            return Err(Failed::new(Exit::InvalidConfig, text));
-        }
-    }
-    if invocation.no_thresholds {
-        options.thresholds.clear();
-    }
-    let mut registry = match &first.metrics {
-        MetricTable::Open(registry) => {
-            registry.lock().unwrap_or_else(PoisonError::into_inner).clone()
-        }
-        MetricTable::Complete(registry) => Registry::clone(registry),
-    };
-    let thresholds =
-        Thresholds::new(&options.thresholds, &mut registry).map_err(|error| invalid(&error))?;
-    let tls = client_config(options.insecure_skip_tls_verify, true, &[]);
-    let tls = Arc::new(tls.map_err(|error| invalid(&error))?);
-    let net = net_options(&options);
-    environment = Environment {
-        bundle: Arc::clone(&first.bundle),
-        env: invocation.env.clone(),
-        options_json: options.consolidated.to_string().into(),
-        options: Arc::new(options),
-        metrics: MetricTable::Complete(Arc::new(registry)),
-        counts: Arc::new(InstanceCounts::default()),
-        abort: Arc::clone(&first.abort),
-        begun: clock::now(),
-    };
-    let options = Arc::clone(&environment.options);
-    Ok(Test { options, thresholds, functions, environment: Arc::new(environment), net, tls })
-}
-
-fn net_options(options: &Options) -> NetOptions {
-    let hosts = options.hosts.iter().map(|(name, to)| {
-        let to = match to.port {
-            Some(port) => std::net::SocketAddr::new(to.ip, port).to_string(),
-            None => to.ip.to_string(),
-        };
-        (name.clone(), to)
-    });
-    let networks = options.blacklist_ips.iter();
-    NetOptions {
-        hosts: hosts.collect(),
-        blacklist: networks
-            .filter_map(|(ip, bits)| Network::parse(&format!("{ip}/{bits}")))
-            .collect(),
-        blocked_names: options.block_hostnames.iter().cloned().map(NamePattern).collect(),
-        no_connection_reuse: options.no_connection_reuse,
-    }
 }
 
 /// The schedules, and how many workers there is work for.
@@ -313,11 +203,11 @@ fn plan(options: &Options, workers: Option<u32>) -> (Arc<Vec<Planned>>, u32) {
     (Arc::new(planned), workers.unwrap_or(cpus).clamp(1, most))
 }
 
-fn control_vu(machine: &Rc<Machine>, local: &Rc<Local>) -> Result<Vu, Failed> {
+pub(super) fn control_vu(machine: &Rc<Machine>, local: &Rc<Local>) -> Result<Vu, Failed> {
     Vu::new(machine, local, 0).map_err(|error| Failed::new(Exit::Panicked, error.to_string()))
 }
 
-async fn load(vu: &mut Vu) -> Result<Answer, Failed> {
+pub(super) async fn load(vu: &mut Vu) -> Result<Answer, Failed> {
     vu.run(Job::Load).await.map_err(|error| Failed::new(Exit::ScriptException, error.text))
 }
 
@@ -328,6 +218,7 @@ async fn within(
     most: Duration,
     abort: &Abort,
     late: Exit,
+    signals: &mut Signals,
 ) -> Result<Answer, Failed> {
     let stopper = vu.stopper();
     let mut work = std::pin::pin!(vu.run(job));
@@ -336,12 +227,11 @@ async fn within(
         result = &mut work => {
             return result.map_err(|error| match (abort.aborted(), error) {
                 (Some(reason), _) => Failed::new(Exit::ScriptAborted, reason),
-                (None, ScriptError { failure: ScriptFailure::Stopped | ScriptFailure::Exception
-                    | ScriptFailure::Exports, text }) => Failed::new(Exit::ScriptException, text),
+                (None, error) => Failed::new(Exit::ScriptException, error.text),
             });
         }
         () = tokio::time::sleep(most) => Failed::new(late, "execution timed out"),
-        _ = collector::interrupted() => Failed::new(Exit::Interrupted, "interrupted"),
+        () = signals.next() => Failed::new(Exit::Interrupted, "interrupted"),
     };
     stopper.stop();
     // It ends at its next step.
@@ -353,13 +243,15 @@ async fn setup(
     invocation: &Invocation,
     test: &Test,
     vu: &mut Vu,
+    signals: &mut Signals,
 ) -> Result<Option<Arc<str>>, Failed> {
     if invocation.no_setup || !test.functions.contains("setup") {
         return Ok(None);
     }
     let (most, abort) = (test.options.setup_timeout, &test.environment.abort);
-    let answer = within(vu, Job::Setup, most, abort, Exit::SetupTimeout).await;
-    let answer = answer.map_err(|failed| Failed { text: format!("setup(): {}", failed.text), ..failed })?;
+    let answer = within(vu, Job::Setup, most, abort, Exit::SetupTimeout, signals).await;
+    let answer =
+        answer.map_err(|failed| Failed { text: format!("setup(): {}", failed.text), ..failed })?;
     Ok(answer.json.map(Into::into))
 }
 
@@ -368,20 +260,27 @@ async fn teardown(
     test: &Test,
     vu: &mut Vu,
     data: Option<Arc<str>>,
+    signals: &mut Signals,
 ) -> Result<(), Failed> {
     if invocation.no_teardown || !test.functions.contains("teardown") {
         return Ok(());
     }
     let (most, abort) = (test.options.teardown_timeout, Abort::default());
-    let done = within(vu, Job::Teardown(data), most, &abort, Exit::TeardownTimeout).await;
-    done.map(drop).map_err(|failed| Failed { text: format!("teardown(): {}", failed.text), ..failed })
+    let done = within(vu, Job::Teardown(data), most, &abort, Exit::TeardownTimeout, signals).await;
+    done.map(drop)
+        .map_err(|failed| Failed { text: format!("teardown(): {}", failed.text), ..failed })
 }
 
 /// Runs `handleSummary()`.
-pub(super) async fn summarize(test: &Test, vu: &mut Vu, data: String) -> Result<Option<String>, Failed> {
+pub(super) async fn summarize(
+    test: &Test,
+    vu: &mut Vu,
+    data: String,
+    signals: &mut Signals,
+) -> Result<Option<String>, Failed> {
     let most = test.options.handle_summary_timeout;
     let job = Job::Summary(data.into());
-    let answer = within(vu, job, most, &Abort::default(), Exit::Timeout).await?;
+    let answer = within(vu, job, most, &Abort::default(), Exit::Timeout, signals).await?;
     Ok(answer.json)
 }
 

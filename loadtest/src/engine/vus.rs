@@ -1,10 +1,6 @@
 //! Scenarios whose virtual users ask for their next iteration.
 
-use std::{
-    rc::Rc,
-    sync::Arc,
-    time::Instant,
-};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 use super::worker::{Crew, Member, Members, Planned};
 use crate::{
@@ -15,13 +11,10 @@ use crate::{
 };
 
 /// Makes this worker's share of the virtual users.
-pub(super) async fn prepare(
-    crew: &Crew,
-    planned: &Planned,
-    plan: &Vus,
-) -> Result<Members, String> {
+pub(super) async fn prepare(crew: &Crew, planned: &Planned, plan: &Vus) -> Result<Members, String> {
     let mut members = Vec::new();
-    let places = (0..plan.vus_most()).filter(|place| place % crew.share.workers == crew.share.worker);
+    let places =
+        (0..plan.vus_most()).filter(|place| place % crew.share.workers == crew.share.worker);
     for place in places {
         members.push((place, crew.recruit(planned.first_id + u64::from(place)).await?));
     }

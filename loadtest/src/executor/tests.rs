@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Arrivals, Plan, Step, Vus};
+use super::{Arrivals, Plan, Requirements, Step, Vus, requirements};
 use crate::options::{Executor, Pool, Saturation, Scenario, Stage};
 
 const POOL: Pool = Pool { pre_allocated_vus: 1, max_vus: 1, on_saturation: Saturation::Drop };
@@ -210,4 +210,19 @@ fn a_ramp_in_steps_has_no_gaps() {
     assert_eq!(it.next(2, 1, ms(2000)), Step::Stop);
     assert_eq!(it.next(0, 0, ms(1000)), begin(1, 3300));
     assert_eq!((it.vus(ms(1000)), it.vus(ms(2000))), (3, 1));
+}
+
+#[test]
+fn scenarios_that_follow_one_another_share_their_vus() {
+    let constant = |start: u64, vus, duration: u64| {
+        let (executor, graceful_stop) =
+            (Executor::ConstantVus { vus, duration: ms(duration) }, ms(300));
+        Plan::new(&Scenario { start_time: ms(start), graceful_stop, ..scenario(executor) })
+    };
+    // The first may run until 1300.
+    let plans = [constant(0, 3, 1000), constant(1300, 4, 1000), constant(1200, 2, 5000)];
+    let needs = requirements(&plans);
+    assert_eq!(needs, Requirements { vus_most: 6, duration: ms(6500) });
+    assert_eq!(requirements(&plans[..2]).vus_most, 4);
+    assert_eq!(requirements(&[]), Requirements { vus_most: 0, duration: ms(0) });
 }

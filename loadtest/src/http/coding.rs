@@ -19,7 +19,10 @@ const BODY_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// 1701 for a body that is not what the header says, and for codings that are not supported.
 pub fn decode(body: &[u8], codings: &str) -> Result<Vec<u8>, HttpError> {
     let failed = |error: &dyn std::fmt::Display| {
-        HttpError::new(HttpError::DECOMPRESSION, format!("error decompressing response body ({error})"))
+        HttpError::new(
+            HttpError::DECOMPRESSION,
+            format!("error decompressing response body ({error})"),
+        )
     };
     let mut body = body.to_vec();
     for coding in codings.rsplit(',').map(str::trim) {

@@ -108,6 +108,10 @@ impl HttpError {
                 | rustls::CertificateError::NotValidForNameContext { .. } => {
                     Self::new(Self::HOSTNAME, "x509: certificate is valid for another host name")
                 }
+                // A certificate that signed itself: nobody known stands behind it.
+                other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+                    Self::new(Self::UNKNOWN_CA, "x509: certificate signed by unknown authority")
+                }
                 other => Self::new(Self::TLS, format!("x509: {other}")),
             },
             Some(other) => Self::new(Self::TLS, format!("tls: {other}")),

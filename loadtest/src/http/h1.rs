@@ -5,6 +5,7 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io::{self, Write as _},
+    mem::MaybeUninit,
     pin::Pin,
     time::Instant,
 };
@@ -56,7 +57,8 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         Err(error) => return Err(stale(HttpError::io(&error))),
     }
     let head = read_head(stream, &mut bytes, &request.method).await?;
-    let mut reader = BodyReader { stream, bytes, at: head.bytes, received: 0, keeps: request.keeps_body };
+    let mut reader =
+        BodyReader { stream, bytes, at: head.bytes, received: 0, keeps: request.keeps_body };
     let body = reader.read(&head).await?;
     let received = reader.received + reader.bytes.len() as u64;
     let left_over = reader.at < reader.bytes.len();
@@ -188,13 +190,15 @@ async fn read_head<S: AsyncRead + Unpin>(
 }
 
 fn parse_head(bytes: &[u8], method: &str) -> Result<Option<HeadFacts>, HttpError> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut response = httparse::Response::new(&mut headers);
+    // Not filled before it is needed: most responses have a dozen headers.
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let parsed = config.parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
     let malformed = |what: &dyn std::fmt::Display| {
         HttpError::new(HttpError::GENERIC, format!("malformed HTTP response: {what}"))
     };
-    let httparse::Status::Complete(length) = response.parse(bytes).map_err(|e| malformed(&e))?
-    else {
+    let httparse::Status::Complete(length) = parsed.map_err(|e| malformed(&e))? else {
         return Ok(None);
     };
     let status = response.code.unwrap_or(0);
@@ -235,7 +239,9 @@ fn parse_head(bytes: &[u8], method: &str) -> Result<Option<HeadFacts>, HttpError
 }
 
 fn contains_word(value: &[u8], word: &str) -> bool {
-    value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+    value
+        .split(|byte| *byte == b',')
+        .any(|part| part.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// Where the body is.

@@ -10,8 +10,8 @@ use std::{
     time::Instant,
 };
 
-use bytes::Bytes;
 use ::h2::client::SendRequest;
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{

@@ -19,7 +19,7 @@ pub use self::{
     connect::Net,
     error::HttpError,
     jar::{Cookie, Jar},
-    message::{Head, Proto, Reply, Request, Timings, TlsInfo, canonical},
+    message::{Head, Notes, Proto, Reply, Request, Timings, TlsInfo, canonical},
     options::{NamePattern, NetOptions, Network},
     target::Target,
     tls::client_config,

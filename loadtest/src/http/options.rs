@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn maps_names_as_k6_does() {
-        let hosts = [("a.test", "10.0.0.1"), ("b.test:81", "10.0.0.2:82"), ("*.c.test", "10.0.0.3")];
+        let hosts =
+            [("a.test", "10.0.0.1"), ("b.test:81", "10.0.0.2:82"), ("*.c.test", "10.0.0.3")];
         let hosts = hosts.map(|(k, v)| (k.to_string(), v.to_string())).into();
         let options = NetOptions { hosts, ..NetOptions::default() };
         let to = |host, port| options.address_of(host, port).map(|a| a.to_string());

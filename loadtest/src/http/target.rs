@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// The longest URL that is taken.
-pub const URL_BYTES_MAX: usize = 64 * 1024;
+const URL_BYTES_MAX: usize = 64 * 1024;
 
 /// A parsed URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +61,7 @@ impl Target {
         };
         let host = host.to_ascii_lowercase();
         let shown = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let authority =
-            if port == default_port { shown } else { format!("{shown}:{port}") };
+        let authority = if port == default_port { shown } else { format!("{shown}:{port}") };
         Ok(Self { is_tls, host, port, authority, path: path_of(tail), userinfo })
     }
 
@@ -94,7 +93,10 @@ impl Target {
             return Self::parse(location);
         }
         if let Some(rest) = location.strip_prefix("//") {
-            return Self::parse(&format!("{}://{rest}", if self.is_tls { "https" } else { "http" }));
+            return Self::parse(&format!(
+                "{}://{rest}",
+                if self.is_tls { "https" } else { "http" }
+            ));
         }
         let path = self.path.split('?').next().unwrap_or("/");
         let path = if location.starts_with('/') {

@@ -3,10 +3,12 @@
 use super::{Contains, Kind, MetricId};
 
 macro_rules! metrics {
-    ($($number:literal $constant:ident = $name:literal $kind:ident $contains:ident, $doc:literal;)*) => {
+    ($(
+        $id:literal $constant:ident = $name:literal $kind:ident $contains:ident, $doc:literal;
+    )*) => {
         $(
             #[doc = $doc]
-            pub const $constant: MetricId = MetricId($number);
+            pub const $constant: MetricId = MetricId($id);
         )*
 
         /// Name, kind and meaning, in the order of the ids.

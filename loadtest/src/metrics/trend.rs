@@ -12,8 +12,9 @@ const DIGITS: u8 = 3;
 /// Up to so many values a trend keeps as they are, so that short runs are as exact as in k6.
 const EXACT_MOST: usize = 1000;
 
-/// Values as a distribution, exact while they are few and then to three digits; count, sum, least and greatest exact. Values
-/// below 0 count as 0 in the distribution. Holds at most half a megabyte, however many there are.
+/// Values as a distribution, exact while they are few and then to three digits; count, sum, least
+/// and greatest always exact. Values below 0 then count as 0 in the distribution. Holds at most
+/// half a megabyte, however many there are.
 #[derive(Clone, Debug)]
 pub struct Trend {
     steps: Histogram<u64>,

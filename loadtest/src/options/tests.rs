@@ -253,3 +253,113 @@ fn durations_are_read_and_written_as_k6_does() {
         assert!(parse_duration(text).is_err(), "{text}");
     }
 }
+
+/// Whatever a script says, it is refused or gives schedules that can be asked anything.
+#[test]
+fn no_script_makes_it_panic() {
+    let mut state = 1u64;
+    let mut pick = |most: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % most as u64) as usize
+    };
+    let values = odd_values();
+    let executors = [
+        "shared-iterations",
+        "per-vu-iterations",
+        "constant-vus",
+        "ramping-vus",
+        "constant-arrival-rate",
+        "ramping-arrival-rate",
+    ];
+    let keys = [
+        "vus",
+        "iterations",
+        "maxDuration",
+        "duration",
+        "startVUs",
+        "stages",
+        "gracefulRampDown",
+        "rate",
+        "startRate",
+        "timeUnit",
+        "preAllocatedVUs",
+        "maxVUs",
+        "startTime",
+        "gracefulStop",
+    ];
+    let mut accepted = 0;
+    for _ in 0..20_000 {
+        let mut scenario = json!({
+            "executor": executors[pick(6)], "duration": "1s", "rate": 1, "preAllocatedVUs": 1,
+            "stages": [{ "duration": "1s", "target": 1 }],
+        });
+        // Most executors know only some of the keys.
+        let known = match scenario["executor"].as_str().unwrap() {
+            "constant-vus" => &["duration"][..],
+            "ramping-vus" => &["stages"],
+            "constant-arrival-rate" => &["duration", "rate", "preAllocatedVUs"],
+            "ramping-arrival-rate" => &["stages", "preAllocatedVUs"],
+            _ => &[],
+        };
+        let scenario = scenario.as_object_mut().unwrap();
+        scenario.retain(|key, _| key == "executor" || known.contains(&key.as_str()));
+        for _ in 0..=pick(3) {
+            scenario.insert(keys[pick(keys.len())].to_owned(), values[pick(values.len())].clone());
+        }
+        let script = json!({ "scenarios": { "a": scenario } });
+        let Ok(options) = of(&script) else { continue };
+        accepted += 1;
+        ask(&options.scenarios[0]);
+    }
+    assert!(accepted > 700, "{accepted}");
+}
+
+/// Asks the schedule of `scenario` at its corners.
+fn ask(scenario: &Scenario) {
+    let plan = crate::executor::Plan::new(scenario);
+    for now in [Duration::ZERO, seconds(1), plan.end(), plan.deadline()] {
+        match &plan {
+            crate::executor::Plan::Vus(vus) => {
+                vus.next(0, 0, now);
+                vus.next(vus.vus_most().saturating_sub(1), u64::MAX, now);
+                vus.vus(now);
+            }
+            crate::executor::Plan::Arrivals(arrivals) => {
+                arrivals.start(0);
+                arrivals.start(arrivals.len().saturating_sub(1));
+                assert!(arrivals.rate(now).is_finite());
+            }
+        }
+    }
+}
+
+fn odd_values() -> Vec<Value> {
+    vec![
+        json!(null),
+        json!(-1),
+        json!(0),
+        json!(1),
+        json!(3),
+        json!(1.5),
+        json!(1e300),
+        json!("1s"),
+        json!("2m"),
+        json!("-1s"),
+        json!("x"),
+        json!(""),
+        json!("876000h"),
+        json!("99999999999h"),
+        json!(u64::MAX),
+        json!(u32::MAX),
+        json!(1u64 << 40),
+        json!(true),
+        json!([]),
+        json!({}),
+        json!("1ns"),
+        json!([{ "duration": "876000h", "target": 1u64 << 40 }]),
+        json!([{ "duration": 0, "target": 5 }, { "duration": "1s", "target": 0 }]),
+        json!([{ "duration": "1s", "target": 1 }, 7]),
+    ]
+}

@@ -35,8 +35,9 @@ impl<W: Write> Json<W> {
             let metric = registry.metric(sample.metric);
             if !std::mem::replace(&mut self.announced[sample.metric.index()], true) {
                 let of_metric = thresholds.of(sample.metric);
-                let sources = of_metric.iter().map(|threshold| &*threshold.source).collect();
-                self.line(&announcement(registry, metric, sources))?;
+                let sources: Vec<&str> =
+                    of_metric.iter().map(|threshold| &*threshold.source).collect();
+                self.line(&announcement(registry, metric, &sources))?;
             }
             self.line(&point(metric, sample))?;
         }
@@ -54,7 +55,7 @@ impl<W: Write> Json<W> {
     }
 }
 
-fn announcement(registry: &Registry, metric: &Metric, thresholds: Vec<&str>) -> Value {
+fn announcement(registry: &Registry, metric: &Metric, thresholds: &[&str]) -> Value {
     let parts = metric.submetrics().iter().map(|part| {
         let name = &*registry.metric(part.id).name;
         let suffix = name.split_once('{').map_or("", |(_, rest)| rest.trim_end_matches('}'));

@@ -17,7 +17,7 @@ pub(super) fn value(value: f64, contains: Contains, unit: Option<TimeUnit>) -> S
 }
 
 /// At most six digits after the point.
-pub(super) fn plain(value: f64) -> String {
+pub(crate) fn plain(value: f64) -> String {
     shortened(format!("{value:.6}"))
 }
 

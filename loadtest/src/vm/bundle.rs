@@ -69,7 +69,7 @@ impl Bundle {
 
     /// The folder that paths of `open()` begin at.
     pub fn folder(&self) -> &Path {
-        self.main.parent().unwrap_or(Path::new("/"))
+        self.main.parent().unwrap_or_else(|| Path::new("/"))
     }
 
     /// The text of a source file.

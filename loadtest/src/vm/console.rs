@@ -25,7 +25,8 @@ pub fn set_output(file: Option<File>, is_verbose: bool) {
 
 /// Writes a line.
 pub fn write(level: &str, text: &str) {
-    let output = OUTPUT.get_or_init(|| Output { file: None, is_verbose: false, begun: clock::now() });
+    let output =
+        OUTPUT.get_or_init(|| Output { file: None, is_verbose: false, begun: clock::now() });
     let word = match level {
         "debug" if !output.is_verbose => return,
         "debug" => "DEBU",

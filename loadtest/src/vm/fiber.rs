@@ -11,8 +11,10 @@
 
 #![allow(unsafe_code, reason = "switches stacks under a C interpreter; each site says why it may")]
 
+mod handle;
+mod layout;
+
 use std::{
-    any::Any,
     cell::{Cell, UnsafeCell},
     fmt,
     future::Future,
@@ -20,7 +22,6 @@ use std::{
     pin::{Pin, pin},
     ptr,
     rc::Rc,
-    sync::OnceLock,
     task::{Context as Task, Poll},
     time::{Duration, Instant},
 };
@@ -29,13 +30,13 @@ use corosensei::{
     Coroutine, CoroutineResult, Yielder,
     stack::{DefaultStack, Stack},
 };
-use rquickjs::{
-    Context, Ctx, Error, Exception, Function, JsLifetime, Object, Runtime, Value,
-    allocator::{Allocator, RustAllocator},
-    class::{JsClass, Readable, Trace, Tracer},
-    qjs,
-};
+use rquickjs::{Context, Ctx, Error, Exception, Runtime, qjs};
 
+use self::layout::layout;
+pub(crate) use self::{
+    handle::{Handle, copy_buffer},
+    layout::can_share,
+};
 use crate::clock;
 
 /// Address space of a fiber's stack. Only touched pages cost memory.
@@ -51,7 +52,6 @@ thread_local! {
     static CURRENT: Cell<*const State> = const { Cell::new(ptr::null()) };
     static RESUMED_AT: Cell<Option<Instant>> = const { Cell::new(None) };
     static SCRIPT_TIME: Cell<Duration> = const { Cell::new(Duration::ZERO) };
-    static FIRST_ALLOCATION: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
 /// The fiber was told to stop what it is doing.
@@ -78,7 +78,10 @@ pub(crate) struct Fiber {
 
 impl Fiber {
     /// A fiber that will run `body`; every script in it must belong to `runtime`.
-    pub(crate) fn new(runtime: *mut qjs::JSRuntime, body: impl FnOnce() + 'static) -> std::io::Result<Self> {
+    pub(crate) fn new(
+        runtime: *mut qjs::JSRuntime,
+        body: impl FnOnce() + 'static,
+    ) -> std::io::Result<Self> {
         let stack = DefaultStack::new(STACK_BYTES)?;
         let state = Rc::new(State {
             runtime,
@@ -153,6 +156,7 @@ impl Future for Fiber {
             RESUMED_AT.set(Some(resumed));
             let result = this.coroutine.resume(());
             CURRENT.set(ptr::null());
+            RESUMED_AT.set(None);
             SCRIPT_TIME.set(SCRIPT_TIME.get() + (clock::now() - resumed));
             match result {
                 CoroutineResult::Yield(awaited) => this.awaited = Some(awaited),
@@ -333,156 +337,4 @@ pub(crate) fn enter<R>(context: &Context, f: impl FnOnce(Ctx<'_>) -> R) -> R {
 /// The raw runtime of a context, for [`Fiber::new`].
 pub(crate) fn runtime_of(runtime: &Runtime) -> Result<*mut qjs::JSRuntime, Error> {
     Ok(Context::base(runtime)?.get_runtime_ptr())
-}
-
-/// Where `JSRuntime` keeps the innermost frame and the head of the job queue, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Layout {
-    frame: usize,
-    jobs: usize,
-}
-
-/// Whether fibers may share an interpreter.
-pub(crate) fn can_share() -> bool {
-    layout().is_some()
-}
-
-fn layout() -> Option<Layout> {
-    static LAYOUT: OnceLock<Option<Layout>> = OnceLock::new();
-    *LAYOUT.get_or_init(|| probe().ok().flatten())
-}
-
-/// Finds the two words: the frame is 0 outside a call and a stack address inside one; the queue's
-/// head points to itself until a job is put in.
-fn probe() -> Result<Option<Layout>, Error> {
-    FIRST_ALLOCATION.set((0, 0));
-    let runtime = Runtime::new_with_alloc(Recording)?;
-    let (start, bytes) = FIRST_ALLOCATION.get();
-    let context = Context::full(&runtime)?;
-    let raw = context.get_runtime_ptr();
-    if raw.addr() != start {
-        return Ok(None);
-    }
-    let words = move || -> Vec<usize> {
-        // SAFETY: the runtime's own allocation, which was zeroed when it was made.
-        (0..bytes / 8).map(|at| unsafe { raw.cast::<usize>().add(at).read() }).collect()
-    };
-    let outside = words();
-    let inside = Rc::new(Cell::new(Vec::new()));
-    enter(&context, |ctx| {
-        let seen = Rc::clone(&inside);
-        ctx.globals().set("look", Function::new(ctx.clone(), move || seen.set(words()))?)?;
-        ctx.eval::<(), _>("(function () { look() })()")
-    })?;
-    let (inside, after) = (inside.take(), words());
-    let here = ptr::from_ref(&bytes).addr();
-    let frames = (0..outside.len()).filter(|&at| {
-        let is_near = inside.get(at).is_some_and(|word| word.abs_diff(here) < 128 * 1024);
-        outside[at] == 0 && after[at] == 0 && is_near
-    });
-    unsafe extern "C" fn nothing(_: *mut qjs::JSContext, _: i32, _: *mut qjs::JSValue) -> qjs::JSValue {
-        qjs::JS_UNDEFINED
-    }
-    // SAFETY: a job without arguments that does nothing; it is run below.
-    unsafe { qjs::JS_EnqueueJob(context.as_raw().as_ptr(), Some(nothing), 0, ptr::null_mut()) };
-    let queued = words();
-    let heads = (0..after.len() - 1).filter(|&at| {
-        let address = start + at * 8;
-        after[at] == address
-            && after[at + 1] == address
-            && queued[at] == queued[at + 1]
-            && queued[at] != address
-    });
-    let (frames, heads): (Vec<_>, Vec<_>) = (frames.collect(), heads.collect());
-    enter(&context, |ctx| ctx.execute_pending_job());
-    Ok(match (&frames[..], &heads[..]) {
-        (&[frame], &[jobs]) => Some(Layout { frame: frame * 8, jobs: jobs * 8 }),
-        _ => None,
-    })
-}
-
-/// The allocator of `probe`: notes the first allocation, which is the runtime itself.
-struct Recording;
-
-// SAFETY: every method is that of `RustAllocator`.
-unsafe impl Allocator for Recording {
-    fn alloc(&mut self, size: usize) -> *mut u8 {
-        RustAllocator.alloc(size)
-    }
-
-    fn calloc(&mut self, count: usize, size: usize) -> *mut u8 {
-        let allocation = RustAllocator.calloc(count, size);
-        if FIRST_ALLOCATION.get().1 == 0 {
-            FIRST_ALLOCATION.set((allocation.addr(), count * size));
-        }
-        allocation
-    }
-
-    unsafe fn dealloc(&mut self, allocation: *mut u8) {
-        // SAFETY: by the caller, as for the next two.
-        unsafe { RustAllocator.dealloc(allocation) }
-    }
-
-    unsafe fn realloc(&mut self, allocation: *mut u8, size: usize) -> *mut u8 {
-        // SAFETY: by the caller.
-        unsafe { RustAllocator.realloc(allocation, size) }
-    }
-
-    unsafe fn usable_size(allocation: *mut u8) -> usize {
-        // SAFETY: by the caller.
-        unsafe { RustAllocator::usable_size(allocation) }
-    }
-}
-
-/// A value of ours that a script holds, as the hidden part of an object.
-#[derive(Clone)]
-pub(crate) struct Handle(pub(crate) Rc<dyn Any>);
-
-// SAFETY: it holds no script value, so no lifetime of one.
-unsafe impl<'js> JsLifetime<'js> for Handle {
-    type Changed<'to> = Self;
-}
-
-impl<'js> Trace<'js> for Handle {
-    fn trace<'a>(&self, _: Tracer<'a, 'js>) {}
-}
-
-impl<'js> JsClass<'js> for Handle {
-    const NAME: &'static str = "Handle";
-    type Mutable = Readable;
-
-    fn constructor(_: &Ctx<'js>) -> rquickjs::Result<Option<rquickjs::function::Constructor<'js>>> {
-        Ok(None)
-    }
-}
-
-impl Handle {
-    /// An object with `prototype` that holds `value`.
-    pub(crate) fn object<'js, T: Any>(
-        prototype: Object<'js>,
-        value: T,
-    ) -> rquickjs::Result<Value<'js>> {
-        let handle = Self(Rc::new(value));
-        Ok(rquickjs::Class::instance_proto(handle, prototype)?.into_inner().into_value())
-    }
-
-    /// An object with `prototype` that holds what this handle does.
-    pub(crate) fn into_object<'js>(self, prototype: Object<'js>) -> rquickjs::Result<Value<'js>> {
-        Ok(rquickjs::Class::instance_proto(self, prototype)?.into_inner().into_value())
-    }
-
-    /// What `value` holds, when it is such an object.
-    pub(crate) fn of<T: Any>(value: &Value<'_>) -> Option<Rc<T>> {
-        let class = value.as_object()?.as_class::<Self>()?;
-        Rc::downcast(Rc::clone(&class.borrow().0)).ok()
-    }
-}
-
-/// A copy of bytes of an `ArrayBuffer`.
-pub(crate) fn copy_buffer(object: &Object<'_>, offset: usize, length: usize) -> Option<Vec<u8>> {
-    let buffer = object.as_array_buffer()?;
-    // SAFETY: copied before any script runs, which alone could free or change the buffer.
-    let bytes = unsafe { buffer.as_bytes() }?;
-    let bytes = bytes.get(offset..)?;
-    Some(bytes[..bytes.len().min(length)].to_vec())
 }

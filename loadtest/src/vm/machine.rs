@@ -130,7 +130,7 @@ impl Resolver for Modules {
         let Some(vu) = state::current().filter(|_| is_path) else {
             return refuse("neither a path nor a module of k6");
         };
-        let folder = Path::new(base).parent().unwrap_or(Path::new("/"));
+        let folder = Path::new(base).parent().unwrap_or_else(|| Path::new("/"));
         let path = vu.local.environment.bundle.resolve(folder, name);
         Ok(path.to_string_lossy().into_owned())
     }
@@ -151,6 +151,6 @@ impl Loader for Modules {
         let source = source.map_err(|error| {
             Exception::throw_message(ctx, &format!("cannot load module '{name}': {error}"))
         })?;
-        Module::declare(ctx.clone(), name, super::vu::as_module(&source))
+        Module::declare(ctx.clone(), name, super::commonjs::as_module(&source))
     }
 }

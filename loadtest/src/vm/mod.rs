@@ -5,6 +5,7 @@
 //! whatever waits there ([`fiber::wait`]) lets the thread do other things.
 
 mod bundle;
+mod commonjs;
 pub mod console;
 mod error;
 mod fiber;

@@ -134,7 +134,12 @@ impl Operations {
         Ok(self.follow(ctx, id, response))
     }
 
-    fn follow(&self, ctx: &Ctx<'_>, id: u32, response: Option<Rc<Response>>) -> rquickjs::Result<()> {
+    fn follow(
+        &self,
+        ctx: &Ctx<'_>,
+        id: u32,
+        response: Option<Rc<Response>>,
+    ) -> rquickjs::Result<()> {
         let mut open = self.open.borrow_mut();
         let repeated = match open.get(&id) {
             None => return Ok(()),

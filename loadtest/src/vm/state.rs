@@ -3,10 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::AtomicU64,
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 
@@ -61,10 +58,9 @@ impl MetricTable {
         contains: Contains,
     ) -> Result<MetricId, MetricError> {
         match self {
-            Self::Open(registry) => registry
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .define(name, kind, contains),
+            Self::Open(registry) => {
+                registry.lock().unwrap_or_else(PoisonError::into_inner).define(name, kind, contains)
+            }
             // A copy: tells what defining it again would say, and defines nothing.
             Self::Complete(registry) => match registry.id(name) {
                 Some(id) if registry.metric(id).kind == kind => Ok(id),
@@ -148,7 +144,11 @@ pub struct Local {
 
 impl Local {
     /// Nothing counted, nothing connected.
-    pub fn new(environment: Arc<Environment>, net: Rc<Net>, recorder: Option<Recorder>) -> Rc<Self> {
+    pub fn new(
+        environment: Arc<Environment>,
+        net: Rc<Net>,
+        recorder: Option<Recorder>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             environment,
             net,

@@ -118,8 +118,7 @@ impl Vu {
     pub async fn run(&mut self, job: Job) -> Outcome {
         self.mailbox.job.set(Some(job));
         poll_fn(|task| {
-            let ended =
-                state::run_as(&self.state, || self.fiber.as_mut().poll(task).is_ready());
+            let ended = state::run_as(&self.state, || self.fiber.as_mut().poll(task).is_ready());
             match self.mailbox.outcome.take() {
                 Some(outcome) => Poll::Ready(outcome),
                 None if ended => {
@@ -246,14 +245,18 @@ impl Script {
         modules::install_globals(ctx, vu).map_err(failed)?;
         let bundle = &vu.local.environment.bundle;
         let source = bundle.source(bundle.main()).map_err(|error| {
-            ScriptError::new(ScriptFailure::Exception, format!("{}: {error}", bundle.main().display()))
+            ScriptError::new(
+                ScriptFailure::Exception,
+                format!("{}: {error}", bundle.main().display()),
+            )
         })?;
         let name = bundle.main().to_string_lossy().into_owned();
-        let module = Module::declare(ctx.clone(), name, as_module(&source)).map_err(failed)?;
+        let module = Module::declare(ctx.clone(), name, super::commonjs::as_module(&source))
+            .map_err(failed)?;
         let (module, promise) = module.eval().map_err(failed)?;
         pump(ctx, vu, Some(&promise))?;
         let mut exports = module.namespace().map_err(failed)?;
-        if is_common(&source) {
+        if super::commonjs::is_common(&source) {
             exports = exports.get("default").map_err(failed)?;
         }
         let mut found = Exports::default();
@@ -349,9 +352,8 @@ fn pump(ctx: &Ctx<'_>, vu: &VuState, promise: Option<&Promise<'_>>) -> Result<()
                 return Err(stopped());
             }
         }
-        let is_rejected = |promise: &Promise<'_>| {
-            promise.state() == rquickjs::promise::PromiseState::Rejected
-        };
+        let is_rejected =
+            |promise: &Promise<'_>| promise.state() == rquickjs::promise::PromiseState::Rejected;
         if let Some(promise) = promise.filter(|promise| is_rejected(promise)) {
             vu.rejection.borrow_mut().take();
             let result = promise.result::<Value<'_>>().unwrap_or(Err(rquickjs::Error::Unknown));
@@ -389,28 +391,4 @@ fn to_json<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Option<String>, Scr
     let failed = |error: rquickjs::Error| ScriptError::of(ctx, &error);
     let text = ctx.json_stringify(value).map_err(failed)?;
     text.map(|text| text.to_string().map_err(failed)).transpose()
-}
-
-/// Whether the source is a CommonJS module, as bundlers write them.
-fn is_common(source: &str) -> bool {
-    let has_statement = source.lines().any(|line| {
-        let line = line.trim_start();
-        ["import ", "import{", "import\"", "import'", "import*", "export ", "export{", "export*"]
-            .iter()
-            .any(|word| line.starts_with(word))
-    });
-    let exports = ["module.exports", "exports.default", "exports.options"];
-    !has_statement && exports.iter().any(|word| source.contains(word))
-}
-
-/// The source as an ES module: a CommonJS one is wrapped, on its first line, so that lines keep
-/// their numbers.
-pub(super) fn as_module(source: &str) -> String {
-    if !is_common(source) {
-        return source.to_string();
-    }
-    format!(
-        "const module = {{ exports: {{}} }}; (function (module, exports, require) {{ {source}\n}})\
-         (module, module.exports, globalThis.require); export default module.exports;"
-    )
 }

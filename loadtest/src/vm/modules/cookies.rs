@@ -75,7 +75,7 @@ fn jar_set<'js>(
     let mut cookie = Cookie {
         name,
         value,
-        domain: target.host.clone(),
+        domain: target.host,
         path: "/".into(),
         secure: options.get::<_, Option<bool>>("secure")?.unwrap_or(false),
         http_only: options.get::<_, Option<bool>>("http_only")?.unwrap_or(false),
@@ -93,7 +93,10 @@ fn jar_set<'js>(
         cookie.expires = Some(now.saturating_add(Duration::from_secs(age.max(0.0) as u64)));
     } else if let Some(expires) = text("expires")?.filter(|expires| !expires.0.is_empty()) {
         let at = httpdate::parse_http_date(&expires.0).map_err(|_| {
-            Exception::throw_message(&ctx, &format!("unable to parse \"expires\" date '{}'", expires.0))
+            Exception::throw_message(
+                &ctx,
+                &format!("unable to parse \"expires\" date '{}'", expires.0),
+            )
         })?;
         cookie.expires = Some(at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default());
     }

@@ -165,11 +165,13 @@ fn open<'js>(ctx: Ctx<'js>, path: String, mode: Opt<String>) -> Result<Value<'js
         let text = "the \"open\" function is only available in the init stage";
         return Err(Exception::throw_message(&ctx, text));
     };
-    let file = vu.local.environment.bundle.file(&path).map_err(|error| {
-        Exception::throw_message(&ctx, &format!("open(\"{path}\"): {error}"))
-    })?;
+    let file =
+        vu.local.environment.bundle.file(&path).map_err(|error| {
+            Exception::throw_message(&ctx, &format!("open(\"{path}\"): {error}"))
+        })?;
     if mode.0.as_deref() == Some("b") {
         return bytes::buffer(&ctx, &file);
     }
-    rquickjs::String::from_str(ctx, &String::from_utf8_lossy(&file)).map(rquickjs::String::into_value)
+    rquickjs::String::from_str(ctx, &String::from_utf8_lossy(&file))
+        .map(rquickjs::String::into_value)
 }

@@ -19,7 +19,8 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
 }
 
 fn input(ctx: &Ctx<'_>, value: &Value<'_>) -> Result<Vec<u8>> {
-    bytes::of(value)?.ok_or_else(|| Exception::throw_type(ctx, "expected a string or an ArrayBuffer"))
+    bytes::of(value)?
+        .ok_or_else(|| Exception::throw_type(ctx, "expected a string or an ArrayBuffer"))
 }
 
 fn digest_of<'js>(

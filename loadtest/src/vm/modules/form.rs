@@ -60,7 +60,8 @@ fn multipart<'js>(
 ) -> Result<(Vec<u8>, String)> {
     let random = state::current().map_or(0, |vu| vu.random.borrow_mut().u128(..));
     let boundary = format!("{random:032x}");
-    let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace(['\r', '\n'], " ");
+    let quoted =
+        |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace(['\r', '\n'], " ");
     let mut body = Vec::new();
     for (name, value) in fields {
         let mut head =
@@ -68,8 +69,10 @@ fn multipart<'js>(
         let content = match value.as_object().filter(|_| is_file(value)) {
             Some(file) => {
                 let filename = text(&file.get::<_, Value<'js>>("filename")?)?;
-                let kind = text(&file.get::<_, Value<'js>>("content_type")?)?.replace(['\r', '\n'], " ");
-                let _ = write!(head, "; filename=\"{}\"\r\nContent-Type: {kind}", quoted(&filename));
+                let kind =
+                    text(&file.get::<_, Value<'js>>("content_type")?)?.replace(['\r', '\n'], " ");
+                let _ =
+                    write!(head, "; filename=\"{}\"\r\nContent-Type: {kind}", quoted(&filename));
                 let data: Value<'js> = file.get("data")?;
                 match bytes::of(&data)? {
                     Some(bytes) => bytes,

@@ -41,7 +41,10 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
         native.set(name, Function::new(ctx.clone(), verb)?)?;
     }
     let verbs = [
-        ("post", "POST"), ("put", "PUT"), ("patch", "PATCH"), ("del", "DELETE"),
+        ("post", "POST"),
+        ("put", "PUT"),
+        ("patch", "PATCH"),
+        ("del", "DELETE"),
         ("options", "OPTIONS"),
     ];
     for (name, method) in verbs {
@@ -244,8 +247,8 @@ fn call<'js>(
     if let Some(body) = body {
         set_body(ctx, &mut call.request, body)?;
     }
-    if let (Some(coding), Some(body)) = (coding, call.request.body.take()) {
-        let coded = http::encode(&body, &coding);
+    if let (Some(coding), Some(body)) = (coding, &call.request.body) {
+        let coded = http::encode(body, &coding);
         let coded = coded.map_err(|why| Exception::throw_message(ctx, &why))?;
         call.request.body = Some(coded.into());
         set_header(&mut call.request, "Content-Encoding", &coding);
@@ -254,7 +257,8 @@ fn call<'js>(
         let value = crypto::basic(userinfo);
         set_header(&mut call.request, "Authorization", &value);
     }
-    let agent = options.user_agent.as_deref().unwrap_or(concat!("weir-load/", env!("CARGO_PKG_VERSION")));
+    let agent =
+        options.user_agent.as_deref().unwrap_or(concat!("weir-load/", env!("CARGO_PKG_VERSION")));
     if !agent.is_empty() {
         set_header(&mut call.request, "User-Agent", agent);
     }
@@ -380,8 +384,13 @@ impl Response {
     /// Says on the console what went wrong, as k6 does.
     pub(super) fn warn(&self) {
         if let Some(error) = &self.reply.error {
-            console::write("warn", &format!("Request Failed error=\"{} \\\"{}\\\": {}\"",
-                self.method, self.url, error.text));
+            console::write(
+                "warn",
+                &format!(
+                    "Request Failed error=\"{} \\\"{}\\\": {}\"",
+                    self.method, self.url, error.text
+                ),
+            );
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What scripts import.
 
+#![allow(clippy::needless_pass_by_value, reason = "natives take what the interpreter gives")]
+
 mod bytes;
 mod cookies;
 mod core;
@@ -32,15 +34,41 @@ const TABLE: [(&str, &[&str]); 8] = [
     (
         "k6/http",
         &[
-            "get", "head", "post", "put", "patch", "del", "options", "request", "asyncRequest",
-            "batch", "file", "url", "CookieJar", "cookieJar", "expectedStatuses",
-            "setResponseCallback", "SSL_3_0", "TLS_1_0", "TLS_1_1", "TLS_1_2", "TLS_1_3",
-            "OCSP_STATUS_GOOD", "OCSP_STATUS_REVOKED", "OCSP_STATUS_SERVER_FAILED",
-            "OCSP_STATUS_UNKNOWN", "OCSP_REASON_AA_COMPROMISE",
-            "OCSP_REASON_AFFILIATION_CHANGED", "OCSP_REASON_CA_COMPROMISE",
-            "OCSP_REASON_CERTIFICATE_HOLD", "OCSP_REASON_CESSATION_OF_OPERATION",
-            "OCSP_REASON_KEY_COMPROMISE", "OCSP_REASON_PRIVILEGE_WITHDRAWN",
-            "OCSP_REASON_REMOVE_FROM_CRL", "OCSP_REASON_SUPERSEDED", "OCSP_REASON_UNSPECIFIED",
+            "get",
+            "head",
+            "post",
+            "put",
+            "patch",
+            "del",
+            "options",
+            "request",
+            "asyncRequest",
+            "batch",
+            "file",
+            "url",
+            "CookieJar",
+            "cookieJar",
+            "expectedStatuses",
+            "setResponseCallback",
+            "SSL_3_0",
+            "TLS_1_0",
+            "TLS_1_1",
+            "TLS_1_2",
+            "TLS_1_3",
+            "OCSP_STATUS_GOOD",
+            "OCSP_STATUS_REVOKED",
+            "OCSP_STATUS_SERVER_FAILED",
+            "OCSP_STATUS_UNKNOWN",
+            "OCSP_REASON_AA_COMPROMISE",
+            "OCSP_REASON_AFFILIATION_CHANGED",
+            "OCSP_REASON_CA_COMPROMISE",
+            "OCSP_REASON_CERTIFICATE_HOLD",
+            "OCSP_REASON_CESSATION_OF_OPERATION",
+            "OCSP_REASON_KEY_COMPROMISE",
+            "OCSP_REASON_PRIVILEGE_WITHDRAWN",
+            "OCSP_REASON_REMOVE_FROM_CRL",
+            "OCSP_REASON_SUPERSEDED",
+            "OCSP_REASON_UNSPECIFIED",
         ],
     ),
     ("k6/metrics", &["Counter", "Gauge", "Rate", "Trend"]),
@@ -50,8 +78,19 @@ const TABLE: [(&str, &[&str]); 8] = [
     (
         "k6/crypto",
         &[
-            "randomBytes", "createHash", "createHMAC", "hmac", "md4", "md5", "sha1", "sha256",
-            "sha384", "sha512", "sha512_224", "sha512_256", "ripemd160",
+            "randomBytes",
+            "createHash",
+            "createHMAC",
+            "hmac",
+            "md4",
+            "md5",
+            "sha1",
+            "sha256",
+            "sha384",
+            "sha512",
+            "sha512_224",
+            "sha512_256",
+            "ripemd160",
         ],
     ),
     ("k6/timers", &["setTimeout", "clearTimeout", "setInterval", "clearInterval"]),
@@ -71,8 +110,14 @@ pub(crate) fn index(name: &str) -> Option<usize> {
 /// Why a module of k6 cannot be imported.
 pub(crate) fn why_not(name: &str) -> String {
     let known = [
-        "k6/browser", "k6/html", "k6/ws", "k6/websockets", "k6/net/grpc", "k6/secrets",
-        "k6/experimental/", "k6/x/",
+        "k6/browser",
+        "k6/html",
+        "k6/ws",
+        "k6/websockets",
+        "k6/net/grpc",
+        "k6/secrets",
+        "k6/experimental/",
+        "k6/x/",
     ];
     if known.iter().any(|module| name.starts_with(module)) {
         format!("the module '{name}' is not supported by weir-load")
@@ -152,9 +197,8 @@ pub(crate) fn library<'js>(ctx: &Ctx<'js>) -> Result<(Object<'js>, Prototypes)> 
 pub(crate) fn install_globals(ctx: &Ctx<'_>, vu: &VuState) -> Result<()> {
     let globals = ctx.globals();
     let shared = vu.machine.module(ctx, "globals")?;
-    let names = [
-        "console", "crypto", "open", "setTimeout", "clearTimeout", "setInterval", "clearInterval",
-    ];
+    let names =
+        ["console", "crypto", "open", "setTimeout", "clearTimeout", "setInterval", "clearInterval"];
     for name in names {
         globals.set(name, shared.get::<_, Value<'_>>(name)?)?;
     }
@@ -181,7 +225,8 @@ fn require<'js>(ctx: Ctx<'js>, name: String) -> Result<Object<'js>> {
     if index(&name).is_some() {
         return module_of(&ctx, &name);
     }
-    let why = if name.starts_with("k6") { why_not(&name) } else { format!("cannot require '{name}'") };
+    let why =
+        if name.starts_with("k6") { why_not(&name) } else { format!("cannot require '{name}'") };
     Err(Exception::throw_message(&ctx, &why))
 }
 

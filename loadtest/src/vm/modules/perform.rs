@@ -1,10 +1,6 @@
 //! A call of a script: the request, the redirects it leads to, cookies, and the metrics of each.
 
-use std::{
-    collections::HashMap,
-    rc::Rc,
-    time::Duration,
-};
+use std::{collections::HashMap, rc::Rc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
@@ -48,7 +44,8 @@ pub(super) struct Call {
 pub(super) async fn perform_all(vu: &VuState, calls: Vec<Call>) -> Vec<Rc<Response>> {
     let options = vu.options();
     let mut hosts: HashMap<String, Rc<Semaphore>> = HashMap::new();
-    let per_host = if options.batch_per_host == 0 { usize::MAX >> 4 } else { options.batch_per_host as usize };
+    let per_host =
+        if options.batch_per_host == 0 { usize::MAX >> 4 } else { options.batch_per_host as usize };
     let begun: Vec<_> = calls
         .into_iter()
         .map(|call| {
@@ -124,7 +121,8 @@ fn put_cookies(call: &mut Call) -> Vec<(String, String)> {
         from_jar.map(|cookie| (cookie.name.clone(), cookie.value.clone())).collect();
     all.extend(call.cookies.iter().map(|(name, value, _)| (name.clone(), value.clone())));
     let own = |(name, _): &(Rc<str>, Rc<str>)| name.eq_ignore_ascii_case("cookie");
-    let written = call.request.headers.iter().find(|header| own(header)).map(|(_, v)| v.to_string());
+    let written =
+        call.request.headers.iter().find(|header| own(header)).map(|(_, v)| v.to_string());
     let pairs = all.iter().map(|(name, value)| format!("{name}={value}"));
     let line: Vec<String> = written.into_iter().chain(pairs).collect();
     if !line.is_empty() && !all.is_empty() {
@@ -212,8 +210,16 @@ fn record(vu: &VuState, call: &Call, reply: &Reply, error_code: u32) {
         values[count] = (builtin::HTTP_REQ_LATENCY, ms(lag + whole));
         count += 1;
     }
-    let tags = RequestTags { vu, call, reply, error_code, is_expected, text: Texts::new(reply, error_code),
-        set: vu.tags.borrow().clone(), group: vu.group.borrow().clone() };
+    let tags = RequestTags {
+        vu,
+        call,
+        reply,
+        error_code,
+        is_expected,
+        text: Texts::new(reply, error_code),
+        set: vu.tags.borrow().clone(),
+        group: vu.group.borrow().clone(),
+    };
     vu.local.record(&values[..count], &tags);
     let traffic =
         [(builtin::DATA_SENT, reply.sent as f64), (builtin::DATA_RECEIVED, reply.received as f64)];

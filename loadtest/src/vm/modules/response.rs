@@ -33,8 +33,22 @@ pub(crate) struct Response {
 
 /// What can be looked at.
 const PROPERTIES: [&str; 16] = [
-    "remote_ip", "remote_port", "url", "status", "status_text", "proto", "headers", "cookies",
-    "body", "timings", "tls_version", "tls_cipher_suite", "ocsp", "error", "error_code", "request",
+    "remote_ip",
+    "remote_port",
+    "url",
+    "status",
+    "status_text",
+    "proto",
+    "headers",
+    "cookies",
+    "body",
+    "timings",
+    "tls_version",
+    "tls_cipher_suite",
+    "ocsp",
+    "error",
+    "error_code",
+    "request",
 ];
 
 impl Response {
@@ -254,11 +268,7 @@ fn to_json<'js>(ctx: Ctx<'js>, this: This<Object<'js>>) -> Result<Object<'js>> {
     Ok(object)
 }
 
-fn json<'js>(
-    ctx: Ctx<'js>,
-    this: This<Value<'js>>,
-    path: Opt<Value<'js>>,
-) -> Result<Value<'js>> {
+fn json<'js>(ctx: Ctx<'js>, this: This<Value<'js>>, path: Opt<Value<'js>>) -> Result<Value<'js>> {
     let response = response_of(&ctx, &this.0)?;
     if response.wanted == Wanted::Nothing || response.reply.body.is_empty() {
         let text = "the body is null so we can't transform it to JSON - this likely was because \

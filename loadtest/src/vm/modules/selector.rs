@@ -66,7 +66,8 @@ fn walk(value: &Value, parts: &[String]) -> Option<Value> {
 
 /// Whether `text` fits a pattern with `*` and `?`.
 fn matches(text: &str, pattern: &str) -> bool {
-    let (text, pattern): (Vec<char>, Vec<char>) = (text.chars().collect(), pattern.chars().collect());
+    let (text, pattern): (Vec<char>, Vec<char>) =
+        (text.chars().collect(), pattern.chars().collect());
     let (mut at, mut in_pattern, mut star) = (0, 0, None);
     while at < text.len() {
         match pattern.get(in_pattern) {
