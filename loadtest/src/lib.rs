@@ -7,13 +7,21 @@
 //! judges it. `progress`, `summary`, `report` and `output` tell of it; `compare` sets two runs side
 //! by side.
 
+mod alarm;
+pub mod bench;
+pub mod cli;
+mod clock;
 pub mod compare;
+pub mod engine;
 pub mod executor;
 pub mod exit;
+pub mod http;
 pub mod metrics;
 pub mod options;
 pub mod output;
 pub mod progress;
 pub mod report;
 pub mod summary;
+mod task;
 pub mod threshold;
+pub mod vm;

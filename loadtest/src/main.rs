@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use weir_load::exit::Exit;
-
 fn main() -> ExitCode {
-    ExitCode::from(Exit::Passed.code())
+    let exit = weir_load::cli::main();
+    // Scripts that would not end may still hold a thread: the process ends all the same.
+    ExitCode::from(exit.code())
 }

@@ -1,0 +1,123 @@
+//! The end of a run: the last judgement, the summary, the exit code.
+
+use std::{fs, io::Write, path::Path, sync::atomic::Ordering};
+
+use super::{
+    collector::{Collector, Signals},
+    read::Test,
+    run::{Failed, Invocation, SummaryMode, stdout_is_terminal, summarize},
+};
+use crate::{
+    exit::Exit,
+    summary::{Mode, Summary},
+    vm::{Vu, console},
+};
+
+/// From which share of a CPU on scripts are said to have kept others waiting, in per cent.
+const SHARE_WORTH_SAYING: f64 = 5.0;
+
+pub(super) async fn finish(
+    invocation: &Invocation,
+    test: &Test,
+    mut collector: Collector,
+    vu: &mut Vu,
+    exit: Option<Exit>,
+) -> Result<Exit, Failed> {
+    let verdict = collector.thresholds.evaluate(&collector.totals, collector.elapsed);
+    let is_terminal = stdout_is_terminal();
+    let mut signals = Signals::new();
+    let summary = Summary {
+        totals: &collector.totals,
+        thresholds: &collector.thresholds,
+        options: &test.options,
+        elapsed: collector.elapsed,
+        stdout_is_terminal: is_terminal,
+        stderr_is_terminal: std::io::IsTerminal::is_terminal(&std::io::stderr()),
+    };
+    if let Some(path) = &invocation.summary_export {
+        write_file(path, summary.export().to_string().as_bytes());
+    }
+    if invocation.summary_mode != SummaryMode::Disabled {
+        let written = match test.functions.contains("handleSummary") {
+            true => match summarize(test, vu, summary.data().to_string(), &mut signals).await {
+                Ok(json) => json.is_some_and(|json| write_outputs(&json)),
+                Err(failed) => {
+                    console::write("error", &format!("handleSummary(): {}", failed_text(&failed)));
+                    false
+                }
+            },
+            false => false,
+        };
+        if !written {
+            let mode = match invocation.summary_mode {
+                SummaryMode::Full => Mode::Full,
+                SummaryMode::Compact | SummaryMode::Disabled => Mode::Compact,
+            };
+            print(&summary.text(mode, is_terminal));
+        }
+    }
+    share_of_scripts(test, &summary);
+    if let Some(outputs) = collector.outputs.take()
+        && let Err(error) = outputs.finish()
+    {
+        console::write("error", &format!("output: {error}"));
+    }
+    if !verdict.crossed.is_empty() && exit.is_none() {
+        let text =
+            format!("thresholds on metrics '{}' have been crossed", verdict.crossed.join(", "));
+        console::write("error", &text);
+    }
+    let abort = &test.environment.abort;
+    Ok(match exit {
+        Some(exit) => exit,
+        None if abort.failed().is_some() => Exit::MarkedAsFailed,
+        None if !verdict.crossed.is_empty() => Exit::ThresholdsCrossed,
+        None => Exit::Passed,
+    })
+}
+
+/// Says so when scripts had the CPU for so long that others waited for it.
+fn share_of_scripts(test: &Test, summary: &Summary<'_>) {
+    let counts = &test.environment.counts;
+    let preempted = counts.preempted.load(Ordering::Relaxed);
+    let cpu = counts.script_nanos.load(Ordering::Relaxed) as f64 / 1e9;
+    let share = cpu / summary.elapsed.as_secs_f64().max(1e-9) * 100.0;
+    if preempted == 0 || share < SHARE_WORTH_SAYING {
+        return;
+    }
+    let text = format!(
+        "scripts had the CPU for {cpu:.1} s ({share:.0} % of a CPU) and were interrupted \
+         {preempted} times after 10 ms: other VUs waited meanwhile"
+    );
+    console::write("warn", &text);
+}
+
+/// Writes what `handleSummary()` returned.
+fn write_outputs(json: &str) -> bool {
+    let Ok(serde_json::Value::Object(outputs)) = serde_json::from_str(json) else { return false };
+    for (place, content) in &outputs {
+        let content = content.as_str().unwrap_or_default();
+        match &**place {
+            "stdout" => print(content),
+            // Nothing more can be done about a terminal that is gone.
+            "stderr" => drop(std::io::stderr().write_all(content.as_bytes())),
+            path => write_file(Path::new(path), content.as_bytes()),
+        }
+    }
+    !outputs.is_empty()
+}
+
+fn write_file(path: &Path, content: &[u8]) {
+    if let Err(error) = fs::write(path, content) {
+        console::write("error", &format!("{}: {error}", path.display()));
+    }
+}
+
+fn print(text: &str) {
+    // As above.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn failed_text(failed: &Failed) -> &str {
+    failed.text()
+}

@@ -1,0 +1,180 @@
+//! HTTP/2 from the client's side.
+
+use std::{
+    cell::Cell,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use ::h2::client::SendRequest;
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{
+    HttpError,
+    connect::{Dialed, Stream},
+    message::{Head, Proto, Reply, Request, TlsInfo},
+};
+use crate::{clock, task};
+
+/// A connection that takes many requests at once.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    send: SendRequest<Bytes>,
+    pub(super) remote: SocketAddr,
+    pub(super) tls: Option<Rc<TlsInfo>>,
+    traffic: Rc<Traffic>,
+}
+
+#[derive(Debug, Default)]
+struct Traffic {
+    sent: Cell<u64>,
+    received: Cell<u64>,
+    is_closed: Cell<bool>,
+}
+
+impl Session {
+    pub(super) async fn begin(dialed: Dialed) -> Result<Self, HttpError> {
+        let traffic = Rc::new(Traffic::default());
+        let stream = Counted { stream: dialed.stream, traffic: Rc::clone(&traffic) };
+        let (send, connection) = ::h2::client::Builder::new()
+            .initial_window_size(4 << 20)
+            .initial_connection_window_size(16 << 20)
+            .enable_push(false)
+            .handshake(stream)
+            .await
+            .map_err(|error| HttpError::h2(&error))?;
+        let closed = Rc::clone(&traffic);
+        task::spawn("h2 connection", async move {
+            // Its end is told to the requests on it.
+            let _ = connection.await;
+            closed.is_closed.set(true);
+        });
+        Ok(Self { send, remote: dialed.remote, tls: dialed.tls, traffic })
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.traffic.is_closed.get()
+    }
+
+    /// Sends `request` and reads the response. `begun` is when the connection was at hand.
+    pub(super) async fn exchange(
+        &self,
+        request: &Request,
+        begun: Instant,
+        is_reused: bool,
+    ) -> Result<Reply, HttpError> {
+        let stale = |error: ::h2::Error| {
+            let error = HttpError::h2(&error);
+            if is_reused { error.stale() } else { error }
+        };
+        let (sent, received) = (self.traffic.sent.get(), self.traffic.received.get());
+        let head = head_of(request)?;
+        let mut send = self.send.clone().ready().await.map_err(stale)?;
+        let has_body = request.body.as_ref().is_some_and(|body| !body.is_empty());
+        let (response, mut stream) = send.send_request(head, !has_body).map_err(stale)?;
+        if let Some(body) = request.body.clone().filter(|_| has_body) {
+            stream.send_data(body, true).map_err(|error| HttpError::h2(&error))?;
+        }
+        let wrote = clock::now();
+        let response = response.await.map_err(|error| HttpError::h2(&error))?;
+        let first = clock::now();
+        let (parts, mut incoming) = response.into_parts();
+        let mut body = Vec::new();
+        while let Some(data) = incoming.data().await {
+            let data = data.map_err(|error| HttpError::h2(&error))?;
+            // A window of a stream that is gone needs no release.
+            let _ = incoming.flow_control().release_capacity(data.len());
+            if request.keeps_body {
+                body.extend_from_slice(&data);
+            }
+        }
+        let pairs = parts.headers.iter().map(|(name, value)| {
+            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        });
+        let mut reply = Reply {
+            status: parts.status.as_u16(),
+            proto: Proto::Http2,
+            head: Head::Pairs(pairs.collect()),
+            body: body.into(),
+            remote: Some(self.remote),
+            tls: self.tls.clone(),
+            sent: self.traffic.sent.get() - sent,
+            received: self.traffic.received.get() - received,
+            ..Reply::default()
+        };
+        reply.notes.has_cookies = parts.headers.contains_key(::http::header::SET_COOKIE);
+        reply.notes.is_encoded = parts.headers.contains_key(::http::header::CONTENT_ENCODING);
+        reply.timings.sending = wrote - begun;
+        reply.timings.waiting = first - wrote;
+        reply.timings.receiving = clock::now() - first;
+        Ok(reply)
+    }
+}
+
+fn head_of(request: &Request) -> Result<::http::Request<()>, HttpError> {
+    let invalid = |error: &dyn std::fmt::Display| {
+        HttpError::new(HttpError::GENERIC, format!("invalid request: {error}"))
+    };
+    let host = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let authority = host.map_or(&*request.target.authority, |(_, value)| value);
+    let uri = format!("https://{authority}{}", request.target.path);
+    let mut builder = ::http::Request::builder().method(&*request.method).uri(uri);
+    for (name, value) in &request.headers {
+        let hop = ["host", "connection", "transfer-encoding", "keep-alive", "upgrade"];
+        if !hop.iter().any(|hop| name.eq_ignore_ascii_case(hop)) {
+            builder = builder.header(&**name, &**value);
+        }
+    }
+    if let Some(body) = &request.body {
+        builder = builder.header(::http::header::CONTENT_LENGTH, body.len());
+    }
+    builder.body(()).map_err(|error| invalid(&error))
+}
+
+/// Counts the bytes of a connection.
+#[derive(Debug)]
+struct Counted {
+    stream: Stream,
+    traffic: Rc<Traffic>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(task, buffer);
+        let read = (buffer.filled().len() - before) as u64;
+        self.traffic.received.update(|received| received + read);
+        polled
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(task, bytes);
+        if let Poll::Ready(Ok(written)) = polled {
+            self.traffic.sent.update(|sent| sent + written as u64);
+        }
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(task)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(task)
+    }
+}

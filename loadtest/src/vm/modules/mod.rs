@@ -1,0 +1,249 @@
+//! What scripts import.
+
+#![allow(clippy::needless_pass_by_value, reason = "natives take what the interpreter gives")]
+
+mod bytes;
+mod cookies;
+mod core;
+mod crypto;
+mod data;
+mod execution;
+mod form;
+mod http;
+mod metrics;
+mod perform;
+mod response;
+mod selector;
+mod timers;
+
+use rquickjs::{
+    Ctx, Exception, Function, Module, Object, Persistent, Result, Value,
+    context::EvalOptions,
+    module::{Declarations, Declared, Exports, ModuleDef},
+};
+
+pub(crate) use self::response::Response;
+use super::{
+    ScriptError,
+    state::{self, VuState},
+};
+
+/// The modules and what they export beside their default.
+const TABLE: [(&str, &[&str]); 8] = [
+    ("k6", &["check", "fail", "group", "randomSeed", "sleep"]),
+    (
+        "k6/http",
+        &[
+            "get",
+            "head",
+            "post",
+            "put",
+            "patch",
+            "del",
+            "options",
+            "request",
+            "asyncRequest",
+            "batch",
+            "file",
+            "url",
+            "CookieJar",
+            "cookieJar",
+            "expectedStatuses",
+            "setResponseCallback",
+            "SSL_3_0",
+            "TLS_1_0",
+            "TLS_1_1",
+            "TLS_1_2",
+            "TLS_1_3",
+            "OCSP_STATUS_GOOD",
+            "OCSP_STATUS_REVOKED",
+            "OCSP_STATUS_SERVER_FAILED",
+            "OCSP_STATUS_UNKNOWN",
+            "OCSP_REASON_AA_COMPROMISE",
+            "OCSP_REASON_AFFILIATION_CHANGED",
+            "OCSP_REASON_CA_COMPROMISE",
+            "OCSP_REASON_CERTIFICATE_HOLD",
+            "OCSP_REASON_CESSATION_OF_OPERATION",
+            "OCSP_REASON_KEY_COMPROMISE",
+            "OCSP_REASON_PRIVILEGE_WITHDRAWN",
+            "OCSP_REASON_REMOVE_FROM_CRL",
+            "OCSP_REASON_SUPERSEDED",
+            "OCSP_REASON_UNSPECIFIED",
+        ],
+    ),
+    ("k6/metrics", &["Counter", "Gauge", "Rate", "Trend"]),
+    ("k6/data", &["SharedArray"]),
+    ("k6/execution", &["scenario", "instance", "test", "vu"]),
+    ("k6/encoding", &["b64encode", "b64decode"]),
+    (
+        "k6/crypto",
+        &[
+            "randomBytes",
+            "createHash",
+            "createHMAC",
+            "hmac",
+            "md4",
+            "md5",
+            "sha1",
+            "sha256",
+            "sha384",
+            "sha512",
+            "sha512_224",
+            "sha512_256",
+            "ripemd160",
+        ],
+    ),
+    ("k6/timers", &["setTimeout", "clearTimeout", "setInterval", "clearInterval"]),
+];
+
+/// Prototypes of the objects that natives make.
+pub(crate) struct Prototypes {
+    pub(crate) response: Persistent<Object<'static>>,
+    pub(crate) plain: Persistent<Object<'static>>,
+}
+
+/// The number of a module of ours.
+pub(crate) fn index(name: &str) -> Option<usize> {
+    TABLE.iter().position(|(module, _)| *module == name)
+}
+
+/// Why a module of k6 cannot be imported.
+pub(crate) fn why_not(name: &str) -> String {
+    let known = [
+        "k6/browser",
+        "k6/html",
+        "k6/ws",
+        "k6/websockets",
+        "k6/net/grpc",
+        "k6/secrets",
+        "k6/experimental/",
+        "k6/x/",
+    ];
+    if known.iter().any(|module| name.starts_with(module)) {
+        format!("the module '{name}' is not supported by weir-load")
+    } else {
+        format!("unknown module: {name}")
+    }
+}
+
+/// Declares a module of ours in a context.
+pub(crate) fn declare<'js>(ctx: &Ctx<'js>, index: usize) -> Result<Module<'js, Declared>> {
+    let ctx = ctx.clone();
+    match index {
+        0 => Module::declare_def::<Shared<0>, _>(ctx, TABLE[0].0),
+        1 => Module::declare_def::<Shared<1>, _>(ctx, TABLE[1].0),
+        2 => Module::declare_def::<Shared<2>, _>(ctx, TABLE[2].0),
+        3 => Module::declare_def::<Shared<3>, _>(ctx, TABLE[3].0),
+        4 => Module::declare_def::<Shared<4>, _>(ctx, TABLE[4].0),
+        5 => Module::declare_def::<Shared<5>, _>(ctx, TABLE[5].0),
+        6 => Module::declare_def::<Shared<6>, _>(ctx, TABLE[6].0),
+        _ => Module::declare_def::<Shared<7>, _>(ctx, TABLE[7].0),
+    }
+}
+
+/// A module whose exports are those of the library.
+struct Shared<const INDEX: usize>;
+
+impl<const INDEX: usize> ModuleDef for Shared<INDEX> {
+    fn declare(declarations: &Declarations<'_>) -> Result<()> {
+        declarations.declare("default")?;
+        for name in TABLE[INDEX].1 {
+            declarations.declare(*name)?;
+        }
+        Ok(())
+    }
+
+    fn evaluate<'js>(ctx: &Ctx<'js>, exports: &Exports<'js>) -> Result<()> {
+        let (module, names) = TABLE[INDEX];
+        let values = module_of(ctx, module)?;
+        for name in names {
+            exports.export(*name, values.get::<_, Value<'js>>(*name)?)?;
+        }
+        exports.export("default", values)?;
+        Ok(())
+    }
+}
+
+fn module_of<'js>(ctx: &Ctx<'js>, name: &str) -> Result<Object<'js>> {
+    match state::current() {
+        Some(vu) => vu.machine.module(ctx, name),
+        None => Err(Exception::throw_internal(ctx, "no virtual user")),
+    }
+}
+
+/// The library of an interpreter: an object by module, and the prototypes.
+pub(crate) fn library<'js>(ctx: &Ctx<'js>) -> Result<(Object<'js>, Prototypes)> {
+    let native = Object::new(ctx.clone())?;
+    core::install(ctx, &native)?;
+    http::install(ctx, &native)?;
+    cookies::install(ctx, &native)?;
+    metrics::install(ctx, &native)?;
+    data::install(ctx, &native)?;
+    execution::install(ctx, &native)?;
+    crypto::install(ctx, &native)?;
+    timers::install(ctx, &native)?;
+    let mut options = EvalOptions::default();
+    options.filename = Some("weir:library".into());
+    let make: Function<'js> = ctx.eval_with_options(include_str!("library.js"), options)?;
+    let library: Object<'js> = make.call((native,))?;
+    let prototypes = Prototypes {
+        response: Persistent::save(ctx, response::prototype(ctx)?),
+        plain: Persistent::save(ctx, Object::new(ctx.clone())?),
+    };
+    Ok((library, prototypes))
+}
+
+/// Sets the globals of a new context.
+pub(crate) fn install_globals(ctx: &Ctx<'_>, vu: &VuState) -> Result<()> {
+    let globals = ctx.globals();
+    let shared = vu.machine.module(ctx, "globals")?;
+    let names =
+        ["console", "crypto", "open", "setTimeout", "clearTimeout", "setInterval", "clearInterval"];
+    for name in names {
+        globals.set(name, shared.get::<_, Value<'_>>(name)?)?;
+    }
+    let math: Object<'_> = globals.get("Math")?;
+    math.set("random", shared.get::<_, Value<'_>>("random")?)?;
+    globals.set("require", Function::new(ctx.clone(), require)?)?;
+    globals.set("global", globals.clone())?;
+    globals.set("__VU", vu.id as f64)?;
+    globals.set("__ITER", 0)?;
+    install_env(ctx, vu, &[])
+}
+
+/// Sets `__ENV`: the run's and `more`, which wins.
+pub(crate) fn install_env(ctx: &Ctx<'_>, vu: &VuState, more: &[(String, String)]) -> Result<()> {
+    let env = Object::new(ctx.clone())?;
+    for (name, value) in vu.local.environment.env.iter().chain(more) {
+        env.set(&**name, &**value)?;
+    }
+    ctx.globals().set("__ENV", env)
+}
+
+/// `require()` of what can be imported, for bundles.
+fn require<'js>(ctx: Ctx<'js>, name: String) -> Result<Object<'js>> {
+    if index(&name).is_some() {
+        return module_of(&ctx, &name);
+    }
+    let why =
+        if name.starts_with("k6") { why_not(&name) } else { format!("cannot require '{name}'") };
+    Err(Exception::throw_message(&ctx, &why))
+}
+
+/// What `handleSummary()` returned, as JSON: where to write and what. `None` when it returned
+/// nothing. Bytes are written as their text.
+pub(crate) fn summary_json(
+    ctx: &Ctx<'_>,
+    value: &Value<'_>,
+) -> std::result::Result<Option<String>, ScriptError> {
+    let failed = |error: rquickjs::Error| ScriptError::of(ctx, &error);
+    let Some(object) = value.as_object() else { return Ok(None) };
+    let outputs = Object::new(ctx.clone()).map_err(failed)?;
+    for entry in object.props::<String, Value<'_>>() {
+        let (place, content) = entry.map_err(failed)?;
+        let content = bytes::of(&content).map_err(failed)?.unwrap_or_default();
+        outputs.set(place, &*String::from_utf8_lossy(&content)).map_err(failed)?;
+    }
+    let text = ctx.json_stringify(outputs).map_err(failed)?;
+    text.map(|text| text.to_string().map_err(failed)).transpose()
+}

@@ -1,0 +1,241 @@
+//! `weir-load bench` as a user runs it, against real servers of each protocol.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::{Command, Output},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use rustls::pki_types::PrivateKeyDer;
+use serde_json::Value;
+
+/// Runs `weir-load bench` with these words; what it said and wrote.
+fn bench(url: &str, words: &str, json: &Path) -> (Output, Value) {
+    let output = Command::new(env!("CARGO_BIN_EXE_weir-load"))
+        .args(["bench", url, "--json"])
+        .arg(json)
+        .args(words.split_whitespace())
+        .output()
+        .unwrap();
+    let written = std::fs::read_to_string(json).unwrap_or_else(|_| "null".to_owned());
+    (output, serde_json::from_str(&written).unwrap())
+}
+
+/// A server of HTTP/1.1 that answers the `n`-th request after `pause(n)`, all connections one after
+/// the other so that a pause holds up all of them.
+fn serve_h1(
+    pause: impl Fn(u64) -> Duration + Send + Sync + 'static,
+) -> (SocketAddr, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (count, pause) = (Arc::new(AtomicU64::new(0)), Arc::new(pause));
+    let gate = Arc::new(std::sync::Mutex::new(()));
+    let counted = count.clone();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, pause) = (stream.unwrap(), pause.clone());
+            let (counted, gate) = (counted.clone(), gate.clone());
+            thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(read @ 1..) = stream.read(&mut buffer) {
+                    assert!(buffer[..read].ends_with(b"\r\n\r\n"), "whole requests without a body");
+                    {
+                        let _held = gate.lock().unwrap();
+                        thread::sleep(pause(counted.fetch_add(1, Relaxed)));
+                    }
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+                    if stream.write_all(answer).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, count)
+}
+
+fn number(value: &Value, path: &str) -> f64 {
+    value.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("{path} in {value}"))
+}
+
+#[test]
+fn as_many_requests_as_asked_for() {
+    let (address, count) = serve_h1(|_| Duration::ZERO);
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("out.json");
+    let (output, result) = bench(&format!("http://{address}/x"), "-n 101 -c 4 -t 2", &json);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert_eq!(count.load(Relaxed), 101);
+    assert_eq!((number(&result, "/requests"), number(&result, "/failed")), (101.0, 0.0));
+    assert_eq!(number(&result, "/statuses/200"), 101.0);
+    assert_eq!(number(&result, "/body_bytes"), 505.0);
+    assert!(text.contains("101 answered, 0 failed"), "{text}");
+    assert!(number(&result, "/service_ms/p50") <= number(&result, "/service_ms/p99.9"), "{result}");
+}
+
+#[test]
+fn a_stall_shows_in_what_users_see() {
+    // The 40th request holds up everything for 600 ms of 2 s.
+    let stall = |n| Duration::from_millis(if n == 40 { 600 } else { 0 });
+    let (address, count) = serve_h1(stall);
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("out.json");
+    let words = "-r 200 -d 2s -c 4 -t 1";
+    let (output, result) = bench(&format!("http://{address}/"), words, &json);
+    assert_eq!(output.status.code(), Some(0));
+    // Nothing is left out: who was due while the server stood still was asked after it.
+    assert_eq!(number(&result, "/requests"), 400.0);
+    assert_eq!(count.load(Relaxed), 400);
+    // About 120 were due while it stood still, by up to 600 ms: more than a quarter of all.
+    assert!(number(&result, "/response_ms/p90") > 200.0, "{result}");
+    assert!(number(&result, "/response_ms/p75") > 1.0, "{result}");
+    // Only the four that were on their way saw it: 1 % of all.
+    assert!(number(&result, "/service_ms/p90") < number(&result, "/response_ms/p90") / 2.0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("requests waited for connections"), "{text}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_reported() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("out.json");
+    let (output, result) = bench(&format!("http://{address}/"), "-n 5 -c 2", &json);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!((number(&result, "/requests"), number(&result, "/failed")), (0.0, 5.0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("refused"), "{text}");
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_given_up() {
+    let (address, _) = serve_h1(|n| Duration::from_secs(if n == 1 { 3600 } else { 0 }));
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("out.json");
+    let words = "-n 2 -c 1 --timeout 300ms";
+    let (_, result) = bench(&format!("http://{address}/"), words, &json);
+    assert_eq!(number(&result, "/requests"), 1.0);
+    assert_eq!(number(&result, "/errors/no answer in time"), 1.0, "{result}");
+}
+
+#[test]
+fn what_cannot_be_done_is_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("out.json");
+    for (url, words) in [("ftp://x/", ""), ("http://127.0.0.1:1/", "-c 0"), ("http://a b/", "")] {
+        let (output, _) = bench(url, words, &json);
+        assert_eq!(output.status.code(), Some(104), "{url} {words}");
+        assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: "));
+    }
+}
+
+fn tls(protocol: &[u8]) -> Arc<rustls::ServerConfig> {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.into()], key)
+        .unwrap();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    Arc::new(config)
+}
+
+/// Answers all streams of a connection with five bytes.
+async fn serve_h2(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin) {
+    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        assert_eq!(request.uri().path(), "/x");
+        let mut stream = respond.send_response(http::Response::new(()), false).unwrap();
+        stream.send_data(Bytes::from_static(b"hello"), true).unwrap();
+    }
+}
+
+/// Runs `server` on a thread of its own; what it sends first is the address.
+fn serve<F: Future<Output = ()>>(
+    server: impl FnOnce(tokio::sync::oneshot::Sender<SocketAddr>) -> F + Send + 'static,
+) -> SocketAddr {
+    let (address, bound) = tokio::sync::oneshot::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, server(address));
+    });
+    bound.blocking_recv().unwrap()
+}
+
+#[test]
+fn http_2_with_and_without_tls() {
+    for is_tls in [false, true] {
+        let acceptor = tokio_rustls::TlsAcceptor::from(tls(b"h2"));
+        let address = serve(move |bound| async move {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            bound.send(listener.local_addr().unwrap()).unwrap();
+            let mut connections = tokio::task::JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let acceptor = acceptor.clone();
+                connections.spawn_local(async move {
+                    if is_tls {
+                        serve_h2(acceptor.accept(stream).await.unwrap()).await;
+                    } else {
+                        serve_h2(stream).await;
+                    }
+                });
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let json = folder.path().join("out.json");
+        let (url, words) = match is_tls {
+            true => (format!("https://{address}/x"), "-k -n 100 -c 2 -p 5 -b abc"),
+            false => (format!("http://{address}/x"), "--http 2 -n 100 -c 2 -p 5"),
+        };
+        let (output, result) = bench(&url, words, &json);
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(number(&result, "/statuses/200"), 100.0, "{result}");
+        assert_eq!(number(&result, "/body_bytes"), 500.0, "{result}");
+    }
+}
+
+#[test]
+fn http_3() {
+    let config = quinn::crypto::rustls::QuicServerConfig::try_from(tls(b"h3")).unwrap();
+    let config = quinn::ServerConfig::with_crypto(Arc::new(config));
+    let address = serve(move |bound| async move {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let endpoint = quinn::Endpoint::server(config, any).unwrap();
+        bound.send(endpoint.local_addr().unwrap()).unwrap();
+        let mut connections = tokio::task::JoinSet::new();
+        while let Some(incoming) = endpoint.accept().await {
+            connections.spawn_local(async move {
+                let quic = h3_quinn::Connection::new(incoming.await.unwrap());
+                let mut connection = h3::server::Connection::new(quic).await.unwrap();
+                while let Ok(Some(resolver)) = connection.accept().await {
+                    let (_, mut stream) = resolver.resolve_request().await.unwrap();
+                    stream.send_response(http::Response::new(())).await.unwrap();
+                    stream.send_data(Bytes::from_static(b"hello")).await.unwrap();
+                    stream.finish().await.unwrap();
+                }
+            });
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("out.json");
+    let words = "-k --http 3 -n 60 -c 2 -p 3";
+    let (output, result) = bench(&format!("https://{address}/x"), words, &json);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(number(&result, "/statuses/200"), 60.0, "{result}");
+    assert_eq!(number(&result, "/body_bytes"), 300.0, "{result}");
+}
