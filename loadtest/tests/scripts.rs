@@ -172,7 +172,8 @@ fn sees_responses() {
 
 #[test]
 fn sends_forms_and_files() {
-    holds("const r = http.post(url + '/echo', { a: '1 2', b: ['x', 'y'] });
+    holds(
+        "const r = http.post(url + '/echo', { a: '1 2', b: ['x', 'y'] });
            is('form', r.body, 'a=1+2&b=x&b=y');
            is('type', r.headers['X-Type'], 'application/x-www-form-urlencoded');
            const m = http.post(url + '/echo', { f: http.file('content', 'f.txt', 'text/plain') });
@@ -181,7 +182,8 @@ fn sends_forms_and_files() {
                m.headers['X-Type'].startsWith('multipart/form-data') });
            const c = http.post(url + '/echo', 'x'.repeat(1000), { compression: 'gzip',
                responseType: 'binary' });
-           check(c, { gzip: (c) => c.body.byteLength < 100 });");
+           check(c, { gzip: (c) => c.body.byteLength < 100 });",
+    );
 }
 
 #[test]

@@ -155,7 +155,6 @@ impl WorkerStore {
     pub(super) async fn enter(&self, asking: Asking) -> Result<SharedPermit, Refused> {
         self.places.enter(asking, self.gateways()).await
     }
-
 }
 
 /// Gives back what was fetched ahead and is not asked for, for ever.

@@ -235,8 +235,8 @@ mod tests {
             (Version::H1, 10, End::After(Duration::from_secs(10)))
         );
         assert_eq!(
-            (it.method, it.headers[header::HOST].to_str()),
-            (Method::GET, Ok("127.0.0.1:1"))
+            (it.method, it.headers[header::HOST].to_str().unwrap()),
+            (Method::GET, "127.0.0.1:1")
         );
         let it = plan("https://127.0.0.1:1 -n 5 -b abc -H x:1 -H x:2 --http 3 -t 9 -c 2").unwrap();
         assert_eq!((it.version, it.end, it.threads), (Version::H3, End::Requests(5), 2));
