@@ -8,7 +8,7 @@ use std::{collections::HashMap, io, num::NonZeroU32, path::Path};
 use crate::{
     address,
     fields::Fields,
-    model::{AccessLog, Admin, Bind, CacheStore, Config, Level, Limits, Log, Timeouts},
+    model::{AccessLog, Admin, Bind, CacheStore, Config, Endpoint, Level, Limits, Log, Timeouts},
     report::Report,
     source::Span,
     yaml::{Node, Value},
@@ -21,6 +21,7 @@ mod cache;
 mod condition;
 mod connect;
 mod cost;
+mod discovery;
 mod fallback;
 mod header;
 mod health;
@@ -28,6 +29,7 @@ mod idempotency;
 mod key;
 mod limit;
 mod listener;
+mod membership;
 mod respond;
 mod retry;
 mod route;
@@ -45,6 +47,8 @@ pub(crate) struct Decoder<'s> {
     pub(crate) expressions: usize,
     /// Whether the file names servers that gateways share.
     pub(crate) shares: bool,
+    /// Whether the file says that the gateway is a member.
+    pub(crate) gossips: bool,
 }
 
 /// Most regular expressions of a file.
@@ -200,8 +204,11 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let limits = limits(d, &fields);
     let timeouts = timeouts(d, &fields);
     let log = log(d, &fields);
+    d.gossips = fields.node("membership").is_some_and(|node| !node.is_off());
+    let resolver = discovery::resolver(d, &fields);
     let (upstreams, names) = upstream::all(d, &fields);
     let redis = servers::read(d, &fields);
+    let membership = membership::read(d, &fields);
     let (rate_limits, shared) = limit::shared(d, &fields);
     let cache = cache::store(d, &fields);
     let idempotency = idempotency::store(d, &fields);
@@ -219,13 +226,22 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         limits,
         timeouts,
         log,
+        resolver,
         redis,
+        membership,
         rate_limits,
         cache,
         idempotency,
         upstreams,
         routes,
     })
+}
+
+/// A list of endpoints that is a file of its own.
+pub(crate) fn endpoints(d: &mut Decoder<'_>, root: &Node) -> Option<Vec<Endpoint>> {
+    let endpoints = upstream::list(d, root)?;
+    upstream::unique(d, &endpoints);
+    Some(endpoints)
 }
 
 /// The upstreams by name.

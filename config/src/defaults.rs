@@ -51,6 +51,8 @@ pub enum Kind {
     DurationOr(u64, u64, &'static str),
     /// A text, or `{ file: path }`; never shown.
     Secret,
+    /// A list of such; never shown.
+    Secrets,
     /// A mapping with the keys below this path.
     Section,
     /// A list of mappings with the keys below `path[]`.
@@ -91,9 +93,11 @@ pub enum Short {
     Below,
 }
 
+mod discovery;
 mod edge;
 mod idempotency;
 mod limit;
+mod membership;
 mod route;
 mod upstream;
 
@@ -103,9 +107,12 @@ pub(crate) use idempotency::SCOPE;
 pub fn keys() -> impl Iterator<Item = &'static Key> {
     edge::KEYS
         .iter()
+        .chain(discovery::RESOLVER)
+        .chain(membership::KEYS)
         .chain(limit::SHARED)
         .chain(idempotency::STORE)
         .chain(upstream::KEYS)
+        .chain(discovery::KEYS)
         .chain(route::KEYS)
         .chain(idempotency::ROUTE)
         .chain(limit::CONCURRENCY)
@@ -131,6 +138,14 @@ impl Key {
 /// Bounds of a time-out: a millisecond to a day.
 const TIMEOUT: Kind = Kind::Duration(1, 24 * 3_600_000);
 
+/// What the name of a service that members offer looks like.
+pub(crate) const OFFER: &str = "the name of a service: letters, digits and `- _ .`";
+/// What a name with addresses looks like.
+pub(crate) const DNS_HOST: &str = "a name and a port such as `users.internal:8080`";
+/// What a name with SRV records looks like.
+pub(crate) const DNS_SERVICE: &str = "a name such as `_http._tcp.users.internal`";
+/// What a DNS server looks like.
+pub(crate) const DNS_SERVER: &str = "an IP address such as `10.0.0.2` or `127.0.0.1:5353`";
 /// What a listening address looks like.
 pub(crate) const BIND: &str =
     "an address such as `:8080`, `127.0.0.1:8080`, `[::1]:8080` or `unix:/run/weir.sock`";
@@ -159,6 +174,11 @@ pub(crate) const TOLERANCE: &str = "a number from 1.0 to 10.0, such as `1.5`";
 /// What the address of a Redis server looks like.
 pub(crate) const REDIS: &str = "a URL such as `redis://127.0.0.1:6379`, \
                                 `rediss://user:password@host:6380/0` or `unix:///run/redis.sock`";
+/// What the address that others reach a member at looks like.
+pub(crate) const ADVERTISE: &str =
+    "an IP address such as `192.0.2.1`, or one with a port such as `192.0.2.1:7946`";
+/// What the address of another member looks like.
+pub(crate) const SEED: &str = "an address such as `10.0.0.1:7946` or `edge.internal:7946`";
 /// What the way to a number in a JSON document looks like.
 pub(crate) const JSON_PATH: &str = "names of objects and a number in them, such as \
                                     `usage.total_tokens`";
@@ -180,13 +200,8 @@ pub(crate) const VALUE: &str = "exact value, `*` for any, or `~ regex`";
 /// What this build cannot do yet, by place and word: a key of a section, or a value of a key.
 ///
 /// The one list of them; a feature that gets built leaves it.
-pub(crate) const UNBUILT: &[(&str, &str)] = &[
-    ("", "tracing"),
-    ("", "membership"),
-    ("upstreams.*", "discovery"),
-    ("routes[]", "mirror"),
-    ("routes[]", "script"),
-];
+pub(crate) const UNBUILT: &[(&str, &str)] =
+    &[("", "tracing"), ("routes[]", "mirror"), ("routes[]", "script")];
 
 /// Whether this build knows the word there but cannot do it yet.
 pub(crate) fn is_unbuilt(place: &str, word: &str) -> bool {

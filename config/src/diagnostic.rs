@@ -138,7 +138,7 @@ impl Diagnostic {
 /// The mere name of a variable stays, and so does the length of the line.
 fn mask(line: &str) -> String {
     let mut out = mask_urls(line);
-    for key in keys().filter(|key| key.kind == Kind::Secret) {
+    for key in keys().filter(|key| matches!(key.kind, Kind::Secret | Kind::Secrets)) {
         let word = format!("{}:", key.name());
         let starts: Vec<usize> = out.match_indices(&word).map(|(at, _)| at + word.len()).collect();
         // From the last on, so that the places before stay right.
@@ -149,6 +149,8 @@ fn mask(line: &str) -> String {
             let quote = out[start..from].chars().next_back().filter(|c| *c != ' ');
             let end = match quote {
                 Some(quote) => value.find(quote),
+                // All of a list, the names of variables as well.
+                None if value.starts_with('[') => value.find(']').map(|at| at + 1),
                 None => value.find([',', '}']),
             };
             let value = value[..end.unwrap_or(value.len())].trim_end();

@@ -157,7 +157,7 @@ fn push(
 ) {
     let show = |value: &Value| match value {
         _ if is_secret(&path) => REDACTED.to_owned(),
-        Value::Object(map) if ["admin", "redis"].contains(&&*path) => {
+        Value::Object(map) if ["admin", "membership", "redis"].contains(&&*path) => {
             let shown = map.iter().filter(|(key, _)| !is_secret(&join(&path, key)));
             mask_urls(&inline(&shown.map(|(key, value)| (key.clone(), value.clone())).collect()))
         }
@@ -171,7 +171,7 @@ fn push(
 
 /// Whether a key's value never shows.
 fn is_secret(path: &str) -> bool {
-    keys().any(|key| key.kind == Kind::Secret && key.path == path)
+    keys().any(|key| matches!(key.kind, Kind::Secret | Kind::Secrets) && key.path == path)
 }
 
 /// What a reload does beyond using the new value.
@@ -182,6 +182,11 @@ fn note(kind: ChangeKind, path: &str) -> Option<&'static str> {
     let last = path.rsplit('.').next().unwrap_or_default();
     match kind {
         ChangeKind::Changed if path == "workers" => Some("takes a restart"),
+        _ if path.starts_with("membership.") => match last {
+            "bind" | "advertise" | "name" | "label" => Some("refused by a reload: restart"),
+            "secrets" => Some("members speak on while they share one"),
+            _ => None,
+        },
         ChangeKind::Added if entry && path.starts_with("listeners[") => Some("the listener opens"),
         ChangeKind::Removed if entry && path.starts_with("listeners[") => {
             Some("the listener drains")

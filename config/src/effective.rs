@@ -20,8 +20,10 @@ use crate::{
     units::{show_duration, show_percent, show_size},
 };
 
+mod discovery;
 mod idempotency;
 mod limit;
+mod membership;
 mod resilience;
 
 /// Whether secrets show.
@@ -73,7 +75,9 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
             "drain": show_duration(timeouts.drain),
         },
         "log": { "access": access(config.log.access), "level": level(config.log.level) },
+        "resolver": discovery::resolver(&config.resolver),
         "redis": config.redis.as_ref().map(|one| redis(one, secrets)),
+        "membership": config.membership.as_ref().map(|one| membership::membership(one, secrets)),
         "rate_limits": limit::shared(&config.rate_limits),
         "cache": config.cache.map(|one| json!({ "memory": show_size(one.memory) })),
         "idempotency": { "memory": show_size(config.idempotency.memory) },
@@ -174,8 +178,12 @@ fn upstream(upstream: &Upstream) -> Value {
         UpstreamProtocol::Auto => "auto",
     };
     let limits = &upstream.limits;
+    let (source, found) = match &upstream.discovery {
+        None => ("endpoints", endpoints.collect()),
+        Some(source) => ("discovery", discovery::discovery(source)),
+    };
     json!({
-        "endpoints": endpoints.collect::<Vec<_>>(),
+        source: found,
         "balance": balance,
         "protocol": protocol,
         "tls": upstream.tls.as_ref().map(client_tls),

@@ -5,19 +5,19 @@ use std::{path::PathBuf, time::Duration};
 use crate::{
     decode::{Complaint, Decoder},
     defaults::{self, Fallback, Key, Kind, Short},
-    model::Secret,
     units,
     yaml::{Entry, Node, Value, Word},
 };
 
 #[cfg(test)]
 pub(crate) mod asked;
+mod secret;
 mod stranger;
 mod value;
 
 use stranger::stranger;
 pub(crate) use value::duration;
-use value::{amount, choice, legal, number, secret, size};
+use value::{amount, choice, legal, number, size};
 
 /// What stands for a secret where it must not show.
 pub(crate) const REDACTED: &str = "<redacted>";
@@ -159,13 +159,6 @@ impl<'n> Fields<'n> {
     /// The text of a key's default.
     pub(crate) fn default_text(&self, name: &str) -> &'static str {
         self.key(name).default_text()
-    }
-
-    /// Whether a key of this place that is not built yet was written.
-    pub(crate) fn has_unbuilt(&self, name: &str) -> bool {
-        let Some(Node { value: Value::Map(entries), .. }) = self.node else { return false };
-        defaults::is_unbuilt(self.place, name)
-            && entries.iter().any(|entry| entry.key.text == name && !entry.value.is_off())
     }
 
     /// Whether it could not be read at all.
@@ -332,13 +325,6 @@ impl<'n> Fields<'n> {
             _ => Ok(PathBuf::from(text)),
         })?;
         Some(d.base.join(path))
-    }
-
-    /// A text or `{ file: path }`; an empty text is no secret.
-    pub(crate) fn secret(&self, d: &mut Decoder<'_>, name: &str) -> Option<Secret> {
-        self.key(name);
-        let text = self.at(d, name, secret).flatten()?;
-        Some(Secret(text)).filter(|secret| !secret.0.is_empty())
     }
 
     /// A mapping from names to anything.

@@ -27,6 +27,6 @@ mod yaml;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Change, ChangeKind, diff};
 pub use explain::explain;
-pub use load::{FILE_MAX, Loaded, load, load_str};
+pub use load::{FILE_MAX, Loaded, load, load_endpoints, load_str};
 pub use reference::reference;
 pub use schema::schema;

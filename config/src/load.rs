@@ -6,7 +6,7 @@ use crate::{
     decode::{self, Decoder},
     diagnostic::{Diagnostic, Diagnostics},
     lint,
-    model::{At, Config},
+    model::{At, Config, Endpoint},
     report::Report,
     source::Source,
     yaml,
@@ -90,6 +90,40 @@ pub fn load_str(
     load_with(name, text, Path::new(""), env, &closed)
 }
 
+/// Reads a file that is a list of endpoints, in the words of `upstreams.*.endpoints`, with the
+/// variables of the process.
+///
+/// Relative paths in it start from its own directory. `[]` is a list, an empty file is none.
+///
+/// # Errors
+/// Everything that is wrong with it, at once; see [`load`].
+pub fn load_endpoints(path: &Path) -> Result<Vec<Endpoint>, Diagnostics> {
+    let name = path.display().to_string();
+    let wrong = |what: String| Diagnostics::from(Diagnostic::of_file(&name, what));
+    let text = read(path, FILE_MAX).map_err(|e| wrong(format!("cannot read the file: {e}")))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let base = path.parent().unwrap_or_else(|| Path::new(""));
+    let source = Source::new(&name, text);
+    let mut report = Report::new(&source);
+    let variables = |name: &str| std::env::var(name).ok();
+    let Some(root) = yaml::parse(&source, &variables, &mut report) else {
+        return Err(report.finish());
+    };
+    if root.is_nothing() {
+        let hint = "write `[]` for no endpoints";
+        return Err(Diagnostic::of_file(&name, "the file is empty").with_hint(hint).into());
+    }
+    let closed = |_: &Path| Err(io::Error::other("no files are read here"));
+    let mut decoder =
+        Decoder { report, base, read: &closed, expressions: 0, shares: false, gossips: false };
+    let endpoints = decode::endpoints(&mut decoder, &root);
+    let failed = decoder.report.failed();
+    match endpoints {
+        Some(endpoints) if !failed => Ok(endpoints),
+        _ => Err(decoder.report.finish()),
+    }
+}
+
 fn load_with(
     name: &str,
     text: &str,
@@ -107,7 +141,7 @@ fn load_with(
     let Some(root) = yaml::parse(&source, env, &mut report) else {
         return Err(report.finish());
     };
-    let mut decoder = Decoder { report, base, read, expressions: 0, shares: false };
+    let mut decoder = Decoder { report, base, read, expressions: 0, shares: false, gossips: false };
     let config = decode::file(&mut decoder, &root);
     let mut report = decoder.report;
     if let Some(config) = &config {

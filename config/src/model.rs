@@ -10,15 +10,18 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 mod balance;
 mod cache;
+mod discovery;
 mod health;
 mod idempotency;
 mod limit;
 mod log;
+mod membership;
 mod resilience;
 mod servers;
 
 pub use balance::{Balance, HashBalance};
 pub use cache::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache};
+pub use discovery::{Discovery, DiscoverySource, Resolver};
 pub use health::{HealthCheck, Outlier, Probe, StatusRange};
 pub use idempotency::{
     IdempotencyStore, RecordStore, RouteIdempotency, StatusClasses, Unkept, UnknownOutcome,
@@ -28,6 +31,7 @@ pub use limit::{
     StoreMode,
 };
 pub use log::{AccessLog, Level, Log};
+pub use membership::Membership;
 pub use resilience::{
     Adaptive, Backoff, Breaker, Fallback, Hedge, MemoryLimit, Priority, Retry, RetryBudget,
     RetryOn, RoutePriority, SlowCalls,
@@ -69,8 +73,12 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What is logged.
     pub log: Log,
+    /// Who is asked for the names of `discovery`.
+    pub resolver: Resolver,
     /// The servers of what gateways share; `None` is off.
     pub redis: Option<Redis>,
+    /// How members find each other; `None` is off.
+    pub membership: Option<Membership>,
     /// What `rate_limits` names, in file order; routes hold copies of what they use.
     pub rate_limits: Vec<RateLimit>,
     /// What is kept of responses; `None` is off.
@@ -291,8 +299,10 @@ pub struct Upstream {
     pub at: At,
     /// Its name in the file.
     pub name: String,
-    /// Never empty; addresses are unique.
+    /// Empty exactly where `discovery` finds them; addresses are unique.
     pub endpoints: Vec<Endpoint>,
+    /// Who tells the endpoints; `None` where the file does.
+    pub discovery: Option<Discovery>,
     /// How an endpoint is chosen.
     pub balance: Balance,
     /// By which key; there exactly where a key decides.

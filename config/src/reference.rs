@@ -89,6 +89,7 @@ fn value(key: &Key) -> String {
         Kind::Texts(text) => format!("{text}, or a list of them"),
         Kind::Pairs(names, values) => format!("mapping from {names} to {values}"),
         Kind::Secret => "text or `{ file: path }`".to_owned(),
+        Kind::Secrets => "list of texts or `{ file: path }`".to_owned(),
         Kind::Section => "mapping".to_owned(),
         Kind::Sections => "list".to_owned(),
         Kind::Named => "mapping from name to mapping".to_owned(),

@@ -136,14 +136,20 @@ fn forms(key: &'static Key) -> Vec<Value> {
             let values = json!({ "anyOf": [text(), { "type": "array", "items": text() }] });
             vec![json!({ "type": ["object", "null"], "additionalProperties": values })]
         }
-        Kind::Secret => {
+        Kind::Secret | Kind::Secrets => {
             let file = json!({
                 "type": "object",
                 "properties": { "file": text() },
                 "required": ["file"],
                 "additionalProperties": false,
             });
-            vec![text(), file]
+            match key.kind {
+                Kind::Secrets => {
+                    let one = json!({ "anyOf": [text(), file] });
+                    vec![json!({ "type": "array", "items": one, "minItems": 1 })]
+                }
+                _ => vec![text(), file],
+            }
         }
         Kind::Section => {
             let empty = matches!(key.fallback, Fallback::Below);

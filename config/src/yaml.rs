@@ -62,6 +62,15 @@ impl Node {
         Self { span: Span::default(), value: Value::Null, size: 1 }
     }
 
+    /// An empty value or an empty mapping, as an empty file is.
+    pub(crate) fn is_nothing(&self) -> bool {
+        match &self.value {
+            Value::Null => true,
+            Value::Map(entries) => entries.is_empty(),
+            Value::Text(_) | Value::List(_) | Value::Bad => false,
+        }
+    }
+
     /// `off` or `false`.
     pub(crate) fn is_off(&self) -> bool {
         matches!(&self.value, Value::Text(text) if text == "off" || text == "false")

@@ -16,3 +16,10 @@ fn every_example_loads_without_errors() {
     }
     assert!(read >= 4, "only {read} examples");
 }
+
+#[test]
+fn the_list_of_endpoints_loads() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/reports.yml");
+    let endpoints = weir_config::load_endpoints(&path).unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert_eq!(endpoints.len(), 2);
+}

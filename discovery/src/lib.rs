@@ -10,10 +10,12 @@
 //! | [`phi`] | how suspicious a silence is |
 //! | [`seal`], [`udp`] | the protocol on the network |
 //! | [`announce`] | what a member says of itself |
+//! | [`view`], [`dns`] | who serves, as sources tell it |
 //! | [`sim`] | a world of members, from one seed |
 
 pub mod announce;
 pub mod bounded;
+pub mod dns;
 pub mod hash;
 pub mod jump;
 pub mod maglev;

@@ -11,6 +11,8 @@ pub struct Serving {
     pub address: Box<str>,
     /// Its share relative to the others'; at least 1.
     pub weight: u32,
+    /// Its failure zone.
+    pub zone: Option<Box<str>>,
 }
 
 /// All who serve.
@@ -66,7 +68,7 @@ impl Refresh {
 
     /// Takes an answer in. When to ask again, give or take a tenth by `dice`, a random number.
     pub fn hear(&mut self, answer: Answer, dice: u32) -> Duration {
-        let Answer::Known(mut serving, ttl) = answer else {
+        let Answer::Known(serving, ttl) = answer else {
             let pause = BACK_OFF.0.saturating_mul(1 << self.failures.min(8)).min(BACK_OFF.1);
             self.failures = self.failures.saturating_add(1);
             return jitter(pause, dice);
@@ -76,7 +78,15 @@ impl Refresh {
         if (1..CONFIRMATIONS).contains(&self.empty) {
             return jitter(TTL.0, dice);
         }
-        self.empty = self.empty.min(CONFIRMATIONS);
+        self.settle(serving);
+        jitter(ttl.clamp(TTL.0, TTL.1), dice)
+    }
+
+    /// Takes in what needs no second answer and holds until there is another, such as what somebody
+    /// has written down.
+    pub fn settle(&mut self, mut serving: Vec<Serving>) {
+        self.failures = 0;
+        self.empty = if serving.is_empty() { CONFIRMATIONS } else { 0 };
         serving.sort_unstable();
         serving.dedup_by(|later, earlier| later.name == earlier.name);
         serving.truncate(SERVING_MAX);
@@ -84,7 +94,6 @@ impl Refresh {
             let version = self.view.version + 1;
             self.view = Arc::new(View { version, serving: serving.into() });
         }
-        jitter(ttl.clamp(TTL.0, TTL.1), dice)
     }
 }
 
@@ -105,6 +114,7 @@ mod tests {
             name: (*name).into(),
             address: format!("{name}:80").into(),
             weight: 1,
+            zone: None,
         };
         names.iter().map(one).collect()
     }
@@ -169,6 +179,16 @@ mod tests {
         assert_eq!((refresh.view().version, refresh.view().serving.len()), (2, 0));
         refresh.hear(known(&[], 60), EVEN);
         assert_eq!(refresh.view().version, 2);
+    }
+
+    #[test]
+    fn what_is_written_down_needs_no_second_answer() {
+        let mut refresh = Refresh::default();
+        refresh.settle(serving(&["a"]));
+        refresh.hear(Answer::Failed, EVEN);
+        refresh.settle(Vec::new());
+        assert_eq!((refresh.view().version, refresh.view().serving.len()), (2, 0));
+        assert_eq!(refresh.failures(), 0);
     }
 
     #[test]

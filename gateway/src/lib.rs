@@ -8,6 +8,7 @@ mod base64;
 mod cache;
 pub mod cli;
 pub mod clock;
+pub mod discover;
 pub mod error;
 pub mod h3;
 pub mod http;

@@ -15,12 +15,7 @@ use weir_config::model::{AccessLog, Bind};
 use crate::{
     admission::{self, pulse::Pulse},
     clock::{self, Calendar, Tick},
-    idempotency::SharedRecords,
-    limit::{
-        RouteLimits,
-        shared::{self, WorkerStore},
-        tally::Tally,
-    },
+    limit::shared::{self, WorkerStore},
     listen::{
         accept,
         bind::ListenSocket,
@@ -28,19 +23,18 @@ use crate::{
         udp,
     },
     quic::{Dialer, QuicSocket},
-    snapshot::{
-        Action, Route, Snapshot,
-        live::{ListenerState, Live},
-    },
+    snapshot::{Route, live::Live},
     task,
     telemetry::{
         access_log::{Format, LogBuffer},
-        counters::RouteCounters,
         date,
     },
     timers::Timers,
-    upstream::pool::UpstreamPool,
 };
+
+mod world;
+
+pub(crate) use world::World;
 
 /// How often pools are swept, log buffers flushed and a new configuration looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -67,99 +61,6 @@ pub(crate) enum Command {
     Close,
     /// End.
     Stop,
-}
-
-/// One worker's view of a snapshot.
-#[derive(Debug)]
-pub(crate) struct World {
-    pub(crate) snapshot: Arc<Snapshot>,
-    /// Pools, by index of the upstream.
-    pub(crate) upstreams: Vec<UpstreamPool>,
-    /// Counters by index of the route, then place in its split, the fallback last; routes without
-    /// one have one.
-    pub(crate) routes: Vec<Vec<Arc<RouteCounters>>>,
-    /// Counters of requests that no route took.
-    pub(crate) unrouted: Arc<RouteCounters>,
-    /// Counts of limits, by index of the route.
-    tallies: Vec<Box<[Arc<Tally>]>>,
-    /// The way to the records of idempotency keys that gateways share.
-    pub(crate) records: Option<Rc<SharedRecords>>,
-    /// The way to the servers that gateways share.
-    pub(crate) shared: Option<Rc<WorkerStore>>,
-    listeners: Vec<Rc<ListenerState>>,
-}
-
-impl World {
-    fn new(
-        snapshot: Arc<Snapshot>,
-        previous: Option<&Self>,
-        live: &Live,
-        dialer: &Rc<Dialer>,
-        rng: &mut fastrand::Rng,
-    ) -> Self {
-        let registry = &live.registry;
-        let upstreams = snapshot.upstreams.iter().map(|upstream| {
-            let before = previous.and_then(|old| {
-                old.upstreams.iter().find(|pool| pool.shared.name == upstream.name)
-            });
-            UpstreamPool::new(upstream.clone(), before, registry, dialer, rng)
-        });
-        let upstreams: Vec<_> = upstreams.collect();
-        let routes = snapshot.routes.iter().map(|route| match &route.action {
-            Action::Forward(forward) => {
-                let split = forward.split.iter().map(|(index, _)| *index);
-                let all = split.chain(route.fallback_upstream());
-                all.map(|index| registry.route(&route.name, &snapshot.upstreams[index].name))
-                    .collect()
-            }
-            Action::Redirect(..) | Action::Respond(_) => vec![registry.route(&route.name, "")],
-        });
-        let routes = routes.collect();
-        let tallies = snapshot.routes.iter().map(|route| {
-            let rules = route.limits.iter().flat_map(RouteLimits::rules);
-            rules.map(|rule| registry.limit(&route.name, rule.limit().name())).collect()
-        });
-        let tallies = tallies.collect();
-        let listeners = snapshot.listeners.iter().map(|listener| {
-            let counters = previous
-                .and_then(|old| old.listener(&listener.config.bind))
-                .map_or_else(|| registry.listener(&listener.name), |old| old.counters.clone());
-            Rc::new(ListenerState::new(listener.clone(), counters))
-        });
-        let listeners = listeners.collect();
-        let unrouted = registry.route("", "");
-        let shared = snapshot.shared_store.as_ref().map(|store| {
-            let before = previous.and_then(|old| old.shared.as_ref());
-            store.of_worker(before, snapshot.limit_store.local(), rng)
-        });
-        let before = previous.and_then(|old| old.records.as_ref());
-        let records = SharedRecords::of(&snapshot, before, rng);
-        Self { upstreams, routes, unrouted, tallies, records, shared, listeners, snapshot }
-    }
-
-    /// The listener bound to an address, as this configuration describes it.
-    pub(crate) fn listener(&self, bind: &Bind) -> Option<&Rc<ListenerState>> {
-        self.listeners.iter().find(|listener| listener.shared.config.bind == *bind)
-    }
-
-    /// The counts of a route's limits.
-    pub(crate) fn tallies(&self, route: usize) -> &[Arc<Tally>] {
-        self.tallies.get(route).map_or(&[], |tallies| tallies)
-    }
-
-    /// The counters of a request: by its route and the upstream it went to.
-    pub(crate) fn counters(&self, route: Option<usize>, upstream: Option<usize>) -> &RouteCounters {
-        let Some(route) = route else { return &self.unrouted };
-        let place = match (&self.snapshot.routes[route].action, upstream) {
-            (Action::Forward(forward), Some(upstream)) => {
-                let place = forward.split.iter().position(|(index, _)| *index == upstream);
-                // The fallback comes last.
-                Some(place.unwrap_or(forward.split.len()))
-            }
-            _ => None,
-        };
-        self.routes[route].get(place.unwrap_or(0)).map_or(&*self.unrouted, |counters| counters)
-    }
 }
 
 /// See the module's page.
@@ -249,9 +150,11 @@ impl Worker {
         let before = self.world.borrow().clone();
         let rng = &mut self.rng.borrow_mut();
         let next = World::new(snapshot, Some(&before), &self.live, &self.dialer, rng);
-        for pool in &before.upstreams {
-            let same = next.upstreams.iter().find(|other| other.shared.name == pool.shared.name);
-            pool.retire(same);
+        for (index, pool) in before.upstreams.iter().enumerate() {
+            let same = next.pool(index, &pool.shared.name).map(|same| &**same);
+            if !same.is_some_and(|same| std::ptr::eq(same, &**pool)) {
+                pool.retire(same);
+            }
         }
         let stays = |old: &WorkerStore| next.shared.as_ref().is_some_and(|new| new.is_way_of(old));
         if let Some(old) = before.shared.clone().filter(|old| !stays(old)) {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Complaint, Decoder, Named, Names, balance, breaker, health, listener::pair};
+use super::{
+    Complaint, Decoder, Named, Names, balance, breaker, discovery, health, listener::pair,
+};
 use crate::{
     address,
     defaults::{ADDRESS, NAME},
@@ -54,6 +56,7 @@ pub(super) fn name(text: &str) -> Result<String, Complaint> {
 fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
     let fields = Fields::open(d, node, "upstreams.*");
     let endpoints = endpoints(d, &fields);
+    let discovery = discovery::read(d, &fields);
     let (balance, hash) = balance::read(d, &fields);
     let protocol = match fields.choice(d, "protocol") {
         "h2" => UpstreamProtocol::H2,
@@ -89,6 +92,7 @@ fn one(d: &mut Decoder<'_>, word: &Word, node: &Node) -> Option<Upstream> {
         at,
         name,
         endpoints,
+        discovery,
         balance,
         hash,
         protocol,
@@ -136,22 +140,41 @@ fn suit(
 
 fn endpoints(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Vec<Endpoint>> {
     const EXAMPLE: &str = "such as `endpoints: [\"127.0.0.1:9001\"]`";
+    let discovered = fields.entry("discovery").filter(|entry| !entry.value.is_off());
     let Some(node) = fields.node("endpoints") else {
         fields.at(d, "endpoints", |_, _| ());
-        if !fields.has_unbuilt("discovery") {
-            fields.missing(d, "endpoints", EXAMPLE);
+        if discovered.is_some() {
+            return Some(Vec::new());
         }
+        fields.missing(d, "endpoints", EXAMPLE);
         return None;
     };
-    let read =
-        |d: &mut Decoder<'_>, node: &Node| d.list(node, "a list of addresses", ENDPOINTS, endpoint);
-    let endpoints = fields.at(d, "endpoints", read).flatten()?;
+    if let Some(entry) = discovered {
+        let what = "endpoints are either written in `endpoints` or found by `discovery`";
+        d.report.error(entry.key.span, what).hint = Some(
+            "remove one of them; a fixed list beside it is an upstream of its own, for a `split` \
+             or a `fallback`"
+                .to_owned(),
+        );
+    }
+    let endpoints = fields.at(d, "endpoints", list).flatten()?;
     if node.is_empty_list() {
         d.report.error(node.span, "`endpoints` is empty").hint = Some(EXAMPLE.to_owned());
     }
+    unique(d, &endpoints);
+    Some(endpoints)
+}
+
+/// A list of endpoints.
+pub(super) fn list(d: &mut Decoder<'_>, node: &Node) -> Option<Vec<Endpoint>> {
+    d.list(node, "a list of addresses", ENDPOINTS, endpoint)
+}
+
+/// Refuses two endpoints of one name, or of one address.
+pub(super) fn unique(d: &mut Decoder<'_>, endpoints: &[Endpoint]) {
     let mut seen: HashMap<&Address, u32> = HashMap::with_capacity(endpoints.len());
     let mut names: HashMap<&str, u32> = HashMap::new();
-    for endpoint in &endpoints {
+    for endpoint in endpoints {
         let name = endpoint.name.as_deref();
         if let Some((name, line)) =
             name.and_then(|name| Some((name, names.insert(name, endpoint.at.line)?)))
@@ -165,7 +188,6 @@ fn endpoints(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Vec<Endpoint>> 
             d.report.error_at(endpoint.at, what).hint = Some(hint);
         }
     }
-    Some(endpoints)
 }
 
 fn endpoint(d: &mut Decoder<'_>, node: &Node) -> Option<Endpoint> {

@@ -284,7 +284,7 @@ pub(super) const KEYS: &[Key] = &[
         Count(1, 10_000),
         Is("1"),
         "How many gateways share the servers: what each admits by itself while it cannot reach \
-         them is that part of a rate.",
+         them is that part of a rate. With a `membership`, those that live count instead.",
     ),
     Key::new(
         "redis.secret",

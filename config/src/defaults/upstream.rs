@@ -32,7 +32,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "upstreams.*.endpoints",
         Sections,
-        Required,
+        Absent("`discovery` says"),
         "Addresses that serve this upstream; at least one.",
     )
     .or(&[Short::For("address")]),
@@ -280,8 +280,8 @@ pub(super) const KEYS: &[Key] = &[
         "upstreams.*.slow_start",
         TIMEOUT,
         Absent("the whole share at once"),
-        "For how long an endpoint's share grows, from a tenth, after it came back or was added by \
-         a reload.",
+        "For how long an endpoint's share grows, from a tenth, after it came back, was added by \
+         a reload or found by `discovery`.",
     )
     .or(&[Short::Off]),
     Key::new("upstreams.*.limits", Section, Below, "Bounds of this upstream over all workers."),

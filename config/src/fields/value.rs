@@ -6,7 +6,6 @@ use crate::{
     decode::{Complaint, Decoder},
     defaults::{self, Key, Kind, Short},
     diagnostic::Diagnostic,
-    fields::REDACTED,
     units,
     yaml::{Node, Value, shorten},
 };
@@ -132,52 +131,4 @@ fn bounded(
 pub(super) fn amount(text: &str, expects: &str, invalid: units::Invalid) -> Complaint {
     let what = format!("expected {expects}, found `{}`", shorten(text));
     Complaint { what, hint: invalid.hint, part: None }
-}
-
-/// Longest secret in a file, in bytes.
-const SECRET_MAX: usize = 64 << 10;
-
-pub(super) fn secret(d: &mut Decoder<'_>, node: &Node) -> Option<String> {
-    const EXPECTS: &str = "a text or `{ file: path }`";
-    match &node.value {
-        Value::Text(text) => {
-            if text == REDACTED {
-                let what = "this secret was redacted; the text itself is now the secret";
-                d.report.warn(node.span, what).hint = Some("write the secret in".to_owned());
-            }
-            Some(text.clone())
-        }
-        Value::Map(entries) => {
-            let file = entries.iter().find(|entry| entry.key.text == "file");
-            if let Some(other) = entries.iter().find(|entry| entry.key.text != "file") {
-                let what = format!("unknown key `{}` in a secret", shorten(&other.key.text));
-                d.report.error(other.key.span, what).legal = vec!["file".to_owned()];
-                return None;
-            }
-            let Some(file) = file else {
-                d.mismatch(node, EXPECTS);
-                return None;
-            };
-            let path = d.base.join(d.text(&file.value, "the path of a file")?);
-            match (d.read)(&path) {
-                Ok(text) if text.len() <= SECRET_MAX => {
-                    Some(text.trim_end_matches(['\n', '\r']).to_owned())
-                }
-                Ok(_) => {
-                    let what = format!("`{}` is larger than 64KiB", path.display());
-                    d.report.error(file.value.span, what);
-                    None
-                }
-                Err(error) => {
-                    let what = format!("cannot read `{}`: {error}", path.display());
-                    d.report.error(file.value.span, what);
-                    None
-                }
-            }
-        }
-        Value::Null | Value::List(_) | Value::Bad => {
-            d.mismatch(node, EXPECTS);
-            None
-        }
-    }
 }

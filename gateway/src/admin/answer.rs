@@ -59,6 +59,7 @@ pub(super) enum View {
     Status,
     Config,
     Upstreams,
+    Members,
     Routes,
     Limits,
     Cache,
@@ -73,7 +74,7 @@ pub(super) enum Deed {
 }
 
 /// Every path, in the order in which a 404 lists them.
-pub(super) const PAGES: [(&str, Page); 14] = [
+pub(super) const PAGES: [(&str, Page); 15] = [
     ("/", Page::View(View::Dashboard)),
     ("/ready", Page::View(View::Ready)),
     ("/live", Page::View(View::Live)),
@@ -81,6 +82,7 @@ pub(super) const PAGES: [(&str, Page); 14] = [
     ("/status", Page::View(View::Status)),
     ("/config", Page::View(View::Config)),
     ("/upstreams", Page::View(View::Upstreams)),
+    ("/members", Page::View(View::Members)),
     ("/routes", Page::View(View::Routes)),
     ("/limits", Page::View(View::Limits)),
     ("/cache", Page::View(View::Cache)),
@@ -168,8 +170,9 @@ fn show(shared: &Shared, view: View) -> Answer {
         View::Config => reply(StatusCode::OK, YAML, weir_config::explain(&live.snapshot().config)),
         View::Upstreams => {
             let (now, unix_time) = (clock::now(), clock::unix_time());
-            json(&views::upstreams(&live.snapshot(), &live.registry, now, unix_time))
+            json(&views::upstreams(live, now, unix_time))
         }
+        View::Members => json(&views::members(&live.roll)),
         View::Cache => json(&purge::view(shared)),
         View::Idempotency => json(&records::view(shared)),
         View::Routes => json(&views::routes(&live.snapshot(), clock::now())),

@@ -8,7 +8,9 @@ use tokio::{
 use weir_config::model::Config;
 
 use super::*;
-use crate::{clock, error::Error, snapshot::compile, telemetry::registry::Registry};
+use crate::{
+    clock, discover::Found, error::Error, snapshot::compile, telemetry::registry::Registry,
+};
 
 const FILE: &str = r#"
 listeners: [":0"]
@@ -35,7 +37,7 @@ impl Rig {
     fn new() -> Self {
         let loaded = weir_config::load_str("weir.yaml", FILE, &|_| None).unwrap();
         let unix_time = Duration::from_secs(1_000);
-        let compiled = compile(&loaded, None, clock::now(), unix_time).unwrap();
+        let compiled = compile(&loaded, &Found::default(), None, clock::now(), unix_time).unwrap();
         let registry = Registry::new("1.2.3", Error::NAMES, unix_time);
         let live = Arc::new(Live::new(compiled.snapshot, registry));
         let bound = vec![(Bind::Any(0), Bind::Any(4_321))];

@@ -13,6 +13,7 @@ use crate::{
     },
     app::{self, Report},
     clock::Tick,
+    discover::SourceReport,
     snapshot::{Snapshot, live::Live},
     telemetry::registry::Registry,
     upstream::{
@@ -27,9 +28,11 @@ use crate::{
 };
 
 mod limits;
+mod members;
 
 pub(super) use limits::limits;
 use limits::{redis, words};
+pub(super) use members::members;
 
 /// `/status`. Times are Unix times in seconds.
 pub(super) fn status(live: &Live, report: &Report, unix_time: Duration) -> Value {
@@ -47,6 +50,7 @@ pub(super) fn status(live: &Live, report: &Report, unix_time: Duration) -> Value
         "connections_open": open,
         "pressure": pressure(&live.admission),
         "redis": redis(&snapshot),
+        "membership": members::part(&live.roll),
         "listeners": listeners(&snapshot, report),
         "config": {
             "file": report.file,
@@ -101,12 +105,8 @@ fn protocols(protocols: Protocols) -> Vec<&'static str> {
 }
 
 /// `/upstreams`.
-pub(super) fn upstreams(
-    snapshot: &Snapshot,
-    registry: &Registry,
-    now: Tick,
-    unix_time: Duration,
-) -> Value {
+pub(super) fn upstreams(live: &Live, now: Tick, unix_time: Duration) -> Value {
+    let (snapshot, registry) = (live.snapshot(), &live.registry);
     let upstream = |upstream: &std::sync::Arc<Upstream>| {
         let config = &upstream.config;
         let report = upstream.roster.report(now);
@@ -124,6 +124,7 @@ pub(super) fn upstreams(
         });
         json!({
             "name": &*upstream.name,
+            "discovery": discovery(live, config, now),
             "balance": config.balance.word(),
             "hash": config.hash.as_ref().map(|hash| json!({
                 "key": hash.key.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -143,6 +144,30 @@ pub(super) fn upstreams(
         })
     };
     json!({ "upstreams": snapshot.upstreams.iter().map(upstream).collect::<Vec<_>>() })
+}
+
+/// Where endpoints come from that the file does not name; ages in seconds.
+fn discovery(live: &Live, config: &model::Upstream, now: Tick) -> Value {
+    let Some(discovery) = &config.discovery else { return Value::Null };
+    let report = live.found.report_of(config);
+    let age = |of: fn(&SourceReport) -> Option<Tick>| {
+        report.as_ref().and_then(of).map(|then| now.since(then).as_secs_f64())
+    };
+    let state = match &report {
+        Some(report) if report.error.is_some() => "failing",
+        Some(report) if report.answered.is_some() => "ok",
+        _ => "waiting",
+    };
+    json!({
+        "source": discovery.source.word(),
+        "of": discovery.source.subject(),
+        "state": state,
+        "error": report.as_ref().and_then(|report| report.error.as_deref()),
+        "failures": report.as_ref().map_or(0, |report| report.failures),
+        "failures_in_a_row": report.as_ref().map_or(0, |report| report.run),
+        "answered_seconds_ago": age(|report| report.answered),
+        "changed_seconds_ago": age(|report| report.changed),
+    })
 }
 
 /// A request that failed; times are Unix times in seconds and milliseconds.

@@ -109,10 +109,21 @@ impl Attendance {
     pub(super) fn take_over(&mut self, snapshot: &Snapshot) {
         snapshot.routes.iter().for_each(Route::adjust);
         snapshot.adjust_cache(clock::unix_time());
+        self.take_over_upstreams(snapshot, |_| true);
+    }
+
+    /// The same where nothing but the endpoints of some upstreams is different.
+    pub(super) fn take_over_upstreams(
+        &mut self,
+        snapshot: &Snapshot,
+        differs: impl Fn(usize) -> bool,
+    ) {
         let mut rosters = std::mem::take(&mut self.rosters);
         let mut checks = std::mem::take(&mut self.checks);
-        for upstream in &snapshot.upstreams {
-            upstream.adjust(clock::now());
+        for (index, upstream) in snapshot.upstreams.iter().enumerate() {
+            if differs(index) {
+                upstream.adjust(clock::now());
+            }
             let key = Arc::as_ptr(&upstream.roster);
             let task = rosters
                 .remove(&key)

@@ -4,7 +4,6 @@
 
 use std::{
     io,
-    path::PathBuf,
     process::ExitCode,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -12,13 +11,17 @@ use std::{
 
 use tokio::{
     runtime::Builder,
-    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
 };
 use weir_config::{Change, Diagnostics, Loaded};
 
 use crate::{
     admin, admission, clock,
+    discover::{
+        Found,
+        discovery::Discovery,
+        membership::{self, Membership, Next},
+    },
     error::Error,
     limit,
     snapshot::{compile, live::Live},
@@ -32,11 +35,17 @@ mod drain;
 mod health;
 mod listening;
 mod metrics;
+mod signals;
+mod source;
+mod sources;
 mod status;
 mod workers;
 
 use health::Attendance;
 use listening::Listening;
+use signals::Signals;
+pub use source::Source;
+use source::{changed, files, watch};
 pub use status::{Report, Status};
 use workers::Workers;
 
@@ -46,31 +55,6 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 const AGING: Duration = Duration::from_secs(10);
 /// Access-log buffers of 64 KiB that may wait for stdout before lines are dropped.
 const LOG_DEPTH: usize = 64;
-
-/// Where a configuration comes from.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// A file, reloaded when it changes.
-    File(PathBuf),
-    /// A text made by a command, under the name errors call it by.
-    Text {
-        /// Name in messages.
-        name: String,
-        /// YAML.
-        text: String,
-    },
-}
-
-impl Source {
-    fn load(&self) -> Result<Loaded, Diagnostics> {
-        match self {
-            Self::File(path) => weir_config::load(path),
-            Self::Text { name, text } => {
-                weir_config::load_str(name, text, &|name| std::env::var(name).ok())
-            }
-        }
-    }
-}
 
 /// What the admin API asks of the control thread.
 #[derive(Debug)]
@@ -122,23 +106,6 @@ pub fn run_with(source: Source, ready: impl FnOnce(&[String])) -> ExitCode {
     })
 }
 
-/// What the system tells the process.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn register() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-}
-
 /// Why a gateway did not start.
 enum Failed {
     Configuration(Diagnostics),
@@ -160,6 +127,8 @@ struct App {
     attendance: Attendance,
     writer: LogWriter,
     watcher: Option<Watcher>,
+    membership: Option<Membership>,
+    discovery: Discovery,
     admin: admin::Server,
     control: mpsc::Receiver<Control>,
 }
@@ -171,7 +140,8 @@ impl App {
         if let Ok(watcher) = &watcher {
             watcher.replace(files(&source, &loaded));
         }
-        let mut compiled = compile(&loaded, None, clock::now(), clock::unix_time())?;
+        let mut compiled =
+            compile(&loaded, &Found::default(), None, clock::now(), clock::unix_time())?;
         log::start(loaded.config.log.level);
         if let Err(error) = &watcher {
             tracing::warn!(%error, "files are not watched; reload with SIGHUP");
@@ -183,6 +153,8 @@ impl App {
             .bind_missing(&loaded, count)
             .map_err(|diagnostics| Failed::Start(diagnostics.render()))?;
         compiled.snapshot.announce(|bind| listening.port(bind));
+        let member = membership::prepare(None, &loaded).await;
+        let member = member.map_err(|wrong| Failed::Start(Diagnostics::from(wrong).render()))?;
         let registry = Registry::new(VERSION, Error::NAMES, clock::unix_time());
         log::count_panics(registry.clone());
         let start = |error| Failed::Start(format!("cannot start a thread: {error}"));
@@ -202,6 +174,8 @@ impl App {
         let admin = admin::Server::new(live.clone(), status.clone(), asks);
         let app = Self {
             watcher: watcher.ok(),
+            membership: None,
+            discovery: Discovery::new(live.found.clone()),
             source,
             live,
             status,
@@ -212,10 +186,12 @@ impl App {
             admin,
             control,
         };
-        app.begin(loaded).await
+        app.begin(loaded, member).await
     }
 
-    async fn begin(mut self, loaded: Loaded) -> Result<Self, Failed> {
+    async fn begin(mut self, loaded: Loaded, member: Next) -> Result<Self, Failed> {
+        self.take_part(member).await;
+        self.settle(&loaded.config).await;
         self.listen_to_new().await;
         if let Err(error) = self.admin.configure(loaded.config.admin.as_ref()).await {
             if loaded.config.admin.as_ref().is_some_and(|admin| admin.written) {
@@ -240,6 +216,7 @@ impl App {
             tokio::select! {
                 _ = aging.tick() => metrics::age(&self.live),
                 _ = signals.hangup.recv() => drop(self.reload("SIGHUP").await),
+                () = self.discovery.changed() => self.follow().await,
                 () = changed(self.watcher.as_ref()) => drop(self.reload("a changed file").await),
                 _ = signals.terminate.recv() => break true,
                 _ = signals.interrupt.recv() => break false,
@@ -265,6 +242,8 @@ impl App {
             }
             Err(diagnostics) => {
                 let text = diagnostics.render();
+                let running = self.live.snapshot().config.clone();
+                self.settle(&running).await;
                 self.live.registry.config_refused();
                 self.status.refused(&text, clock::unix_time());
                 tracing::error!(cause, "configuration refused, the running one stays:\n{text}");
@@ -280,7 +259,11 @@ impl App {
             watcher.replace(files(&self.source, &loaded));
         }
         let running = self.live.snapshot();
-        let mut compiled = compile(&loaded, Some(&running), clock::now(), clock::unix_time())?;
+        self.ask(&loaded.config).await;
+        let found = self.live.found.clone();
+        let (now, unix_time) = (clock::now(), clock::unix_time());
+        let mut compiled = compile(&loaded, &found, Some(&running), now, unix_time)?;
+        let member = membership::prepare(self.membership.as_ref(), &loaded).await?;
         self.listening.bind_missing(&loaded, self.workers.count())?;
         compiled.snapshot.announce(|bind| self.listening.port(bind));
         warn(&compiled.warnings);
@@ -293,9 +276,11 @@ impl App {
         }
         log::set_level(loaded.config.log.level);
         self.attendance.take_over(&compiled.snapshot);
+        self.take_part(member).await;
         self.live.store(compiled.snapshot);
         metrics::show(&self.live);
         self.workers.tell_all(|| Command::Refresh).await;
+        self.settle(&loaded.config).await;
         self.listen_to_new().await;
         let released = self.listening.release_unused(&loaded.config);
         for bind in released.streams {
@@ -309,6 +294,20 @@ impl App {
         }
         self.status.loaded(&loaded, self.listening.pairs(), clock::unix_time());
         Ok(changes)
+    }
+
+    /// Begins, goes on with or ends the part in the membership.
+    async fn take_part(&mut self, next: Next) {
+        match (next, &mut self.membership) {
+            (Next::Adjust(config), Some(running)) => running.adjust(config).await,
+            (Next::Start(bound), _) => self.membership = Some(bound.start(&self.live)),
+            (Next::Off | Next::Adjust(_), _) => {
+                if let Some(running) = self.membership.take() {
+                    self.live.roll.end();
+                    drop(task::spawn(running.leave()));
+                }
+            }
+        }
     }
 
     /// Gives the workers the sockets that they do not have yet.
@@ -326,8 +325,15 @@ impl App {
         let open = self.live.connections.load(Ordering::Relaxed);
         tracing::info!(connections = open, "draining");
         self.live.begin_drain();
+        let membership = self.membership;
+        let out = async {
+            if let Some(membership) = membership {
+                membership.leave().await;
+            }
+            drain::run(&self.live, &self.workers, patience, lame_duck).await
+        };
         let drained = tokio::select! {
-            drained = drain::run(&self.live, &self.workers, patience, lame_duck) => drained,
+            drained = out => drained,
             _ = signals.terminate.recv() => false,
             _ = signals.interrupt.recv() => false,
         };
@@ -349,39 +355,5 @@ impl App {
 fn warn(warnings: &Diagnostics) {
     if !warnings.is_empty() {
         tracing::warn!("configuration:\n{}", warnings.render());
-    }
-}
-
-/// Files whose change calls for a reload.
-fn files(source: &Source, loaded: &Loaded) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    if let Source::File(path) = source {
-        files.push(path.clone());
-    }
-    for tls in loaded.config.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
-        for pair in &tls.certificates {
-            files.extend([pair.cert.clone(), pair.key.clone()]);
-        }
-        files.extend(tls.client_ca.clone());
-    }
-    for tls in loaded.config.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref()) {
-        files.extend(crate::upstream::tls::files(tls).map(PathBuf::from));
-    }
-    files
-}
-
-/// Begins to watch before the first read, so that no change falls in between.
-fn watch(source: &Source) -> io::Result<Watcher> {
-    let file = match source {
-        Source::File(path) => Some(path.clone()),
-        Source::Text { .. } => None,
-    };
-    Watcher::start(file)
-}
-
-async fn changed(watcher: Option<&Watcher>) {
-    match watcher {
-        Some(watcher) => drop(watcher.changed().await),
-        None => std::future::pending().await,
     }
 }

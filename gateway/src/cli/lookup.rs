@@ -260,6 +260,9 @@ impl Lookup<'_> {
             let key = keys.key().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let owner = keys.place(&subject).and_then(|place| keys.owner(place));
             let text = match owner.and_then(|owner| Some((upstream.endpoints.get(owner)?, owner))) {
+                _ if upstream.config.discovery.is_some() => {
+                    format!("one that is found for `{}`, by {key}", upstream.name)
+                }
                 Some((endpoint, owner)) => {
                     let name = Some(keys.name(owner)).filter(|name| **name != *endpoint.name);
                     let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
@@ -308,7 +311,10 @@ fn describe(upstream: &model::Upstream) -> String {
         1 => endpoint.address.to_string(),
         weight => format!("{} (weight {weight})", endpoint.address),
     });
-    let endpoints = endpoints.collect::<Vec<_>>().join(", ");
+    let endpoints = match &upstream.discovery {
+        None => endpoints.collect::<Vec<_>>().join(", "),
+        Some(found) => format!("what {} {} tells", found.source.word(), found.source.subject()),
+    };
     let protocol = match upstream.protocol {
         UpstreamProtocol::H1 => "h1",
         UpstreamProtocol::H2 => "h2",

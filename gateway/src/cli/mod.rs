@@ -14,6 +14,7 @@ use weir_config::{Diagnostics, Loaded};
 use crate::{
     app::{self, Source},
     clock,
+    discover::Found,
     snapshot::{Compiled, compile},
 };
 
@@ -129,7 +130,7 @@ fn wrong() -> ExitCode {
 /// Takes a file as far as `weir run` does before it binds anything.
 fn compiled(file: &Path) -> Result<(Loaded, Compiled), Diagnostics> {
     let loaded = weir_config::load(file)?;
-    let compiled = compile(&loaded, None, clock::now(), clock::unix_time())?;
+    let compiled = compile(&loaded, &Found::default(), None, clock::now(), clock::unix_time())?;
     Ok((loaded, compiled))
 }
 

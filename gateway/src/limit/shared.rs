@@ -3,7 +3,14 @@
 //! Everything else about a limit is decided before and after; only [`ask`] and [`settle`] touch the
 //! network. Neither ever fails: what a server does not say, each limit's policy does.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use smallvec::SmallVec;
 use weir_config::model::Redis;
@@ -26,7 +33,7 @@ use crate::{
 const OPEN: &str = "weir";
 
 /// The servers of a configuration; they outlive it while the next has the same.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SharedStore {
     servers: Arc<Servers>,
     config: Redis,
@@ -63,6 +70,7 @@ impl SharedStore {
         &self,
         before: Option<&Rc<WorkerStore>>,
         fallback: &Arc<Local>,
+        alive: &Arc<AtomicU32>,
         rng: &mut fastrand::Rng,
     ) -> Rc<WorkerStore> {
         let same = before.filter(|before| Arc::ptr_eq(&before.servers, &self.servers));
@@ -70,7 +78,8 @@ impl SharedStore {
         let way = way.unwrap_or_else(|| {
             Rc::new(Shared::new(self.servers.clone(), fallback.clone(), rng.fork()))
         });
-        Rc::new(WorkerStore { way, servers: self.servers.clone(), gateways: self.config.gateways })
+        let (servers, alive) = (self.servers.clone(), alive.clone());
+        Rc::new(WorkerStore { way, servers, configured: self.config.gateways, alive })
     }
 }
 
@@ -79,13 +88,24 @@ impl SharedStore {
 pub(crate) struct WorkerStore {
     way: Rc<Shared>,
     servers: Arc<Servers>,
-    gateways: u32,
+    /// How many gateways there are, as the file has it.
+    configured: u32,
+    /// How many live, as the membership has it; 0 where it does not know, or there is none.
+    alive: Arc<AtomicU32>,
 }
 
 /// How often tokens that nobody asks for are looked for.
 const LOOK_FOR_IDLE: Duration = Duration::from_millis(250);
 
 impl WorkerStore {
+    /// How many gateways share the servers now, this one among them.
+    pub(crate) fn gateways(&self) -> u32 {
+        match self.alive.load(Relaxed) {
+            0 => self.configured,
+            alive => alive,
+        }
+    }
+
     /// Gives back what was fetched ahead, all of it: nobody comes by this way any more.
     pub(crate) async fn leave(&self) {
         self.way.give_back_all(store::moment(clock::now())).await;
@@ -112,7 +132,7 @@ pub(crate) async fn tidy(worker: Rc<Worker>) {
 pub(super) async fn ask(world: &World, limits: &RouteLimits, limited: &Limited) -> Option<Outcome> {
     let store = world.shared.as_ref()?;
     let asks: SmallVec<[SharedAsk<'_>; 4]> = limits.open(limited).collect();
-    Some(store.way.check(&asks, store.gateways, limited.at).await)
+    Some(store.way.check(&asks, store.gateways(), limited.at).await)
 }
 
 /// Puts charges right, without anybody waiting for it. A server that is gone is not told.
@@ -127,7 +147,7 @@ pub(super) fn settle(world: &Rc<World>, route: usize, rest: Rest, source: Source
         });
         let corrections: SmallVec<[Correction<'_>; 2]> = corrections.collect();
         let now = store::moment(clock::now());
-        store.way.settle(&corrections, source, store.gateways, now).await;
+        store.way.settle(&corrections, source, store.gateways(), now).await;
     });
 }
 

@@ -12,11 +12,12 @@ use weir_config::{
     model::{self, At, Config},
 };
 
-use super::{Action, Fallback, Forward, Listener, Respond, Route, Snapshot};
+use super::{Action, Fallback, Forward, Listener, Respond, Route, Snapshot, upstream};
 use crate::{
     admission::bulkhead::Bulkhead,
     cache::{Cache, Rule},
     clock::Tick,
+    discover::{Found, found::filled},
     http::headers::Edits,
     idempotency,
     limit::{KeyedBulkhead, LimitStore, RouteLimits, SharedStore, Stores},
@@ -25,10 +26,8 @@ use crate::{
     route::{Location, Matcher, PathRewrite},
     upstream::{
         connect::Connector,
-        endpoint::{Endpoint, Gates, Upstream},
-        pick::hash::KeyTable,
+        endpoint::Upstream,
         retry::{budget::Budget, policy::RetryPolicy},
-        roster::Roster,
         tls::UpstreamTls,
     },
 };
@@ -42,12 +41,14 @@ pub struct Compiled {
     pub warnings: Diagnostics,
 }
 
-/// Compiles a configuration. `previous` is the running one: what both name keeps its state.
+/// Compiles a configuration, with the endpoints that were found for it. `previous` is the running
+/// one: what both name keeps its state.
 ///
 /// # Errors
 /// Everything that is wrong, at once. Nothing of the running configuration has changed then.
 pub fn compile(
     loaded: &Loaded,
+    found: &Found,
     previous: Option<&Snapshot>,
     now: Tick,
     unix_time: Duration,
@@ -55,6 +56,7 @@ pub fn compile(
     let limit_store = previous.map(|previous| previous.limit_store.clone());
     let mut compiler = Compiler {
         loaded,
+        found,
         previous,
         limit_store: limit_store.unwrap_or_else(|| empty_store(&loaded.config.limits)),
         now,
@@ -83,8 +85,8 @@ pub fn compile(
                 limits: config.limits.clone(),
                 timeouts: config.timeouts.clone(),
                 config: Arc::new(config.clone()),
-                matcher,
-                routes,
+                matcher: Arc::new(matcher),
+                routes: routes.into(),
                 upstreams,
                 listeners,
                 cache,
@@ -100,6 +102,7 @@ pub fn compile(
 
 struct Compiler<'a> {
     loaded: &'a Loaded,
+    found: &'a Found,
     previous: Option<&'a Snapshot>,
     limit_store: Arc<LimitStore>,
     now: Tick,
@@ -157,40 +160,20 @@ impl Compiler<'_> {
         let before = self.previous.and_then(|previous| {
             previous.upstreams.iter().find(|upstream| upstream.config.name == config.name)
         });
-        let connector = self.connector(config, before.map(|before| &before.connector))?;
-        if let Some(tls) = &connector.tls {
+        let view = self.found.view(config);
+        let config = filled(config, view.as_deref());
+        let connector = self.connector(&config, before.map(|before| &before.connector))?;
+        if let Some(tls) = connector.tls.as_ref().filter(|_| config.discovery.is_none()) {
             for endpoint in &config.endpoints {
                 if let Err(error) = tls.name_for(&endpoint.address) {
                     self.error(endpoint.at, error.to_string());
                 }
             }
         }
-        let endpoints = config.endpoints.iter().map(|endpoint| {
-            let same = before.and_then(|before| {
-                before.endpoints.iter().find(|old| old.address == endpoint.address)
-            });
-            same.cloned()
-                .unwrap_or_else(|| Arc::new(Endpoint::new(endpoint.address.clone(), self.now)))
-        });
-        let endpoints = endpoints.collect();
-        let keys = KeyTable::build(config, before.and_then(|before| before.keys.as_ref()));
-        let keys = keys.map_err(|what| self.error(config.at, format!("balance: {what}"))).ok()?;
-        let gates = before.map_or_else(|| Gates::new(config), |before| before.gates.clone());
-        let name: Arc<str> = config.name.as_str().into();
-        let roster = before.map(|before| before.roster.clone());
-        let roster = roster.unwrap_or_else(|| Arc::new(Roster::new(name.clone())));
-        let failures = before.map(|before| before.failures.clone()).unwrap_or_default();
-        let config = config.clone();
-        Some(Arc::new(Upstream {
-            config,
-            name,
-            endpoints,
-            keys,
-            gates,
-            roster,
-            failures,
-            connector,
-        }))
+        let at = config.at;
+        let assembled =
+            upstream::assemble(config, view, connector, before.map(|before| &**before), self.now);
+        assembled.map_err(|what| self.error(at, format!("balance: {what}"))).ok().map(Arc::new)
     }
 
     /// A connector as before where it would be equal, so that its open connections stay in use.

@@ -11,6 +11,7 @@ use http::HeaderValue;
 use super::{Listener, Snapshot};
 use crate::{
     admission::Admission,
+    discover::{Found, roll::Roll},
     telemetry::{counters::ListenerCounters, registry::Registry},
 };
 
@@ -21,8 +22,12 @@ pub struct Live {
     version: AtomicU64,
     /// Metrics.
     pub registry: Registry,
+    /// What sources of endpoints have told.
+    pub found: Arc<Found>,
     /// Who is turned away when there is too much at once.
     pub admission: Arc<Admission>,
+    /// Who else is there.
+    pub(crate) roll: Arc<Roll>,
     /// Open downstream connections.
     pub connections: AtomicU32,
     /// Downstream connections accepted so far.
@@ -35,15 +40,20 @@ pub struct Live {
 impl Live {
     /// Begins with a first snapshot.
     pub fn new(first: Snapshot, registry: Registry) -> Self {
-        let admission = Arc::default();
+        let (admission, roll) = (Arc::default(), Arc::default());
+        registry.watch_members(&roll);
         registry.watch_admission(&admission);
         first.cache.iter().for_each(|cache| registry.watch_cache(cache));
         registry.watch_records(&first.records);
+        let found = Arc::default();
+        registry.watch_found(&found);
         Self {
             version: AtomicU64::new(first.version),
             current: ArcSwap::from_pointee(first),
             registry,
+            found,
             admission,
+            roll,
             connections: AtomicU32::new(0),
             accepted: AtomicU64::new(0),
             errands: AtomicU32::new(0),

@@ -26,11 +26,12 @@ use crate::{
 
 mod compile;
 pub mod live;
+mod upstream;
 
 pub use compile::{Compiled, compile};
 
 /// One configuration, ready for requests.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Snapshot {
     /// Counts the configurations of this process, from 1.
     pub version: u64,
@@ -41,9 +42,9 @@ pub struct Snapshot {
     /// Time-outs of the downstream side.
     pub timeouts: Timeouts,
     /// Finds the route of a request.
-    pub matcher: Matcher,
+    pub matcher: Arc<Matcher>,
     /// Routes, in file order.
-    pub routes: Vec<Route>,
+    pub routes: Arc<[Route]>,
     /// Upstreams, in file order.
     pub upstreams: Vec<Arc<Upstream>>,
     /// Listeners, in file order.

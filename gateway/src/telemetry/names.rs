@@ -27,10 +27,12 @@ pub struct Metric {
 mod endpoint;
 mod idempotency;
 mod limit;
+mod member;
 
 pub use endpoint::*;
 pub use idempotency::*;
 pub use limit::*;
+pub use member::*;
 
 const fn metric(
     name: &'static str,
@@ -191,20 +193,6 @@ pub const HEALTH_CHECKS: Metric = metric(
     &["upstream", "endpoint", "outcome"],
     "Health checks of the endpoint",
 );
-/// Too few endpoints are well.
-pub const UPSTREAM_PANIC: Metric = metric(
-    "weir_upstream_panic",
-    Kind::Gauge,
-    &["upstream"],
-    "1 while all endpoints are used because fewer than half of them are well",
-);
-/// Attempts at HTTP/3.
-pub const UPSTREAM_ALT_SVC: Metric = metric(
-    "weir_upstream_alt_svc_total",
-    Kind::Counter,
-    &["upstream", "endpoint", "outcome"],
-    "Attempts to connect over HTTP/3 because the endpoint's Alt-Svc says so",
-);
 /// Permits out.
 pub const LIMIT_IN_USE: Metric = metric(
     "weir_upstream_limit_in_use",
@@ -335,6 +323,8 @@ pub const ALL: &[&Metric] = &[
     &ENDPOINT_BREAKER_OPENED,
     &HEALTH_CHECKS,
     &UPSTREAM_PANIC,
+    &DISCOVERY_ENDPOINTS,
+    &DISCOVERY_FAILURES,
     &LIMIT_IN_USE,
     &LIMIT_WAITING,
     &UPSTREAM_ADAPTIVE_LIMIT,
@@ -351,6 +341,13 @@ pub const ALL: &[&Metric] = &[
     &REDIS_LENT,
     &REDIS_CONNECTIONS,
     &REDIS_RELOADS,
+    &MEMBERS,
+    &MEMBER_GATEWAYS,
+    &MEMBER_UP,
+    &MEMBER_HEALTH,
+    &MEMBER_CHANGES,
+    &MEMBER_SUSPICIONS,
+    &MEMBER_PACKETS,
     &SHED,
     &MEMORY_PRESSURE,
     &EVENT_LOOP_LAG,

@@ -21,6 +21,7 @@ use crate::{
     admission::Admission,
     cache::{Cache, Outcome},
     clock::Tick,
+    discover::{Found, roll::Roll},
     idempotency::{self, Records},
     limit::{
         LimitStore,
@@ -91,10 +92,12 @@ struct AllBlocks {
     limits: BTreeMap<Pair, Blocks<Tally>>,
     limit_store: Weak<LimitStore>,
     redis: Weak<Servers>,
+    members: Weak<Roll>,
     admission: Weak<Admission>,
     cache: Weak<Cache>,
     records: Weak<Records>,
     rosters: BTreeMap<Box<str>, Weak<Roster>>,
+    found: Weak<Found>,
     /// Number of keys at which it is time to look for those that are gone.
     sweep_at: usize,
 }
@@ -177,6 +180,16 @@ impl Registry {
     /// Shows how the servers that gateways share fare in the scrape, for as long as there are some.
     pub(crate) fn watch_redis(&self, servers: Option<&Arc<Servers>>) {
         self.shared.lock().redis = servers.map(Arc::downgrade).unwrap_or_default();
+    }
+
+    /// Shows how sources of endpoints fare in the scrape.
+    pub(crate) fn watch_found(&self, found: &Arc<Found>) {
+        self.shared.lock().found = Arc::downgrade(found);
+    }
+
+    /// Shows who else is there in the scrape, while this gateway takes part in a membership.
+    pub(crate) fn watch_members(&self, roll: &Arc<Roll>) {
+        self.shared.lock().members = Arc::downgrade(roll);
     }
 
     /// All workers' connections to an endpoint.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use weir_config::model::{self, Address, UpstreamProtocol};
+use weir_discovery::view::View;
 
 use super::{
     adaptive::AdaptiveLimit,
@@ -120,8 +121,10 @@ fn request_bounds(upstream: &model::Upstream) -> (u32, u32) {
 /// An upstream as one configuration describes it.
 #[derive(Debug)]
 pub struct Upstream {
-    /// The validated configuration.
+    /// The validated configuration, with the endpoints that were found.
     pub config: model::Upstream,
+    /// What they were found in; `None` where the file names them.
+    pub view: Option<Arc<View>>,
     /// Its name, shared with log and metrics.
     pub name: Arc<str>,
     /// Endpoints, in file order.

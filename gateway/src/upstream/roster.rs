@@ -98,6 +98,8 @@ struct Member {
     ejected: (Tick, u32),
     /// When its share began to grow.
     ramp: Option<Tick>,
+    /// What part of its share others leave it who hear of it, up to [`WHOLE_SHARE`].
+    regard: u32,
     ejections: u64,
     passed: u64,
     failed: u64,
@@ -112,6 +114,7 @@ impl Member {
             since: now,
             ejected: (now, 0),
             ramp: None,
+            regard: WHOLE_SHARE,
             ejections: 0,
             passed: 0,
             failed: 0,
@@ -246,6 +249,21 @@ impl Roster {
         Some(pause)
     }
 
+    /// Leaves these endpoints only so much of their shares, and all others all of it: what is heard
+    /// of them beside requests and checks. Nobody is taken out of use by it.
+    pub fn regard(&self, lessened: &[(Arc<Endpoint>, u32)], now: Tick) {
+        let mut inner = self.lock();
+        let mut changed = false;
+        for member in &mut inner.members {
+            let less = lessened.iter().find(|(one, _)| Arc::ptr_eq(one, &member.endpoint));
+            let regard = less.map_or(WHOLE_SHARE, |(_, regard)| (*regard).clamp(1, WHOLE_SHARE));
+            changed |= mem::replace(&mut member.regard, regard) != regard;
+        }
+        if changed {
+            self.settle(inner, now);
+        }
+    }
+
     /// Does what is due; when it is to be called again, unless [`Self::hurry`] comes first.
     pub fn refresh(&self, now: Tick) -> Tick {
         let mut inner = self.lock();
@@ -275,7 +293,7 @@ impl Roster {
         for (index, member) in members.iter_mut().enumerate() {
             let out = !member.health.is_healthy() || ejections.record(index).until().is_some();
             member.ramp = member.ramp.filter(|_| !out);
-            let share = if out { 0 } else { member.share(*slow_start, now) };
+            let share = if out { 0 } else { member.regarded(*slow_start, now) };
             if let Some(length) = slow_start.filter(|_| member.ramp.is_some()) {
                 next = next.min(now + (length / RAMP_STEPS).clamp(STEP_LEAST, STEP_MOST));
             }
@@ -356,6 +374,12 @@ impl Member {
     fn come_back(&mut self, now: Tick) {
         self.ramp = Some(now);
         self.endpoint.load.forgive();
+    }
+
+    /// Its share, less what is heard of it; never nothing.
+    fn regarded(&mut self, slow_start: Option<Duration>, now: Tick) -> u32 {
+        let share = u64::from(self.share(slow_start, now)) * u64::from(self.regard);
+        ((share / u64::from(WHOLE_SHARE)) as u32).max(1)
     }
 
     /// The share that its ramp has come to; the end of a ramp ends it.

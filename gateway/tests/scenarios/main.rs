@@ -9,6 +9,7 @@
 
 mod cache;
 mod connect;
+mod discovery;
 mod h3;
 mod h3_aioquic;
 mod h3_raw;
@@ -17,6 +18,7 @@ mod idempotency;
 mod limits;
 mod lossy;
 mod matrix;
+mod membership;
 mod operations;
 mod resilience;
 mod slow;

@@ -95,3 +95,31 @@ pub const ENDPOINT_BREAKER_OPENED: Metric = metric(
     ENDPOINT,
     "Times that the endpoint's breaker opened",
 );
+/// Endpoints found.
+pub const DISCOVERY_ENDPOINTS: Metric = metric(
+    "weir_discovery_endpoints",
+    Kind::Gauge,
+    &["upstream"],
+    "Endpoints that the source of the upstream told last",
+);
+/// Sources that did not answer.
+pub const DISCOVERY_FAILURES: Metric = metric(
+    "weir_discovery_failures_total",
+    Kind::Counter,
+    &["upstream"],
+    "Times that the source of the upstream gave no usable answer",
+);
+/// Too few endpoints are well.
+pub const UPSTREAM_PANIC: Metric = metric(
+    "weir_upstream_panic",
+    Kind::Gauge,
+    &["upstream"],
+    "1 while all endpoints are used because fewer than half of them are well",
+);
+/// Attempts at HTTP/3.
+pub const UPSTREAM_ALT_SVC: Metric = metric(
+    "weir_upstream_alt_svc_total",
+    Kind::Counter,
+    &["upstream", "endpoint", "outcome"],
+    "Attempts to connect over HTTP/3 because the endpoint's Alt-Svc says so",
+);

@@ -13,6 +13,7 @@ use crate::{
     admission::{Cause, PRIORITIES, priority_name},
     cache,
     clock::Tick,
+    discover::SourceReport,
     idempotency,
     limit::{shared::Counters, tally::Outcome},
     telemetry::{
@@ -25,6 +26,8 @@ use crate::{
         roster::{EndpointReport, Report, State},
     },
 };
+
+mod members;
 
 /// Status classes, in the order in which routes count them.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -75,10 +78,12 @@ impl Collector for Scrape {
         self.encode_loads(&mut encoder, &all)?;
         encode_connections(&mut encoder, &all)?;
         encode_rosters(&mut encoder, &all, self.now)?;
+        encode_found(&mut encoder, &all)?;
         encode_gates(&mut encoder, &all)?;
         encode_admission(&mut encoder, &all)?;
         encode_limits(&mut encoder, &all)?;
         encode_redis(&mut encoder, &all)?;
+        members::encode(&mut encoder, &all)?;
         drop(all);
         self.encode_process(&mut encoder)
     }
@@ -247,6 +252,15 @@ fn encode_rosters(out: &mut DescriptorEncoder<'_>, all: &AllBlocks, now: Tick) -
     family(out, &names::HEALTH_CHECKS, checks)?;
     let panic = rosters.iter().map(|(key, one)| ([*key], Sample::Level(one.panic.into())));
     family(out, &names::UPSTREAM_PANIC, panic)
+}
+
+fn encode_found(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
+    let found = all.found.upgrade().map(|found| found.report()).unwrap_or_default();
+    let level = |one: &SourceReport| Sample::Level(one.view.serving.len() as i64);
+    let endpoints = found.iter().map(|one| ([&*one.upstream], level(one)));
+    family(out, &names::DISCOVERY_ENDPOINTS, endpoints)?;
+    let failures = found.iter().map(|one| ([&*one.upstream], Sample::Count(one.failures)));
+    family(out, &names::DISCOVERY_FAILURES, failures)
 }
 
 fn encode_gates(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {

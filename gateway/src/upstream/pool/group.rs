@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::{HashMap, HashSet},
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -16,7 +17,7 @@ use crate::{
     quic::Dialer,
     telemetry::registry::Registry,
     upstream::{
-        endpoint::Upstream,
+        endpoint::{Endpoint, Upstream},
         load::LatencyHistogram,
         pick::{
             Picker,
@@ -60,14 +61,18 @@ impl UpstreamPool {
         let weights: Vec<u32> =
             shared.config.endpoints.iter().map(|endpoint| endpoint.weight).collect();
         let kept = previous.filter(|old| Arc::ptr_eq(&old.shared.connector, &shared.connector));
+        // By their places in memory: an upstream may have thousands.
+        let kept: HashMap<*const Endpoint, &Pooled> = kept
+            .iter()
+            .flat_map(|old| &old.endpoints)
+            .map(|pool| (Arc::as_ptr(&pool.0.shared), pool))
+            .collect();
         let endpoints = shared
             .endpoints
             .iter()
             .map(|endpoint| {
-                let same = kept.and_then(|old| {
-                    old.endpoints.iter().find(|pool| Arc::ptr_eq(&pool.0.shared, endpoint))
-                });
-                same.cloned().unwrap_or_else(|| {
+                let same = kept.get(&Arc::as_ptr(endpoint)).map(|same| (*same).clone());
+                same.unwrap_or_else(|| {
                     let (endpoint, dialer) = (endpoint.clone(), dialer.clone());
                     Pooled(Rc::new(EndpointPool::new(endpoint, &shared, registry, dialer, rng)))
                 })
@@ -169,11 +174,10 @@ impl UpstreamPool {
 
     /// Closes the pools that `next` does not go on using.
     pub(crate) fn retire(&self, next: Option<&Self>) {
+        let kept: HashSet<*const EndpointPool> =
+            next.iter().flat_map(|next| &next.endpoints).map(|pool| Rc::as_ptr(&pool.0)).collect();
         for pool in &self.endpoints {
-            let kept = next.is_some_and(|next| {
-                next.endpoints.iter().any(|other| Rc::ptr_eq(&other.0, &pool.0))
-            });
-            if !kept {
+            if !kept.contains(&Rc::as_ptr(&pool.0)) {
                 pool.0.close();
             }
         }

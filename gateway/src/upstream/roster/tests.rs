@@ -280,3 +280,20 @@ fn an_outage_is_one_however_it_begins() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn what_is_heard_of_an_endpoint_takes_of_its_share() {
+    let (roster, endpoints) = roster(4, ", slow_start: 10s");
+    roster.regard(&[(endpoints[0].clone(), W / 4)], at(1));
+    assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Shares, vec![W / 4, W, W, W]));
+    roster.failed(&endpoints[0], 5, at(2));
+    assert_eq!(shares(&endpoints), [0, W, W, W], "out of use is out of use");
+    roster.refresh(at(31_000));
+    let first = u64::from(FIRST_SHARE) * u64::from(W / 4) / u64::from(W);
+    assert_eq!(u64::from(shares(&endpoints)[0]), first, "of what a slow start gives it");
+    roster.regard(&[(endpoints[1].clone(), 0)], at(31_000));
+    assert_eq!(shares(&endpoints), [FIRST_SHARE, 1, W, W], "never nothing");
+    roster.regard(&[], at(31_000));
+    roster.refresh(at(41_000));
+    assert_eq!((roster.mode(), shares(&endpoints)), (Mode::Whole, vec![W; 4]));
+}

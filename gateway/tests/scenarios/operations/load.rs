@@ -13,7 +13,7 @@ use std::{
 use crate::support::{answer::End, client::Client};
 
 /// Clients that send one request after the other until told to stop.
-pub(super) struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
     failures: Arc<Mutex<Vec<String>>>,
@@ -22,7 +22,7 @@ pub(super) struct Load {
 
 impl Load {
     /// Starts `count` clients, each with a pause between its requests.
-    pub(super) fn start(address: SocketAddr, count: usize, pause: Duration) -> Self {
+    pub(crate) fn start(address: SocketAddr, count: usize, pause: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let done = Arc::new(AtomicU64::new(0));
         let failures = Arc::new(Mutex::new(Vec::new()));
@@ -51,12 +51,12 @@ impl Load {
     }
 
     /// Requests answered so far.
-    pub(super) fn done(&self) -> u64 {
+    pub(crate) fn done(&self) -> u64 {
         self.done.load(Ordering::Acquire)
     }
 
     /// Stops, and gives the requests answered; panics when any failed.
-    pub(super) fn finish(self) -> u64 {
+    pub(crate) fn finish(self) -> u64 {
         self.stop.store(true, Ordering::Release);
         for client in self.clients {
             client.join().unwrap();

@@ -6,7 +6,7 @@ mod certificates;
 mod drain;
 mod http3;
 mod listeners;
-mod load;
+pub(crate) mod load;
 mod proxy_protocol;
 mod reload;
 mod reload_under_load;

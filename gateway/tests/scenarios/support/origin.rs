@@ -59,9 +59,18 @@ impl Origin {
     pub(crate) fn start(
         script: impl Fn(&mut Exchange) -> io::Result<Next> + Send + Sync + 'static,
     ) -> Self {
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), script)
+    }
+
+    /// The same at an address of the caller's choice.
+    pub(crate) fn at(
+        address: SocketAddr,
+        script: impl Fn(&mut Exchange) -> io::Result<Next> + Send + Sync + 'static,
+    ) -> Self {
         // The standard library's queue is short, and a full one is a connection a second late.
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&address.into()).unwrap();
         socket.listen(4096).unwrap();
         let listener = TcpListener::from(socket);
         let address = listener.local_addr().unwrap();

@@ -2,6 +2,7 @@
 //! requests while those are gone. Without redis-server on the machine these say so and pass.
 
 mod exact;
+mod members;
 mod odd;
 mod outage;
 mod shared;

@@ -1,0 +1,40 @@
+//! Endpoints that no file names: who is asked for them, and what becomes of the answers.
+
+use std::sync::Arc;
+
+use weir_config::model::Config;
+
+use super::{App, metrics};
+use crate::{
+    clock, discover::membership::Membership, upstream::endpoint::Upstream, worker::Command,
+};
+
+impl App {
+    /// Asks what a configuration wants to know beside what is asked already, and waits a moment for
+    /// the answers.
+    pub(super) async fn ask(&mut self, config: &Config) {
+        let views = self.membership.as_ref().map(Membership::handle).map(|handle| handle.views());
+        self.discovery.prepare(config, views.as_ref()).await;
+    }
+
+    /// Asks what the running configuration wants to know and nothing else, and uses what was told.
+    pub(super) async fn settle(&mut self, config: &Config) {
+        self.ask(config).await;
+        self.discovery.settle(config);
+        self.follow().await;
+    }
+
+    /// Puts the endpoints in place that were found. All else stays as it is.
+    pub(super) async fn follow(&mut self) {
+        let running = self.live.snapshot();
+        let Some((next, changed)) = running.refilled(&self.live.found, clock::now()) else {
+            return;
+        };
+        self.attendance.take_over_upstreams(&next, |index| changed.binary_search(&index).is_ok());
+        let upstreams: Vec<Arc<Upstream>> =
+            changed.iter().map(|index| next.upstreams[*index].clone()).collect();
+        self.live.store(next);
+        upstreams.iter().for_each(|upstream| metrics::show_upstream(&self.live, upstream));
+        self.workers.tell_all(|| Command::Refresh).await;
+    }
+}

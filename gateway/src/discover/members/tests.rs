@@ -1,0 +1,65 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use weir_discovery::{
+    announce::{Kind, Offer},
+    swim::Record,
+};
+
+use super::*;
+
+fn member(name: &str, state: State, offers: &[(&str, u16, bool)]) -> Member {
+    let offer = |&(service, port, ready): &(&str, u16, bool)| Offer {
+        service: service.into(),
+        address: ([127, 0, 0, 1], port).into(),
+        weight: 2,
+        ready,
+    };
+    let offers = offers.iter().map(offer).collect();
+    let meta = Announcement { kind: Kind::Agent, offers }.encode().unwrap();
+    let record = Record::new(name, 1, ([127, 0, 0, 1], 7946).into(), &meta).unwrap();
+    Member { record: Arc::new(record), state, incarnation: 0, phi: None, round_trip: None }
+}
+
+fn names(members: Vec<Member>) -> Result<Vec<String>, String> {
+    match offers(&View { members, ..View::default() }, "users") {
+        Said::For(serving, _) | Said::Surely(serving) => {
+            Ok(serving.iter().map(|one| format!("{} {}", one.name, one.address)).collect())
+        }
+        Said::Nothing(why) => Err(why),
+    }
+}
+
+#[test]
+fn who_lives_and_is_ready_serves() {
+    use State::{Alive, Dead, Left, Suspect};
+    let members = vec![
+        member("a", Alive, &[("users", 1, true), ("other", 2, true)]),
+        member("b", Suspect, &[("users", 3, true)]),
+        member("c", Alive, &[("users", 4, false)]),
+        member("d", Alive, &[("other", 5, true)]),
+        member("e", Dead, &[("users", 6, true)]),
+        member("f", Left, &[("users", 7, true)]),
+    ];
+    let expected = ["a 127.0.0.1:1", "b 127.0.0.1:3"].map(str::to_owned);
+    assert_eq!(names(members).unwrap(), expected);
+}
+
+#[test]
+fn deaths_alone_never_leave_nobody() {
+    use State::{Alive, Dead, Left};
+    let users: &[(&str, u16, bool)] = &[("users", 1, true)];
+    let edge = || member("edge", Alive, &[]);
+    assert!(names(vec![edge(), member("a", Left, users)]).unwrap().is_empty());
+    assert!(names(vec![edge(), member("a", Dead, &[("users", 1, false)])]).unwrap().is_empty());
+    let why = names(vec![edge(), member("a", Dead, users), member("b", Left, users)]).unwrap_err();
+    assert_eq!(why, "all 1 that offered it fell silent at once");
+    assert!(names(vec![edge()]).unwrap().is_empty());
+}
+
+#[test]
+fn what_is_no_announcement_offers_nothing() {
+    let record = Record::new("a", 1, ([127, 0, 0, 1], 7946).into(), b"\xff\x00").unwrap();
+    let (record, state) = (Arc::new(record), State::Alive);
+    let odd = Member { record, state, incarnation: 0, phi: None, round_trip: None };
+    assert!(names(vec![odd]).unwrap().is_empty());
+}
