@@ -73,7 +73,8 @@ impl Agent {
         let mut views = self.handle.views();
         let mut renew = interval(RENEW_ALONE);
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut company, mut since) = (None, Duration::ZERO);
+        renew.tick().await;
+        let (mut company, mut warned, mut since) = (None, false, Duration::ZERO);
         loop {
             let Self { turns, child, told, ended, .. } = self;
             tokio::select! {
@@ -87,9 +88,15 @@ impl Agent {
                 Ok(()) = views.changed() => company = accompanied(&mut views, company),
                 _ = renew.tick() => {
                     since += RENEW_ALONE;
+                    if company == Some(false) && !warned {
+                        tracing::warn!(
+                            "no other member answers: are the seeds, the secret and the label right?"
+                        );
+                    }
+                    warned = company == Some(false);
                     if company != Some(true) || since >= RENEW {
                         since = Duration::ZERO;
-                        self.look_again(company).await;
+                        self.look_again().await;
                     }
                 }
             }
@@ -109,12 +116,7 @@ impl Agent {
         }
     }
 
-    async fn look_again(&mut self, company: Option<bool>) {
-        if company == Some(false) {
-            tracing::warn!(
-                "no other member answers: are the seeds, the secret and the label right?"
-            );
-        }
+    async fn look_again(&mut self) {
         if self.seeds.have_names() {
             let found = self.seeds.look_up().await;
             if !found.is_empty() {
