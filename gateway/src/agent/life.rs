@@ -90,7 +90,7 @@ impl Agent {
                     since += RENEW_ALONE;
                     if company == Some(false) && !warned {
                         tracing::warn!(
-                            "no other member answers: are the seeds, the secret and the label right?"
+                            "no other member answers: are seeds, secret and label right?"
                         );
                     }
                     warned = company == Some(false);

@@ -36,7 +36,9 @@ impl Looker {
             params: Params::default(),
         };
         let (driver, handle) = runtime.block_on(udp::bind(settings)).unwrap();
-        let driver = runtime.spawn(async move { drop(driver.run().await) });
+        let driver = runtime.spawn(async move {
+            driver.run().await;
+        });
         Self { runtime, handle, _driver: driver }
     }
 

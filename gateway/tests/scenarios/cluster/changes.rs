@@ -56,7 +56,8 @@ fn a_killed_instance_and_a_rolling_restart_fail_no_request() {
         "killed: out everywhere after {took:?}, {apart:?} between the first gateway and the last"
     );
     assert!(apart < apart_max(), "{apart:?}");
-    agree(&all, KEYS);
+    let differed = agree(&all, KEYS);
+    assert!(differed < apart_max(), "{differed:?}");
     dead.begin_again();
     instances.push(dead);
     settle(&all, &everybody);
