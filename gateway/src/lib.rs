@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod admission;
+mod agent;
 pub mod app;
 mod base64;
 mod cache;

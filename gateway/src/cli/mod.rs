@@ -21,6 +21,7 @@ use crate::{
     snapshot::{Compiled, compile},
 };
 
+mod agent;
 mod demo;
 mod file;
 mod lookup;
@@ -96,6 +97,8 @@ enum Command {
         #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
         headers: Vec<String>,
     },
+    /// Announce an instance of a service to a membership, while it is well
+    Agent(Box<agent::Arguments>),
     /// Print the JSON Schema of the file, for editors
     Schema,
     /// Print the reference page of the file, in Markdown
@@ -114,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Route { file, method, url, headers } => {
             lookup::run(&file, &method, &url, &headers)
         }
+        Command::Agent(arguments) => agent::run(*arguments),
         Command::Schema => {
             output::print(&format!("{:#}\n", weir_config::schema()), ExitCode::SUCCESS)
         }

@@ -51,6 +51,11 @@ impl Connector {
         Self { protocol, tls, timeout, written: config.tls.clone(), files }
     }
 
+    /// A connector without TLS, for what no configuration describes.
+    pub(crate) const fn clear(protocol: UpstreamProtocol, timeout: Duration) -> Self {
+        Self { protocol, tls: None, timeout, written: None, files: Vec::new() }
+    }
+
     /// The present state of the files that `written` names.
     pub fn stamp_files(written: Option<&ClientTls>) -> FileStamps {
         let stamp = |path: &Path| {

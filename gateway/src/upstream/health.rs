@@ -33,6 +33,11 @@ impl Health {
         Self { healthy: true, against: 0 }
     }
 
+    /// Nobody has asked yet, and nothing is assumed.
+    pub(crate) const fn unproven() -> Self {
+        Self { healthy: false, against: 0 }
+    }
+
     /// Whether requests may go there.
     pub const fn is_healthy(&self) -> bool {
         self.healthy

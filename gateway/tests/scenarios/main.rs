@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod cache;
+mod cluster;
 mod connect;
 mod discovery;
 mod h3;
