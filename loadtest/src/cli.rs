@@ -26,7 +26,7 @@ enum Command {
     /// Run a test
     Run(Box<RunArgs>),
     /// Send one request again and again, without a script
-    Bench(bench::Args),
+    Bench(Box<bench::Args>),
 }
 
 #[derive(Args, Clone, Debug)]

@@ -1,5 +1,7 @@
 //! `weir-load bench` as a user runs it, against real servers of each protocol.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},

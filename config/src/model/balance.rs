@@ -26,6 +26,12 @@ pub enum Balance {
 }
 
 impl Balance {
+    /// Whether a request's key says which endpoint is asked.
+    #[must_use]
+    pub const fn is_by_key(self) -> bool {
+        matches!(self, Self::Rendezvous | Self::Ring | Self::Maglev)
+    }
+
     /// As the file writes it.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -177,7 +177,7 @@ fn heirs_are_known_again() {
     assert!((15_000..25_000).contains(&left), "{left}");
     assert_eq!(set.prepare(1_000), 1_000);
     assert!(unknown(&set) <= left - 900);
-    let before = std::mem::replace(&mut set, Rendezvous::default());
+    let before = std::mem::take(&mut set);
     set = before.succeed();
     assert_eq!(before.prepare(1), 0);
     assert_eq!(owners(&before), owners(&set));

@@ -66,16 +66,20 @@ impl Regards {
         !std::mem::take(&mut self.0).is_empty()
     }
 
-    /// Sets the shares of the endpoints that were found through members.
+    /// Sets the shares of the endpoints that were found through members. Those that are chosen by
+    /// key keep all of theirs: gateways watch different members, and would send one key to
+    /// different endpoints.
     pub(super) fn apply(&self, snapshot: &Snapshot, now: Tick) {
         for upstream in &snapshot.upstreams {
             let source = upstream.config.discovery.as_ref().map(|discovery| &discovery.source);
             if !matches!(source, Some(DiscoverySource::Members(_))) {
                 continue;
             }
+            let regards =
+                if upstream.config.balance.is_by_key() { &HashMap::new() } else { &self.0 };
             let found = upstream.config.endpoints.iter().zip(&upstream.endpoints);
             let lessened = found.filter_map(|(config, endpoint)| {
-                let part = self.0.get(config.name.as_deref()?)?;
+                let part = regards.get(config.name.as_deref()?)?;
                 Some((endpoint.clone(), (f64::from(WHOLE_SHARE) * part) as u32))
             });
             let lessened: Vec<(Arc<Endpoint>, u32)> = lessened.collect();

@@ -104,10 +104,12 @@ impl Worker {
             counters.take(&mut self.tally.borrow_mut());
         }
         self.pacer.stop();
-        let mut tally = self.tally.borrow_mut();
-        (0..self.pacer.missed()).for_each(|_| tally.fail("not begun: too many waited".to_owned()));
-        counters.take(&mut tally);
-        drop(tally);
+        {
+            let mut tally = self.tally.borrow_mut();
+            let missed = || "not begun: too many waited".to_owned();
+            (0..self.pacer.missed()).for_each(|_| tally.fail(missed()));
+            counters.take(&mut tally);
+        }
         ring.await.unwrap_or(Ok(()))
     }
 

@@ -59,6 +59,7 @@ fn when_most_are_silent_nobody_is_blamed() {
 fn shares_are_those_of_the_members_endpoints() {
     let text = "listeners: [\":1\"]\nmembership: { bind: \"127.0.0.1:7946\" }\nupstreams:\n  \
                 found: { discovery: { members: api } }\n  \
+                keyed: { discovery: { members: api }, balance: { ring: { key: path } } }\n  \
                 written: { endpoints: [{ address: \"127.0.0.1:1\", name: a }] }\n";
     let loaded = weir_config::load_str("weir.yaml", text, &|_| None).unwrap();
     let found = Found::default();
@@ -68,10 +69,12 @@ fn shares_are_those_of_the_members_endpoints() {
         weight: 1,
         zone: None,
     };
-    let question = Question::of(&loaded.config.upstreams[0]).unwrap();
-    found.expect(&question);
     let now = Tick::ZERO + Duration::from_secs(1);
-    found.hear(&question, Said::Surely(vec![serving("a", 1), serving("c", 3)]), 0, now);
+    for upstream in &loaded.config.upstreams[..2] {
+        let question = Question::of(upstream).unwrap();
+        found.expect(&question);
+        found.hear(&question, Said::Surely(vec![serving("a", 1), serving("c", 3)]), 0, now);
+    }
     let compiled = compile(&loaded, &found, None, now, Duration::ZERO).unwrap();
     for upstream in &compiled.snapshot.upstreams {
         upstream.adjust(now);
@@ -83,7 +86,8 @@ fn shares_are_those_of_the_members_endpoints() {
     };
     regards.take(&view(&[("a", 4.5), ("b", 0.0), ("c", 0.0)]), "b");
     regards.apply(&compiled.snapshot, now);
-    assert_eq!((shares(0), shares(1)), (vec![WHOLE_SHARE / 2, WHOLE_SHARE], vec![WHOLE_SHARE]));
+    assert_eq!((shares(0), shares(2)), (vec![WHOLE_SHARE / 2, WHOLE_SHARE], vec![WHOLE_SHARE]));
+    assert_eq!(shares(1), [WHOLE_SHARE; 2], "by key all gateways choose alike");
     assert!(regards.clear());
     regards.apply(&compiled.snapshot, now);
     assert_eq!(shares(0), [WHOLE_SHARE; 2]);

@@ -107,7 +107,7 @@ fn who_falls_silent_goes_and_fails_no_request() {
     drop(second);
     drop(two);
     let gone = || metric(&gateway, "weir_discovery_endpoints") == 1.0;
-    assert!(eventually(gone) || eventually(gone), "{}", gateway.log());
+    assert!(eventually(&gone) || eventually(gone), "{}", gateway.log());
     assert_eq!(who(&gateway), ["one".to_owned()].into());
     load.finish();
 }
@@ -121,7 +121,7 @@ fn that_all_fell_silent_at_once_is_not_believed() {
     await_who(&gateway, &["one"]);
     drop(first);
     let failing = || source(&gateway)["state"] == "failing";
-    assert!(eventually(failing) || eventually(failing), "{}", gateway.log());
+    assert!(eventually(&failing) || eventually(failing), "{}", gateway.log());
     assert_eq!(who(&gateway), ["one".to_owned()].into());
     // A successor under the same name takes over.
     let two = named("two");
