@@ -6,8 +6,9 @@
 //! seconds to an hour, some with a variant or two, some purged by tag. Nearly all of it is evicted
 //! again. The allocator gives pages back after a second, so what it holds beside the store grows
 //! with the rate of evictions: `RATE` requests a second, as many as there is time for by default,
-//! say how fast the motion is. Prints what the store says it holds and what the process takes beyond
-//! what it began with, and fails if that is ever more than 10 % and 24 MiB above the capacity.
+//! say how fast the motion is. Prints what the store says it holds and what the process takes
+//! beyond what it began with, and fails if that is ever more than 10 % and 24 MiB above the
+//! capacity.
 #![allow(clippy::print_stdout, reason = "a program that reports on stdout")]
 
 use std::{

@@ -207,8 +207,8 @@ impl Rendezvous {
         Some(id)
     }
 
-    /// A copy to be changed, for a set that is in use and about to be replaced by it: cheaper than a
-    /// clone, and quicker to change than another copy would be, for it takes along what was found
+    /// A copy to be changed, for a set that is in use and about to be replaced by it: cheaper than
+    /// a clone, and quicker to change than another copy would be, for it takes along what was found
     /// out for changes.
     #[must_use]
     pub fn succeed(&self) -> Self {
@@ -219,8 +219,8 @@ impl Rendezvous {
 
     /// Finds out, of up to `most` slots, who would have them next, so that the next nodes to leave
     /// do so quickly: who leaves makes this unknown of twice as many slots as it had. How many it
-    /// looked at: fewer than `most` when there are no more. It takes a time proportional to that and
-    /// to the number of nodes, and look-ups do not wait for it.
+    /// looked at: fewer than `most` when there are no more. It takes a time proportional to that
+    /// and to the number of nodes, and look-ups do not wait for it.
     pub fn prepare(&self, most: usize) -> usize {
         self.table.as_ref().map_or(0, |table| table.know_heirs(&self.racers, most))
     }

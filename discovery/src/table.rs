@@ -52,8 +52,8 @@ impl Table {
         this
     }
 
-    /// Everybody of one weight comes to its slots in its order, all in step: who comes first has the
-    /// slot, and who comes second is its heir.
+    /// Everybody of one weight comes to its slots in its order, all in step: who comes first has
+    /// the slot, and who comes second is its heir.
     fn fill_even(&mut self, racers: &Racers) {
         let mut ids: Vec<u16> = racers.ids().collect();
         // Of two that come at once, the first in order.

@@ -294,7 +294,9 @@ fn other_commands_keep_their_words() {
     let (code, stdout, _) = outcome(&["--help"]);
     assert!(code == 0 && stdout.contains("Exit codes:") && !stdout.contains("reference"));
     let (code, _, stderr) = outcome(&["agent"]);
-    assert!(code == 2 && stderr.contains("unrecognized subcommand 'agent'"), "{stderr}");
+    assert!(code == 2 && stderr.contains("--service"), "{stderr}");
+    let (code, _, stderr) = outcome(&["agnet"]);
+    assert!(code == 2 && stderr.contains("unrecognized subcommand 'agnet'"), "{stderr}");
     let (code, _, stderr) = outcome(&["run", "--listen", ":0"]);
     assert!(code == 2 && stderr.contains("--to"), "{stderr}");
 }

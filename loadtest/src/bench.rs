@@ -1,5 +1,5 @@
-//! `weir-load bench URL`: one request again and again, without a script, at a cost close to what the
-//! system itself takes for sending and receiving it.
+//! `weir-load bench URL`: one request again and again, without a script, at a cost close to what
+//! the system itself takes for sending and receiving it.
 //!
 //! Connections send their next request when the last is answered, or, with `--rate`, when the
 //! schedule says so: then latency is measured from the scheduled start, so that a request which had

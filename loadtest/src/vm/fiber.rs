@@ -6,7 +6,7 @@
 //! ready. Many fibers share one interpreter (87 KB for each instead of 211), so what the
 //! interpreter keeps of "the running program" must move with the fiber: its innermost stack frame,
 //! its queue of pending jobs and its stack limit. The first two are private words of `JSRuntime`;
-//! [`layout`] finds them at start by watching which words change, and where it does not find
+//! [`mod@layout`] finds them at start by watching which words change, and where it does not find
 //! exactly one of each, every fiber gets an interpreter to itself and nothing needs to move.
 
 #![allow(unsafe_code, reason = "switches stacks under a C interpreter; each site says why it may")]
