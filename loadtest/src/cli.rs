@@ -1,11 +1,13 @@
 //! The command line.
 
-use std::{io::Read, path::PathBuf};
+use std::{fs, io::Read, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
 
 use crate::{
     bench,
+    compare::compare,
     engine::{self, Invocation, SummaryMode},
     exit::Exit,
     options::Flags,
@@ -25,12 +27,17 @@ struct Cli {
 enum Command {
     /// Run a test
     Run(Box<RunArgs>),
+    /// Print the options that a test would run with, as JSON
+    Inspect(Box<InspectArgs>),
+    /// Say whether a second run was slower than a first; ends with 99 when it was
+    Compare(CompareArgs),
     /// Send one request again and again, without a script
     Bench(Box<bench::Args>),
 }
 
+/// A script and what its options come from.
 #[derive(Args, Clone, Debug)]
-struct RunArgs {
+struct ScriptArgs {
     /// The script; - reads it from standard input
     script: String,
     #[command(flatten)]
@@ -41,12 +48,41 @@ struct RunArgs {
     /// Leave the environment out of __ENV
     #[arg(long)]
     no_system_env_vars: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+struct InspectArgs {
+    #[command(flatten)]
+    script: ScriptArgs,
+    /// Say how many VUs the test needs and how long it takes at most
+    #[arg(long)]
+    execution_requirements: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+struct CompareArgs {
+    /// What --summary-export wrote of the first run
+    before: PathBuf,
+    /// And of the second
+    after: PathBuf,
+    /// Percentiles may grow by this share
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
+    tolerance: f64,
+}
+
+#[derive(Args, Clone, Debug)]
+struct RunArgs {
+    #[command(flatten)]
+    script: ScriptArgs,
     /// Where samples go: json=FILE or csv=FILE; may be given again
     #[arg(short, long = "out", value_name = "OUTPUT")]
     out: Vec<String>,
     /// Write the summary to this file as JSON
     #[arg(long, value_name = "FILE")]
     summary_export: Option<PathBuf>,
+    /// Write an HTML report with charts to this file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// How much the summary says
     #[arg(long, value_enum, default_value_t)]
     summary_mode: SummaryMode,
@@ -78,27 +114,48 @@ struct RunArgs {
 
 /// Does what the command line asks for.
 pub fn main() -> Exit {
-    match Cli::try_parse() {
-        Ok(Cli { command: Command::Bench(args) }) => bench::run(&args),
-        Ok(Cli { command: Command::Run(args) }) => match invocation(*args) {
-            Ok(invocation) => engine::run(&invocation),
-            Err(text) => {
-                console::write("error", &text);
-                Exit::InvalidConfig
-            }
-        },
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors.
             let exit = if error.use_stderr() { Exit::InvalidConfig } else { Exit::Passed };
             let _ = error.print();
-            exit
+            return exit;
         }
-    }
+    };
+    let result = match cli.command {
+        Command::Bench(args) => return bench::run(&args),
+        Command::Run(args) => run_invocation(*args).map(|invocation| engine::run(&invocation)),
+        Command::Inspect(args) => script_invocation(args.script)
+            .map(|invocation| engine::inspect(&invocation, args.execution_requirements)),
+        Command::Compare(args) => run_compare(&args),
+    };
+    result.unwrap_or_else(|text| {
+        console::write("error", &text);
+        Exit::InvalidConfig
+    })
 }
 
-fn invocation(args: RunArgs) -> Result<Invocation, String> {
-    let file = args.console_output.as_ref().map(std::fs::File::create).transpose();
-    console::set_output(file.map_err(|error| format!("--console-output: {error}"))?, args.verbose);
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share: &f64| share.is_finite() && *share >= 0.0);
+    share.ok_or_else(|| "is no share, such as 0.05".to_owned())
+}
+
+fn run_compare(args: &CompareArgs) -> Result<Exit, String> {
+    let read = |path: &PathBuf| -> Result<Value, String> {
+        let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    let (before, after) = (read(&args.before)?, read(&args.after)?);
+    let comparison = compare(&before, &after, args.tolerance).map_err(|error| error.to_string())?;
+    if comparison.rows.is_empty() {
+        return Err("the two runs have no metric in common that has enough values".to_owned());
+    }
+    console::print(&comparison.text());
+    Ok(if comparison.is_regression() { Exit::ThresholdsCrossed } else { Exit::Passed })
+}
+
+fn script_invocation(args: ScriptArgs) -> Result<Invocation, String> {
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -118,20 +175,23 @@ fn invocation(args: RunArgs) -> Result<Invocation, String> {
         }
         path => (PathBuf::from(path), None),
     };
+    Ok(Invocation { script, source, flags: args.flags, environment, env, ..Invocation::default() })
+}
+
+fn run_invocation(args: RunArgs) -> Result<Invocation, String> {
+    let file = args.console_output.as_ref().map(fs::File::create).transpose();
+    console::set_output(file.map_err(|error| format!("--console-output: {error}"))?, args.verbose);
     let outputs: Result<Vec<Target>, _> = args.out.iter().map(|out| Target::parse(out)).collect();
     Ok(Invocation {
-        script,
-        source,
-        flags: args.flags,
-        environment,
-        env,
         outputs: outputs.map_err(|error| error.to_string())?,
         summary_export: args.summary_export,
+        report: args.report,
         summary_mode: if args.no_summary { SummaryMode::Disabled } else { args.summary_mode },
         no_thresholds: args.no_thresholds,
         no_setup: args.no_setup,
         no_teardown: args.no_teardown,
         quiet: args.quiet,
         workers: args.workers,
+        ..script_invocation(args.script)?
     })
 }

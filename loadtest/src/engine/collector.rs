@@ -25,6 +25,7 @@ use crate::{
     metrics::{Delta, Recorder, Registry, TagSet, Totals, builtin},
     output::Outputs,
     progress::{Progress, View},
+    report::Timeline,
     threshold::Thresholds,
     vm::{Environment, Local, console},
 };
@@ -65,6 +66,8 @@ pub(super) struct Collector {
     pub(super) thresholds: Thresholds,
     pub(super) outputs: Option<Outputs>,
     pub(super) elapsed: Duration,
+    /// For the report, where one is asked for.
+    pub(super) timeline: Option<Timeline>,
     inbox: Receiver<Report>,
     workers: u32,
     ended: u32,
@@ -87,6 +90,7 @@ impl Collector {
             thresholds: test.thresholds.clone(),
             outputs,
             elapsed: Duration::ZERO,
+            timeline: invocation.report.is_some().then(Timeline::new),
             inbox,
             workers,
             ended: 0,
@@ -204,6 +208,10 @@ impl Collector {
     fn merge(&mut self, mut delta: Delta) {
         let samples = std::mem::take(&mut delta.samples);
         self.totals.merge(&delta);
+        if let Some(timeline) = &mut self.timeline {
+            let vus = self.environment.counts.active.load(Ordering::Relaxed) as u32;
+            timeline.add(self.elapsed, &delta, vus);
+        }
         if let Some(outputs) = &self.outputs {
             // What went wrong is told at the end.
             outputs.send(samples);

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     exit::Exit,
+    report,
     summary::{Mode, Summary},
     vm::{Vu, console},
 };
@@ -37,6 +38,10 @@ pub(super) async fn finish(
     if let Some(path) = &invocation.summary_export {
         write_file(path, summary.export().to_string().as_bytes());
     }
+    if let (Some(path), Some(timeline)) = (&invocation.report, &collector.timeline) {
+        let title = invocation.script.file_name().unwrap_or_default().to_string_lossy();
+        write_file(path, report::html(&title, &summary, timeline).as_bytes());
+    }
     if invocation.summary_mode != SummaryMode::Disabled {
         let written = match test.functions.contains("handleSummary") {
             true => match summarize(test, vu, summary.data().to_string(), &mut signals).await {
@@ -53,7 +58,7 @@ pub(super) async fn finish(
                 SummaryMode::Full => Mode::Full,
                 SummaryMode::Compact | SummaryMode::Disabled => Mode::Compact,
             };
-            print(&summary.text(mode, is_terminal));
+            console::print(&summary.text(mode, is_terminal));
         }
     }
     share_of_scripts(test, &summary);
@@ -98,7 +103,7 @@ fn write_outputs(json: &str) -> bool {
     for (place, content) in &outputs {
         let content = content.as_str().unwrap_or_default();
         match &**place {
-            "stdout" => print(content),
+            "stdout" => console::print(content),
             // Nothing more can be done about a terminal that is gone.
             "stderr" => drop(std::io::stderr().write_all(content.as_bytes())),
             path => write_file(Path::new(path), content.as_bytes()),
@@ -111,11 +116,6 @@ fn write_file(path: &Path, content: &[u8]) {
     if let Err(error) = fs::write(path, content) {
         console::write("error", &format!("{}: {error}", path.display()));
     }
-}
-
-fn print(text: &str) {
-    // As above.
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn failed_text(failed: &Failed) -> &str {

@@ -8,6 +8,7 @@ mod arrivals;
 mod collector;
 mod control;
 mod finish;
+mod inspect;
 mod read;
 mod run;
 mod vus;
@@ -15,7 +16,10 @@ mod worker;
 
 use worker::{Crew, Planned};
 
-pub use self::run::{Invocation, SummaryMode, run};
+pub use self::{
+    inspect::inspect,
+    run::{Invocation, SummaryMode, run},
+};
 
 fn index_of(crew: &Crew, planned: &Planned) -> usize {
     let all = crew.share.planned.iter();

@@ -59,6 +59,8 @@ pub struct Invocation {
     pub outputs: Vec<Target>,
     /// Where the summary goes as JSON.
     pub summary_export: Option<PathBuf>,
+    /// Where the HTML report goes.
+    pub report: Option<PathBuf>,
     /// How much the summary says.
     pub summary_mode: SummaryMode,
     /// Thresholds are not judged.
@@ -91,6 +93,11 @@ impl Failed {
 
 /// Runs a test.
 pub fn run(invocation: &Invocation) -> Exit {
+    block_on(course(invocation))
+}
+
+/// Does `work` on this thread and tells how it failed.
+pub(super) fn block_on(work: impl Future<Output = Result<Exit, Failed>>) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -100,7 +107,7 @@ pub fn run(invocation: &Invocation) -> Exit {
         }
     };
     let set = tokio::task::LocalSet::new();
-    let result = runtime.block_on(set.run_until(course(invocation)));
+    let result = runtime.block_on(set.run_until(work));
     // What scripts left behind holds on to its interpreter.
     std::mem::forget(set);
     match result {

@@ -56,7 +56,19 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Those that would do something in k6 and do nothing here.
-const WITHOUT_EFFECT: &[&str] = &["paused", "vusMax", "tlsAIAFetch"];
+const WITHOUT_EFFECT: &[&str] = &[
+    "cloud",
+    "dns",
+    "httpDebug",
+    "linger",
+    "localIPs",
+    "paused",
+    "rps",
+    "tlsAuth",
+    "tlsCipherSuites",
+    "tlsVersion",
+    "vusMax",
+];
 
 pub(super) fn options(mut layer: Map<String, Value>) -> Result<Options, OptionsError> {
     let options = Reader::new(String::new(), &layer);
@@ -64,7 +76,7 @@ pub(super) fn options(mut layer: Map<String, Value>) -> Result<Options, OptionsE
     for key in options.unknown(KNOWN) {
         warnings.push(format!("there is no option `{key}`"));
     }
-    for key in WITHOUT_EFFECT.iter().filter(|key| layer.contains_key(**key)) {
+    for key in WITHOUT_EFFECT.iter().filter(|key| layer.get(**key).is_some_and(asks)) {
         warnings.push(format!("the option `{key}` has no effect here"));
     }
     for key in ["executionSegment", "executionSegmentSequence"] {
@@ -127,6 +139,18 @@ pub(super) fn options(mut layer: Map<String, Value>) -> Result<Options, OptionsE
     let all = decoded.scenarios.iter().map(|s| (s.name.clone(), scenarios::to_json(s))).collect();
     layer.insert("scenarios".to_owned(), Value::Object(all));
     Ok(Options { consolidated: Value::Object(layer), ..decoded })
+}
+
+/// Whether a value asks for anything.
+fn asks(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(on) => *on,
+        Value::Number(number) => number.as_f64().is_none_or(|number| number > 0.0),
+        Value::String(text) => !matches!(text.as_str(), "" | "0" | "false"),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+    }
 }
 
 /// k6 takes 0 and less for no limit.

@@ -44,3 +44,9 @@ pub fn write(level: &str, text: &str) {
         None => std::io::stderr().write_all(line.as_bytes()),
     };
 }
+
+/// Writes to standard output.
+pub fn print(text: &str) {
+    // As above.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

@@ -1,11 +1,10 @@
 //! The modules `k6/crypto` and `k6/encoding`.
 
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::{digest, hmac, rand};
 use md5::{Digest as _, Md5};
 use rquickjs::{Ctx, Exception, Function, Object, Result, Value};
 
 use super::bytes;
-use crate::vm::state;
 
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -89,9 +88,9 @@ fn random_bytes<'js>(ctx: Ctx<'js>, size: f64) -> Result<Value<'js>> {
         return Err(Exception::throw_range(&ctx, "invalid size"));
     }
     let mut random = vec![0; size as usize];
-    if let Some(vu) = state::current() {
-        vu.random.borrow_mut().fill(&mut random);
-    }
+    // Scripts make keys and tokens of it: never the generator that `randomSeed()` sets.
+    rand::fill(&mut random)
+        .map_err(|_| Exception::throw_message(&ctx, "the system has no random bytes"))?;
     bytes::buffer(&ctx, &random)
 }
 
