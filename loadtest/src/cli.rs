@@ -12,6 +12,7 @@ use crate::{
     exit::Exit,
     options::Flags,
     output::Target,
+    scenario::{self, Scenario},
     vm::console,
 };
 
@@ -33,6 +34,35 @@ enum Command {
     Compare(CompareArgs),
     /// Send one request again and again, without a script
     Bench(Box<bench::Args>),
+    /// Ask a gateway what it should be asked, and judge its answers; without a name: list them
+    Scenario(ScenarioArgs),
+}
+
+#[derive(Args, Clone, Debug)]
+struct ScenarioArgs {
+    /// Which one
+    name: Option<String>,
+    /// The gateway
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    target: String,
+    /// Its admin API
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9901")]
+    admin: String,
+    /// A setting of the scenario as NAME=VALUE; may be given again
+    #[arg(short, long = "env", value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// Only say what it does, and its settings with their defaults
+    #[arg(long)]
+    about: bool,
+    /// Write a page with charts to this file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write the summary to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    summary_export: Option<PathBuf>,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 /// A script and what its options come from.
@@ -129,6 +159,7 @@ pub fn main() -> Exit {
         Command::Inspect(args) => script_invocation(args.script)
             .map(|invocation| engine::inspect(&invocation, args.execution_requirements)),
         Command::Compare(args) => run_compare(&args),
+        Command::Scenario(args) => run_scenario(args),
     };
     result.unwrap_or_else(|text| {
         console::write("error", &text);
@@ -153,6 +184,34 @@ fn run_compare(args: &CompareArgs) -> Result<Exit, String> {
     }
     console::print(&comparison.text());
     Ok(if comparison.is_regression() { Exit::ThresholdsCrossed } else { Exit::Passed })
+}
+
+fn run_scenario(args: ScenarioArgs) -> Result<Exit, String> {
+    let Some(name) = &args.name else {
+        console::print(&scenario::list());
+        return Ok(Exit::Passed);
+    };
+    let scenario = Scenario::named(name)?;
+    if args.about {
+        console::print(&scenario.about());
+        return Ok(Exit::Passed);
+    }
+    let mut env = vec![("TARGET".to_owned(), args.target), ("ADMIN".to_owned(), args.admin)];
+    for pair in &args.env {
+        let known = pair.split_once('=').filter(|(name, _)| scenario.reads(name));
+        let (name, value) = known
+            .ok_or_else(|| format!("`{pair}` sets nothing that it reads:\n{}", scenario.about()))?;
+        env.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(engine::run(&Invocation {
+        script: PathBuf::from(format!("{name}.js")),
+        source: Some(scenario.script.to_owned()),
+        env,
+        report: args.report,
+        summary_export: args.summary_export,
+        quiet: args.quiet,
+        ..Invocation::default()
+    }))
 }
 
 fn script_invocation(args: ScriptArgs) -> Result<Invocation, String> {

@@ -21,6 +21,7 @@ pub mod options;
 pub mod output;
 pub mod progress;
 pub mod report;
+mod scenario;
 pub mod summary;
 mod task;
 pub mod threshold;

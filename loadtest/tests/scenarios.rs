@@ -1,0 +1,208 @@
+//! The scenarios that come with the program, against a gateway that does as it should, and against a
+//! service without one, which does not.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+
+/// A service that counts what it does: no two answers are the same.
+fn service() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicU64::new(0));
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, count) = (stream.unwrap(), count.clone());
+            thread::spawn(move || {
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                while let Some(path) = request(&mut reader) {
+                    if path.starts_with("/fail") {
+                        return;
+                    }
+                    thread::sleep(Duration::from_millis(5));
+                    let body = format!("answer {}", count.fetch_add(1, Relaxed));
+                    let kept = if path.starts_with("/news") { "max-age=60" } else { "no-store" };
+                    let answer = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\ncache-control: {kept}\r\n\r\n{body}",
+                        body.len()
+                    );
+                    if stream.write_all(answer.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// The path of the next request, whose body is read.
+fn request(reader: &mut impl std::io::BufRead) -> Option<String> {
+    let (mut path, mut length) = (None, 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let line = line.trim_end();
+        if line.is_empty() {
+            std::io::copy(&mut reader.take(length), &mut std::io::sink()).ok()?;
+            return path;
+        }
+        if path.is_none() {
+            path = line.split(' ').nth(1).map(str::to_owned);
+        } else if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().ok()?;
+        }
+    }
+}
+
+/// The gateway's binary beside this one, built if it is not there.
+fn weir() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_weir-load")).with_file_name("weir");
+    if !path.exists() {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--package", "weir-gateway", "--bin", "weir"])
+            .status();
+        assert!(built.unwrap().success());
+    }
+    path
+}
+
+struct Gateway {
+    child: Child,
+    folder: tempfile::TempDir,
+    target: String,
+    admin: String,
+}
+
+impl Gateway {
+    fn start(service: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, admin) = (vacant(), vacant());
+        let yaml = format!(
+            "listeners: [\"{target}\"]\nadmin: {{ bind: \"{admin}\" }}\nlog: {{ access: off }}\n\
+             upstreams:\n  api: {{ endpoints: [\"{service}\"], outlier: off }}\nroutes:\n\
+             \x20 - {{ name: all, match: \"/**\", to: api }}\n\
+             \x20 - {{ name: news, match: /news, to: api, cache: true }}\n\
+             \x20 - {{ name: pay, match: /pay, to: api, idempotency: true }}\n\
+             \x20 - {{ name: few, match: /limited, to: api,\n\
+             \x20     rate_limit: {{ key: client_ip, rate: 50/s, burst: 20 }} }}\n"
+        );
+        let file = folder.path().join("weir.yaml");
+        std::fs::write(&file, yaml).unwrap();
+        let mut child = Command::new(weir())
+            .args(["run", "-c"])
+            .arg(&file)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.contains("weir is listening") {
+            assert!(log.read_line(&mut said).unwrap() > 0, "{said}");
+        }
+        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let (target, admin) = (format!("http://{target}"), format!("http://{admin}"));
+        Self { child, folder, target, admin }
+    }
+
+    /// The exit code of a scenario, and what it printed.
+    fn ask(&self, name: &str, target: &str, settings: &[&str]) -> (Option<i32>, String) {
+        let summary = self.folder.path().join(format!("{name}.json"));
+        let output = Command::new(env!("CARGO_BIN_EXE_weir-load"))
+            .args(["scenario", name, "--quiet", "--target", target, "--admin", &self.admin])
+            .arg("--summary-export")
+            .arg(&summary)
+            .args(settings.iter().flat_map(|setting| ["-e", setting]))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), text + &String::from_utf8_lossy(&output.stderr))
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn vacant() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn they_pass_where_a_gateway_does_its_work_and_fail_where_none_is() {
+    let service = service();
+    let gateway = Gateway::start(service);
+    let without = format!("http://{service}");
+    let limit = ["RATE=50", "BURST=20", "DURATION=2"];
+    let scenarios: [(&str, &[&str]); 3] = [
+        ("cache", &["DURATION=1", "VUS=20", "KEYS=50"]),
+        ("idempotency", &["ITERATIONS=30", "VUS=4"]),
+        ("ratelimit-exactness", &limit),
+    ];
+    for (name, settings) in scenarios {
+        let (code, text) = gateway.ask(name, &gateway.target, settings);
+        assert_eq!(code, Some(0), "{name}: {text}");
+        let (code, text) = gateway.ask(name, &without, settings);
+        assert_eq!(code, Some(99), "{name} without a gateway: {text}");
+    }
+    // A limit is not what it was said to be.
+    let (code, text) =
+        gateway.ask("ratelimit-exactness", &gateway.target, &["RATE=30", "DURATION=2"]);
+    assert_eq!(code, Some(99), "{text}");
+}
+
+#[test]
+fn reloads_and_retries_are_judged() {
+    let gateway = Gateway::start(service());
+    let (code, text) = gateway.ask("reload", &gateway.target, &["RATE=50", "DURATION=2"]);
+    assert_eq!(code, Some(0), "{text}");
+    let few = ["RATE=50", "DURATION=3", "WINDOW=0"];
+    let (code, text) = gateway.ask("retry-storm", &gateway.target, &["RATE=50", "DURATION=3"]);
+    assert_eq!(code, Some(0), "{text}");
+    // The budget allows more than nothing.
+    let stricter = [&few[..], &["BUDGET=0", "RESERVE=0"]].concat();
+    let (code, text) = gateway.ask("retry-storm", &gateway.target, &stricter);
+    assert_eq!(code, Some(99), "{text}");
+    let (code, text) = gateway.ask("failover", &gateway.target, &["RATE=50", "DURATION=2"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) =
+        gateway.ask("failover", &gateway.target, &["PATH_PLAIN=/fail", "DURATION=1"]);
+    assert_eq!(code, Some(99), "{text}");
+}
+
+#[test]
+fn what_there_is_is_listed() {
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir-load"));
+        let output = command.arg("scenario").args(words).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), text + &String::from_utf8_lossy(&output.stderr))
+    };
+    let (code, text) = run(&[]);
+    assert!(code == Some(0) && text.contains("retry-storm") && text.contains("cache"), "{text}");
+    let (code, text) = run(&["cache", "--about"]);
+    assert!(code == Some(0) && text.contains("KEYS") && text.contains("200"), "{text}");
+    let (code, text) = run(&["chaos"]);
+    assert!(code == Some(104) && text.contains("there is no scenario `chaos`"), "{text}");
+    let (code, text) = run(&["cache", "-e", "KEY=2"]);
+    assert!(code == Some(104) && text.contains("`KEY=2` sets nothing"), "{text}");
+}
