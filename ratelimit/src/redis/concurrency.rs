@@ -2,8 +2,8 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, hash_map::Entry},
-    fmt,
+    collections::{HashMap, HashSet, hash_map::Entry},
+    fmt, mem,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -175,6 +175,9 @@ impl SharedConcurrency {
         let begun = self.begin(&asked, room.max, now).await;
         if begun.is_err() {
             self.runner.servers().counters.go_alone();
+            // Whether or not this one passes, nobody is sure to have heard of those.
+            let ended = mem::take(&mut asked.ended);
+            ended.into_iter().for_each(|number| self.end(key, number, lease));
         }
         let count_here = |max| Concurrency::acquire(&self.fallback, key, max);
         let local = match (begun, room.on_failure) {
@@ -217,13 +220,17 @@ impl SharedConcurrency {
     /// be called when [something has ended](Self::ended), and some ten times a lease, by each
     /// worker.
     pub async fn tend(&self, now: Nanos) {
-        let mut told: Vec<_> = self.news.take().into_iter().map(|key| (key, false)).collect();
+        let mut told = self.news.take();
+        let mut due = HashSet::new();
         if self.look_at.get() <= now {
             self.look_at.set(later(now, (self.shortest.get() / 10).max(LOOK_MIN)));
             let keys = self.keys.borrow();
-            let due = keys.iter().filter(|(_, names)| names.is_due(now));
-            told.extend(due.map(|(key, _)| (*key, true)));
+            due.extend(keys.iter().filter(|(_, names)| names.is_due(now)).map(|(key, _)| *key));
         }
+        // Both in their turn: of a server that was away one call only is to find out how it is.
+        told.retain(|key| !due.contains(key));
+        let told: Vec<_> = told.into_iter().map(|key| (key, false)).collect();
+        let told = [told, due.into_iter().map(|key| (key, true)).collect()].concat();
         for some in told.chunks(CALLS) {
             join_all(some.iter().map(|(key, renew)| self.tell_of(*key, *renew, now))).await;
         }
@@ -254,8 +261,11 @@ impl SharedConcurrency {
             }
         }
         for some in under_way.chunks(NAMES) {
-            let numbers = some.iter().copied();
-            heard &= self.tell(key, lease, some.len(), numbers, now).await.is_ok();
+            // What has ended meanwhile may have been told with another call, and is not to come
+            // back.
+            let live = self.still(key, some);
+            let numbers = live.iter().copied();
+            heard &= self.tell(key, lease, live.len(), numbers, now).await.is_ok();
         }
         let mut keys = self.keys.borrow_mut();
         if let Entry::Occupied(mut entry) = keys.entry(key) {
@@ -270,6 +280,12 @@ impl SharedConcurrency {
                 entry.remove();
             }
         }
+    }
+
+    /// Those of `some` that are still under way.
+    fn still(&self, key: Key, some: &[u64]) -> Vec<u64> {
+        let keys = self.keys.borrow();
+        keys.get(&key).map_or_else(Vec::new, |names| names.still(some))
     }
 
     /// Whether a request may begin, and how many are under way then.

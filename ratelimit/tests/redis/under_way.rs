@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::join};
 use weir_ratelimit::{
     Busy, Concurrency, Key, KeyHasher, Nanos, Secret,
     redis::{OnFailure, Refused, Room, Servers, SharedConcurrency, SharedPermit},
@@ -130,6 +130,50 @@ fn who_leaves_before_the_answer_is_not_counted() {
         worker.all.tend(worker.now()).await;
         assert_eq!(counted(&server), 0);
         assert_eq!(worker.all.under_way(key()), 0);
+    });
+}
+
+#[test]
+fn what_ended_during_a_renewal_does_not_come_back() {
+    let Some(server) = Server::start(&[]) else { return };
+    let lease = 20 * SECOND;
+    let worker = Worker::new(&server.url(), lease, 1);
+    run(async {
+        // More than are renewed with one call.
+        let mut all = Vec::new();
+        for _ in 0..300 {
+            all.push(worker.begin(1_000, OnFailure::Deny).await.unwrap());
+        }
+        worker.renew(lease / 2).await;
+        worker.now.set(worker.now.get() + lease / 2);
+        let mut tending = Box::pin(worker.all.tend(worker.now()));
+        assert!((&mut tending).now_or_never().is_none());
+        drop(all.pop());
+        // This tells that it has ended, before the second call of the renewal is made.
+        let (one, ()) = join(worker.begin(1_000, OnFailure::Deny), tending).await;
+        assert_eq!((one.is_ok(), counted(&server)), (true, 300));
+    });
+}
+
+#[test]
+fn what_ended_is_told_though_whoever_was_to_tell_it_was_not_heard() {
+    let Some(server) = Server::start(&[]) else { return };
+    let lease = 20 * SECOND;
+    let worker = Worker::new(&server.url(), lease, 1);
+    run(async {
+        for policy in [OnFailure::Allow, OnFailure::Local, OnFailure::Deny] {
+            let first = worker.begin(3, OnFailure::Deny).await.unwrap();
+            server.ask("CONFIG SET min-replicas-to-write 1");
+            drop(first);
+            let second = worker.begin(3, policy).await;
+            assert_eq!(second.is_ok(), policy != OnFailure::Deny);
+            server.ask("CONFIG SET min-replicas-to-write 0");
+            worker.renew(lease / 2).await;
+            assert_eq!(counted(&server), u64::from(second.is_ok()), "{policy:?}");
+            drop(second);
+            worker.renew(lease / 2).await;
+            assert_eq!(counted(&server), 0, "{policy:?}");
+        }
     });
 }
 

@@ -1,6 +1,6 @@
 //! The requests of one key that a worker has under way or has ended, by their numbers.
 
-use std::{mem, time::Duration};
+use std::{collections::HashSet, mem, time::Duration};
 
 use super::later;
 use crate::moment::Nanos;
@@ -75,6 +75,12 @@ impl Names {
 
     pub(super) fn copy(&self) -> Vec<u64> {
         self.under_way.clone()
+    }
+
+    /// Those of `some` that are still under way.
+    pub(super) fn still(&self, some: &[u64]) -> Vec<u64> {
+        let live: HashSet<u64> = self.under_way.iter().copied().collect();
+        some.iter().copied().filter(|number| live.contains(number)).collect()
     }
 
     pub(super) const fn is_empty(&self) -> bool {

@@ -84,8 +84,13 @@ fn never_more_than_may_be_of_all_gateways() {
         }
     });
     let (passed, busy) = (passed.into_inner(), busy.into_inner());
-    println!("{passed} passed, {busy} found no place");
-    assert_eq!(dam.most.load(Ordering::Acquire), 4, "{passed} passed, {busy} did not");
+    println!(
+        "{passed} passed, {busy} found no place, {} at once",
+        dam.most.load(Ordering::Acquire)
+    );
+    // A machine with much else to do may never run four of them at the very same time.
+    let most = dam.most.load(Ordering::Acquire);
+    assert!((1..=4).contains(&most), "{most} at once, {passed} passed, {busy} did not");
     assert!(passed > 20 && busy > 0, "{passed} {busy}");
     assert!(eventually(|| server.keys().is_empty()), "{:?}", server.keys());
     let keys = gateways[0].admin("GET", "/limits").json()["keys"].clone();
@@ -114,9 +119,12 @@ fn whoever_goes_makes_room_at_once() {
     let (answer, mut stream) = runtime.block_on(async {
         let mut send = connect(one.listen).await.ready().await.unwrap();
         let asked = send.send_request(head(Method::GET, "/held/2"), true).unwrap();
-        while dam.origin.seen_at("/held/2").is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let arrives = async {
+            while dam.origin.seen_at("/held/2").is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), arrives).await.expect("it never arrives");
         asked
     });
     assert_eq!(status(&other, "/"), 503);
