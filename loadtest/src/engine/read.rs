@@ -57,7 +57,11 @@ pub(super) async fn read(invocation: &Invocation) -> Result<Test, Failed> {
         let local = Local::new(Arc::clone(&first), net, None);
         let machine = Machine::new().map_err(|error| Failed::new(Exit::Panicked, error.text))?;
         let mut vu = control_vu(&machine, &local)?;
-        let exports = load(&mut vu).await?.exports;
+        let exports = load(&mut vu).await.map_err(|failed| match first.abort.aborted() {
+            Some(reason) => Failed::new(Exit::ScriptAborted, reason),
+            None => failed,
+        })?;
+        let exports = exports.exports;
         vu.close().await;
         exports
     };
