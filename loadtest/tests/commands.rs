@@ -126,3 +126,27 @@ fn says_which_options_have_no_effect() {
     let run = weir_load(folder.path(), &["run", "--quiet", "--rps", "5", "--linger", "main.js"]);
     assert!(text(&run.stderr).contains("`linger` has no effect"), "{}", text(&run.stderr));
 }
+
+#[test]
+fn a_script_may_abort_while_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "import exec from 'k6/execution';
+        exec.test.abort('not today');
+        export default function () {}";
+    fs::write(folder.path().join("main.js"), script).unwrap();
+    let run = weir_load(folder.path(), &["run", "--quiet", "main.js"]);
+    assert_eq!(run.status.code(), Some(108), "{}", text(&run.stderr));
+    assert!(text(&run.stderr).contains("not today"));
+}
+
+#[test]
+fn counts_bytes_even_when_none_were_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("main.js"), "export default function () {}").unwrap();
+    let arguments = ["run", "--quiet", "--summary-export", "a.json", "main.js"];
+    assert_eq!(weir_load(folder.path(), &arguments).status.code(), Some(0));
+    let export = fs::read(folder.path().join("a.json")).unwrap();
+    let export: Value = serde_json::from_slice(&export).unwrap();
+    assert_eq!(export["metrics"]["data_sent"]["count"], 0);
+    assert_eq!(export["metrics"]["data_received"]["count"], 0);
+}

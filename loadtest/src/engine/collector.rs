@@ -236,6 +236,11 @@ impl Collector {
     }
 
     fn unbegun(&mut self, local: &Local, planned: &[Planned], ending: &Ending) {
+        // As in k6, these two are there even when nothing was sent.
+        local.record(
+            &[(builtin::DATA_SENT, 0.0), (builtin::DATA_RECEIVED, 0.0)],
+            &TagSet::default(),
+        );
         if *ending != Ending::Regular {
             return;
         }

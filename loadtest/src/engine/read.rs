@@ -57,7 +57,8 @@ pub(super) async fn read(invocation: &Invocation) -> Result<Test, Failed> {
         let local = Local::new(Arc::clone(&first), net, None);
         let machine = Machine::new().map_err(|error| Failed::new(Exit::Panicked, error.text))?;
         let mut vu = control_vu(&machine, &local)?;
-        let exports = load(&mut vu).await?.exports;
+        let loaded = load(&mut vu).await.map_err(|failed| or_abort(failed, &first.abort))?;
+        let exports = loaded.exports;
         vu.close().await;
         exports
     };
@@ -94,6 +95,14 @@ pub(super) async fn read(invocation: &Invocation) -> Result<Test, Failed> {
     };
     let options = Arc::clone(&environment.options);
     Ok(Test { options, thresholds, functions, environment: Arc::new(environment), net, tls })
+}
+
+/// What the script wished, where it is why reading it failed.
+fn or_abort(failed: Failed, abort: &Abort) -> Failed {
+    match abort.aborted() {
+        Some(reason) => Failed::new(Exit::ScriptAborted, reason),
+        None => failed,
+    }
 }
 
 /// Every scenario has its function.
