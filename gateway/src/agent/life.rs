@@ -17,7 +17,6 @@ use super::{
     SUPERSEDED,
     child::Child,
     instance::Turn,
-    seeds::Seeds,
     told::{Told, Word},
 };
 
@@ -37,7 +36,8 @@ pub(super) struct Agent {
     pub(super) ended: oneshot::Receiver<Ended>,
     pub(super) turns: mpsc::Receiver<Turn>,
     pub(super) _turn: mpsc::Sender<Turn>,
-    pub(super) seeds: Seeds,
+    /// Asks for a new look at the seeds, unless one is under way.
+    pub(super) look: mpsc::Sender<()>,
     pub(super) child: Option<Child>,
     pub(super) told: Told,
     pub(super) linger: Duration,
@@ -96,7 +96,8 @@ impl Agent {
                     warned = company == Some(false);
                     if company != Some(true) || since >= RENEW {
                         since = Duration::ZERO;
-                        self.look_again().await;
+                        // One that is under way is enough.
+                        let _ = self.look.try_send(());
                     }
                 }
             }
@@ -113,15 +114,6 @@ impl Agent {
         // Readiness does not change the length of what was encoded at the start.
         if let Ok(meta) = self.announcement.encode() {
             self.handle.set_meta(meta).await;
-        }
-    }
-
-    async fn look_again(&mut self) {
-        if self.seeds.have_names() {
-            let found = self.seeds.look_up().await;
-            if !found.is_empty() {
-                self.handle.set_seeds(found).await;
-            }
         }
     }
 

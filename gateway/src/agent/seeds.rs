@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use tokio::{net::lookup_host, time::timeout};
+use tokio::{net::lookup_host, sync::mpsc, time::timeout};
+use weir_discovery::udp::Handle;
 
 /// Most addresses that all seeds come to.
 const ADDRESSES_MAX: usize = 64;
@@ -22,8 +23,22 @@ impl Seeds {
         Self { lost: vec![false; texts.len()], texts }
     }
 
+    /// Looks again whenever that is asked for, if they may come to other addresses. Names can take
+    /// long: the agent hears signals and its instances meanwhile.
+    pub(super) async fn follow(mut self, mut asked: mpsc::Receiver<()>, handle: Handle) {
+        if !self.have_names() {
+            return;
+        }
+        while asked.recv().await.is_some() {
+            let found = self.look_up().await;
+            if !found.is_empty() {
+                handle.set_seeds(found).await;
+            }
+        }
+    }
+
     /// Whether they may come to other addresses later.
-    pub(super) fn have_names(&self) -> bool {
+    fn have_names(&self) -> bool {
         self.texts.iter().any(|text| text.parse::<SocketAddr>().is_err())
     }
 

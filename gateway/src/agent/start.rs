@@ -25,11 +25,14 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Binds, begins to check, and runs the command.
 pub(super) async fn start(mut settings: Settings, mut told: Told) -> Result<Agent, Failed> {
     let mut seeds = Seeds::new(std::mem::take(&mut settings.seeds));
-    let mut found = seeds.look_up().await;
+    let mut found = tokio::select! {
+        found = seeds.look_up() => found,
+        () = told.stop() => return Err(Failed::Stopped),
+    };
     // Where it is depends on who it speaks to, unless that was said.
     while settings.bind.is_none() && found.is_empty() {
         tokio::select! {
-            () = sleep(AGAIN) => found = seeds.look_up().await,
+            again = async { sleep(AGAIN).await; seeds.look_up().await } => found = again,
             () = told.stop() => return Err(Failed::Stopped),
         }
     }
@@ -79,8 +82,10 @@ pub(super) async fn start(mut settings: Settings, mut told: Told) -> Result<Agen
     }
     tracing::info!(name, address = %handle.addr(), "the agent speaks");
     let linger = settings.linger;
+    let (look, asked) = mpsc::channel(1);
+    task::spawn(seeds.follow(asked, handle.clone()));
     // Kept, so that the channel stays open where nothing is checked.
-    Ok(Agent { announcement, name, handle, ended, turns, _turn: turn, seeds, child, told, linger })
+    Ok(Agent { announcement, name, handle, ended, turns, _turn: turn, look, child, told, linger })
 }
 
 /// Where it listens: the address from which it reaches the first seed, unless that was said.

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -14,6 +14,7 @@ use weir_config::{
     model::{HealthCheck, Level, Probe, StatusRange, UpstreamProtocol},
     units,
 };
+use weir_discovery::announce::{Announcement, InvalidAnnouncement, Kind, Offer};
 
 use super::wrong;
 use crate::agent::{self, Advertise, Check, Place, Service, Settings};
@@ -126,7 +127,10 @@ impl Arguments {
         let services = services(&self.service, &self.address, &self.weight)?;
         let check = self.check()?;
         for seed in &self.seed {
-            host_and_port(seed).map_err(|what| format!("--seed {seed}: {what}"))?;
+            let (host, _) = host_and_port(seed).map_err(|what| format!("--seed {seed}: {what}"))?;
+            if host.is_empty() {
+                return Err(format!("--seed {seed} has no host: such as `10.0.0.1:7946`"));
+            }
         }
         let secrets = secrets(self.secret, &self.secret_file, variable)?;
         if self.name.as_ref().is_some_and(String::is_empty) {
@@ -214,7 +218,28 @@ fn services(
     }
     match addresses.next() {
         Some(left) => Err(format!("--address {left} belongs to no --service")),
-        None => Ok(services),
+        None => announceable(services),
+    }
+}
+
+/// Refuses at once what others would not believe, whoever can be reached.
+fn announceable(services: Vec<Service>) -> Result<Vec<Service>, String> {
+    let offer = |service: &Service| Offer {
+        service: service.name.as_str().into(),
+        // Of the greatest length; the true one may have to be looked up.
+        address: match service.address {
+            Place::At(address) => address,
+            Place::Here(port) => (Ipv6Addr::LOCALHOST, port).into(),
+            Place::Named(_) => (Ipv6Addr::LOCALHOST, 1).into(),
+        },
+        weight: service.weight,
+        ready: true,
+    };
+    let offers = services.iter().map(offer).collect();
+    match (Announcement { kind: Kind::Agent, offers }).encode() {
+        // What only addresses still to be found make too long is told of once they are.
+        Ok(_) | Err(InvalidAnnouncement::Length) => Ok(services),
+        Err(invalid) => Err(format!("--service: {invalid}")),
     }
 }
 
