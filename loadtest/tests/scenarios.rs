@@ -1,5 +1,5 @@
-//! The scenarios that come with the program, against a gateway that does as it should, and against a
-//! service without one, which does not.
+//! The scenarios that come with the program, against a gateway that does as it should, and against
+//! a service without one, which does not.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
