@@ -1,5 +1,5 @@
 //! Stackful coroutines under the interpreter: what makes `http.get()` synchronous for a script
-//! while the thread goes on serving other virtual users. The only file with `unsafe`.
+//! while the thread goes on serving other virtual users. The only room with `unsafe`.
 //!
 //! A [`Fiber`] runs scripts on a stack of its own. Native code that must wait calls [`wait`], which
 //! leaves the fiber; the thread polls the future on its own stack and resumes the fiber when it is
