@@ -24,7 +24,8 @@ pub struct Machine {
     // Dropped before the interpreter, which must not outlive a value of its own.
     library: Persistent<Object<'static>>,
     prototypes: modules::Prototypes,
-    context: Context,
+    /// Where the library was made, kept as long as it is.
+    _context: Context,
     pub(super) runtime: Runtime,
     pub(super) raw: *mut qjs::JSRuntime,
 }
@@ -62,7 +63,7 @@ impl Machine {
                 .map_err(|error| ScriptError::of(&ctx, &error))
         });
         let (library, prototypes) = made?;
-        Ok(Rc::new(Self { library, prototypes, context, runtime, raw }))
+        Ok(Rc::new(Self { library, prototypes, _context: context, runtime, raw }))
     }
 
     /// Whether virtual users may share one.
@@ -82,12 +83,6 @@ impl Machine {
     /// How long scripts had this thread since the last call.
     pub fn take_script_time() -> std::time::Duration {
         fiber::take_script_time()
-    }
-
-    /// Frees what only cycles keep alive.
-    pub fn collect_garbage(&self) {
-        self.runtime.run_gc();
-        let _ = &self.context;
     }
 }
 
