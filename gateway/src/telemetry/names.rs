@@ -28,11 +28,13 @@ mod endpoint;
 mod idempotency;
 mod limit;
 mod member;
+mod traffic;
 
 pub use endpoint::*;
 pub use idempotency::*;
 pub use limit::*;
 pub use member::*;
+pub use traffic::*;
 
 const fn metric(
     name: &'static str,
@@ -295,6 +297,8 @@ pub const ALL: &[&Metric] = &[
     &CACHE_REQUESTS,
     &CACHE_REFRESHES,
     &IDEMPOTENCY,
+    &MIRRORS,
+    &FAULTS,
     &CACHE_ENTRIES,
     &CACHE_BYTES,
     &CACHE_EVICTIONS,

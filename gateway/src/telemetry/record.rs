@@ -11,6 +11,7 @@ use crate::{
     http::exchange::Exchange,
     limit,
     listen::connection::Connection,
+    policy,
     upstream::trail::{FailedRequest, Trail},
 };
 
@@ -45,6 +46,8 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
     let route = exchange.route.map(|index| &*snapshot.routes[index].name);
     let upstream = exchange.upstream.map(|index| &*snapshot.upstreams[index].name);
     let limited = limit::said(exchange);
+    // Held back on purpose, and then all went well.
+    let held = policy::is_held(exchange).then_some("DI");
     let mut client = [0; CLIENT_TEXT];
     // All that a CONNECT names is a host and its port.
     let whole = || asked.uri.authority().map_or("", |host| host.as_str());
@@ -68,7 +71,7 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
             path: path.as_bytes(),
             protocol: protocol(asked.version),
             status: exchange.status,
-            flag: exchange.error.map(|error| error.disposition().flag),
+            flag: exchange.error.map(|error| error.disposition().flag).or(held),
             route,
             upstream,
             endpoint: exchange.in_flight.as_ref().map(|asked| &*asked.load().0.shared.name),
