@@ -22,7 +22,7 @@ impl Place {
     /// What a path means; `None` where nothing can be there that is served.
     pub(super) fn of(path: &str) -> Option<Self> {
         let mut place = Vec::with_capacity(path.len());
-        let inner = path.strip_prefix('/')?;
+        let inner = path.strip_prefix('/').filter(|inner| !inner.starts_with('/'))?;
         let is_folder = inner.is_empty() || inner.ends_with('/');
         let inner = inner.strip_suffix('/').unwrap_or(inner);
         for (index, segment) in inner.split('/').enumerate() {
@@ -151,6 +151,10 @@ mod tests {
             "/a//b",
             "/a/.well-known/x",
             "/.well-knownx",
+            "/%",
+            "/%4",
+            "/%zz",
+            "/%+4",
         ] {
             assert_eq!(of(path), None, "{path}");
         }
