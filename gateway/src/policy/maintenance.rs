@@ -51,3 +51,30 @@ impl Maintenance {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn calls_get_what_they_read() {
+        let closed = Maintenance::new(&model::Maintenance {
+            status: StatusCode::BAD_GATEWAY,
+            body: String::new(),
+            content_type: HeaderValue::from_static("text/plain"),
+            retry_after: Some(Duration::from_millis(1)),
+            allow: Vec::new(),
+        });
+        let call = closed.answer(true);
+        assert_eq!(
+            (call.status(), &call.headers()["grpc-status"]),
+            (StatusCode::OK, &"14".parse().unwrap())
+        );
+        let answer = closed.answer(false);
+        assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+        assert!(!closed.lets_through(None), "a client without an address is nobody");
+    }
+}

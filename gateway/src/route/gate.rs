@@ -3,7 +3,7 @@
 //!
 //! A route without policies takes only the last of them, and in [`super::stack`] itself.
 
-use http::Response;
+use http::{Method, Response, Version};
 
 use super::{
     act::{Routed, act, dress},
@@ -95,7 +95,9 @@ fn closed(exchange: &mut Exchange, route: &Route, routed: &Routed) -> Pass {
         return Pass::On;
     };
     exchange.error = Some(Error::Maintenance);
-    let mut response = closed.answer(is_grpc(&routed.head.headers));
+    let head = &routed.head;
+    let calls = head.version >= Version::HTTP_2 && head.method != Method::CONNECT;
+    let mut response = closed.answer(calls && is_grpc(&head.headers));
     dress(exchange, route, response.headers_mut());
     Pass::Answer(response)
 }
