@@ -34,7 +34,7 @@ fn following(error: &Error) -> Option<Error> {
         Error::IdempotencyKeyStoreDown => Error::FileNotFound,
         Error::FileNotFound => Error::FileUnreadable,
         Error::FileUnreadable => Error::Maintenance,
-        Error::Maintenance => Error::FaultInjected(http::StatusCode::SERVICE_UNAVAILABLE),
+        Error::Maintenance => Error::FaultInjected(StatusCode::SERVICE_UNAVAILABLE),
         Error::FaultInjected(_) => Error::Overloaded,
         Error::Overloaded => Error::RouteBusy,
         Error::RouteBusy => Error::Draining,

@@ -30,7 +30,8 @@ impl Place {
                 break;
             }
             let name = unescaped(segment)?;
-            if !is_served(&name) && !(index == 0 && *name == *WELL_KNOWN) {
+            let is_well_known = index == 0 && *name == *WELL_KNOWN;
+            if !is_well_known && !is_served(&name) {
                 return None;
             }
             if index > 0 {

@@ -15,7 +15,7 @@ use crate::{
     files::Wanted,
     http::{body::Body, exchange::Exchange, guard::Checked, headers::name, host::without_port},
     idempotency::{self, Target},
-    limit, policy,
+    limit,
     snapshot::{Action, Forward, Route},
 };
 
@@ -96,9 +96,6 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
             if let Some(response) = stale {
                 renew(exchange, route, to, head, &checked)?;
                 return Ok(Plan::Answer(response));
-            }
-            if let Some(policies) = &route.policies {
-                policy::strike(exchange, policies, &head.headers);
             }
             let draft = draft(exchange, route, to, (head, body), &checked, trailers)?;
             Ok(match keyed {

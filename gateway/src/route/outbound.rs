@@ -68,6 +68,9 @@ pub(super) fn draft(
     checked: &Checked,
     trailers: bool,
 ) -> Result<Box<Draft>, Error> {
+    if let Some(policies) = &route.policies {
+        policy::strike(exchange, policies, &head.headers);
+    }
     if exchange.asking.as_deref().is_some_and(Asking::is_for_others) {
         route.cache.iter().for_each(|rule| rule.strip_unkeyed(&mut head.headers));
     }

@@ -180,7 +180,7 @@ impl From<Error> for Refusal {
 impl Refusal {
     /// Why there is no file.
     fn of_files(error: Error) -> Self {
-        let allow = (error == Error::MethodNotAllowed).then(|| files::METHODS);
+        let allow = (error == Error::MethodNotAllowed).then_some(files::METHODS);
         Self { error, allow }
     }
 }

@@ -46,8 +46,6 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
     let route = exchange.route.map(|index| &*snapshot.routes[index].name);
     let upstream = exchange.upstream.map(|index| &*snapshot.upstreams[index].name);
     let limited = limit::said(exchange);
-    // Held back on purpose, and then all went well.
-    let held = policy::is_held(exchange).then_some("DI");
     let mut client = [0; CLIENT_TEXT];
     // All that a CONNECT names is a host and its port.
     let whole = || asked.uri.authority().map_or("", |host| host.as_str());
@@ -71,7 +69,7 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
             path: path.as_bytes(),
             protocol: protocol(asked.version),
             status: exchange.status,
-            flag: exchange.error.map(|error| error.disposition().flag).or(held),
+            flag: flag(exchange),
             route,
             upstream,
             endpoint: exchange.in_flight.as_ref().map(|asked| &*asked.load().0.shared.name),
@@ -90,6 +88,12 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
             record: exchange.idempotency.as_ref().and_then(|told| told.key.as_ref()),
         },
     );
+}
+
+/// Why the gateway said no, or made the client wait.
+fn flag(exchange: &Exchange) -> Option<&'static str> {
+    let held = || policy::is_held(exchange).then_some("DI");
+    exchange.error.map(|error| error.disposition().flag).or_else(held)
 }
 
 /// Remembers a request that failed on the upstream's account: the client got a 5xx, or not all of

@@ -145,7 +145,7 @@ fn only_files_are_read() {
     let tree = tree();
     let _socket = UnixListener::bind(tree.root().join("socket")).unwrap();
     let pipe = tree.root().join("pipe");
-    rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    fs::mknodat(fs::CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
     assert_eq!(tree.text("/socket"), "Forbidden");
     assert_eq!(tree.text("/pipe"), "Forbidden", "and at once");
 }
