@@ -105,8 +105,9 @@ fn unused(config: &Config, report: &mut Report<'_>) {
     let mut used = vec![false; config.upstreams.len()];
     for route in &config.routes {
         let Action::Forward(forward) = &route.action else { continue };
-        for (index, _) in &forward.split {
-            if let Some(used) = used.get_mut(*index) {
+        let mirror = route.traffic.mirror.as_ref().map(|mirror| mirror.to);
+        for index in forward.split.iter().map(|(index, _)| *index).chain(mirror) {
+            if let Some(used) = used.get_mut(index) {
                 *used = true;
             }
         }

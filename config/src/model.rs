@@ -19,6 +19,7 @@ mod membership;
 mod resilience;
 mod servers;
 mod trace;
+mod traffic;
 
 pub use balance::{Balance, HashBalance};
 pub use cache::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache};
@@ -39,6 +40,9 @@ pub use resilience::{
 };
 pub use servers::{Redis, RedisUrl};
 pub use trace::{Collector, Tracing};
+pub use traffic::{
+    Fault, FaultAbort, FaultDelay, Files, Maintenance, Mirror, Prefix, Sticky, Traffic,
+};
 
 /// Where in a file a value was written: line and column, both counted from 1; 0 is "a default".
 ///
@@ -89,6 +93,8 @@ pub struct Config {
     pub cache: Option<CacheStore>,
     /// What records of idempotency keys may take.
     pub idempotency: IdempotencyStore,
+    /// What routes answer that say nothing of it themselves; each has it as its own, too.
+    pub maintenance: Option<Maintenance>,
     /// Groups of endpoints, in file order.
     pub upstreams: Vec<Upstream>,
     /// Routes, in file order.
@@ -444,6 +450,8 @@ pub struct Route {
     pub rate_limits: Vec<RateLimit>,
     /// How urgent its requests are.
     pub priority: RoutePriority,
+    /// What else becomes of its requests.
+    pub traffic: Traffic,
 }
 
 /// Conditions of a route; all must hold.
@@ -543,6 +551,8 @@ pub enum Action {
     Redirect(Redirect),
     /// Answers at once.
     Respond(Respond),
+    /// Answer with a file.
+    Files(Files),
 }
 
 /// Forwarding.

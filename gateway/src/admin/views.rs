@@ -323,6 +323,7 @@ fn action(action: &Action, upstreams: &[model::Upstream]) -> (&'static str, Valu
             ("redirect", json!({ "to": to, "status": redirect.status.as_u16() }))
         }
         Action::Respond(respond) => ("respond", json!({ "status": respond.status.as_u16() })),
+        Action::Files(files) => ("files", json!({ "root": files.root.display().to_string() })),
     }
 }
 

@@ -106,6 +106,8 @@ fn read(
     Ok((scheme, request))
 }
 
+mod traffic;
+
 struct Lookup<'a> {
     loaded: &'a Loaded,
     snapshot: &'a Snapshot,
@@ -192,6 +194,7 @@ impl Lookup<'_> {
         }
         let snapshot = self.snapshot;
         let compiled = &snapshot.routes[matched.route];
+        self.gate(matched.route);
         match &compiled.action {
             snapshot::Action::Forward(forward) => {
                 let (query, kept) = (head.uri.query(), compiled.kept(head.uri.query()));
@@ -200,12 +203,19 @@ impl Lookup<'_> {
                 let target = target.as_ref().or_else(|| head.uri.path_and_query());
                 self.forward(matched.route, target.map(PathAndQuery::as_str));
                 self.keys(matched.route, &head.headers, target);
+                self.traffic(matched.route, head, origin);
             }
             snapshot::Action::Redirect(location, status) => {
                 let location = location
                     .render(origin, &matched.spans)
                     .map_err(|_| Error::BadRequest(Reason::Target))?;
                 self.line("redirect", &format!("{} to {}", status.as_u16(), show(&location)));
+            }
+            snapshot::Action::Files(files) => {
+                let path = files
+                    .path(origin.path, &matched.spans)
+                    .map_err(|_| Error::BadRequest(Reason::Target))?;
+                self.line("file", &files.describe(&path));
             }
             snapshot::Action::Respond(respond) => {
                 let (status, bytes) = (respond.status.as_u16(), respond.body.len());

@@ -3,15 +3,15 @@
 //!
 //! A route without policies takes only the last of them, and in [`super::stack`] itself.
 
-use http::Response;
+use http::{Method, Response, Version};
 
 use super::{
-    act::{Routed, act},
+    act::{Routed, act, dress},
     stack::{Plan, Refusal},
 };
 use crate::{
     error::Error,
-    http::{body::Body, exchange::Exchange},
+    http::{body::Body, exchange::Exchange, reply::is_grpc},
     limit,
     policy::Seen,
     snapshot::Route,
@@ -20,12 +20,14 @@ use crate::{
 /// A step, in the order in which they are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// Whether the route is closed.
+    Maintenance,
     /// How often the route may be used, and by whom.
     Limit,
 }
 
 impl Step {
-    const ALL: [Self; 1] = [Self::Limit];
+    const ALL: [Self; 2] = [Self::Maintenance, Self::Limit];
 
     /// The steps from this one on.
     fn on(self) -> &'static [Self] {
@@ -41,7 +43,6 @@ pub(crate) enum Pass {
     /// The step cannot tell yet.
     Wait,
     /// It goes no further: this is the answer.
-    #[allow(dead_code, reason = "for policies that answer by themselves")]
     Answer(Response<Body>),
 }
 
@@ -79,6 +80,7 @@ fn take(
     step: Step,
 ) -> Result<Pass, Refusal> {
     match step {
+        Step::Maintenance => Ok(closed(exchange, route, routed)),
         Step::Limit => {
             let waits = limit::check(exchange, route, &routed.head, routed.path())?;
             Ok(if waits { Pass::Wait } else { Pass::On })
@@ -86,9 +88,24 @@ fn take(
     }
 }
 
+/// What a closed route answers, if the client is none of those that go through.
+fn closed(exchange: &mut Exchange, route: &Route, routed: &Routed) -> Pass {
+    let closed = route.policies.as_ref().and_then(|policies| policies.maintenance.as_ref());
+    let Some(closed) = closed.filter(|closed| !closed.lets_through(exchange.client)) else {
+        return Pass::On;
+    };
+    exchange.error = Some(Error::Maintenance);
+    let head = &routed.head;
+    let calls = head.version >= Version::HTTP_2 && head.method != Method::CONNECT;
+    let mut response = closed.answer(calls && is_grpc(&head.headers));
+    dress(exchange, route, response.headers_mut());
+    Pass::Answer(response)
+}
+
 /// What it can tell in time.
 async fn wait(exchange: &mut Exchange, routed: &mut Routed, step: Step) -> Result<Pass, Refusal> {
     match step {
+        Step::Maintenance => Ok(Pass::On),
         Step::Limit => {
             limit::ask(exchange, &routed.head, routed.path()).await?;
             Ok(Pass::On)

@@ -29,12 +29,14 @@ mod idempotency;
 mod limit;
 mod member;
 mod trace;
+mod traffic;
 
 pub use endpoint::*;
 pub use idempotency::*;
 pub use limit::*;
 pub use member::*;
 pub use trace::*;
+pub use traffic::*;
 
 const fn metric(
     name: &'static str,
@@ -298,6 +300,8 @@ pub const ALL: &[&Metric] = &[
     &CACHE_REQUESTS,
     &CACHE_REFRESHES,
     &IDEMPOTENCY,
+    &MIRRORS,
+    &FAULTS,
     &CACHE_ENTRIES,
     &CACHE_BYTES,
     &CACHE_EVICTIONS,
