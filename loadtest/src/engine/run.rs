@@ -73,6 +73,8 @@ pub struct Invocation {
     pub quiet: bool,
     /// Worker threads; as many as CPUs when none.
     pub workers: Option<u32>,
+    /// Memory of each worker's interpreter.
+    pub vm_memory_bytes: Option<usize>,
 }
 
 /// How a run that did not come to an end ended.
@@ -139,7 +141,8 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
     let net = Rc::new(Net::new(test.net.clone(), Arc::clone(&test.tls)));
     let recorder = Recorder::new(Arc::clone(&registry), streaming);
     let local = Local::new(Arc::clone(&test.environment), net, Some(recorder));
-    let machine = Machine::new().map_err(|error| Failed::new(Exit::Panicked, error.text))?;
+    let machine = Machine::new(test.environment.vm_memory_bytes)
+        .map_err(|error| Failed::new(Exit::Panicked, error.text))?;
     let mut vu = control_vu(&machine, &local)?;
     load(&mut vu).await?;
     for warning in &test.options.warnings {

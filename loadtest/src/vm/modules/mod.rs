@@ -206,6 +206,8 @@ pub(crate) fn install_globals(ctx: &Ctx<'_>, vu: &VuState) -> Result<()> {
     math.set("random", shared.get::<_, Value<'_>>("random")?)?;
     globals.set("require", Function::new(ctx.clone(), require)?)?;
     globals.set("global", globals.clone())?;
+    // Its callbacks would run in whichever iteration the collector happens to run. k6 has none.
+    globals.remove("FinalizationRegistry")?;
     globals.set("__VU", vu.id as f64)?;
     globals.set("__ITER", 0)?;
     install_env(ctx, vu, &[])
