@@ -25,4 +25,5 @@ mod scenario;
 pub mod summary;
 mod task;
 pub mod threshold;
+mod typescript;
 pub mod vm;

@@ -31,9 +31,18 @@ pub(crate) fn run(script: &str) -> Run {
 }
 
 pub(crate) fn run_with(script: &str, arguments: &[&str], files: &[(&str, &str)]) -> Run {
+    run_file("main.js", script, arguments, files)
+}
+
+pub(crate) fn run_file(
+    name: &str,
+    script: &str,
+    arguments: &[&str],
+    files: &[(&str, &str)],
+) -> Run {
     let server = Server::start();
     let folder = tempfile::tempdir().unwrap();
-    let main = folder.path().join("main.js");
+    let main = folder.path().join(name);
     fs::write(&main, script).unwrap();
     for (name, content) in files {
         fs::write(folder.path().join(name), content).unwrap();
