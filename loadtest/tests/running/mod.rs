@@ -1,5 +1,7 @@
 //! Runs a script with the built binary against a server on loopback.
 
+#![allow(dead_code, reason = "not every test needs every way to run a script")]
+
 use std::{fs, process::Command};
 
 use serde_json::Value;
