@@ -15,6 +15,7 @@ pub mod compare;
 pub mod engine;
 pub mod executor;
 pub mod exit;
+mod grpc;
 pub mod http;
 pub mod metrics;
 pub mod options;

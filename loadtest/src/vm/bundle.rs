@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::typescript;
+use crate::{grpc::Schemas, typescript};
 
 /// The largest source file and the largest file that `open()` reads.
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -20,6 +20,8 @@ pub struct Bundle {
     files: Mutex<HashMap<PathBuf, Arc<[u8]>>>,
     /// Data that all virtual users share.
     pub arrays: SharedArrays,
+    /// What `.proto` files describe.
+    pub(super) schemas: Schemas,
 }
 
 /// `SharedArray`s by name: each element as JSON.
@@ -53,6 +55,7 @@ impl Bundle {
             sources: Mutex::default(),
             files: Mutex::default(),
             arrays: SharedArrays::default(),
+            schemas: Schemas::default(),
         };
         match source {
             Some(source) => {

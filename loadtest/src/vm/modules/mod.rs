@@ -10,6 +10,9 @@ mod data;
 mod execution;
 mod expected;
 mod form;
+mod grpc;
+mod grpc_stream;
+mod grpc_tls;
 mod http;
 mod metrics;
 mod perform;
@@ -67,7 +70,8 @@ pub(crate) fn declare<'js>(ctx: &Ctx<'js>, index: usize) -> Result<Module<'js, D
         7 => Module::declare_def::<Shared<7>, _>(ctx, TABLE[7].0),
         8 => Module::declare_def::<Shared<8>, _>(ctx, TABLE[8].0),
         9 => Module::declare_def::<Shared<9>, _>(ctx, TABLE[9].0),
-        _ => Module::declare_def::<Shared<10>, _>(ctx, TABLE[10].0),
+        10 => Module::declare_def::<Shared<10>, _>(ctx, TABLE[10].0),
+        _ => Module::declare_def::<Shared<11>, _>(ctx, TABLE[11].0),
     }
 }
 
@@ -113,8 +117,10 @@ pub(crate) fn library<'js>(ctx: &Ctx<'js>) -> Result<(Object<'js>, Prototypes)> 
     crypto::install(ctx, &native)?;
     timers::install(ctx, &native)?;
     ws::install(ctx, &native)?;
+    grpc::install(ctx, &native)?;
     let library = Object::new(ctx.clone())?;
-    for source in [include_str!("library.js"), include_str!("sockets.js")] {
+    let sources = [include_str!("library.js"), include_str!("sockets.js"), include_str!("grpc.js")];
+    for source in sources {
         let mut options = EvalOptions::default();
         options.filename = Some("weir:library".into());
         let make: Function<'js> = ctx.eval_with_options(source, options)?;

@@ -1,7 +1,7 @@
 //! The modules by name.
 
 /// The modules and what they export beside their default.
-pub(super) const TABLE: [(&str, &[&str]); 11] = [
+pub(super) const TABLE: [(&str, &[&str]); 12] = [
     ("k6", &["check", "fail", "group", "randomSeed", "sleep"]),
     (
         "k6/http",
@@ -69,4 +69,28 @@ pub(super) const TABLE: [(&str, &[&str]); 11] = [
     ("k6/ws", &["connect"]),
     ("k6/websockets", &["WebSocket", "Blob"]),
     ("k6/experimental/websockets", &["WebSocket", "Blob"]),
+    (
+        "k6/net/grpc",
+        &[
+            "Client",
+            "Stream",
+            "StatusOK",
+            "StatusCanceled",
+            "StatusUnknown",
+            "StatusInvalidArgument",
+            "StatusDeadlineExceeded",
+            "StatusNotFound",
+            "StatusAlreadyExists",
+            "StatusPermissionDenied",
+            "StatusResourceExhausted",
+            "StatusFailedPrecondition",
+            "StatusAborted",
+            "StatusOutOfRange",
+            "StatusUnimplemented",
+            "StatusInternal",
+            "StatusUnavailable",
+            "StatusDataLoss",
+            "StatusUnauthenticated",
+        ],
+    ),
 ];
