@@ -16,6 +16,7 @@ pub mod engine;
 pub mod executor;
 pub mod exit;
 mod grpc;
+mod html;
 pub mod http;
 pub mod metrics;
 pub mod options;

@@ -147,7 +147,9 @@ impl Loader for Modules {
             return modules::declare(ctx, index);
         }
         let Some(vu) = state::current() else { return Err(Error::new_loading(name)) };
-        let source = vu.local.environment.bundle.source(Path::new(name));
+        // On the thread's own stack: what reads TypeScript needs more than is left of a script's.
+        let source = fiber::wait(async { vu.local.environment.bundle.source(Path::new(name)) });
+        let source = source.map_err(|_| fiber::throw_stopped(ctx))?;
         let source = source.map_err(|error| {
             Exception::throw_message(ctx, &format!("cannot load module '{name}': {error}"))
         })?;

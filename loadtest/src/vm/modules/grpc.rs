@@ -88,7 +88,9 @@ fn load<'js>(
     if paths.is_empty() {
         paths.push(bundle.folder().to_path_buf());
     }
-    let loaded = bundle.schemas.compile(&paths, &files);
+    // On the thread's own stack: compiling needs more than is left of a script's.
+    let compiling = fiber::wait(async { bundle.schemas.compile(&paths, &files) });
+    let loaded = compiling.map_err(|_| fiber::throw_stopped(&ctx))?;
     let loaded = loaded.and_then(|pool| client.schema.borrow_mut().add(&pool));
     ctx.json_parse(loaded.map_err(|why| Exception::throw_message(&ctx, &why))?)
 }

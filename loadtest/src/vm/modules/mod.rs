@@ -13,6 +13,7 @@ mod form;
 mod grpc;
 mod grpc_stream;
 mod grpc_tls;
+mod html;
 mod http;
 mod metrics;
 mod perform;
@@ -34,6 +35,15 @@ use super::{
     ScriptError,
     state::{self, VuState},
 };
+
+/// What is said in JavaScript; later ones may use what earlier ones export.
+const SOURCES: [&str; 5] = [
+    include_str!("library.js"),
+    include_str!("sockets.js"),
+    include_str!("grpc.js"),
+    include_str!("elements.js"),
+    include_str!("html.js"),
+];
 
 /// Prototypes of the objects that natives make.
 pub(crate) struct Prototypes {
@@ -71,7 +81,8 @@ pub(crate) fn declare<'js>(ctx: &Ctx<'js>, index: usize) -> Result<Module<'js, D
         8 => Module::declare_def::<Shared<8>, _>(ctx, TABLE[8].0),
         9 => Module::declare_def::<Shared<9>, _>(ctx, TABLE[9].0),
         10 => Module::declare_def::<Shared<10>, _>(ctx, TABLE[10].0),
-        _ => Module::declare_def::<Shared<11>, _>(ctx, TABLE[11].0),
+        11 => Module::declare_def::<Shared<11>, _>(ctx, TABLE[11].0),
+        _ => Module::declare_def::<Shared<12>, _>(ctx, TABLE[12].0),
     }
 }
 
@@ -118,20 +129,21 @@ pub(crate) fn library<'js>(ctx: &Ctx<'js>) -> Result<(Object<'js>, Prototypes)> 
     timers::install(ctx, &native)?;
     ws::install(ctx, &native)?;
     grpc::install(ctx, &native)?;
+    html::install(ctx, &native)?;
     let library = Object::new(ctx.clone())?;
-    let sources = [include_str!("library.js"), include_str!("sockets.js"), include_str!("grpc.js")];
-    for source in sources {
+    for source in SOURCES {
         let mut options = EvalOptions::default();
         options.filename = Some("weir:library".into());
         let make: Function<'js> = ctx.eval_with_options(source, options)?;
-        let modules: Object<'js> = make.call((native.clone(),))?;
+        let modules: Object<'js> = make.call((native.clone(), library.clone()))?;
         for module in modules.props::<String, Value<'js>>() {
             let (name, exports) = module?;
             library.set(name, exports)?;
         }
     }
+    let methods: Object<'js> = library.get("weir:response")?;
     let prototypes = Prototypes {
-        response: Persistent::save(ctx, response::prototype(ctx)?),
+        response: Persistent::save(ctx, response::prototype(ctx, &methods)?),
         plain: Persistent::save(ctx, Object::new(ctx.clone())?),
     };
     Ok((library, prototypes))

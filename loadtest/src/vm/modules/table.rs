@@ -1,7 +1,7 @@
 //! The modules by name.
 
 /// The modules and what they export beside their default.
-pub(super) const TABLE: [(&str, &[&str]); 12] = [
+pub(super) const TABLE: [(&str, &[&str]); 13] = [
     ("k6", &["check", "fail", "group", "randomSeed", "sleep"]),
     (
         "k6/http",
@@ -93,4 +93,5 @@ pub(super) const TABLE: [(&str, &[&str]); 12] = [
             "StatusUnauthenticated",
         ],
     ),
+    ("k6/html", &["parseHTML", "Selection", "Element"]),
 ];
