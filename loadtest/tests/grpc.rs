@@ -44,7 +44,7 @@ fn invokes_methods() {
              { metadata: { 'X-Mine': 'yes' }, tags: { t: '1' } });
          is('status', [r.status, r.status === grpc.StatusOK, r.error], [0, true, null]);
          is('message', r.message, { text: 'hello you!', number: '7', list: [], raw: '',
-             kind: 'PLAIN' });
+             kind: 'PLAIN', more: [], named: {}, inner: null });
          is('headers', [r.headers['x-seen-mine'], r.trailers['x-trailer']], [['yes'], ['behind']]);
          const a = await client.asyncInvoke('/test.Greeter/Say', { name: 'b' });
          is('async', a.message.text, 'hello b');
@@ -126,4 +126,25 @@ fn bad_files_end_the_run() {
     let files = [("bad.proto", "syntax = \"proto3\";\nmessage A { string b = ; }")];
     let run = run_with(script, &[], &files).ends_with(107);
     assert!(run.stderr.contains("bad.proto"), "{}", run.stderr);
+}
+
+#[test]
+fn calls_over_tls() {
+    let server = CallServer::start_tls();
+    let script = "import grpc from 'k6/net/grpc';
+        import { check } from 'k6';
+        export const options = { thresholds: { checks: ['rate==1'], iterations: ['count==1'] } };
+        const client = new grpc.Client(), cacerts = open('./ca.pem');
+        client.load(null, 'greeter.proto');
+        export default function () {
+            let why = '';
+            try { client.connect(__ENV.GRPC) } catch (e) { why = e.message }
+            check(why, { untrusted: (why) => why.includes('unknown authority') });
+            client.connect(__ENV.GRPC, { tls: { cacerts }, timeout: '5s' });
+            const r = client.invoke('test.Greeter/Say', { name: 'you' });
+            check(r, { text: (r) => r.message.text === 'hello you' });
+        }";
+    let files = [("greeter.proto", PROTO), ("kinds.proto", KINDS), ("ca.pem", &server.certificate)];
+    let run = run_with(script, &["-e", &server.named()], &files).ends_with(0);
+    assert_eq!(run.value("checks", "passes"), 2.0, "{}", run.stdout);
 }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::run::{Failed, Invocation, control_vu, load};
+use super::run::{Failed, Invocation, control_vu, load, machine};
 use crate::{
     clock,
     exit::Exit,
@@ -56,8 +56,7 @@ pub(super) async fn read(invocation: &Invocation) -> Result<Test, Failed> {
     let exports = {
         let net = Rc::new(Net::new(NetOptions::default(), Arc::new(tls)));
         let local = Local::new(Arc::clone(&first), net, None);
-        let machine = Machine::new(first.vm_memory_bytes)
-            .map_err(|error| Failed::new(Exit::Panicked, error.text))?;
+        let machine = machine(&first)?;
         let mut vu = control_vu(&machine, &local)?;
         let loaded = load(&mut vu).await.map_err(|failed| or_abort(failed, &first.abort))?;
         let exports = loaded.exports;

@@ -10,8 +10,8 @@ use std::{
 use bytes::Bytes;
 use prost::Message as _;
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions,
-    prost_types::FileDescriptorProto,
+    DescriptorPool, DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage as _,
+    SerializeOptions, Value, prost_types::FileDescriptorProto,
 };
 use protox::{
     Compiler,
@@ -120,10 +120,44 @@ impl Schema {
     pub(crate) fn decode(message: MessageDescriptor, bytes: &Bytes) -> Result<String, String> {
         let message = DynamicMessage::decode(message, bytes.clone());
         let message = message.map_err(|error| error.to_string())?;
-        let mut out = serde_json::Serializer::new(Vec::new());
         let options = SerializeOptions::new().skip_default_fields(false);
-        message.serialize_with_options(&mut out, &options).map_err(|error| error.to_string())?;
-        String::from_utf8(out.into_inner()).map_err(|error| error.to_string())
+        let json = message.serialize_with_options(serde_json::value::Serializer, &options);
+        let mut json = json.map_err(|error| error.to_string())?;
+        put_nulls(&mut json, &message);
+        Ok(json.to_string())
+    }
+}
+
+/// Sets the messages that are not there to null, as protobuf's own JSON does where fields without
+/// a value are shown.
+fn put_nulls(json: &mut serde_json::Value, message: &DynamicMessage) {
+    let (Some(json), descriptor) = (json.as_object_mut(), message.descriptor()) else { return };
+    // What is known to every language has a JSON of its own.
+    if descriptor.full_name().starts_with("google.protobuf.") {
+        return;
+    }
+    for field in descriptor.fields() {
+        if !matches!(field.kind(), Kind::Message(_)) || field.is_map() {
+            continue;
+        }
+        let name = field.json_name();
+        if !message.has_field(&field) {
+            if !field.is_list() && field.containing_oneof().is_none() {
+                json.insert(name.to_string(), serde_json::Value::Null);
+            }
+            continue;
+        }
+        let Some(inner) = json.get_mut(name) else { continue };
+        match (&*message.get_field(&field), inner) {
+            (Value::Message(message), inner) => put_nulls(inner, message),
+            (Value::List(all), serde_json::Value::Array(inner)) => {
+                let messages = all.iter().zip(inner);
+                messages.for_each(|(value, inner)| {
+                    value.as_message().into_iter().for_each(|m| put_nulls(inner, m));
+                });
+            }
+            _ => {}
+        }
     }
 }
 

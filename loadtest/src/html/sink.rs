@@ -64,7 +64,7 @@ impl TreeSink for Sink {
     }
 
     fn create_element(&self, name: QualName, attrs: Vec<Attribute>, _: ElementFlags) -> NodeId {
-        let attributes = attrs.into_iter().map(pair).collect();
+        let attributes = attrs.iter().map(pair).collect();
         self.add(Data::Element { name, attributes })
     }
 
@@ -134,7 +134,7 @@ impl TreeSink for Sink {
     fn add_attrs_if_missing(&self, target: &NodeId, attrs: Vec<Attribute>) {
         let mut document = self.0.borrow_mut();
         if let Data::Element { attributes, .. } = &mut document.nodes[*target].data {
-            for (name, value) in attrs.into_iter().map(pair) {
+            for (name, value) in attrs.iter().map(pair) {
                 if !attributes.iter().any(|(other, _)| *other == name) {
                     attributes.push((name, value));
                 }
@@ -154,6 +154,6 @@ impl TreeSink for Sink {
     }
 }
 
-fn pair(attribute: Attribute) -> (String, String) {
+fn pair(attribute: &Attribute) -> (String, String) {
     (attribute.name.local.to_string(), attribute.value.to_string())
 }

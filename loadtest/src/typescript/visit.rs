@@ -51,8 +51,13 @@ impl<'s> Eraser<'s> {
     }
 
     fn refuse(&mut self, what: &str, span: Span) {
-        let problem = format!("{what} are not supported by weir-load");
-        self.refused.get_or_insert((problem, span.start as usize));
+        self.refuse_because(format!("{what} are not supported by weir-load"), span);
+    }
+
+    fn refuse_because(&mut self, problem: String, span: Span) {
+        if self.refused.is_none() {
+            self.refused = Some((problem, span.start as usize));
+        }
     }
 
     fn blank(&mut self, span: Span) {
@@ -145,7 +150,7 @@ impl<'a> Visit<'a> for Eraser<'_> {
                     self.edits.replace(it.span.start, it.span.end, code);
                     walk::walk_ts_enum_declaration(self, it);
                 }
-                Err(why) => drop(self.refused.get_or_insert((why.into(), it.span.start as usize))),
+                Err(why) => self.refuse_because(why.into(), it.span),
             },
             it => walk::walk_declaration(self, it),
         }

@@ -147,6 +147,9 @@ impl Operations {
 
     /// Forgets all of them.
     pub(crate) fn cancel_all(&self) {
+        if self.is_empty() && self.done.queue.borrow().is_empty() {
+            return;
+        }
         let open = std::mem::take(&mut *self.open.borrow_mut());
         open.values().for_each(|operation| operation.task.abort());
         // Not while it is borrowed: what a value holds may do something as it goes.

@@ -1,12 +1,17 @@
 //! A gRPC server on the `h2` crate: one service with a method of each kind, and reflection.
 
-use std::{net::TcpListener, thread, time::Duration};
+use std::{net::TcpListener, sync::Arc, thread, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Response};
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, Value};
-use tokio::sync::oneshot;
+use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage as _, Value};
+use rustls::pki_types::PrivateKeyDer;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::oneshot,
+};
+use tokio_rustls::TlsAcceptor;
 
 pub(crate) const PROTO: &str = r#"
 syntax = "proto3";
@@ -21,7 +26,8 @@ service Greeter {
   rpc Chat(stream Request) returns (stream Reply);
 }
 message Request { string name = 1; int32 count = 2; Kind kind = 3; }
-message Reply { string text = 1; int64 number = 2; repeated string list = 3; bytes raw = 4; Kind kind = 5; }
+message Reply { string text = 1; int64 number = 2; repeated string list = 3; bytes raw = 4; Kind kind = 5;
+  Reply inner = 6; repeated Reply more = 7; map<string, Reply> named = 8; }
 "#;
 
 pub(crate) const KINDS: &str = r#"
@@ -34,10 +40,31 @@ pub(crate) struct CallServer {
     address: std::net::SocketAddr,
     end: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
+    /// The certificate, PEM.
+    pub(crate) certificate: String,
 }
 
 impl CallServer {
     pub(crate) fn start() -> Self {
+        Self::begin(None, String::new())
+    }
+
+    /// With TLS, as `localhost`.
+    pub(crate) fn start_tls() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap();
+        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Self::begin(Some(TlsAcceptor::from(Arc::new(config))), made.cert.pem())
+    }
+
+    fn begin(tls: Option<TlsAcceptor>, certificate: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -48,15 +75,20 @@ impl CallServer {
             let set = tokio::task::LocalSet::new();
             runtime.block_on(set.run_until(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                tokio::select! { () = serve(listener) => {}, _ = ended => {} }
+                tokio::select! { () = serve(listener, tls) => {}, _ = ended => {} }
             }));
         });
-        Self { address, end: Some(end), thread: Some(thread) }
+        Self { address, end: Some(end), thread: Some(thread), certificate }
     }
 
     /// An argument that makes the address `__ENV.GRPC`.
     pub(crate) fn variable(&self) -> String {
         format!("GRPC={}", self.address)
+    }
+
+    /// The same by name.
+    pub(crate) fn named(&self) -> String {
+        format!("GRPC=localhost:{}", self.address.port())
     }
 }
 
@@ -77,20 +109,32 @@ pub(crate) fn pool() -> DescriptorPool {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test has no task door")]
-async fn serve(listener: tokio::net::TcpListener) {
+async fn serve(listener: tokio::net::TcpListener, tls: Option<TlsAcceptor>) {
     let pool = pool();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
+        let (pool, tls) = (pool.clone(), tls.clone());
+        tokio::task::spawn_local(async move {
+            match tls {
+                // Clients that trust nobody are no error here.
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => talk(stream, pool).await,
+                    Err(_) => {}
+                },
+                None => talk(stream, pool).await,
+            }
+        });
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test has no task door")]
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(stream: S, pool: DescriptorPool) {
+    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    while let Some(Ok((request, respond))) = connection.accept().await {
         let pool = pool.clone();
         tokio::task::spawn_local(async move {
-            let Ok(mut connection) = h2::server::handshake(stream).await else { return };
-            while let Some(Ok((request, respond))) = connection.accept().await {
-                let pool = pool.clone();
-                tokio::task::spawn_local(async move {
-                    // Calls that clients give up are no error here.
-                    let _ = answer(&pool, request, respond).await;
-                });
-            }
+            // Calls that clients give up are no error here.
+            let _ = answer(&pool, request, respond).await;
         });
     }
 }
@@ -198,6 +242,10 @@ fn text(pool: &DescriptorPool, text: &str, number: i64, list: &[String]) -> Vec<
     let mut reply = DynamicMessage::new(pool.get_message_by_name("test.Reply").unwrap());
     reply.set_field_by_name("text", Value::String(text.to_string()));
     reply.set_field_by_name("number", Value::I64(number));
+    if !list.is_empty() {
+        let inner = DynamicMessage::new(reply.descriptor());
+        reply.set_field_by_name("more", Value::List(vec![Value::Message(inner)]));
+    }
     let list = list.iter().map(|item| Value::String(item.clone())).collect();
     reply.set_field_by_name("list", Value::List(list));
     reply.encode_to_vec()

@@ -74,7 +74,7 @@ fn greet(request: &Request, mut response: Response) -> Result<Response, ErrorRes
         response.headers_mut().insert("sec-websocket-protocol", first.parse().unwrap());
     }
     let mine = request.headers().get("x-mine").cloned();
-    response.headers_mut().insert("x-seen-mine", mine.unwrap_or("none".parse().unwrap()));
+    response.headers_mut().insert("x-seen-mine", mine.unwrap_or_else(|| "none".parse().unwrap()));
     Ok(response)
 }
 

@@ -1,13 +1,15 @@
 //! Natives of `Stream` of `k6/net/grpc`: calls of many messages, as events of the iteration.
 
-use std::{cell::RefCell, rc::Rc};
+use std::rc::Rc;
 
 use bytes::Bytes;
 use prost_reflect::MethodDescriptor;
 use rquickjs::{Array, Ctx, Exception, Function, Object, Persistent, Result, Value};
-use tokio::sync::mpsc;
 
-use super::grpc::{Prepared, count, encode, prepare, problem};
+use super::{
+    grpc::{Prepared, count, encode, prepare, problem},
+    queue::Queue,
+};
 use crate::{
     clock,
     grpc::{Code, Outgoing, Schema, Status},
@@ -25,8 +27,7 @@ struct Writing {
     local: Rc<Local>,
     method: MethodDescriptor,
     tags: TagSet,
-    /// `None` once the script has ended its side.
-    messages: RefCell<Option<mpsc::UnboundedSender<Bytes>>>,
+    messages: Rc<Queue<Bytes>>,
 }
 
 pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
@@ -45,12 +46,13 @@ fn open<'js>(
 ) -> Result<Value<'js>> {
     let prepared = prepare(&ctx, &client, &name, &params, None)?;
     let Some(vu) = state::current() else { return Ok(Value::new_null(ctx)) };
-    let (messages, waiting) = mpsc::unbounded_channel();
+    let messages: Rc<Queue<Bytes>> = Rc::default();
+    let waiting = Closing(Rc::clone(&messages));
     let writing = Writing {
         local: Rc::clone(&vu.local),
         method: prepared.method.clone(),
         tags: prepared.tags.clone(),
-        messages: RefCell::new(Some(messages)),
+        messages,
     };
     writing.record(builtin::GRPC_STREAMS);
     let then = Then::Call { function: Persistent::save(&ctx, dispatch), repeats: true };
@@ -59,11 +61,11 @@ fn open<'js>(
         let begun = clock::now();
         let status = match prepared.call.timeout {
             Some(time) => {
-                let talk = talk(&local, &prepared, waiting, &events);
+                let talk = talk(&local, &prepared, &waiting.0, &events);
                 let late = || Status::new(Code::DEADLINE_EXCEEDED, "context deadline exceeded");
                 tokio::time::timeout(time, talk).await.unwrap_or_else(|_| Err(late()))
             }
-            None => talk(&local, &prepared, waiting, &events).await,
+            None => talk(&local, &prepared, &waiting.0, &events).await,
         };
         let status = status.err().unwrap_or_else(|| Status::new(Code::OK, ""));
         count(&local, &prepared, &status, clock::now() - begun);
@@ -81,11 +83,20 @@ fn open<'js>(
     Handle::object(plain, writing)
 }
 
+/// Nothing is taken out of a queue whose call has ended.
+struct Closing(Rc<Queue<Bytes>>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Sends what the script writes and tells what comes, until the server ends the call.
 async fn talk(
     local: &Local,
     prepared: &Prepared,
-    mut waiting: mpsc::UnboundedReceiver<Bytes>,
+    waiting: &Queue<Bytes>,
     events: &Events,
 ) -> std::result::Result<(), Status> {
     let (mut outgoing, mut incoming) = prepared.channel.open(&prepared.call).await?;
@@ -101,13 +112,14 @@ async fn talk(
     };
     tokio::select! {
         ended = reading => ended,
-        () = send(&mut outgoing, &mut waiting) => Ok(()),
+        () = send(&mut outgoing, waiting) => Ok(()),
     }
 }
 
 /// Sends what comes; never ends, for how a call ended is known by what is read.
-async fn send(outgoing: &mut Outgoing, waiting: &mut mpsc::UnboundedReceiver<Bytes>) {
-    while let Some(message) = waiting.recv().await {
+async fn send(outgoing: &mut Outgoing, waiting: &Queue<Bytes>) {
+    while let Some(message) = waiting.next().await {
+        waiting.sent(message.len());
         if outgoing.send(&message, false).await.is_err() {
             return std::future::pending().await;
         }
@@ -136,15 +148,12 @@ fn writing(ctx: &Ctx<'_>, value: &Value<'_>) -> Result<Rc<Writing>> {
 fn write<'js>(ctx: Ctx<'js>, handle: Value<'js>, message: Value<'js>) -> Result<()> {
     let writing = writing(&ctx, &handle)?;
     let message = encode(&ctx, &writing.method, message)?;
-    if let Some(messages) = &*writing.messages.borrow() {
-        writing.record(builtin::GRPC_STREAMS_MSGS_SENT);
-        // A call that has ended takes no more.
-        let _ = messages.send(message);
-    }
-    Ok(())
+    writing.record(builtin::GRPC_STREAMS_MSGS_SENT);
+    let bytes = message.len();
+    writing.messages.push(&ctx, message, bytes)
 }
 
 fn end<'js>(ctx: Ctx<'js>, handle: Value<'js>) -> Result<()> {
-    writing(&ctx, &handle)?.messages.borrow_mut().take();
+    writing(&ctx, &handle)?.messages.end();
     Ok(())
 }

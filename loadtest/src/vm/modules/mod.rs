@@ -17,6 +17,7 @@ mod html;
 mod http;
 mod metrics;
 mod perform;
+mod queue;
 mod response;
 mod selector;
 mod session;

@@ -13,7 +13,7 @@ use futures_util::{
     stream::{SplitSink, SplitStream},
 };
 use rquickjs::{Array, Ctx, Value};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -22,7 +22,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::bytes as script_bytes;
+use super::{bytes as script_bytes, queue::Queue};
 use crate::{
     clock,
     http::{Counted, Traffic, Upgrade, Upgraded, upgrade},
@@ -39,8 +39,6 @@ use crate::{
 const CLOSE_TIME: Duration = Duration::from_secs(5);
 /// What is read at a time, for each connection.
 const READ_BYTES: usize = 8 * 1024;
-/// Bytes that wait to be written; beyond it, `send()` waits.
-pub(super) const BUFFERED_MAX: usize = 16 << 20;
 
 type Stream = WebSocketStream<Counted>;
 
@@ -48,20 +46,12 @@ type Stream = WebSocketStream<Counted>;
 pub(super) struct Session {
     local: Rc<Local>,
     tags: RefCell<TagSet>,
-    commands: mpsc::UnboundedSender<Command>,
-    waiting: Cell<Option<mpsc::UnboundedReceiver<Command>>>,
-    pub(super) buffered: Rc<Cell<usize>>,
-    pub(super) drained: Rc<Notify>,
+    outgoing: Rc<Queue<Message>>,
     pings: RefCell<(u32, HashMap<u32, Instant>)>,
     closing: Notify,
     begun: Instant,
     traffic: RefCell<Rc<Traffic>>,
     ended: Cell<bool>,
-}
-
-enum Command {
-    Write(Message),
-    Shut,
 }
 
 /// What happens to a connection.
@@ -77,14 +67,10 @@ pub(super) enum Happening {
 
 impl Session {
     pub(super) fn new(local: Rc<Local>, tags: TagSet) -> Rc<Self> {
-        let (commands, waiting) = mpsc::unbounded_channel();
         Rc::new(Self {
             local,
             tags: RefCell::new(tags),
-            commands,
-            waiting: Cell::new(Some(waiting)),
-            buffered: Rc::default(),
-            drained: Rc::default(),
+            outgoing: Rc::default(),
             pings: RefCell::default(),
             closing: Notify::new(),
             begun: clock::now(),
@@ -123,10 +109,7 @@ impl Session {
         let stream =
             WebSocketStream::from_partially_read(stream, rest, Role::Client, Some(config)).await;
         let (sink, stream) = stream.split();
-        if let Some(commands) = self.waiting.take() {
-            let (buffered, drained) = (Rc::clone(&self.buffered), Rc::clone(&self.drained));
-            drop(task::spawn("websocket writer", write(sink, commands, buffered, drained)));
-        }
+        drop(task::spawn("websocket writer", write(sink, Rc::clone(&self.outgoing))));
         stream
     }
 
@@ -180,25 +163,30 @@ impl Session {
     }
 
     /// Queues a text or bytes.
-    pub(super) fn send(&self, message: Message) {
+    pub(super) fn send(&self, ctx: &Ctx<'_>, message: Message) -> rquickjs::Result<()> {
         self.record(&[(builtin::WS_MSGS_SENT, 1.0)]);
-        self.queue(message);
+        self.queue(ctx, message)
     }
 
-    pub(super) fn ping(&self) {
+    pub(super) fn ping(&self, ctx: &Ctx<'_>) -> rquickjs::Result<()> {
         let mut pings = self.pings.borrow_mut();
         pings.0 += 1;
         let number = pings.0;
         pings.1.insert(number, clock::now());
         drop(pings);
-        self.queue(Message::Ping(Bytes::copy_from_slice(number.to_string().as_bytes())));
+        self.queue(ctx, Message::Ping(Bytes::copy_from_slice(number.to_string().as_bytes())))
     }
 
     /// Says that no more will come from here.
-    pub(super) fn close(&self, code: u16, reason: &str) {
+    pub(super) fn close(&self, ctx: &Ctx<'_>, code: u16, reason: &str) -> rquickjs::Result<()> {
         let frame = CloseFrame { code: code.into(), reason: reason.into() };
-        self.queue(Message::Close(Some(frame)));
         self.closing.notify_one();
+        self.queue(ctx, Message::Close(Some(frame)))
+    }
+
+    /// Bytes that wait to be written.
+    pub(super) fn buffered(&self) -> usize {
+        self.outgoing.bytes()
     }
 
     /// The connection is done with, and counted.
@@ -206,8 +194,7 @@ impl Session {
         if self.ended.replace(true) {
             return;
         }
-        // A writer that has ended needs no end.
-        let _ = self.commands.send(Command::Shut);
+        self.outgoing.end();
         let took = (clock::now() - self.begun).as_secs_f64() * 1e3;
         let traffic = self.traffic.borrow();
         self.record(&[
@@ -221,10 +208,9 @@ impl Session {
         self.ended.get()
     }
 
-    fn queue(&self, message: Message) {
-        self.buffered.set(self.buffered.get() + message.len());
-        // As in `end`.
-        let _ = self.commands.send(Command::Write(message));
+    fn queue(&self, ctx: &Ctx<'_>, message: Message) -> rquickjs::Result<()> {
+        let bytes = message.len();
+        self.outgoing.push(ctx, message, bytes)
     }
 
     fn ponged(&self, payload: &[u8]) {
@@ -249,38 +235,24 @@ impl Drop for Ending {
     }
 }
 
-async fn write(
-    mut sink: SplitSink<Stream, Message>,
-    mut commands: mpsc::UnboundedReceiver<Command>,
-    buffered: Rc<Cell<usize>>,
-    drained: Rc<Notify>,
-) {
-    let mut is_broken = false;
-    while let Some(mut command) = commands.recv().await {
-        let mut fed = 0;
-        // What is queued goes out together.
-        let is_shut = loop {
-            match command {
-                Command::Shut => break true,
-                Command::Write(message) => {
-                    fed += message.len();
-                    is_broken = is_broken || sink.feed(message).await.is_err();
-                }
-            }
-            match commands.try_recv() {
-                Ok(next) => command = next,
-                Err(_) => break false,
-            }
-        };
-        is_broken = is_broken || sink.flush().await.is_err();
-        buffered.set(buffered.get().saturating_sub(fed));
-        drained.notify_waiters();
-        if is_shut {
-            // A server that does not read any more is left alone.
-            let _ = tokio::time::timeout(CLOSE_TIME, sink.close()).await;
+async fn write(mut sink: SplitSink<Stream, Message>, outgoing: Rc<Queue<Message>>) {
+    while let Some(first) = outgoing.next().await {
+        let (mut next, mut bytes, mut sent) = (Some(first), 0, Ok(()));
+        // What waits goes out together.
+        while let Some(message) = next {
+            bytes += message.len();
+            sent = sink.feed(message).await;
+            next = if sent.is_ok() { outgoing.try_next() } else { None };
+        }
+        if sent.is_err() || sink.flush().await.is_err() {
+            // What happened is told by who reads.
+            outgoing.close();
             return;
         }
+        outgoing.sent(bytes);
     }
+    // A server that does not read any more is left alone.
+    let _ = tokio::time::timeout(CLOSE_TIME, sink.close()).await;
 }
 
 impl Happening {

@@ -11,7 +11,7 @@ use super::{
     cookies::jar_of,
     core::{pairs, text},
     http::{SharedJar, check_header},
-    session::{BUFFERED_MAX, Ending, Happening, Session},
+    session::{Ending, Happening, Session},
 };
 use crate::{
     clock,
@@ -249,22 +249,15 @@ fn send<'js>(ctx: Ctx<'js>, handle: Value<'js>, data: Value<'js>, binary: bool) 
             None => return Err(Exception::throw_type(&ctx, "a text or an ArrayBuffer is sent")),
         },
     };
-    session.send(message);
-    while session.buffered.get() > BUFFERED_MAX && !session.is_ended() {
-        let drained = session.drained.notified();
-        fiber::wait(drained).map_err(|_| fiber::throw_stopped(&ctx))?;
-    }
-    Ok(())
+    session.send(&ctx, message)
 }
 
 fn ping<'js>(ctx: Ctx<'js>, handle: Value<'js>) -> Result<()> {
-    socket(&ctx, &handle)?.session.ping();
-    Ok(())
+    socket(&ctx, &handle)?.session.ping(&ctx)
 }
 
 fn close<'js>(ctx: Ctx<'js>, handle: Value<'js>, code: f64, reason: String) -> Result<()> {
-    socket(&ctx, &handle)?.session.close(code as u16, &reason);
-    Ok(())
+    socket(&ctx, &handle)?.session.close(&ctx, code as u16, &reason)
 }
 
 fn end<'js>(ctx: Ctx<'js>, handle: Value<'js>) -> Result<()> {
@@ -273,7 +266,7 @@ fn end<'js>(ctx: Ctx<'js>, handle: Value<'js>) -> Result<()> {
 }
 
 fn buffered<'js>(ctx: Ctx<'js>, handle: Value<'js>) -> Result<f64> {
-    Ok(socket(&ctx, &handle)?.session.buffered.get() as f64)
+    Ok(socket(&ctx, &handle)?.session.buffered() as f64)
 }
 
 fn timer<'js>(
