@@ -64,7 +64,8 @@ fn tells_what_goes_wrong() {
          const s = client.invoke('test.Greeter/Slow', {}, { timeout: '50ms' });
          is('late', s.status, grpc.StatusDeadlineExceeded);
          check(null, {
-             unknown: () => thrown(() => client.invoke('test.Greeter/No', {})).includes('not found'),
+             unknown: () => thrown(() => client.invoke('test.Greeter/No', {}))
+                 .includes('not found'),
              field: () => thrown(() => client.invoke('test.Greeter/Say', { no: 1 })).includes('no'),
              refused: () => thrown(() => new grpc.Client().connect('127.0.0.1:1',
                  { plaintext: true })).includes('refused'),
@@ -147,4 +148,26 @@ fn calls_over_tls() {
     let files = [("greeter.proto", PROTO), ("kinds.proto", KINDS), ("ca.pem", &server.certificate)];
     let run = run_with(script, &["-e", &server.named()], &files).ends_with(0);
     assert_eq!(run.value("checks", "passes"), 2.0, "{}", run.stdout);
+}
+
+#[test]
+fn streams_leave_nothing_behind() {
+    let server = CallServer::start();
+    let script = "import grpc from 'k6/net/grpc';
+        export const options = { vus: 2, iterations: 400 };
+        const client = new grpc.Client();
+        client.load(null, 'greeter.proto');
+        export default function () {
+            const ballast = new Array(10000).fill(__ITER);
+            if (__ITER === 0) client.connect(__ENV.GRPC, { plaintext: true });
+            const stream = new grpc.Stream(client, 'test.Greeter/Sum');
+            stream.on('end', () => ballast.push(stream));
+            stream.end();
+            client.asyncInvoke('test.Greeter/Say', {}).then(() => ballast.push(stream));
+        }";
+    let arguments = ["-e", &server.variable(), "--vm-memory", "24M"];
+    let files = [("greeter.proto", PROTO), ("kinds.proto", KINDS)];
+    let run = run_with(script, &arguments, &files).ends_with(0);
+    assert!(!run.stderr.contains("memory"), "{}", run.stderr);
+    assert_eq!(run.value("grpc_streams", "count"), 400.0);
 }

@@ -119,11 +119,15 @@ impl Simple {
             Self::Root => document.parent(id) == Some(0),
             Self::Not(selector) => !selector.matches(document, id),
             Self::Is(selector) => selector.matches(document, id),
-            Self::Has(selector) => document.descendants(id).any(|id| selector.matches(document, id)),
+            Self::Has(selector) => {
+                document.descendants(id).any(|id| selector.matches(document, id))
+            }
             Self::Contains(text) => document.text(id).contains(&**text),
-            Self::ContainsOwn(wanted) => document.contents(id).any(
-                |child| matches!(document.data(child), Data::Text(text) if text.contains(&**wanted)),
-            ),
+            Self::ContainsOwn(wanted) => {
+                let texts = document.contents(id).map(|child| document.data(child));
+                let has = |data: &Data| matches!(data, Data::Text(t) if t.contains(&**wanted));
+                texts.into_iter().any(has)
+            }
             Self::Checked => match name {
                 "option" => has("selected"),
                 "input" => {

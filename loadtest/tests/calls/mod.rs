@@ -26,7 +26,8 @@ service Greeter {
   rpc Chat(stream Request) returns (stream Reply);
 }
 message Request { string name = 1; int32 count = 2; Kind kind = 3; }
-message Reply { string text = 1; int64 number = 2; repeated string list = 3; bytes raw = 4; Kind kind = 5;
+message Reply {
+  string text = 1; int64 number = 2; repeated string list = 3; bytes raw = 4; Kind kind = 5;
   Reply inner = 6; repeated Reply more = 7; map<string, Reply> named = 8; }
 "#;
 

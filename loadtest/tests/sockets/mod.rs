@@ -1,13 +1,18 @@
 //! A WebSocket server that echoes, and does what some texts ask for.
 
-use std::{net::TcpListener, thread};
+use std::{net::TcpListener, sync::Arc, thread};
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::sync::oneshot;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::oneshot,
+};
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::{
     accept_hdr_async,
     tungstenite::{
-        Message,
+        Error, Message,
         handshake::server::{ErrorResponse, Request, Response},
         protocol::{CloseFrame, frame::coding::CloseCode},
     },
@@ -21,6 +26,25 @@ pub(crate) struct SocketServer {
 
 impl SocketServer {
     pub(crate) fn start() -> Self {
+        Self::begin(None)
+    }
+
+    /// With TLS, and a certificate that nobody knows.
+    pub(crate) fn start_tls() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap();
+        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self::begin(Some(TlsAcceptor::from(Arc::new(config))))
+    }
+
+    fn begin(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -31,7 +55,7 @@ impl SocketServer {
             let set = tokio::task::LocalSet::new();
             runtime.block_on(set.run_until(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                tokio::select! { () = serve(listener) => {}, _ = ended => {} }
+                tokio::select! { () = serve(listener, tls) => {}, _ = ended => {} }
             }));
         });
         Self { address, end: Some(end), thread: Some(thread) }
@@ -40,6 +64,11 @@ impl SocketServer {
     /// An argument that makes the address `__ENV.WS`.
     pub(crate) fn variable(&self) -> String {
         format!("WS=ws://{}", self.address)
+    }
+
+    /// The same with TLS.
+    pub(crate) fn secure(&self) -> String {
+        format!("WS=wss://localhost:{}", self.address.port())
     }
 }
 
@@ -51,12 +80,19 @@ impl Drop for SocketServer {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test has no task door")]
-async fn serve(listener: tokio::net::TcpListener) {
+async fn serve(listener: tokio::net::TcpListener, tls: Option<TlsAcceptor>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
+        let tls = tls.clone();
         tokio::task::spawn_local(async move {
             // Clients that go away are no error here.
-            let _ = talk(stream).await;
+            let _ = match tls {
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => talk(stream).await,
+                    Err(_) => Ok(()),
+                },
+                None => talk(stream).await,
+            };
         });
     }
 }
@@ -78,7 +114,7 @@ fn greet(request: &Request, mut response: Response) -> Result<Response, ErrorRes
     Ok(response)
 }
 
-async fn talk(stream: tokio::net::TcpStream) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<(), Error> {
     let mut socket = accept_hdr_async(stream, greet).await?;
     while let Some(message) = socket.next().await {
         match message? {
@@ -90,7 +126,7 @@ async fn talk(stream: tokio::net::TcpStream) -> Result<(), tokio_tungstenite::tu
                 "vanish" => return Ok(()),
                 "ping" => socket.send(Message::Ping("x".into())).await?,
                 "flood" => {
-                    for number in 0..5000 {
+                    for number in 0..1000 {
                         socket.send(Message::text(number.to_string())).await?;
                     }
                 }

@@ -102,8 +102,11 @@
       (id !== undefined && label.getAttribute("for") === id) || label.contains(this));
   };
   const parts = function (part) {
-    const match = /^([a-z][a-z0-9+.-]*:)?(?:\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^/?#]*))?([^?#]*)(\?[^#]*)?(#.*)?$/i
-      .exec(this.getAttribute("href") ?? "") ?? [];
+    const shape = [
+      "^([a-z][a-z0-9+.-]*:)?", "(?:\\/\\/(?:([^:@/]*)(?::([^@/]*))?@)?([^/?#]*))?", "([^?#]*)",
+      "(\\?[^#]*)?", "(#.*)?$",
+    ];
+    const match = new RegExp(shape.join(""), "i").exec(this.getAttribute("href") ?? "") ?? [];
     const [host, port] = (match[4] ?? "").split(/:(\d*)$/);
     return {
       protocol: match[1] ?? "", username: match[2] ?? "", password: match[3] ?? "",
@@ -112,7 +115,9 @@
       origin: match[1] && match[4] ? `${match[1]}//${match[4]}` : "",
     }[part];
   };
-  const href = { relList() { return text("rel").call(this).split(/\s+/).filter((r) => r !== ""); } };
+  const href = {
+    relList() { return text("rel").call(this).split(/\s+/).filter((r) => r !== ""); },
+  };
   for (const part of ["protocol", "username", "password", "host", "hostname", "port", "pathname",
     "search", "hash", "origin"]) {
     href[part] = function () { return parts.call(this, part); };

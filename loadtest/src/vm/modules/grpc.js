@@ -42,7 +42,7 @@
     }
     on(event, listener) {
       const listeners = this.#listeners.get(event);
-      if (listeners === undefined) throw new TypeError(`unknown GRPC stream's event type: ${event}`);
+      if (listeners === undefined) throw new TypeError(`unknown event of a stream: ${event}`);
       if (typeof listener !== "function") throw new TypeError("a listener must be a function");
       listeners.push(listener);
     }

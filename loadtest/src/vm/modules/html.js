@@ -16,7 +16,9 @@
     #get(id, what) { return native.htmlGet(this.#page, id, what) ?? undefined; }
     #attribute(id, name) { return this.#get(id, `@${name}`); }
     #fits(ids, selector) { return native.htmlTest(this.#page, ids, String(selector)); }
-    #walk(how, selector) { return this.#only(native.htmlWalk(this.#page, this.#ids, how), selector); }
+    #walk(how, selector) {
+      return this.#only(native.htmlWalk(this.#page, this.#ids, how), selector);
+    }
     #only(ids, selector) {
       if (selector === undefined || selector === null) return this.#of(ids);
       const fits = this.#fits(ids, selector);
@@ -149,9 +151,11 @@
         const value = this.#attribute(id, `data-${name}`);
         return value === undefined ? undefined : converted(value);
       }
-      const all = native.htmlAttributes(this.#page, id).filter(([name]) => name.startsWith("data-"));
       const camel = (name) => name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
-      return Object.fromEntries(all.map(([name, value]) => [camel(name.slice(5)), converted(value)]));
+      const all = native.htmlAttributes(this.#page, id)
+        .filter(([name]) => name.startsWith("data-"))
+        .map(([name, value]) => [camel(name.slice(5)), converted(value)]);
+      return Object.fromEntries(all);
     }
 
     serializeArray() {
@@ -237,7 +241,7 @@
       }
       const href = link.attr("href");
       if (href === undefined) {
-        throw new Error(`no valid href attribute value found on element '${selector}' in response '${this.url}'`);
+        throw new Error(`the element '${selector}' in response '${this.url}' has no href`);
       }
       return library["k6/http"].request("GET", native.urlJoin(this.url, href), null, params);
     },
