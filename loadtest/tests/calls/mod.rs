@@ -114,14 +114,16 @@ async fn serve(listener: tokio::net::TcpListener, tls: Option<TlsAcceptor>) {
     let pool = pool();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
         let (pool, tls) = (pool.clone(), tls.clone());
         tokio::task::spawn_local(async move {
             match tls {
                 // Clients that trust nobody are no error here.
-                Some(tls) => match tls.accept(stream).await {
-                    Ok(stream) => talk(stream, pool).await,
-                    Err(_) => {}
-                },
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        talk(stream, pool).await;
+                    }
+                }
                 None => talk(stream, pool).await,
             }
         });
@@ -153,7 +155,7 @@ async fn answer(
         .header("content-type", "application/grpc")
         .header(
             "x-seen-mine",
-            head.headers.get("x-mine").cloned().unwrap_or("none".parse().unwrap()),
+            head.headers.get("x-mine").cloned().unwrap_or_else(|| "none".parse().unwrap()),
         )
         .body(())
         .unwrap();

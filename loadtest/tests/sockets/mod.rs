@@ -83,6 +83,7 @@ impl Drop for SocketServer {
 async fn serve(listener: tokio::net::TcpListener, tls: Option<TlsAcceptor>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
         let tls = tls.clone();
         tokio::task::spawn_local(async move {
             // Clients that go away are no error here.
