@@ -4,8 +4,7 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use rquickjs::{
-    Array, Ctx, Exception, Function, Object, Persistent, Promise, Result, Value,
-    function::{Opt, Rest},
+    Array, Ctx, Exception, Function, Object, Persistent, Promise, Result, Value, function::Opt,
 };
 
 use super::{
@@ -13,6 +12,7 @@ use super::{
     cookies::jar_of,
     core::text,
     crypto,
+    expected::expected_of,
     perform::{self, Call, Wanted},
     response::Response,
 };
@@ -21,9 +21,8 @@ use crate::{
     options,
     vm::{
         console, fiber,
-        fiber::Handle,
-        operations::Then,
-        state::{self, Expected, VuState},
+        operations::{Make, Then},
+        state::{self, VuState},
     },
 };
 
@@ -60,8 +59,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     native.set("request", Function::new(ctx.clone(), any_request)?)?;
     native.set("asyncRequest", Function::new(ctx.clone(), async_request)?)?;
     native.set("batch", Function::new(ctx.clone(), batch)?)?;
-    native.set("expectedStatuses", Function::new(ctx.clone(), expected_statuses)?)?;
-    native.set("setResponseCallback", Function::new(ctx.clone(), set_response_callback)?)
+    super::expected::install(ctx, native)
 }
 
 fn request<'js>(
@@ -126,9 +124,10 @@ fn async_request<'js>(
     let request = async move {
         let response = perform::perform(&user, call).await;
         response.warn();
-        response
+        let make: Make = Box::new(move |ctx| response.into_value(ctx));
+        make
     };
-    match vu.operations.start_request(then, request) {
+    match vu.operations.start_call(then, request) {
         Some(_) => Ok(promise),
         None => Err(Exception::throw_range(&ctx, "too many requests at once")),
     }
@@ -149,49 +148,6 @@ fn batch<'js>(ctx: Ctx<'js>, requests: Vec<Array<'js>>) -> Result<Array<'js>> {
         array.set(at, finish(&ctx, &vu, response)?)?;
     }
     Ok(array)
-}
-
-fn expected_statuses<'js>(ctx: Ctx<'js>, wanted: Rest<Value<'js>>) -> Result<Value<'js>> {
-    let wrong = || {
-        let text = "argument to expectedStatuses is neither a number nor an object like \
-                    {min: 100, max: 329}";
-        Exception::throw_type(&ctx, text)
-    };
-    let mut ranges = Vec::new();
-    for value in wanted.0 {
-        if let Some(status) = value.as_number() {
-            ranges.push((status as u16, status as u16));
-        } else if let Some(object) = value.as_object() {
-            let (min, max) = (object.get::<_, Option<f64>>("min")?, object.get("max")?);
-            let (Some(min), Some(max)) = (min, max) else { return Err(wrong()) };
-            let max: f64 = max;
-            ranges.push((min as u16, max as u16));
-        } else {
-            return Err(wrong());
-        }
-    }
-    if ranges.is_empty() {
-        return Err(Exception::throw_type(&ctx, "no arguments"));
-    }
-    let Some(vu) = state::current() else { return Ok(Value::new_null(ctx)) };
-    Handle::object(vu.machine.prototypes().plain.clone().restore(&ctx)?, Expected(ranges))
-}
-
-fn expected_of<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> Result<Option<Rc<Expected>>> {
-    if value.is_null() {
-        return Ok(None);
-    }
-    Handle::of::<Expected>(value).map(Some).ok_or_else(|| {
-        Exception::throw_type(ctx, "a response callback is made by http.expectedStatuses()")
-    })
-}
-
-fn set_response_callback<'js>(ctx: Ctx<'js>, value: Value<'js>) -> Result<()> {
-    let expected = expected_of(&ctx, &value)?;
-    if let Some(vu) = state::current() {
-        *vu.expected.borrow_mut() = expected;
-    }
-    Ok(())
 }
 
 /// What a script asks for.
@@ -257,13 +213,27 @@ fn call<'js>(
         let value = crypto::basic(userinfo);
         set_header(&mut call.request, "Authorization", &value);
     }
-    let agent =
-        options.user_agent.as_deref().unwrap_or(concat!("weir-load/", env!("CARGO_PKG_VERSION")));
+    let agent = user_agent(vu);
     if !agent.is_empty() {
         set_header(&mut call.request, "User-Agent", agent);
     }
     call.request.keeps_body = call.wanted != Wanted::Nothing;
     Ok(call)
+}
+
+/// What `User-Agent` says of who sets none.
+pub(super) fn user_agent(vu: &VuState) -> &str {
+    let own = concat!("weir-load/", env!("CARGO_PKG_VERSION"));
+    vu.options().user_agent.as_deref().unwrap_or(own)
+}
+
+/// Refuses what would be more than one header.
+pub(super) fn check_header(ctx: &Ctx<'_>, name: &str, value: &str) -> Result<()> {
+    let is_bad = |text: &str| text.contains(['\r', '\n', '\0']);
+    if is_bad(value) || is_bad(name) || name.is_empty() || name.contains([' ', ':']) {
+        return Err(Exception::throw_message(ctx, &format!("invalid header '{name}'")));
+    }
+    Ok(())
 }
 
 /// One of the `params` of a request.
@@ -278,11 +248,7 @@ fn apply<'js>(ctx: &Ctx<'js>, call: &mut Call, key: &str, value: &Value<'js>) ->
     match key {
         "headers" => {
             for (name, value) in pairs()? {
-                let is_bad = |text: &str| text.contains(['\r', '\n', '\0']);
-                if is_bad(&value) || is_bad(&name) || name.is_empty() || name.contains([' ', ':']) {
-                    let text = format!("invalid header '{name}'");
-                    return Err(Exception::throw_message(ctx, &text));
-                }
+                check_header(ctx, &name, &value)?;
                 call.request.headers.push((name.into(), value.into()));
             }
         }
@@ -333,7 +299,7 @@ fn cookies<'js>(ctx: &Ctx<'js>, call: &mut Call, value: &Value<'js>) -> Result<(
     Ok(())
 }
 
-fn duration(ctx: &Ctx<'_>, value: &Value<'_>) -> Result<Duration> {
+pub(super) fn duration(ctx: &Ctx<'_>, value: &Value<'_>) -> Result<Duration> {
     if let Some(ms) = value.as_number() {
         return Ok(Duration::try_from_secs_f64(ms / 1e3).unwrap_or(TIMEOUT));
     }
