@@ -263,7 +263,10 @@ impl Swim {
             return false;
         }
         let lasts = span.lasts_us(after);
-        suspicion.deadline_us = suspicion.deadline_us.min(suspicion.started_us + lasts).max(now);
+        if !suspicion.put_off {
+            suspicion.deadline_us =
+                suspicion.deadline_us.min(suspicion.started_us + lasts).max(now);
+        }
         self.suspicion_us = self.suspicion_us.min(suspicion.deadline_us);
         if before < self.params.confirmations {
             self.spread(slot, now, rng.below(self.hurry_us()));
@@ -285,7 +288,14 @@ impl Swim {
                 self.table.set_position(slot, self.suspicions.len());
                 let (started_us, deadline_us) = (now, NEVER_US);
                 let witnesses = Witnesses::default();
-                self.suspicions.push(Suspicion { slot, started_us, deadline_us, witnesses });
+                let put_off = false;
+                self.suspicions.push(Suspicion {
+                    slot,
+                    started_us,
+                    deadline_us,
+                    witnesses,
+                    put_off,
+                });
                 let deadline_us = now + self.span().lasts_us(0);
                 self.suspicion_us = self.suspicion_us.min(deadline_us);
                 if let Some(suspicion) = self.suspicions.last_mut() {
@@ -317,7 +327,7 @@ impl Swim {
             return;
         }
         let span = self.span();
-        for suspicion in &mut self.suspicions {
+        for suspicion in self.suspicions.iter_mut().filter(|suspicion| !suspicion.put_off) {
             let lasts = span.lasts_us(suspicion.witnesses.len());
             let deadline = (suspicion.started_us + lasts).max(now);
             suspicion.deadline_us = suspicion.deadline_us.min(deadline);
@@ -347,9 +357,15 @@ impl Swim {
     /// Ends the suspicions that nobody refuted in time. A member that does badly itself waits as
     /// long as if nobody had confirmed.
     pub(super) fn check_suspicions(&mut self, now: u64, rng: &mut Chance, out: &mut Effects) {
-        let longest = self.span().longest_us();
-        let period = micros(self.params.period);
+        let (span, period) = (self.span(), micros(self.params.period));
+        let longest = span.longest_us();
         let patient = self.params.lifeguard && !self.health.is_good();
+        // Members that died together are told of together: each change of the view costs.
+        let soon = self.suspicions.iter().filter(|suspicion| {
+            let due = now + 1..=now + period;
+            due.contains(&suspicion.deadline_us) && span.is_confirmed(suspicion.witnesses.len())
+        });
+        let last = soon.map(|suspicion| suspicion.deadline_us).max();
         let mut ended = Vec::new();
         for suspicion in &mut self.suspicions {
             if suspicion.deadline_us > now {
@@ -357,6 +373,8 @@ impl Swim {
             }
             if patient && now < suspicion.started_us + longest {
                 suspicion.deadline_us = now + period / 4;
+            } else if let Some(last) = last.filter(|_| !suspicion.put_off) {
+                (suspicion.deadline_us, suspicion.put_off) = (last, true);
             } else {
                 ended.push(suspicion.slot);
             }

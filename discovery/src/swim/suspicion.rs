@@ -11,6 +11,8 @@ pub(super) struct Suspicion {
     pub(super) deadline_us: u64,
     /// The healthy members that got no answer.
     pub(super) witnesses: Witnesses,
+    /// Whether its end was put off to that of others.
+    pub(super) put_off: bool,
 }
 
 /// How long suspicions last just now, in microseconds.
@@ -49,6 +51,11 @@ impl Span {
         // The first witness is who raised it: only the others confirm.
         let share = (witnesses.max(1) as f64).ln() / (self.needed as f64).ln();
         (self.longest_us - (self.longest_us - self.shortest_us) * share) as u64
+    }
+
+    /// Whether so many witnesses are all that it takes.
+    pub(super) const fn is_confirmed(&self, witnesses: usize) -> bool {
+        self.needed >= 2 && witnesses >= self.needed
     }
 
     /// With a member that does badly itself.
