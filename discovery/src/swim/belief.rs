@@ -269,7 +269,7 @@ impl Swim {
         }
         self.suspicion_us = self.suspicion_us.min(suspicion.deadline_us);
         if before < self.params.confirmations {
-            self.spread(slot, now, rng.below(self.hurry_us()));
+            self.spread_more(slot, now, rng.below(self.hurry_us()));
         }
         true
     }

@@ -25,6 +25,13 @@ impl Queue {
 
     /// There is something new about `slot`. When `max` wait already, the most told is dropped.
     pub(super) fn push(&mut self, slot: Slot, max: usize) {
+        self.push_told(slot, 0, max);
+    }
+
+    /// The same of what adds little to what was told before: it counts as told so often, unless
+    /// that was told less often.
+    pub(super) fn push_told(&mut self, slot: Slot, told: u32, max: usize) {
+        let told = self.entries.get(&slot).map_or(told, |(before, _)| told.min(*before));
         self.remove(slot);
         if self.order.len() >= max
             && let Some((_, _, oldest)) = self.order.pop_last()
@@ -32,7 +39,7 @@ impl Queue {
             self.entries.remove(&oldest);
         }
         self.serial += 1;
-        self.put(slot, 0, u64::MAX - self.serial);
+        self.put(slot, told, u64::MAX - self.serial);
     }
 
     fn put(&mut self, slot: Slot, told: u32, newest: u64) {

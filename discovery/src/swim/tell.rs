@@ -21,6 +21,17 @@ impl Swim {
     /// `delay` if no round of gossip is nearer.
     pub(super) fn spread(&mut self, slot: Slot, now: u64, delay: u64) {
         self.queue.push(slot, self.params.queue_max);
+        self.go_out(now, delay);
+    }
+
+    /// There is more about `slot`, which need not be told as often.
+    pub(super) fn spread_more(&mut self, slot: Slot, now: u64, delay: u64) {
+        let told = self.retransmits() / 2;
+        self.queue.push_told(slot, told, self.params.queue_max);
+        self.go_out(now, delay);
+    }
+
+    fn go_out(&mut self, now: u64, delay: u64) {
         let soonest = (self.gossiped_us + micros(self.params.gossip_interval) / 4).max(now);
         self.gossip_us = self.gossip_us.min(soonest + delay);
     }
