@@ -162,13 +162,13 @@ impl Swim {
         let Some(slot) = self.relevant(stamp) else { return false };
         let newer = stamp.incarnation > self.table.incarnation(slot);
         match self.table.state(slot) {
-            Some(State::Suspect) if !newer => self.add_witnesses(slot, witnesses, now, rng),
+            Some(State::Suspect) if !newer => self.add_witnesses(slot, witnesses, now),
             Some(State::Dead) if !newer => false,
             Some(State::Left) | None => false,
             Some(State::Alive | State::Suspect | State::Dead) => {
                 self.believe(slot, State::Suspect, stamp.incarnation, now, out);
-                self.add_witnesses(slot, witnesses, now, rng);
-                self.spread(slot, now, rng.below(self.hurry_us()));
+                self.add_witnesses(slot, witnesses, now);
+                self.spread_doubt(slot, now, rng.below(self.hurry_us()));
                 true
             }
         }
@@ -245,18 +245,15 @@ impl Swim {
         self.learn_suspect(&stamp, &witnesses, now, rng, out);
     }
 
-    fn add_witnesses(
-        &mut self,
-        slot: Slot,
-        witnesses: &Witnesses,
-        now: u64,
-        rng: &mut Chance,
-    ) -> bool {
+    fn add_witnesses(&mut self, slot: Slot, witnesses: &Witnesses, now: u64) -> bool {
         let (position, span) = (self.table.position(slot), self.span());
         let Some(suspicion) = self.suspicions.get_mut(position) else { return false };
         let before = suspicion.witnesses.len();
+        // More than are needed would only be carried about.
         for id in witnesses.iter() {
-            suspicion.witnesses.insert(id);
+            if suspicion.witnesses.len() < self.params.confirmations {
+                suspicion.witnesses.insert(id);
+            }
         }
         let after = suspicion.witnesses.len();
         if after == before {
@@ -268,9 +265,7 @@ impl Swim {
                 suspicion.deadline_us.min(suspicion.started_us + lasts).max(now);
         }
         self.suspicion_us = self.suspicion_us.min(suspicion.deadline_us);
-        if before < self.params.confirmations {
-            self.spread_more(slot, now, rng.below(self.hurry_us()));
-        }
+        self.spread_witnesses(slot, now);
         true
     }
 
@@ -361,11 +356,16 @@ impl Swim {
         let longest = span.longest_us();
         let patient = self.params.lifeguard && !self.health.is_good();
         // Members that died together are told of together: each change of the view costs.
-        let soon = self.suspicions.iter().filter(|suspicion| {
-            let due = now + 1..=now + period;
-            due.contains(&suspicion.deadline_us) && span.is_confirmed(suspicion.witnesses.len())
-        });
-        let last = soon.map(|suspicion| suspicion.deadline_us).max();
+        let due = now + 1..=now + period * 3 / 2;
+        let next = |put_off: bool| {
+            let others = self.suspicions.iter().filter(|other| {
+                other.put_off == put_off
+                    && due.contains(&other.deadline_us)
+                    && span.is_confirmed(other.witnesses.len())
+            });
+            others.map(|other| other.deadline_us).max()
+        };
+        let last = next(true).or_else(|| next(false));
         let mut ended = Vec::new();
         for suspicion in &mut self.suspicions {
             if suspicion.deadline_us > now {

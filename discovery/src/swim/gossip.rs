@@ -23,15 +23,9 @@ impl Queue {
         self.order.len()
     }
 
-    /// There is something new about `slot`. When `max` wait already, the most told is dropped.
-    pub(super) fn push(&mut self, slot: Slot, max: usize) {
-        self.push_told(slot, 0, max);
-    }
-
-    /// The same of what adds little to what was told before: it counts as told so often, unless
-    /// that was told less often.
-    pub(super) fn push_told(&mut self, slot: Slot, told: u32, max: usize) {
-        let told = self.entries.get(&slot).map_or(told, |(before, _)| told.min(*before));
+    /// There is something new about `slot`, which counts as told so often already. When `max` wait,
+    /// the most told is dropped.
+    pub(super) fn push(&mut self, slot: Slot, told: u32, max: usize) {
         self.remove(slot);
         if self.order.len() >= max
             && let Some((_, _, oldest)) = self.order.pop_last()
@@ -40,6 +34,11 @@ impl Queue {
         }
         self.serial += 1;
         self.put(slot, told, u64::MAX - self.serial);
+    }
+
+    /// Whether anything about `slot` waits.
+    pub(super) fn has(&self, slot: Slot) -> bool {
+        self.entries.contains_key(&slot)
     }
 
     fn put(&mut self, slot: Slot, told: u32, newest: u64) {

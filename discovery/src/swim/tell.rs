@@ -20,19 +20,29 @@ impl Swim {
     /// There is news about `slot`. It goes out with whatever is sent next, and by itself within
     /// `delay` if no round of gossip is nearer.
     pub(super) fn spread(&mut self, slot: Slot, now: u64, delay: u64) {
-        self.queue.push(slot, self.params.queue_max);
+        self.queue.push(slot, 0, self.params.queue_max);
         self.go_out(now, delay);
     }
 
-    /// There is more about `slot`, which need not be told as often.
-    pub(super) fn spread_more(&mut self, slot: Slot, now: u64, delay: u64) {
-        let told = self.retransmits() / 2;
-        self.queue.push_told(slot, told, self.params.queue_max);
+    /// The same of a suspicion: as several raise it, and it ends one way or the other, each tells it
+    /// half as often.
+    pub(super) fn spread_doubt(&mut self, slot: Slot, now: u64, delay: u64) {
+        self.queue.push(slot, self.retransmits() / 2, self.params.queue_max);
         self.go_out(now, delay);
+    }
+
+    /// A suspicion has further witnesses. They go with it if it still waits to be told, and at the
+    /// next turn of gossip if not: nobody needs them before it would end.
+    pub(super) fn spread_witnesses(&mut self, slot: Slot, now: u64) {
+        if !self.queue.has(slot) {
+            self.queue.push(slot, self.retransmits() / 2, self.params.queue_max);
+            let turn = (self.gossiped_us + micros(self.params.gossip_interval)).max(now);
+            self.gossip_us = self.gossip_us.min(turn);
+        }
     }
 
     fn go_out(&mut self, now: u64, delay: u64) {
-        let soonest = (self.gossiped_us + micros(self.params.gossip_interval) / 4).max(now);
+        let soonest = (self.gossiped_us + micros(self.params.gossip_interval) / 2).max(now);
         self.gossip_us = self.gossip_us.min(soonest + delay);
     }
 
