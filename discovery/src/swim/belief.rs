@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Up to so many members, one more or less changes how long suspicions last.
-const FEW: usize = 16;
+pub(super) const FEW: usize = 16;
 
 /// How a piece of news came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::{
     Chance, Effects, NEVER_US, Phase, Slot, Stamp, State, Swim,
+    belief::FEW,
     codec::{write_header, write_update},
     effects::micros,
     gossip::Queue,
@@ -32,9 +33,11 @@ impl Swim {
     }
 
     /// A suspicion has further witnesses. They go with it if it still waits to be told, and at the
-    /// next turn of gossip if not: nobody needs them before it would end.
+    /// next turn of gossip if not: among many nobody needs them before it would end.
     pub(super) fn spread_witnesses(&mut self, slot: Slot, now: u64) {
-        if !self.queue.has(slot) {
+        if self.table.live() <= FEW {
+            self.spread(slot, now, 0);
+        } else if !self.queue.has(slot) {
             self.queue.push(slot, self.retransmits() / 2, self.params.queue_max);
             let turn = (self.gossiped_us + micros(self.params.gossip_interval)).max(now);
             self.gossip_us = self.gossip_us.min(turn);
