@@ -89,11 +89,12 @@ fn changes(count: usize) {
         }));
         set = other;
         while set.prepare(16_384) == 16_384 {}
+        let mut other = Rendezvous::default();
         swapped_in.push(timed(|| {
             other = set.succeed();
             other.join(Node { name, weight: 1 }).unwrap();
         }));
-        drop(std::mem::replace(&mut set, other));
+        set = other;
     }
     change("rendezvous, one leaves", count, leaves);
     change("rendezvous, one leaves the successor", count, swaps);
