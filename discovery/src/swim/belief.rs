@@ -9,7 +9,7 @@ use super::{
     effects::micros,
     member::Id,
     message::{Profile, Witnesses},
-    suspicion::{Span, Suspicion},
+    suspicion::Suspicion,
 };
 
 /// Up to so many members, one more or less changes how long suspicions last.
@@ -174,7 +174,7 @@ impl Swim {
         }
     }
 
-    fn learn_gone(
+    pub(super) fn learn_gone(
         &mut self,
         stamp: &Stamp,
         state: State,
@@ -245,30 +245,6 @@ impl Swim {
         self.learn_suspect(&stamp, &witnesses, now, rng, out);
     }
 
-    fn add_witnesses(&mut self, slot: Slot, witnesses: &Witnesses, now: u64) -> bool {
-        let (position, span) = (self.table.position(slot), self.span());
-        let Some(suspicion) = self.suspicions.get_mut(position) else { return false };
-        let before = suspicion.witnesses.len();
-        // More than are needed would only be carried about.
-        for id in witnesses.iter() {
-            if suspicion.witnesses.len() < self.params.confirmations {
-                suspicion.witnesses.insert(id);
-            }
-        }
-        let after = suspicion.witnesses.len();
-        if after == before {
-            return false;
-        }
-        let lasts = span.lasts_us(after);
-        if !suspicion.put_off {
-            suspicion.deadline_us =
-                suspicion.deadline_us.min(suspicion.started_us + lasts).max(now);
-        }
-        self.suspicion_us = self.suspicion_us.min(suspicion.deadline_us);
-        self.spread_witnesses(slot, now);
-        true
-    }
-
     /// The one door through which a belief about another changes.
     fn believe(&mut self, slot: Slot, state: State, incarnation: u32, now: u64, out: &mut Effects) {
         let was = self.table.state(slot);
@@ -312,78 +288,12 @@ impl Swim {
         out.events.push(Event::Member(Change { record, incarnation, state, was }));
     }
 
-    pub(super) fn span(&self) -> Span {
-        Span::new(&self.params, self.table.live(), self.suspicions.len())
-    }
-
-    /// Among few, each one that drops out counts: fewer can confirm, so fewer need to.
-    fn hasten(&mut self, now: u64) {
-        if self.table.live() > FEW {
-            return;
-        }
-        let span = self.span();
-        for suspicion in self.suspicions.iter_mut().filter(|suspicion| !suspicion.put_off) {
-            let lasts = span.lasts_us(suspicion.witnesses.len());
-            let deadline = (suspicion.started_us + lasts).max(now);
-            suspicion.deadline_us = suspicion.deadline_us.min(deadline);
-            self.suspicion_us = self.suspicion_us.min(deadline);
-        }
-    }
-
-    fn drop_suspicion(&mut self, slot: Slot) {
-        let position = self.table.position(slot);
-        self.suspicions.swap_remove(position);
-        if let Some(moved) = self.suspicions.get(position) {
-            self.table.set_position(moved.slot, position);
-        }
-        if self.suspicions.is_empty() {
-            self.suspicion_us = NEVER_US;
-        }
-    }
-
     fn drop_gone(&mut self, slot: Slot) {
         let position = self.table.position(slot);
         self.gone.swap_remove(position);
         if let Some(moved) = self.gone.get(position) {
             self.table.set_position(moved.slot, position);
         }
-    }
-
-    /// Ends the suspicions that nobody refuted in time. A member that does badly itself waits as
-    /// long as if nobody had confirmed.
-    pub(super) fn check_suspicions(&mut self, now: u64, rng: &mut Chance, out: &mut Effects) {
-        let (span, period) = (self.span(), micros(self.params.period));
-        let longest = span.longest_us();
-        let patient = self.params.lifeguard && !self.health.is_good();
-        // Members that died together are told of together: each change of the view costs.
-        let due = now + 1..=now + period * 3 / 2;
-        let next = |put_off: bool| {
-            let others = self.suspicions.iter().filter(|other| {
-                other.put_off == put_off
-                    && due.contains(&other.deadline_us)
-                    && span.is_confirmed(other.witnesses.len())
-            });
-            others.map(|other| other.deadline_us).max()
-        };
-        let last = next(true).or_else(|| next(false));
-        let mut ended = Vec::new();
-        for suspicion in &mut self.suspicions {
-            if suspicion.deadline_us > now {
-                continue;
-            }
-            if patient && now < suspicion.started_us + longest {
-                suspicion.deadline_us = now + period / 4;
-            } else if let Some(last) = last.filter(|_| !suspicion.put_off) {
-                (suspicion.deadline_us, suspicion.put_off) = (last, true);
-            } else {
-                ended.push(suspicion.slot);
-            }
-        }
-        for slot in ended {
-            let stamp = self.stamp(slot);
-            self.learn_gone(&stamp, State::Dead, now, rng, out);
-        }
-        self.suspicion_us = self.suspicions.iter().map(|s| s.deadline_us).min().unwrap_or(NEVER_US);
     }
 
     /// Forgets who has been gone for too long, and the one gone longest when there is no room.

@@ -25,8 +25,8 @@ impl Swim {
         self.go_out(now, delay);
     }
 
-    /// The same of a suspicion: as several raise it, and it ends one way or the other, each tells it
-    /// half as often.
+    /// The same of a suspicion: as several raise it, and it ends one way or the other, each tells
+    /// it half as often.
     pub(super) fn spread_doubt(&mut self, slot: Slot, now: u64, delay: u64) {
         self.queue.push(slot, self.retransmits() / 2, self.params.queue_max);
         self.go_out(now, delay);

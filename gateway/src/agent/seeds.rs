@@ -99,7 +99,7 @@ mod tests {
         let ((first, one), (second, other)) = (bound("one").await, bound("other").await);
         let named = Seeds::new(vec![format!("localhost:{}", one.addr().port())]);
         let (look, asked) = mpsc::channel(1);
-        // Nobody looks yet: what is asked for meanwhile is one look, and whoever asks does not wait.
+        // Nobody looks yet: what is asked for meanwhile is one look, and nobody waits for it.
         assert!(look.try_send(()).is_ok() && look.try_send(()).is_err());
         let met = async {
             let mut views = other.views();

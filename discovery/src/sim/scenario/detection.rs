@@ -61,9 +61,9 @@ pub(super) fn crash(options: &Options) -> Report {
     report
 }
 
-/// Ten processes, or a tenth of few, end at once. Bars, at 1,000 members: half of the views are told
-/// in at most three sizes, that of before among them, and all in four; in the half minute after, a
-/// member says 1 KB in a mean second, and says or hears 9 KB in the worst second of all.
+/// Ten processes, or a tenth of few, end at once. Bars, at 1,000 members: half of the views are
+/// told in at most three sizes, that of before among them, and all in four; in the half minute
+/// after, a member says 1 KB in a mean second, and says or hears 9 KB in the worst second of all.
 pub(super) fn crashes(options: &Options) -> Report {
     let mut report = Report::default();
     let ten = (options.nodes / 10).clamp(1, 10);
