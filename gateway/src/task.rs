@@ -20,3 +20,8 @@ where
 {
     tokio::task::spawn_local(future)
 }
+
+/// Runs what takes a while, and waits for nothing, on a thread beside this one.
+pub(crate) fn spawn_beside(work: impl FnOnce() + Send + 'static) {
+    drop(tokio::task::spawn_blocking(work));
+}

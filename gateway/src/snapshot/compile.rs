@@ -162,7 +162,7 @@ impl Compiler<'_> {
         let before = self.previous.and_then(|previous| {
             previous.upstreams.iter().find(|upstream| upstream.config.name == config.name)
         });
-        let view = self.found.view(config);
+        let view = self.found.view(&self.loaded.config, config);
         let config = filled(config, view.as_deref());
         let connector = self.connector(&config, before.map(|before| &before.connector))?;
         if let Some(tls) = connector.tls.as_ref().filter(|_| config.discovery.is_none()) {
