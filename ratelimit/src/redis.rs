@@ -134,6 +134,7 @@ use script::Call;
 
 /// Sent again if need be: a charge too many errs on the strict side.
 static CHECK: Script = Script::new(remote::CHECK).repeatable();
+static ONE: Script = Script::new(remote::ONE).repeatable();
 
 /// What a server says of one limit or two.
 type Reply = SmallVec<[i64; 12]>;
@@ -292,11 +293,18 @@ impl Shared {
         let keys: SmallVec<[&[u8]; 4]> = members.iter().map(|i| parts[*i].name.bytes()).collect();
         let asks: SmallVec<[remote::Ask<'_>; 4]> =
             members.iter().map(|i| parts[*i].remote()).collect();
-        let numbers = Numbers::new(asks.iter().flat_map(remote::Ask::numbers));
+        let alone = if let [ask] = &asks[..] { ask.alone() } else { None };
+        let (script, numbers) = match &alone {
+            Some(numbers) => (&ONE, Numbers::new(numbers.iter().copied())),
+            None => (&CHECK, Numbers::new(asks.iter().flat_map(remote::Ask::numbers))),
+        };
         let arguments = numbers.bytes();
-        let call = Call::new(&CHECK, &keys, &arguments);
+        let call = Call::new(script, &keys, &arguments);
         let sound = |reply: redis::Value| {
-            let reply = integers(&reply)?;
+            let reply = match (&reply, &asks[..]) {
+                (redis::Value::Int(said), [ask]) => Reply::from_slice(&ask.widen(*said)),
+                _ => integers(&reply)?,
+            };
             remote::is_reply(&asks, &reply).then_some(reply)
         };
         let patience = self.runner.servers().timeout();

@@ -30,6 +30,12 @@ impl State {
                 let now = [self.now / 1_000_000, self.now % 1_000_000].map(|n| n.to_string());
                 Ok(Value::Table(lua.create_sequence_from(now)?))
             }
+            "GET" => match self.keys.get(&texts[1]) {
+                Some((value, until)) if !self.expires || *until > self.now => {
+                    lua.create_string(value).map(Value::String)
+                }
+                _ => Ok(Value::Boolean(false)),
+            },
             "MGET" => {
                 let (now, expires) = (self.now, self.expires);
                 let value = |key: &String| match self.keys.get(key) {
@@ -112,7 +118,9 @@ impl Server {
         let call = move |lua: &Lua, arguments: MultiValue| {
             called.borrow_mut().call(lua, &arguments.into_vec())
         };
-        redis.set("call", lua.create_function(call).unwrap()).unwrap();
+        let call = lua.create_function(call).unwrap();
+        redis.set("call", call.clone()).unwrap();
+        redis.set("pcall", call).unwrap();
         lua.globals().set("redis", redis).unwrap();
         Self { lua, scripts: RefCell::default(), state }
     }
