@@ -116,6 +116,7 @@ mod runner;
 mod script;
 mod servers;
 mod settle;
+mod wait;
 
 pub use concurrency::{Refused, Room, SharedConcurrency, SharedPermit};
 pub use counters::Counters;
@@ -131,6 +132,7 @@ use memory::Memory;
 use name::Numbers;
 use part::{Part, Parts, tell, unasked};
 use script::Call;
+use wait::Wait;
 
 /// Sent again if need be: a charge too many errs on the strict side.
 static CHECK: Script = Script::new(remote::CHECK).repeatable();
@@ -202,8 +204,7 @@ impl Shared {
     /// Decides on a request under several limits: all pass and are charged, or none is. No two of
     /// `asks` may have the same key. `members` is how many gateways are alive, this one among them.
     ///
-    /// Takes at most [`Options::timeout`], and as much again where several servers are asked and
-    /// one of them denies.
+    /// Takes at most [`Options::timeout`], whatever is asked in turn.
     pub async fn check(&self, asks: &[SharedAsk<'_>], members: u32, now: Nanos) -> Outcome {
         let mut parts: Parts<'_> = asks.iter().copied().map(Part::new).collect();
         if self.recall(&mut parts, now) {
@@ -213,9 +214,13 @@ impl Shared {
         }
         // What most requests do not need is kept out of what each of them has to carry along.
         let leased = parts.iter().any(Part::is_leased);
-        let now = if leased { Box::pin(self.lend(&mut parts, members, now)).await } else { now };
+        let (mut wait, mut now) = (Wait::new(self.runner.servers().timeout()), now);
+        if leased {
+            now = Box::pin(self.lend(&mut parts, members, wait, now)).await;
+            wait = wait.rest();
+        }
         if parts.iter().all(|part| part.passes(now)) {
-            self.ask_servers(&mut parts, now).await;
+            self.ask_servers(&mut parts, wait, now).await;
         } else {
             // Nothing is to be charged any more: nobody is asked what is left.
             self.remember(&mut parts, now);
@@ -227,7 +232,7 @@ impl Shared {
         if passes {
             self.mirror(&parts, members, now);
         } else {
-            Box::pin(self.give_back(&mut parts, now)).await;
+            Box::pin(self.give_back(&mut parts, wait, now)).await;
         }
         let verdict = tell(&parts, &substitutes, passes, now);
         Outcome { verdict, source: if told { Source::Server } else { Source::Fallback } }
@@ -267,15 +272,16 @@ impl Shared {
     }
 
     /// Asks the servers of all parts at once.
-    async fn ask_servers(&self, parts: &mut Parts<'_>, now: Nanos) {
+    async fn ask_servers(&self, parts: &mut Parts<'_>, wait: Wait, now: Nanos) {
         let exact = parts.iter().enumerate().filter(|(_, part)| !part.is_leased());
         let groups = self.runner.places(exact.map(|(i, part)| (i, &part.name)));
         if let [(place, members)] = &groups[..] {
-            let reply = self.ask(*place, parts, members, now).await;
+            let reply = self.ask(*place, parts, members, wait, now).await;
             self.note(parts, members, reply, now);
             return;
         }
-        let asked = groups.iter().map(|(place, members)| self.ask(*place, parts, members, now));
+        let asked =
+            groups.iter().map(|(place, members)| self.ask(*place, parts, members, wait, now));
         let replies = Box::pin(join_all(asked)).await;
         for ((_, members), reply) in groups.iter().zip(replies) {
             self.note(parts, members, reply, now);
@@ -288,6 +294,7 @@ impl Shared {
         place: usize,
         parts: &[Part<'_>],
         members: &[usize],
+        wait: Wait,
         now: Nanos,
     ) -> Option<Reply> {
         let keys: SmallVec<[&[u8]; 4]> = members.iter().map(|i| parts[*i].name.bytes()).collect();
@@ -307,8 +314,7 @@ impl Shared {
             };
             remote::is_reply(&asks, &reply).then_some(reply)
         };
-        let patience = self.runner.servers().timeout();
-        self.runner.run_at(place, &call, patience, sound, now).await.ok()
+        self.runner.run_at(place, &call, wait, sound, now).await.ok()
     }
 
     /// Writes down what a server said of `members`, and remembers what it denied.

@@ -21,6 +21,7 @@ use super::{
     runner::Runner,
     script::{Call, Script},
     servers::Servers,
+    wait::Wait,
 };
 use crate::{
     concurrency::{Busy, Concurrency, Permit},
@@ -331,8 +332,8 @@ impl SharedConcurrency {
         let name = Name::new(key);
         let (place, set) = (self.runner.place(name.bytes()), name.with(*b":c"));
         let keys = [&set[..]];
-        let patience = self.runner.servers().timeout();
-        self.runner.run_at(place, &Call::new(script, &keys, arguments), patience, sound, now).await
+        let wait = Wait::new(self.runner.servers().timeout());
+        self.runner.run_at(place, &Call::new(script, &keys, arguments), wait, sound, now).await
     }
 
     /// Some that have ended, for a call that is made anyway.

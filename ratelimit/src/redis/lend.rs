@@ -8,8 +8,8 @@ use super::{
     leases::{Attempt, Lent, Taking, Want},
     name::{Name, Numbers},
     part::{Part, later},
-    runner::ticks,
     script::{Call, Script},
+    wait::Wait,
 };
 use crate::{
     lease::{Lease, Stretch, Terms},
@@ -29,30 +29,34 @@ const GIVEN: usize = 256;
 
 impl Shared {
     /// Decides on the parts whose limits are leased. Returns the time then.
-    pub(super) async fn lend(&self, parts: &mut [Part<'_>], members: u32, now: Nanos) -> Nanos {
-        let began = ticks();
+    pub(super) async fn lend(
+        &self,
+        parts: &mut [Part<'_>],
+        members: u32,
+        wait: Wait,
+        now: Nanos,
+    ) -> Nanos {
         let leased = parts.iter_mut().filter_map(|part| {
             let terms = part.ask.limit.terms()?;
             let (key, cost) = (part.ask.key, part.ask.cost);
             let want = Want { key, terms, cost, members };
             Some(async move {
-                let lent = self.lend_one(part.name, want, now).await;
+                let lent = self.lend_one(part.name, want, wait, now).await;
                 part.note_lent(lent);
             })
         });
         join_all(leased).await;
-        later(now, ticks().saturating_duration_since(began))
+        later(now, wait.elapsed())
     }
 
     /// `None` if the server was needed and did not answer.
-    async fn lend_one(&self, name: Name, want: Want<'_>, begin: Nanos) -> Option<Lent> {
+    async fn lend_one(&self, name: Name, want: Want<'_>, wait: Wait, begin: Nanos) -> Option<Lent> {
         let servers = self.runner.servers();
-        let began = ticks();
-        let now = || later(begin, ticks().saturating_duration_since(began));
+        let now = || later(begin, wait.elapsed());
         let mut attempt = servers.leases.begin(want, begin);
         for waits in 1..=WAITS {
             let Attempt::Wait(news) = attempt else { break };
-            tokio::time::timeout_at(began + servers.timeout(), news).await.ok()?;
+            tokio::time::timeout_at(wait.until, news).await.ok()?;
             attempt = servers.leases.again(want, waits == WAITS, now());
         }
         match attempt {
@@ -64,7 +68,7 @@ impl Shared {
             Attempt::Wait(_) => None,
             Attempt::Take(taking) => {
                 let asked_at = now();
-                let reply = self.take(name, &taking, want, asked_at).await?;
+                let reply = self.take(name, &taking, want, wait.rest(), asked_at).await?;
                 servers.leases.heard(&taking, want, &reply, asked_at, now())
             }
         }
@@ -76,6 +80,7 @@ impl Shared {
         name: Name,
         taking: &Taking<'_>,
         want: Want<'_>,
+        wait: Wait,
         now: Nanos,
     ) -> Option<Vec<i64>> {
         let Want { terms, cost, .. } = want;
@@ -87,9 +92,8 @@ impl Shared {
         let beside = name.with(*b":b");
         let (keys, arguments) = ([name.bytes(), &beside], numbers.bytes());
         let call = Call::new(&LEASE, &keys, &arguments);
-        let patience = self.runner.servers().timeout();
         let place = self.runner.place(name.bytes());
-        self.runner.run_at(place, &call, patience, sound, now).await.ok()
+        self.runner.run_at(place, &call, wait, sound, now).await.ok()
     }
 
     /// Gives tokens back to their servers that were lent to this process and have not been used
@@ -117,7 +121,8 @@ impl Shared {
                 let sound = |reply| matches!(reply, redis::Value::Int(_)).then_some(());
                 let place = self.runner.place(name.bytes());
                 // What does not arrive is worthless when the bucket would have been full.
-                let _ = self.runner.run_at(place, &call, patience, sound, now).await;
+                let wait = Wait::new(patience);
+                let _ = self.runner.run_at(place, &call, wait, sound, now).await;
             });
             join_all(calls).await;
         }
