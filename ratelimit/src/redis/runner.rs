@@ -257,7 +257,7 @@ impl Runner {
             Admission::Probe => Probe(server, true),
             Admission::Ask => Probe(server, false),
         };
-        let run = links.take().run(call);
+        let run = run_on(links.take(), call, probe.1 && server.health.is_unwritable());
         let outcome = match tokio::time::timeout_at(wait.until, run).await {
             Ok(Ok(reply)) => {
                 accept(reply).ok_or_else(|| Trouble::new(Fault::Other, "an unknown reply"))
@@ -272,11 +272,11 @@ impl Runner {
         };
         let probing = std::mem::take(&mut probe.1);
         match &outcome {
-            Ok(_) => server.succeed(),
+            Ok(_) => server.succeed(probing),
             // It is well, and knows who is to be asked.
             Err(trouble) if trouble.redirect.is_some() && self.servers.is_cluster() => {
                 self.servers.doubt();
-                server.recover();
+                server.recover(probing);
             }
             Err(trouble) => {
                 if trouble.fault.is_lasting() {
@@ -335,6 +335,23 @@ impl Runner {
         }
         look.clone()
     }
+}
+
+/// Runs a script; with `write`, only where its server can write. The script itself may have nothing
+/// to write: a server that is full of data, or has become a replica, denies as well as ever.
+async fn run_on(link: &Link, call: &Call<'_>, write: bool) -> Result<Value, Trouble> {
+    if let (true, Some(key)) = (write, call.keys.first()) {
+        // In the same place, and gone in a moment.
+        let key = [key, &b":w"[..]].concat();
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(1).arg("PX").arg(1);
+        match Box::pin(link.query(&set)).await {
+            Err(trouble) if trouble.fault.is_lasting() => return Err(trouble),
+            // What else there is to say the script will hear.
+            _ => {}
+        }
+    }
+    link.run(call).await
 }
 
 /// Asks some of `nodes` who owns what.
