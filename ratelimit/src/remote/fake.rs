@@ -99,6 +99,10 @@ impl State {
                     lua.create_string(score.to_string()).map(Value::String)
                 });
             }
+            "PTTL" => {
+                let left = if *until == u64::MAX { -1 } else { (*until - now) as i64 / 1_000 };
+                return Ok(Value::Integer(left));
+            }
             "PEXPIRE" => {
                 assert!(known, "there is something to expire");
                 *until = now + texts[2].parse::<u64>().expect("a whole number") * 1_000;

@@ -2,8 +2,7 @@
 
 use std::{collections::HashSet, mem, time::Duration};
 
-use super::later;
-use crate::moment::Nanos;
+use crate::{moment::Nanos, redis::part::later};
 
 /// See [`super::SharedConcurrency`].
 #[derive(Debug)]
