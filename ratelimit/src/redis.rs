@@ -222,8 +222,8 @@ impl Shared {
         if parts.iter().all(|part| part.passes(now)) {
             self.ask_servers(&mut parts, wait, now).await;
         } else {
-            // Nothing is to be charged any more: nobody is asked what is left.
-            self.remember(&mut parts, now);
+            // Nothing is to be charged any more.
+            Box::pin(self.look(&mut parts, wait, now)).await;
         }
         let told = parts.iter().all(|part| part.known.is_some());
         let mut passes = parts.iter().all(|part| part.passes(now));

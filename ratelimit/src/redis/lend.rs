@@ -6,8 +6,9 @@ use smallvec::SmallVec;
 use super::{
     Shared,
     leases::{Attempt, Lent, Taking, Want},
+    limit::SharedAsk,
     name::{Name, Numbers},
-    part::{Part, later},
+    part::{Part, Parts, later},
     script::{Call, Script},
     wait::Wait,
 };
@@ -42,15 +43,23 @@ impl Shared {
             let want = Want { key, terms, cost, members };
             Some(async move {
                 let lent = self.lend_one(part.name, want, wait, now).await;
-                part.note_lent(lent);
+                part.asked = lent.is_some_and(|(_, asked)| asked);
+                part.note_lent(lent.map(|(lent, _)| lent));
             })
         });
         join_all(leased).await;
         later(now, wait.elapsed())
     }
 
-    /// `None` if the server was needed and did not answer.
-    async fn lend_one(&self, name: Name, want: Want<'_>, wait: Wait, begin: Nanos) -> Option<Lent> {
+    /// What becomes of a request, and whether the server was asked; `None` if it was needed and did
+    /// not answer.
+    async fn lend_one(
+        &self,
+        name: Name,
+        want: Want<'_>,
+        wait: Wait,
+        begin: Nanos,
+    ) -> Option<(Lent, bool)> {
         let servers = self.runner.servers();
         let now = || later(begin, wait.elapsed());
         let mut attempt = servers.leases.begin(want, begin);
@@ -62,15 +71,40 @@ impl Shared {
         match attempt {
             Attempt::Done(lent) => {
                 servers.counters.lend();
-                Some(lent)
+                Some((lent, false))
             }
             // The last wait was the last.
             Attempt::Wait(_) => None,
             Attempt::Take(taking) => {
                 let asked_at = now();
                 let reply = self.take(name, &taking, want, wait.rest(), asked_at).await?;
-                servers.leases.heard(&taking, want, &reply, asked_at, now())
+                let lent = servers.leases.heard(&taking, want, &reply, asked_at, now())?;
+                Some((lent, true))
             }
+        }
+    }
+
+    /// Asks how things stand with limits of the other mode, when a lease denies: a client is told of
+    /// all of them. Only with the call that was made for the denial, and remembered for those who
+    /// are denied without one; where nobody says, what is remembered has to do.
+    pub(super) async fn look(&self, parts: &mut [Part<'_>], wait: Wait, now: Nanos) {
+        self.remember(parts, now);
+        let unleased = |part: &&mut Part<'_>| !part.is_leased();
+        if !parts.iter().any(|part| part.asked) {
+            return;
+        }
+        let exact = parts.iter().map(|part| part.ask).filter(|ask| ask.limit.terms().is_none());
+        let free = exact.map(|ask| Part::new(SharedAsk { cost: 0, dry_run: true, ..ask }));
+        let mut looked: Parts<'_> = free.collect();
+        if looked.is_empty() {
+            return;
+        }
+        self.ask_servers(&mut looked, wait, now).await;
+        let most = self.runner.servers().options.remembered;
+        for (part, looked) in parts.iter_mut().filter(unleased).zip(looked) {
+            let Some(known) = looked.known else { continue };
+            part.known = Some(known);
+            self.denied.borrow_mut().insert(part.ask.key, known, most, now);
         }
     }
 
