@@ -60,8 +60,8 @@ impl Underway {
 
     /// Nobody waits for it any more. It would have taken longer than this: left out, slow answers
     /// would be missing among the latencies, and what is slow would be called so ever earlier. The
-    /// breaker hears of it where the endpoint alone has let itself be `waited` for so long that it is
-    /// slow; else nothing is known.
+    /// breaker hears of it where the endpoint alone was `waited` for so long that it is slow; else
+    /// nothing is known.
     pub(crate) fn give_up(&mut self, upstream: &Upstream, waited: Duration, now: Tick) {
         let endpoint = &self.in_flight.load().0.shared;
         endpoint.load.latency().record(now.nanos_since(self.in_flight.began()));

@@ -84,9 +84,9 @@ impl Shared {
         }
     }
 
-    /// Asks how things stand with limits of the other mode, when a lease denies: a client is told of
-    /// all of them. Only with the call that was made for the denial, and remembered for those who
-    /// are denied without one; where nobody says, what is remembered has to do.
+    /// Asks how things stand with limits of the other mode, when a lease denies: a client is told
+    /// of all of them. Only with the call that was made for the denial, and remembered for those
+    /// who are denied without one; where nobody says, what is remembered has to do.
     pub(super) async fn look(&self, parts: &mut [Part<'_>], wait: Wait, now: Nanos) {
         self.remember(parts, now);
         let unleased = |part: &&mut Part<'_>| !part.is_leased();

@@ -97,9 +97,7 @@ impl Link {
             Err(error) => error,
         };
         let trouble = Trouble::from(&error);
-        // After a failover the same name may lead to the server that may write.
-        let useless = error.is_unrecoverable_error() || trouble.fault == Fault::ReadOnly;
-        if useless {
+        if is_useless(&error, &trouble) {
             self.close(&ready);
         }
         if fresh || trouble.fault != Fault::Down || !call.script.repeatable {
@@ -114,10 +112,11 @@ impl Link {
         let (mut ready, _) = self.ready().await?;
         let outcome = command.query_async(&mut ready.connection).await;
         outcome.map_err(|error: RedisError| {
-            if error.is_unrecoverable_error() {
+            let trouble = Trouble::from(&error);
+            if is_useless(&error, &trouble) {
                 self.close(&ready);
             }
-            Trouble::from(&error)
+            trouble
         })
     }
 
@@ -212,6 +211,12 @@ impl Ready {
         script.name.get_or_init(|| name);
         Ok(())
     }
+}
+
+/// Whether another connection is to be opened: after a failover the same name may lead to the server
+/// that may write.
+fn is_useless(error: &RedisError, trouble: &Trouble) -> bool {
+    error.is_unrecoverable_error() || trouble.fault == Fault::ReadOnly
 }
 
 /// In a task: requests that wait for it may all be gone before it is over, and the next may be long

@@ -239,7 +239,9 @@ fn what_a_full_server_or_a_replica_can_read_does_not_make_it_well() {
             // 100 ms, 200, 400, 800: each at least half as long.
             let said = faults(&gateway, fault);
             assert!((2..=6).contains(&said), "{said} in {:?}", began.elapsed());
-            assert!(connections() <= 8, "{}", connections());
+            // The name may lead to another server by now, which is seen by a new connection only.
+            let opened = if fault == Fault::ReadOnly { said..=said + 1 } else { 1..=2 };
+            assert!(opened.contains(&connections()), "{} {fault:?}", connections());
             server.ask(mends);
             let mended = Instant::now();
             while ask(writes, 1).await != Source::Server {

@@ -75,7 +75,7 @@ fn limits_of_both_modes_wait_once() {
     let Some(server) = Server::start(&[]) else { return };
     let slow = Slow::before(&server);
     let limits = vec![once("leased", 1_000, Mode::Leased), once("exact", 1_000, Mode::Exact)];
-    let gateway = Gateway::new(patient(&[slow.url.clone()]), limits, Instant::now());
+    let gateway = Gateway::new(patient(std::slice::from_ref(&slow.url)), limits, Instant::now());
     run(async {
         assert_eq!(gateway.ask("a").await.source, Source::Server);
         slow.takes(SECOND * 9 / 10);
