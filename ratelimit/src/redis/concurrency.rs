@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{limit::OnFailure, runner::Runner, servers::Servers};
+use super::{limit::OnFailure, part::later, runner::Runner, servers::Servers};
 use crate::{
     concurrency::{Busy, Concurrency, Permit},
     key::Key,

@@ -213,8 +213,8 @@ impl Ready {
     }
 }
 
-/// Whether another connection is to be opened: after a failover the same name may lead to the server
-/// that may write.
+/// Whether another connection is to be opened: after a failover the same name may lead to the
+/// server that may write.
 fn is_useless(error: &RedisError, trouble: &Trouble) -> bool {
     error.is_unrecoverable_error() || trouble.fault == Fault::ReadOnly
 }

@@ -2,7 +2,8 @@
 
 use std::{collections::HashSet, mem, time::Duration};
 
-use crate::{moment::Nanos, redis::part::later};
+use super::later;
+use crate::moment::Nanos;
 
 /// See [`super::SharedConcurrency`].
 #[derive(Debug)]

@@ -8,14 +8,13 @@ use std::{
 use futures_util::future::join_all;
 use smallvec::SmallVec;
 
-use super::{Asked, ENDED, SharedConcurrency, names::News};
+use super::{Asked, ENDED, SharedConcurrency, later, names::News};
 use crate::{
     key::Key,
     moment::Nanos,
     redis::{
         link::Trouble,
         name::{Name, Numbers},
-        part::later,
         script::{Call, Script},
         wait::Wait,
     },
