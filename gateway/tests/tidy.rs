@@ -116,6 +116,7 @@ const SHELL: &[&str] = &[
     "ratelimit/src/redis.rs",
     "ratelimit/src/redis/cluster.rs",
     "ratelimit/src/redis/concurrency.rs",
+    "ratelimit/src/redis/concurrency/tell.rs",
     "ratelimit/src/redis/fault.rs",
     "ratelimit/src/redis/leases.rs",
     "ratelimit/src/redis/lend.rs",
@@ -125,6 +126,7 @@ const SHELL: &[&str] = &[
     "ratelimit/src/redis/script.rs",
     "ratelimit/src/redis/servers.rs",
     "ratelimit/src/redis/settle.rs",
+    "ratelimit/src/redis/wait.rs",
 ];
 
 /// The one module that may hold what the compiler cannot check: it switches stacks. Its crate has

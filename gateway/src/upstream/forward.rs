@@ -112,7 +112,7 @@ pub(crate) async fn forward(
 }
 
 /// Takes a place among the upstream's requests; whether that took a wait.
-async fn enter(
+pub(super) async fn enter(
     exchange: &mut Exchange,
     upstream: &UpstreamPool,
     clocks: &Clocks,
