@@ -1,0 +1,3 @@
+// No function to run.
+// run: => 104
+export const options = {};

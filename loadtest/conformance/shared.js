@@ -1,0 +1,50 @@
+// SharedArray, open() and files.
+// run: => 0
+import { SharedArray } from 'k6/data';
+import { saw, tried, hex } from './lib/saw.js';
+
+const users = new SharedArray('users', () => JSON.parse(open('./lib/users.json')));
+const odd = new SharedArray('odd', () => [1, 'x', null, [1, 2], { a: { b: 1 } }, undefined, true]);
+const text = open('./lib/users.json');
+const bytes = open('./lib/data.bin', 'b');
+const outcome = (act) => { try { return act(); } catch (error) { return 'throws'; } };
+const wrong = {
+  'no array': outcome(() => new SharedArray('n', () => ({ a: 1 })) && 'made'),
+  'no function': outcome(() => new SharedArray('m') && 'made'),
+  'no name': outcome(() => new SharedArray('', () => []) && 'made'),
+  'missing file': outcome(() => open('./lib/nowhere.json') && 'opened'),
+  'async function': outcome(() => new SharedArray('as', async () => []) && 'made'),
+};
+
+export const options = { vus: 2, iterations: 2 };
+
+export default function () {
+  saw('length', users.length);
+  saw('item', users[1]);
+  saw('beyond', users[9]);
+  saw('negative', users[-1]);
+  saw('kinds', Array.from(odd));
+  saw('map', users.map((user) => user.name));
+  saw('filter', users.filter((user) => user.n > 1).length);
+  saw('find', users.find((user) => user.n === 3));
+  saw('reduce', users.reduce((sum, user) => sum + user.n, 0));
+  saw('spread', [...users].length);
+  saw('json', JSON.stringify(users));
+  saw('slice', users.slice(1));
+  saw('indexOf', odd.indexOf('x'));
+  saw('is array', Array.isArray(users));
+  saw('keys', Object.keys(users));
+  saw('in', [1 in users, 7 in users, 'length' in users]);
+  const all = [];
+  for (const user of users) all.push(user.n);
+  for (const key in users) all.push(key);
+  saw('all', all);
+  tried('set', () => { 'use strict'; users[0] = 1; return 'set'; });
+  tried('set within', () => { 'use strict'; users[0].name = 'z'; return users[0].name; });
+  tried('push', () => users.push(1));
+  saw('text', text.length);
+  saw('bytes', hex(bytes));
+  saw('wrong', wrong);
+  tried('open late', () => open('./lib/users.json').length);
+  tried('array late', () => new SharedArray('late', () => []).length);
+}
