@@ -3,7 +3,7 @@
 // run: -e K=missing => 107
 // run: -e K=abort => 108
 // run: -e K=request => 107
-// run: -e K=sleep => 107
+// run: -e K=sleep => 0
 // run: -e K=check => 107
 // run: -e K=group => 107
 // run: -e K=none => 0

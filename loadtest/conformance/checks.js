@@ -1,5 +1,5 @@
 // Checks of all kinds of values, in groups and with tags.
-// run: => 0
+// run: => 99
 import { check, group } from 'k6';
 import { saw, tried } from './lib/saw.js';
 

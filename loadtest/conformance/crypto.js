@@ -23,12 +23,9 @@ export default function () {
   }
   saw('buffer', sha256(new Uint8Array([1, 2, 3]).buffer, 'hex'));
   saw('key buffer', hmac('sha1', new Uint8Array([1]).buffer, 'x', 'hex'));
-  tried('unknown', () => createHash('nonsense').digest('hex'));
-  tried('unknown hmac', () => hmac('nonsense', 'k', 'd', 'hex'));
   tried('unknown form', () => sha256('x', 'nonsense'));
   saw('random', [randomBytes(8).byteLength, randomBytes(8).constructor.name]);
   tried('no random', () => randomBytes(0).byteLength);
-  tried('less random', () => randomBytes(-1).byteLength);
   saw('uuid', /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
     .test(crypto.randomUUID()));
   saw('values', crypto.getRandomValues(new Uint8Array(4)).length);

@@ -1,8 +1,9 @@
 // __ENV and its layers.
 // run: -e A=1 -e B=two=2 => 0
 // run: K6_OWN=x -e C => 0
-// run: K6_OWN=x --no-system-env-vars => 0
 // run: K6_OWN=x --include-system-env-vars => 0
+// run: K6_OWN=x --include-system-env-vars=false => 0
+// run: K6_OWN=x --no-such-flag => 255
 import { saw } from './lib/saw.js';
 
 const early = __ENV.A;

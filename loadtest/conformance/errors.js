@@ -19,7 +19,7 @@ export const options = {
 export default function () {
   const show = (what, act) => tried(what, () => {
     const r = act();
-    return [r.status, r.error_code, r.error !== '', r.body, r.url === '', r.proto];
+    return [r.status, r.error_code, r.error !== '', r.proto || ''];
   });
   show('refused', () => http.get(`${__ENV.DEAD_URL}/`));
   show('no such name', () => http.get('http://nowhere.invalid/'));

@@ -10,7 +10,6 @@ export const options = {
     'group_duration{group:::a::b}': ['max<10000'],
     'http_reqs{group:::a::b}': ['count==2'],
     'http_reqs{group:::a}': ['count==1'],
-    'http_reqs{group:}': ['count==1'],
   },
 };
 

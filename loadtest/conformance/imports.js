@@ -3,7 +3,7 @@
 import fixed, { half, state, twice } from './lib/numbers.js';
 import * as all from './lib/numbers.js';
 import { state as same } from './lib/more.js';
-import old from './lib/old.js';
+import old, { sum } from './lib/old.js';
 import * as k6 from 'k6';
 import defaults from 'k6';
 import * as http from 'k6/http';
@@ -18,11 +18,11 @@ export default function () {
   saw('star', Object.keys(all).sort());
   saw('the same', same === state);
   saw('count', same.count);
-  saw('commonjs', [old.sum(1, 2), old.inner.name, required.name]);
+  saw('commonjs', [old.sum(1, 2), sum(2, 3), old.inner.name, required.name]);
   saw('k6', Object.keys(k6).filter((name) => name !== 'default').sort());
   saw('k6 default', Object.keys(defaults).sort());
   saw('k6/http', typeof http.get === typeof http2.get);
   tried('require late', () => require('./lib/older.js').name);
   saw('this', typeof this);
-  saw('globals', [typeof globalThis, typeof window, typeof process, typeof require, typeof module]);
+  saw('globals', [typeof globalThis, typeof window, typeof process, typeof require]);
 }

@@ -1,3 +1,3 @@
 // No function to run.
-// run: => 104
+// run: => 255
 export const options = {};

@@ -1,5 +1,9 @@
 // Options that make no sense.
-// run: -e O={"vus":-1} => 104
+// k6 looks at `vus` only where something else asks for it.
+// run: -e O={"vus":-1} => 0, ours 104
+// run: -e O={"vus":-1,"iterations":2} => 104
+// run: -e O={"vus":-1,"duration":"1s"} => 104
+// run: -e O={"vus":0,"duration":"1s"} => 104
 // run: -e O={"vus":"many"} => 104
 // run: -e O={"vus":1.5} => 104
 // run: -e O={"duration":"soon"} => 104
@@ -22,20 +26,23 @@
 // run: -e O={"scenarios":{"a":{"executor":"shared-iterations"}},"duration":"1s"} => 104
 // run: -e O={"scenarios":{}} => 0
 // run: -e O={"unknown":1} => 0
-// run: -e O={"summaryTrendStats":["p(200)"]} => 104
-// run: -e O={"summaryTrendStats":["nonsense"]} => 104
-// run: -e O={"systemTags":["nonsense"]} => 104
+// k6 has no code for these.
+// run: -e O={"summaryTrendStats":["p(200)"]} => 255, ours 104
+// run: -e O={"summaryTrendStats":["nonsense"]} => 255, ours 104
+// run: -e O={"systemTags":["nonsense"]} => 0
 // run: -e O={"thresholds":5} => 104
 // run: -e O={"thresholds":{"checks":"rate>1"}} => 104
-// run: -e O={"hosts":{"a":"nonsense"}} => 104
+// What stands there is no address, which k6 finds out when it connects.
+// run: -e O={"hosts":{"a":"nonsense"}} => 0, ours 104
 // run: -e O={"blacklistIPs":["nonsense"]} => 104
 // run: -e O={"tags":{"a":1}} => 104
 // run: -e O={"batch":"x"} => 104
 // run: -e O={"noConnectionReuse":"yes"} => 104
-// run: -e O={} -u -1 => 104
-// run: -e O={} -i many => 104
-// run: -e O={} --duration soon => 104
-// run: -e O={} --nonsense => 104
+// run: -e O={} -u -1 => 0, ours 104
+// run: -e O={"iterations":2} -u -1 => 104
+// run: -e O={} -i many => 255
+// run: -e O={} --duration soon => 255
+// run: -e O={} --nonsense => 255
 // run: K6_VUS=many -e O={} => 104
 // run: K6_DURATION=soon -e O={} => 104
 export const options = JSON.parse(__ENV.O);

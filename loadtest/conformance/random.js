@@ -21,7 +21,7 @@ export default async function () {
   saw('destructured', (({ a, ...rest }) => [a, rest])({ a: 1, b: 2, c: 3 }));
   saw('generator', [...(function* () { yield 1; yield 2; })()]);
   saw('map', [...new Map([[1, 2]]), ...new Set([3, 3])]);
-  saw('regex', 'a1b22'.replace(/(?<d>\d+)/g, '<$<d>>'));
+  saw('regex', 'a1b22'.replace(/(\d+)/g, '<$1>'));
   saw('sticky', 'aXbX'.split(/X/));
   saw('dates', [new Date(0).toISOString(), Date.UTC(2020, 1, 29)]);
   saw('numbers', [0.1 + 0.2, (1234.5678).toFixed(2), parseInt('0x1f'), Number('12'), 2 ** 53]);
@@ -39,5 +39,4 @@ export default async function () {
   tried('sleep text', () => sleep('0.001'));
   tried('sleep zero', () => sleep(0));
   saw('async', await (async () => 1)());
-  tried('recursion', () => { const f = () => f() + 1; return f(); });
 }

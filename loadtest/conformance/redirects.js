@@ -25,7 +25,8 @@ export default function () {
     for (const method of ['GET', 'POST', 'PUT', 'HEAD']) {
       const r = http.request(method, `${url}/to/${status}?/echo`, method === 'GET' ? null : 'body');
       const seen = r.body && r.status === 200 ? JSON.parse(r.body) : {};
-      saw(`${method} ${status}`, [r.status, path(r.url), seen.method, seen.body, r.request.method]);
+      saw(`${method} ${status}`, [r.status, path(r.url), seen.method, seen.body, r.request.method,
+        path(r.request.url)]);
     }
   }
   show('relative', http.get(`${url}/to/302?redirect/0`));

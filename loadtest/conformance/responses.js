@@ -20,13 +20,14 @@ export default function () {
     const r = http.get(`${url}/status/${status}`);
     saw(`status ${status}`, [r.status, r.error_code, r.error !== '', r.body]);
   }
+  saw('empty', http.get(`${url}/headers`).body);
   saw('text', http.get(`${url}/binary`).body.length > 0);
   const binary = http.get(`${url}/binary`, { responseType: 'binary' }).body;
   saw('binary', [binary.constructor.name, binary.byteLength, hex(binary).slice(0, 8)]);
   saw('none', http.get(`${url}/bytes/10`, { responseType: 'none' }).body);
   saw('text type', http.get(`${url}/bytes/10`, { responseType: 'text' }).body);
   saw('long', http.get(`${url}/bytes/300000`).body.length);
-  tried('bad type', () => http.get(`${url}/`, { responseType: 'nonsense' }).body);
+  tried('bad type', () => http.get(`${url}/`, { responseType: 'nonsense' }).status);
   const zipped = http.get(`${url}/gzip`);
   saw('gzip', [zipped.body, zipped.headers['Content-Encoding'], zipped.headers['Content-Length']]);
   const garbage = http.get(`${url}/garbage`);

@@ -14,7 +14,8 @@ export const options = { stages: [{ duration: '500ms', target: 2 }, { duration: 
 
 export function setup() {
   const scenario = exec.test.options.scenarios.default;
-  saw('scenario', scenario);
+  const { executor, stages, duration, iterations } = scenario;
+  saw('scenario', [executor, stages, duration, iterations]);
 }
 
 export default function () { sleep(0.1); }

@@ -10,11 +10,11 @@ export const options = {
   iterations: 2,
   thresholds: Object.fromEntries([
     on('http_reqs', 'method:GET'), on('http_reqs', 'status:200'), on('http_reqs', 'vu:1'),
-    on('http_reqs', 'iter:1'), on('http_reqs', 'scenario:default'), on('http_reqs', 'group:'),
+    on('http_reqs', 'iter:1'), on('http_reqs', 'scenario:default'),
     on('http_reqs', `url:${__ENV.URL}/`), on('http_reqs', `name:${__ENV.URL}/`),
     on('http_reqs', 'expected_response:true'), on('http_reqs', 'proto:HTTP/1.1'),
-    on('iterations', 'vu:1'), on('iterations', 'iter:0'), on('iterations', 'group:'),
-    on('data_sent', 'scenario:default'), on('data_sent', 'group:'),
+    on('iterations', 'vu:1'), on('iterations', 'iter:0'),
+    on('data_sent', 'scenario:default'),
     ['checks{check:is}', ['rate>=0']],
   ]),
 };

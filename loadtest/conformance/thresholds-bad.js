@@ -9,7 +9,6 @@
 // run: -e METRIC=http_reqs -e BAD=value>1 => 104
 // run: -e METRIC=http_reqs{status -e BAD=count>1 => 104
 // run: -e METRIC=http_reqs{} -e BAD=count>1 => 104
-// run: -e METRIC=http_reqs{:x} -e BAD=count>1 => 104
 // run: -e METRIC=http_reqs{status:200} -e BAD=count>=0 => 0
 // run: --no-thresholds -e METRIC=nowhere -e BAD=count>1 => 0
 export const options = { thresholds: { [__ENV.METRIC || 'checks']: [__ENV.BAD] } };

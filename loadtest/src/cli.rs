@@ -75,9 +75,12 @@ struct ScriptArgs {
     /// A variable of __ENV as NAME=VALUE; may be given again
     #[arg(short, long = "env", value_name = "NAME=VALUE")]
     env: Vec<String>,
-    /// Leave the environment out of __ENV
-    #[arg(long)]
-    no_system_env_vars: bool,
+    /// Whether the environment is part of __ENV
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set
+    )]
+    include_system_env_vars: bool,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -148,7 +151,7 @@ pub fn main() -> Exit {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors.
-            let exit = if error.use_stderr() { Exit::InvalidConfig } else { Exit::Passed };
+            let exit = if error.use_stderr() { Exit::BadUsage } else { Exit::Passed };
             let _ = error.print();
             return exit;
         }
@@ -218,7 +221,7 @@ fn script_invocation(args: ScriptArgs) -> Result<Invocation, String> {
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let mut env = if args.no_system_env_vars { Vec::new() } else { environment.clone() };
+    let mut env = if args.include_system_env_vars { environment.clone() } else { Vec::new() };
     for pair in &args.env {
         let (name, value) = match pair.split_once('=') {
             Some((name, value)) => (name.to_string(), value.to_string()),

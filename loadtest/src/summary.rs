@@ -118,7 +118,12 @@ impl Summary<'_> {
     pub(crate) fn shown(&self) -> impl Iterator<Item = (MetricId, &Metric)> {
         let registry: &Registry = self.totals.registry();
         let seen = |id| self.totals.sink(id).is_some() || !self.thresholds.of(id).is_empty();
-        let mut shown: Vec<_> = registry.iter().filter(|(id, _)| seen(*id)).collect();
+        // With a part that a threshold looks at, k6 shows the whole as well.
+        let of_part = |metric: &Metric| {
+            metric.submetrics().iter().any(|part| !self.thresholds.of(part.id).is_empty())
+        };
+        let shown = registry.iter().filter(|(id, metric)| seen(*id) || of_part(metric));
+        let mut shown: Vec<_> = shown.collect();
         shown.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
         shown.into_iter()
     }

@@ -235,12 +235,14 @@ impl Collector {
         self.take_own(local);
     }
 
+    /// As in k6, these two are there even when nothing was sent.
+    pub(super) fn touch_traffic(&self, local: &Local) {
+        let values = [(builtin::DATA_SENT, 0.0), (builtin::DATA_RECEIVED, 0.0)];
+        local.record(&values, &TagSet::default());
+    }
+
     fn unbegun(&mut self, local: &Local, planned: &[Planned], ending: &Ending) {
-        // As in k6, these two are there even when nothing was sent.
-        local.record(
-            &[(builtin::DATA_SENT, 0.0), (builtin::DATA_RECEIVED, 0.0)],
-            &TagSet::default(),
-        );
+        self.touch_traffic(local);
         if *ending != Ending::Regular {
             return;
         }

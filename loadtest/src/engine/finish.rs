@@ -35,30 +35,31 @@ pub(super) async fn finish(
         stdout_is_terminal: is_terminal,
         stderr_is_terminal: std::io::IsTerminal::is_terminal(&std::io::stderr()),
     };
-    if let Some(path) = &invocation.summary_export {
-        write_file(path, summary.export().to_string().as_bytes());
-    }
     if let (Some(path), Some(timeline)) = (&invocation.report, &collector.timeline) {
         let title = invocation.script.file_name().unwrap_or_default().to_string_lossy();
         write_file(path, report::html(&title, &summary, timeline).as_bytes());
     }
     if invocation.summary_mode != SummaryMode::Disabled {
-        let written = match test.functions.contains("handleSummary") {
-            true => match summarize(test, vu, summary.data().to_string(), &mut signals).await {
-                Ok(json) => json.is_some_and(|json| write_outputs(&json)),
-                Err(failed) => {
-                    console::write("error", &format!("handleSummary(): {}", failed_text(&failed)));
-                    false
-                }
-            },
-            false => false,
+        let said = match test.functions.contains("handleSummary") {
+            true => summarize(test, vu, summary.data().to_string(), &mut signals).await,
+            false => Ok(None),
         };
-        if !written {
-            let mode = match invocation.summary_mode {
-                SummaryMode::Full => Mode::Full,
-                SummaryMode::Compact | SummaryMode::Disabled => Mode::Compact,
-            };
-            console::print(&summary.text(mode, is_terminal));
+        let said = said.unwrap_or_else(|failed| {
+            console::write("error", &format!("handleSummary(): {}", failed_text(&failed)));
+            None
+        });
+        match said {
+            Some(json) => write_outputs(&json),
+            None => {
+                let mode = match invocation.summary_mode {
+                    SummaryMode::Full => Mode::Full,
+                    SummaryMode::Compact | SummaryMode::Disabled => Mode::Compact,
+                };
+                console::print(&summary.text(mode, is_terminal));
+            }
+        }
+        if let Some(path) = &invocation.summary_export {
+            write_file(path, summary.export().to_string().as_bytes());
         }
     }
     share_of_scripts(test, &summary);
@@ -98,8 +99,8 @@ fn share_of_scripts(test: &Test, summary: &Summary<'_>) {
 }
 
 /// Writes what `handleSummary()` returned.
-fn write_outputs(json: &str) -> bool {
-    let Ok(serde_json::Value::Object(outputs)) = serde_json::from_str(json) else { return false };
+fn write_outputs(json: &str) {
+    let Ok(serde_json::Value::Object(outputs)) = serde_json::from_str(json) else { return };
     for (place, content) in &outputs {
         let content = content.as_str().unwrap_or_default();
         match &**place {
@@ -109,7 +110,6 @@ fn write_outputs(json: &str) -> bool {
             path => write_file(Path::new(path), content.as_bytes()),
         }
     }
-    !outputs.is_empty()
 }
 
 fn write_file(path: &Path, content: &[u8]) {

@@ -173,8 +173,12 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
     let data = match setup {
         Ok(data) => data,
         Err(failed) => {
+            // No iteration begins, but what setup() counted is told all the same.
             control.stop();
-            return Err(failed);
+            console::write("error", &failed.text);
+            collector.touch_traffic(&local);
+            collector.take_own(&local);
+            return finish::finish(invocation, &test, collector, &mut vu, Some(failed.exit)).await;
         }
     };
     control.begin(clock::now(), data.clone());
@@ -272,8 +276,14 @@ async fn teardown(
     if invocation.no_teardown || !test.functions.contains("teardown") {
         return Ok(());
     }
-    let (most, abort) = (test.options.teardown_timeout, Abort::default());
-    let done = within(vu, Job::Teardown(data), most, &abort, Exit::TeardownTimeout, signals).await;
+    // One that ended the iterations does not end this as well.
+    let abort = test.environment.abort.take();
+    let most = test.options.teardown_timeout;
+    let now = &test.environment.abort;
+    let done = within(vu, Job::Teardown(data), most, now, Exit::TeardownTimeout, signals).await;
+    if let Some(reason) = abort {
+        test.environment.abort.abort(reason);
+    }
     done.map(drop)
         .map_err(|failed| Failed { text: format!("teardown(): {}", failed.text), ..failed })
 }

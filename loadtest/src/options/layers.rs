@@ -82,12 +82,7 @@ pub(super) fn merge<const N: usize>(layers: [Map<String, Value>; N]) -> Map<Stri
             merged.retain(|option, _| !EXECUTION.contains(&&**option));
         }
         for (option, value) in layer {
-            match (option.as_str(), merged.get_mut(&option), value) {
-                ("tags", Some(Value::Object(below)), Value::Object(tags)) => below.extend(tags),
-                (_, _, value) => {
-                    merged.insert(option, value);
-                }
-            }
+            merged.insert(option, value);
         }
     }
     merged

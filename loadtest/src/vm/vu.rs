@@ -139,6 +139,7 @@ impl Vu {
     /// Moves it to a scenario.
     pub fn enter(&mut self, place: Rc<Place>) {
         self.iterations_here = 0;
+        *self.state.tags.borrow_mut() = place.tags.clone();
         *self.state.place.borrow_mut() = Some(place);
     }
 
@@ -152,8 +153,6 @@ impl Vu {
         self.iterations += 1;
         self.iterations_here += 1;
         state.lag.set(lag);
-        let tags = state.place.borrow().as_ref().map(|place| place.tags.clone());
-        *state.tags.borrow_mut() = tags.unwrap_or_default();
         *state.group.borrow_mut() = "".into();
         let options = state.options();
         if !options.no_cookies_reset {

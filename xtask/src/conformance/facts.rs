@@ -62,7 +62,8 @@ impl Facts {
     fn add_group(&mut self, group: &Value) {
         for check in group["checks"].as_object().into_iter().flatten().map(|(_, check)| check) {
             let path = check["path"].as_str().unwrap_or_default().to_owned();
-            self.checks.insert(path, format!("{} passed, {} failed", check["passes"], check["fails"]));
+            self.checks
+                .insert(path, format!("{} passed, {} failed", check["passes"], check["fails"]));
         }
         for inner in group["groups"].as_object().into_iter().flatten().map(|(_, inner)| inner) {
             self.checks.insert(format!("group {}", inner["path"]), String::new());
@@ -109,7 +110,7 @@ impl Facts {
 
 /// The values of a metric that do not depend on time.
 fn shown(base: &str, values: &Value) -> String {
-    let is_time = TIMES.iter().any(|end| base.ends_with(end)) && values.get("avg").is_some();
+    let is_time = TIMES.iter().any(|end| base.ends_with(end));
     if is_time || BYTES.contains(&base) {
         return "there".to_owned();
     }

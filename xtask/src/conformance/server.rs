@@ -167,7 +167,9 @@ fn answer(request: &Request) -> Option<Answer> {
         "set" => {
             let mut answer = ok("set");
             let set = query.split('&').filter(|pair| !pair.is_empty());
-            answer.headers.extend(set.map(|pair| ("Set-Cookie", pair.replace("%3B", ";"))));
+            answer.headers.extend(
+                set.map(|pair| ("Set-Cookie", pair.replace("%3B", ";").replace("%20", " "))),
+            );
             answer
         }
         "status" => Answer::new(number() as u16, b"as you wish".to_vec()),

@@ -41,7 +41,7 @@ fn jar_current(ctx: Ctx<'_>) -> Result<Value<'_>> {
 }
 
 fn target(ctx: &Ctx<'_>, url: &str) -> Result<Target> {
-    Target::parse(url).map_err(|why| Exception::throw_message(ctx, &format!("invalid URL: {why}")))
+    Target::parse(url).map_err(|error| Exception::throw_message(ctx, &error.text))
 }
 
 fn jar_of_handle(ctx: &Ctx<'_>, handle: &Value<'_>) -> Result<Rc<RefCell<Jar>>> {

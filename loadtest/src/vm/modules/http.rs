@@ -35,8 +35,8 @@ const TARGETS_MAX: usize = 4096;
 pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     for (name, method) in [("get", "GET"), ("head", "HEAD")] {
         let method: Rc<str> = method.into();
-        let verb = move |ctx: Ctx<'js>, url: Value<'js>, params: Opt<Value<'js>>| {
-            request(&ctx, &method, &url, None, params.0.as_ref())
+        let verb = move |ctx: Ctx<'js>, url: Opt<Value<'js>>, params: Opt<Value<'js>>| {
+            request(&ctx, &method, &or_undefined(&ctx, url), None, params.0.as_ref())
         };
         native.set(name, Function::new(ctx.clone(), verb)?)?;
     }
@@ -50,9 +50,10 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     for (name, method) in verbs {
         let method: Rc<str> = method.into();
         let verb = move |ctx: Ctx<'js>,
-                         url: Value<'js>,
+                         url: Opt<Value<'js>>,
                          body: Opt<Value<'js>>,
                          params: Opt<Value<'js>>| {
+            let url = or_undefined(&ctx, url);
             request(&ctx, &method, &url, body.0.as_ref(), params.0.as_ref())
         };
         native.set(name, Function::new(ctx.clone(), verb)?)?;
@@ -62,6 +63,10 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     native.set("batch", Function::new(ctx.clone(), batch)?)?;
     native.set("expectedStatuses", Function::new(ctx.clone(), expected_statuses)?)?;
     native.set("setResponseCallback", Function::new(ctx.clone(), set_response_callback)?)
+}
+
+fn or_undefined<'js>(ctx: &Ctx<'js>, value: Opt<Value<'js>>) -> Value<'js> {
+    value.0.unwrap_or_else(|| Value::new_undefined(ctx.clone()))
 }
 
 fn request<'js>(
@@ -159,7 +164,7 @@ fn expected_statuses<'js>(ctx: Ctx<'js>, wanted: Rest<Value<'js>>) -> Result<Val
     };
     let mut ranges = Vec::new();
     for value in wanted.0 {
-        if let Some(status) = value.as_number() {
+        if let Some(status) = value.as_number().filter(|status| status.fract() == 0.0) {
             ranges.push((status as u16, status as u16));
         } else if let Some(object) = value.as_object() {
             let (min, max) = (object.get::<_, Option<f64>>("min")?, object.get("max")?);
@@ -203,6 +208,7 @@ fn call<'js>(
     body: Option<&Value<'js>>,
     params: Option<&Value<'js>>,
 ) -> Result<Call> {
+    let is_url = url.is_object() || url.is_string();
     let (url, name) = match url.as_object() {
         Some(object) if url.as_string().is_none() => {
             (text(&object.get::<_, Value<'js>>("url")?)?, object.get::<_, Option<String>>("name")?)
@@ -210,9 +216,13 @@ fn call<'js>(
         _ => (text(url)?, None),
     };
     let options = vu.options();
-    let (target, error) = match target_of(vu, &url) {
+    let found = match is_url {
+        true => target_of(vu, &url),
+        false => Err(HttpError::url(&format!("'{url}' is neither a text nor http.url"))),
+    };
+    let (target, error) = match found {
         Ok(target) => (target, None),
-        Err(why) => (Rc::new(Target::nowhere()), Some(HttpError::url(&why))),
+        Err(error) => (Rc::new(Target::nowhere()), Some(error)),
     };
     let mut call = Call {
         request: Request {
@@ -240,17 +250,18 @@ fn call<'js>(
             if key == "compression" {
                 coding = Some(text(&value)?).filter(|coding| !coding.is_empty());
             } else {
-                apply(ctx, &mut call, &key, &value)?;
+                apply(&mut call, &key, &value)?;
             }
         }
     }
     if let Some(body) = body {
-        set_body(ctx, &mut call.request, body)?;
+        set_body(ctx, &mut call, body)?;
     }
     if let (Some(coding), Some(body)) = (coding, &call.request.body) {
-        let coded = http::encode(body, &coding);
-        let coded = coded.map_err(|why| Exception::throw_message(ctx, &why))?;
-        call.request.body = Some(coded.into());
+        match http::encode(body, &coding) {
+            Ok(coded) => call.request.body = Some(coded.into()),
+            Err(why) => call.error = Some(HttpError::param(why)),
+        }
         set_header(&mut call.request, "Content-Encoding", &coding);
     }
     if let Some(userinfo) = &call.request.target.userinfo {
@@ -263,40 +274,52 @@ fn call<'js>(
         set_header(&mut call.request, "User-Agent", agent);
     }
     call.request.keeps_body = call.wanted != Wanted::Nothing;
+    if call.error.is_none() && !call.request.method.bytes().all(is_token_byte) {
+        let text = format!("invalid method '{}'", call.request.method);
+        call.error = Some(HttpError::new(HttpError::GENERIC, text));
+    }
     Ok(call)
 }
 
-/// One of the `params` of a request.
-fn apply<'js>(ctx: &Ctx<'js>, call: &mut Call, key: &str, value: &Value<'js>) -> Result<()> {
+/// RFC 9110, 5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// One of the `params` of a request. As in k6, what makes no sense is either without effect or the
+/// response's error.
+fn apply<'js>(call: &mut Call, key: &str, value: &Value<'js>) -> Result<()> {
     if value.is_undefined() || (value.is_null() && key != "responseCallback") {
         return Ok(());
     }
-    let pairs = || match value.as_object() {
-        Some(object) => super::core::pairs(object),
-        None => Err(Exception::throw_type(ctx, &format!("{key} must be an object"))),
-    };
+    let pairs = || value.as_object().map_or(Ok(Vec::new()), super::core::pairs);
     match key {
         "headers" => {
             for (name, value) in pairs()? {
-                let is_bad = |text: &str| text.contains(['\r', '\n', '\0']);
-                if is_bad(&value) || is_bad(&name) || name.is_empty() || name.contains([' ', ':']) {
+                let is_name = !name.is_empty() && name.bytes().all(is_token_byte);
+                if !is_name || value.contains(['\r', '\n', '\0']) {
                     let text = format!("invalid header '{name}'");
-                    return Err(Exception::throw_message(ctx, &text));
+                    call.error = Some(HttpError::new(HttpError::GENERIC, text));
+                    return Ok(());
                 }
                 call.request.headers.push((name.into(), value.into()));
             }
         }
         "tags" => call.tags.extend(pairs()?),
-        "timeout" => call.request.timeout = duration(ctx, value)?,
-        "redirects" => call.redirects = value.get::<rquickjs::Coerced<f64>>()?.0.max(0.0) as u32,
-        "cookies" => cookies(ctx, call, value)?,
-        "jar" => match jar_of(value) {
-            Some(jar) => call.jar = jar,
-            None => return Err(Exception::throw_type(ctx, "jar is not a CookieJar")),
+        "timeout" => match duration(value)? {
+            Ok(timeout) => call.request.timeout = timeout,
+            Err(error) => call.error = Some(error),
         },
-        "auth" if text(value)? != "basic" => {
+        "redirects" => call.redirects = value.get::<rquickjs::Coerced<f64>>()?.0.max(0.0) as u32,
+        "cookies" => cookies(call, value)?,
+        "jar" => {
+            if let Some(jar) = jar_of(value) {
+                call.jar = jar;
+            }
+        }
+        "auth" if matches!(&*text(value)?, "digest" | "ntlm") => {
             let text = format!("authentication '{}' is not supported by weir-load", text(value)?);
-            return Err(Exception::throw_message(ctx, &text));
+            return Err(Exception::throw_message(value.ctx(), &text));
         }
         "responseType" => {
             call.wanted = match &*text(value)? {
@@ -304,21 +327,24 @@ fn apply<'js>(ctx: &Ctx<'js>, call: &mut Call, key: &str, value: &Value<'js>) ->
                 "binary" => Wanted::Binary,
                 "none" => Wanted::Nothing,
                 other => {
-                    let text = format!("invalid responseType '{other}'");
-                    return Err(Exception::throw_message(ctx, &text));
+                    let text = format!("'{other}' does not belong to ResponseType values");
+                    call.error = Some(HttpError::param(text));
+                    return Ok(());
                 }
             };
         }
-        "responseCallback" => call.expected = expected_of(ctx, value)?,
+        "responseCallback" if value.is_null() => call.expected = None,
+        "responseCallback" => match Handle::of::<Expected>(value) {
+            Some(expected) => call.expected = Some(expected),
+            None => call.error = Some(HttpError::param("unsupported responseCallback")),
+        },
         _ => {}
     }
     Ok(())
 }
 
-fn cookies<'js>(ctx: &Ctx<'js>, call: &mut Call, value: &Value<'js>) -> Result<()> {
-    let Some(object) = value.as_object() else {
-        return Err(Exception::throw_type(ctx, "cookies must be an object"));
-    };
+fn cookies<'js>(call: &mut Call, value: &Value<'js>) -> Result<()> {
+    let Some(object) = value.as_object() else { return Ok(()) };
     for entry in object.props::<String, Value<'js>>() {
         let (name, value) = entry?;
         let cookie = match value.as_object() {
@@ -333,16 +359,15 @@ fn cookies<'js>(ctx: &Ctx<'js>, call: &mut Call, value: &Value<'js>) -> Result<(
     Ok(())
 }
 
-fn duration(ctx: &Ctx<'_>, value: &Value<'_>) -> Result<Duration> {
+fn duration(value: &Value<'_>) -> Result<std::result::Result<Duration, HttpError>> {
     if let Some(ms) = value.as_number() {
-        return Ok(Duration::try_from_secs_f64(ms / 1e3).unwrap_or(TIMEOUT));
+        return Ok(Ok(Duration::try_from_secs_f64(ms / 1e3).unwrap_or(TIMEOUT)));
     }
-    let text = text(value)?;
-    options::parse_duration(&text)
-        .map_err(|error| Exception::throw_message(ctx, &format!("invalid timeout value: {error}")))
+    let parsed = options::parse_duration(&text(value)?);
+    Ok(parsed.map_err(|error| HttpError::param(format!("invalid timeout value: {error}"))))
 }
 
-fn target_of(vu: &VuState, url: &str) -> std::result::Result<Rc<Target>, String> {
+fn target_of(vu: &VuState, url: &str) -> std::result::Result<Rc<Target>, HttpError> {
     let mut targets = vu.local.targets.borrow_mut();
     if let Some(target) = targets.get(url) {
         return Ok(Rc::clone(target));
@@ -362,21 +387,22 @@ fn set_header(request: &mut Request, name: &str, value: &str) {
     }
 }
 
-fn set_body<'js>(ctx: &Ctx<'js>, request: &mut Request, body: &Value<'js>) -> Result<()> {
+fn set_body<'js>(ctx: &Ctx<'js>, call: &mut Call, body: &Value<'js>) -> Result<()> {
     if body.is_null() || body.is_undefined() {
         return Ok(());
     }
     if let Some(bytes) = script_bytes::of(body)? {
-        request.body = Some(Bytes::from(bytes));
+        call.request.body = Some(Bytes::from(bytes));
         return Ok(());
     }
     let Some(fields) = body.as_object() else {
-        request.body = Some(text(body)?.into());
+        let text = format!("a body is a text, a buffer or an object, and no {}", body.type_name());
+        call.error = Some(HttpError::param(text));
         return Ok(());
     };
     let (bytes, content_type) = super::form::encode(ctx, fields)?;
-    request.body = Some(bytes.into());
-    set_header(request, "Content-Type", &content_type);
+    call.request.body = Some(bytes.into());
+    set_header(&mut call.request, "Content-Type", &content_type);
     Ok(())
 }
 

@@ -207,7 +207,6 @@ pub(crate) fn install_globals(ctx: &Ctx<'_>, vu: &VuState) -> Result<()> {
     globals.set("require", Function::new(ctx.clone(), require)?)?;
     globals.set("global", globals.clone())?;
     globals.set("__VU", vu.id as f64)?;
-    globals.set("__ITER", 0)?;
     install_env(ctx, vu, &[])
 }
 

@@ -68,7 +68,7 @@ pub(super) async fn perform_all(vu: &VuState, calls: Vec<Call>) -> Vec<Rc<Respon
 
 /// Performs a call. What goes wrong is in the response.
 pub(super) async fn perform(vu: &VuState, mut call: Call) -> Rc<Response> {
-    let mut followed = 0;
+    let (mut followed, method) = (0, Rc::clone(&call.request.method));
     let mut sent_cookies = Vec::new();
     loop {
         if call.error.is_none() {
@@ -89,7 +89,14 @@ pub(super) async fn perform(vu: &VuState, mut call: Call) -> Rc<Response> {
             (None, status) if status >= 400 => 1000 + u32::from(status),
             _ => 0,
         };
-        record(vu, &call, &reply, error_code);
+        // What never was a request is not counted as one.
+        let is_request = !reply
+            .error
+            .as_ref()
+            .is_some_and(|error| matches!(error.code, HttpError::PARAM | HttpError::INVALID_URL));
+        if is_request {
+            record(vu, &call, &reply, error_code);
+        }
         if followed < call.redirects
             && let Some(next) = redirect(&call.request, &reply)
         {
@@ -100,9 +107,14 @@ pub(super) async fn perform(vu: &VuState, mut call: Call) -> Rc<Response> {
                     call.url = call.request.target.url();
                     continue;
                 }
-                Err(why) => reply.error = Some(HttpError::url(&why)),
+                Err(error) => reply.error = Some(error),
             }
         }
+        if error_code == HttpError::DECOMPRESSION {
+            reply.status = 0;
+        }
+        // A response tells of the request as the script made it.
+        call.request.method = method;
         return Rc::new(Response::new(call, reply, error_code, sent_cookies));
     }
 }
@@ -156,7 +168,7 @@ fn decode(reply: &mut Reply) {
 }
 
 /// The request that a redirect leads to (RFC 9110, 15.4).
-fn redirect(request: &Request, reply: &Reply) -> Option<Result<Request, String>> {
+fn redirect(request: &Request, reply: &Reply) -> Option<Result<Request, HttpError>> {
     if !matches!(reply.status, 301 | 302 | 303 | 307 | 308) {
         return None;
     }

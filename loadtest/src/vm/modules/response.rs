@@ -169,7 +169,8 @@ impl Response {
     }
 
     fn body<'js>(&self, ctx: &Ctx<'js>) -> Result<Value<'js>> {
-        let is_nothing = self.wanted == Wanted::Nothing || self.reply.status == 0;
+        let is_nothing =
+            self.wanted == Wanted::Nothing || matches!(self.reply.status, 0 | 204 | 304);
         match self.wanted {
             _ if is_nothing => Ok(Value::new_null(ctx.clone())),
             Wanted::Binary => bytes::buffer(ctx, &self.reply.body),
@@ -280,14 +281,10 @@ fn json<'js>(ctx: Ctx<'js>, this: This<Value<'js>>, path: Opt<Value<'js>>) -> Re
         None => None,
     };
     let body = &response.reply.body;
-    let Some(path) = path.filter(|path| !path.is_empty()) else {
-        return ctx.json_parse(&**body);
-    };
-    let parsed: serde_json::Value = serde_json::from_slice(body).map_err(|error| {
-        let text = format!("cannot parse json due to an error: {error}");
-        Exception::throw_message(&ctx, &text)
-    })?;
-    match selector::select(&parsed, &path) {
+    let Some(path) = path else { return ctx.json_parse(&**body) };
+    // Nothing is found in what is no JSON.
+    let parsed: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    match parsed.and_then(|parsed| selector::select(&parsed, &path)) {
         Some(found) => ctx.json_parse(found.to_string()),
         None => Ok(Value::new_undefined(ctx)),
     }
