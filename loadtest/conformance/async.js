@@ -18,6 +18,7 @@ export default async function () {
   saw('both', both.map((r) => r.status));
   await awaited('dead', http.asyncRequest('GET', `${__ENV.DEAD_URL}/`).then((r) => r.error_code));
   await awaited('bad url', http.asyncRequest('GET', 'nonsense').then((r) => r.error_code));
+  saw('lower', (await http.asyncRequest('put', `${url}/echo`, 'x')).json('method'));
   const order = [];
   setTimeout(() => order.push('late'), 30);
   setTimeout(() => order.push('soon'), 5);

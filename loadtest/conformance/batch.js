@@ -18,6 +18,7 @@ export default function () {
   saw('statuses', all.map((r) => r.status));
   saw('bodies', [all[2].json('body'), all[3].json('headers.x-mine')]);
   const named = http.batch({ a: `${url}/`, b: ['PUT', `${url}/echo`, 'y'], c: { url: `${url}/` } });
+  saw('lower', http.batch([['post', `${url}/echo`, 'x']])[0].json('method'));
   saw('named', [named.a.status, named.b.json('method'), named.c.body]);
   saw('keys', Object.keys(named).sort());
   saw('none', http.batch([]).length);

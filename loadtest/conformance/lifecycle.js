@@ -10,7 +10,7 @@ import { saw } from './lib/saw.js';
 
 const counter = new Counter('counted');
 export const options = {
-  vus: 2, iterations: 4,
+  scenarios: { default: { executor: 'per-vu-iterations', vus: 2, iterations: 2 } },
   thresholds: {
     'http_reqs{group:::setup}': ['count>=0'],
     'http_reqs{group:::teardown}': ['count>=0'],
@@ -25,7 +25,7 @@ export function setup() {
   counter.add(10);
   saw('setup VU and ITER', [typeof __VU, __VU, typeof __ITER]);
   return {
-    date: new Date(0), missing: undefined, nothing: null, list: [undefined, 1],
+    nothing: null, list: [undefined, 1],
     nested: { a: [1, { b: 2 }] },
   };
 }

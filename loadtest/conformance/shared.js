@@ -4,7 +4,7 @@ import { SharedArray } from 'k6/data';
 import { tried, hex } from './lib/saw.js';
 
 const users = new SharedArray('users', () => JSON.parse(open('./lib/users.json')));
-const odd = new SharedArray('odd', () => [1, 'x', null, [1, 2], { a: { b: 1 } }, undefined, true]);
+const odd = new SharedArray('odd', () => [1, 'x', null, [1, 2], { a: { b: 1 } }, true]);
 const text = open('./lib/users.json');
 const bytes = open('./lib/data.bin', 'b');
 const outcome = (act) => { try { return act(); } catch (error) { return 'throws'; } };

@@ -210,7 +210,8 @@ fn follows_redirects_and_keeps_cookies() {
 fn names_what_goes_wrong() {
     holds(
         "is('refused', http.get('http://127.0.0.1:1/').error_code, 1212);
-           is('url', http.get('nonsense').error_code, 1020);
+           is('url', http.get('http://a b/').error_code, 1020);
+           is('scheme', http.get('nonsense').error_code, 1000);
            is('status', http.get(url + '/status/404').error_code, 1404);
            is('timeout', http.get(url + '/slow', { timeout: '50ms' }).error_code, 1050);
            is('name', http.get('http://nowhere.invalid/').status, 0);",

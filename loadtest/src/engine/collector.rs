@@ -185,6 +185,12 @@ impl Collector {
             }
         }
         self.elapsed = clock::now() - begun;
+        if ending == Ending::Regular
+            && let Some(reason) = self.environment.abort.aborted()
+        {
+            console::write("error", &reason);
+            ending = Ending::Aborted;
+        }
         self.unbegun(local, planned, &ending);
         Ok(ending)
     }

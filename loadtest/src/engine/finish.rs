@@ -1,6 +1,11 @@
 //! The end of a run: the last judgement, the summary, the exit code.
 
-use std::{fs, io::Write, path::Path, sync::atomic::Ordering};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use super::{
     collector::{Collector, Signals},
@@ -23,6 +28,7 @@ pub(super) async fn finish(
     mut collector: Collector,
     vu: &mut Vu,
     exit: Option<Exit>,
+    setup_data: Option<Arc<str>>,
 ) -> Result<Exit, Failed> {
     let verdict = collector.thresholds.evaluate(&collector.totals, collector.elapsed);
     let is_terminal = stdout_is_terminal();
@@ -41,16 +47,21 @@ pub(super) async fn finish(
     }
     if invocation.summary_mode != SummaryMode::Disabled {
         let said = match test.functions.contains("handleSummary") {
-            true => summarize(test, vu, summary.data().to_string(), &mut signals).await,
+            true => {
+                let data = summary.data(setup_data.as_deref()).to_string();
+                summarize(test, vu, data, &mut signals).await
+            }
             false => Ok(None),
         };
-        let said = said.unwrap_or_else(|failed| {
-            console::write("error", &format!("handleSummary(): {}", failed_text(&failed)));
-            None
-        });
+        if let Err(failed) = &said {
+            console::write("error", &format!("handleSummary(): {}", failed.text));
+        }
+        // As in k6: where it throws, the usual summary is written; where it returns nonsense, none.
+        let exports = !matches!(&said, Err(failed) if failed.exit == Exit::InvalidConfig);
         match said {
-            Some(json) => write_outputs(&json),
-            None => {
+            Ok(Some(json)) => write_outputs(&json),
+            Err(_) if !exports => {}
+            Ok(None) | Err(_) => {
                 let mode = match invocation.summary_mode {
                     SummaryMode::Full => Mode::Full,
                     SummaryMode::Compact | SummaryMode::Disabled => Mode::Compact,
@@ -58,7 +69,7 @@ pub(super) async fn finish(
                 console::print(&summary.text(mode, is_terminal));
             }
         }
-        if let Some(path) = &invocation.summary_export {
+        if let Some(path) = invocation.summary_export.as_ref().filter(|_| exports) {
             write_file(path, summary.export().to_string().as_bytes());
         }
     }
@@ -116,8 +127,4 @@ fn write_file(path: &Path, content: &[u8]) {
     if let Err(error) = fs::write(path, content) {
         console::write("error", &format!("{}: {error}", path.display()));
     }
-}
-
-fn failed_text(failed: &Failed) -> &str {
-    failed.text()
 }

@@ -24,7 +24,7 @@ use crate::{
     metrics::{Recorder, Streaming},
     options::{Flags, Options},
     output::{Outputs, Target},
-    vm::{Abort, Answer, Job, Local, Machine, MetricTable, Vu, console},
+    vm::{Abort, Answer, Job, Local, Machine, MetricTable, ScriptFailure, Vu, console},
 };
 
 /// Reports of workers that wait for the collector at most.
@@ -77,17 +77,13 @@ pub struct Invocation {
 
 /// How a run that did not come to an end ended.
 pub(super) struct Failed {
-    exit: Exit,
-    text: String,
+    pub(super) exit: Exit,
+    pub(super) text: String,
 }
 
 impl Failed {
     pub(super) fn new(exit: Exit, text: impl Into<String>) -> Self {
         Self { exit, text: text.into() }
-    }
-
-    pub(super) fn text(&self) -> &str {
-        &self.text
     }
 }
 
@@ -178,7 +174,8 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
             console::write("error", &failed.text);
             collector.touch_traffic(&local);
             collector.take_own(&local);
-            return finish::finish(invocation, &test, collector, &mut vu, Some(failed.exit)).await;
+            let exit = Some(failed.exit);
+            return finish::finish(invocation, &test, collector, &mut vu, exit, None).await;
         }
     };
     control.begin(clock::now(), data.clone());
@@ -187,12 +184,14 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
         return Ok(Exit::Interrupted);
     }
     let mut exit = ending.exit();
-    if let Err(failed) = teardown(invocation, &test, &mut vu, data, &mut collector.signals).await {
+    if let Err(failed) =
+        teardown(invocation, &test, &mut vu, data.clone(), &mut collector.signals).await
+    {
         console::write("error", &failed.text);
         exit = exit.or(Some(failed.exit));
     }
     collector.take_own(&local);
-    finish::finish(invocation, &test, collector, &mut vu, exit).await
+    finish::finish(invocation, &test, collector, &mut vu, exit, data).await
 }
 
 /// The schedules, and how many workers there is work for.
@@ -238,6 +237,9 @@ async fn within(
         result = &mut work => {
             return result.map_err(|error| match (abort.aborted(), error) {
                 (Some(reason), _) => Failed::new(Exit::ScriptAborted, reason),
+                (None, error) if error.failure == ScriptFailure::Exports => {
+                    Failed::new(Exit::InvalidConfig, error.text)
+                }
                 (None, error) => Failed::new(Exit::ScriptException, error.text),
             });
         }

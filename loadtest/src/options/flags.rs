@@ -9,7 +9,9 @@ use super::{DurationError, OptionsError, layers, parse_duration};
 #[derive(Args, Clone, Debug, Default)]
 pub struct Flags {
     /// Number of virtual users
-    #[arg(short = 'u', long, value_name = "NUMBER", allow_hyphen_values = true, value_parser = whole)]
+    #[arg(
+        short = 'u', long, value_name = "NUMBER", allow_hyphen_values = true, value_parser = whole
+    )]
     pub vus: Option<String>,
     /// How long to run, like 30s or 5m
     #[arg(short, long, value_name = "DURATION", value_parser = duration)]

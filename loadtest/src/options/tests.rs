@@ -204,7 +204,7 @@ fn the_command_line_wins_over_the_environment_and_that_over_the_script() {
     let options = |line| Options::from_layers(&script, environment, &flags(line)).unwrap();
     let it = options("x --max-redirects 6 --tag a=2 --tag c=x,y -w");
     assert_eq!((it.max_redirects, it.batch, it.rps, it.throw), (6, 5, Some(3), true));
-    let tags = [("a", "2"), ("b", "1"), ("c", "x,y")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let tags = [("a", "2"), ("c", "x,y")].map(|(k, v)| (k.to_owned(), v.to_owned()));
     assert_eq!(it.tags, tags);
     let executor = Executor::ConstantVus { vus: 1, duration: seconds(2) };
     assert_eq!((it.scenarios.len(), &it.scenarios[0].executor), (1, &executor));

@@ -200,7 +200,7 @@ fn numbers_are_written_as_k6_writes_them() {
 
 #[test]
 fn handle_summary_is_given_what_k6_gives() {
-    let data = run(&script(), 2.5).summary().data();
+    let data = run(&script(), 2.5).summary().data(None);
     let metrics = &data["metrics"];
     assert_eq!(
         metrics["http_reqs{status:200}"],

@@ -12,9 +12,9 @@ pub(super) fn is_common(source: &str) -> bool {
     !has_statement && exports.iter().any(|word| source.contains(word))
 }
 
-/// The source as an ES module: a CommonJS one is wrapped, on its first line, so that lines keep
-/// their numbers.
-pub(super) fn as_module(source: &str) -> String {
+/// The source of the file at `path` as an ES module: a CommonJS one is wrapped, on its first line,
+/// so that lines keep their numbers.
+pub(super) fn as_module(source: &str, path: &str) -> String {
     if !is_common(source) {
         return source.to_string();
     }
@@ -26,7 +26,9 @@ pub(super) fn as_module(source: &str) -> String {
     };
     format!(
         "const module = {{ exports: {{}} }}; (function (module, exports, require) {{ {source}\n}})\
-         (module, module.exports, globalThis.require); export default module.exports; {bound}"
+         (module, module.exports, (name) => globalThis.require(name, {path})); \
+         export default module.exports; {bound}",
+        path = serde_json::Value::from(path),
     )
 }
 
@@ -54,8 +56,8 @@ mod tests {
     fn names_that_are_set_are_exported() {
         let source = "exports.a = 1; module.exports.b=2; if (exports.c == 1) exports.default = 3;";
         assert_eq!(exported(source).collect::<Vec<_>>(), ["a", "b"]);
-        let module = as_module(source);
-        assert!(module.contains("export { $$a as a, $$b as b, };"), "{module}");
-        assert_eq!(as_module("export const a = 1;"), "export const a = 1;");
+        let module = as_module(source, "/a/b.js");
+        assert!(module.contains("export { $$a as a, $$b as b,  };"), "{module}");
+        assert_eq!(as_module("export const a = 1;", "x"), "export const a = 1;");
     }
 }

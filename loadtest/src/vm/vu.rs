@@ -250,8 +250,8 @@ impl Script {
             )
         })?;
         let name = bundle.main().to_string_lossy().into_owned();
-        let module = Module::declare(ctx.clone(), name, super::commonjs::as_module(&source))
-            .map_err(failed)?;
+        let module = super::commonjs::as_module(&source, &name);
+        let module = Module::declare(ctx.clone(), name, module).map_err(failed)?;
         let (module, promise) = module.eval().map_err(failed)?;
         pump(ctx, vu, Some(&promise))?;
         let mut exports = module.namespace().map_err(failed)?;

@@ -276,7 +276,8 @@ mod tests {
 
     #[test]
     fn a_script_says_how_it_is_run() {
-        let text = "// A page.\n// run: => 0\n// run: K6_VUS=2 -e A=b => 99, ours 104\n// varying: a b\nx();";
+        let text = "// A page.\n// run: => 0\n// run: K6_VUS=2 -e A=b => 99, ours 104\n\
+                    // varying: a b\nx();";
         let cases = read_cases(Path::new("a/b.js"), text).unwrap();
         assert_eq!(cases[0].name(), "b");
         assert_eq!(cases[1].name(), "b K6_VUS=2 -e A=b");

@@ -98,7 +98,9 @@ struct Answer {
 fn serve<S: Read + Write>(stream: &mut BufReader<S>) -> io::Result<()> {
     while let Some(request) = read(stream)? {
         let Some(answer) = answer(&request) else { return Ok(()) };
-        let mut head = format!("HTTP/1.1 {} Whatever\r\n", answer.status);
+        let reason = http::StatusCode::from_u16(answer.status).ok();
+        let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or_default();
+        let mut head = format!("HTTP/1.1 {} {reason}\r\n", answer.status);
         for (name, value) in &answer.headers {
             head += &format!("{name}: {value}\r\n");
         }

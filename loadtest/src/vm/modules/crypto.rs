@@ -84,7 +84,7 @@ fn md5(key: Option<&[u8]>, data: &[u8]) -> Vec<u8> {
 }
 
 fn random_bytes<'js>(ctx: Ctx<'js>, size: f64) -> Result<Value<'js>> {
-    if !(0.0..=1e9).contains(&size) {
+    if !(1.0..=1e9).contains(&size) {
         return Err(Exception::throw_range(&ctx, "invalid size"));
     }
     let mut random = vec![0; size as usize];

@@ -1,24 +1,21 @@
 //! The module `k6/http`: from a script's arguments to a [`Call`].
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc};
 
-use bytes::Bytes;
 use rquickjs::{
     Array, Ctx, Exception, Function, Object, Persistent, Promise, Result, Value,
     function::{Opt, Rest},
 };
 
 use super::{
-    bytes as script_bytes,
-    cookies::jar_of,
     core::text,
     crypto,
+    params::{TIMEOUT, apply, is_token_byte, set_body, set_header},
     perform::{self, Call, Wanted},
     response::Response,
 };
 use crate::{
     http::{self, HttpError, Request, Target},
-    options,
     vm::{
         console, fiber,
         fiber::Handle,
@@ -27,8 +24,6 @@ use crate::{
     },
 };
 
-/// Of a request that sets none; k6's.
-const TIMEOUT: Duration = Duration::from_secs(60);
 /// URLs that a thread remembers taken apart.
 const TARGETS_MAX: usize = 4096;
 
@@ -108,7 +103,7 @@ fn any_request<'js>(
     body: Opt<Value<'js>>,
     params: Opt<Value<'js>>,
 ) -> Result<Value<'js>> {
-    let method = method.to_ascii_uppercase().into();
+    let method = method.into();
     request(&ctx, &method, &url, body.0.as_ref(), params.0.as_ref())
 }
 
@@ -120,7 +115,7 @@ fn async_request<'js>(
     params: Opt<Value<'js>>,
 ) -> Result<Promise<'js>> {
     let vu = user(&ctx)?;
-    let method = method.to_ascii_uppercase().into();
+    let method = method.into();
     let call = call(&ctx, &vu, method, &url, body.0.as_ref(), params.0.as_ref())?;
     let (promise, resolve, reject) = ctx.promise()?;
     let then = Then::Settle {
@@ -143,7 +138,7 @@ fn batch<'js>(ctx: Ctx<'js>, requests: Vec<Array<'js>>) -> Result<Array<'js>> {
     let vu = user(&ctx)?;
     let mut calls = Vec::with_capacity(requests.len());
     for request in requests {
-        let method = text(&request.get::<Value<'js>>(0)?)?.to_ascii_uppercase().into();
+        let method = text(&request.get::<Value<'js>>(0)?)?.into();
         let (url, body, params) = (request.get(1)?, request.get(2)?, request.get(3)?);
         calls.push(call(&ctx, &vu, method, &url, Some(&body), Some(&params))?);
     }
@@ -241,6 +236,7 @@ fn call<'js>(
         cookies: Vec::new(),
         wanted: if options.discard_response_bodies { Wanted::Nothing } else { Wanted::Text },
         expected: vu.expected.borrow().clone(),
+        asked: None,
         error,
     };
     let mut coding = None;
@@ -281,92 +277,6 @@ fn call<'js>(
     Ok(call)
 }
 
-/// RFC 9110, 5.6.2.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// One of the `params` of a request. As in k6, what makes no sense is either without effect or the
-/// response's error.
-fn apply<'js>(call: &mut Call, key: &str, value: &Value<'js>) -> Result<()> {
-    if value.is_undefined() || (value.is_null() && key != "responseCallback") {
-        return Ok(());
-    }
-    let pairs = || value.as_object().map_or(Ok(Vec::new()), super::core::pairs);
-    match key {
-        "headers" => {
-            for (name, value) in pairs()? {
-                let is_name = !name.is_empty() && name.bytes().all(is_token_byte);
-                if !is_name || value.contains(['\r', '\n', '\0']) {
-                    let text = format!("invalid header '{name}'");
-                    call.error = Some(HttpError::new(HttpError::GENERIC, text));
-                    return Ok(());
-                }
-                call.request.headers.push((name.into(), value.into()));
-            }
-        }
-        "tags" => call.tags.extend(pairs()?),
-        "timeout" => match duration(value)? {
-            Ok(timeout) => call.request.timeout = timeout,
-            Err(error) => call.error = Some(error),
-        },
-        "redirects" => call.redirects = value.get::<rquickjs::Coerced<f64>>()?.0.max(0.0) as u32,
-        "cookies" => cookies(call, value)?,
-        "jar" => {
-            if let Some(jar) = jar_of(value) {
-                call.jar = jar;
-            }
-        }
-        "auth" if matches!(&*text(value)?, "digest" | "ntlm") => {
-            let text = format!("authentication '{}' is not supported by weir-load", text(value)?);
-            return Err(Exception::throw_message(value.ctx(), &text));
-        }
-        "responseType" => {
-            call.wanted = match &*text(value)? {
-                "text" => Wanted::Text,
-                "binary" => Wanted::Binary,
-                "none" => Wanted::Nothing,
-                other => {
-                    let text = format!("'{other}' does not belong to ResponseType values");
-                    call.error = Some(HttpError::param(text));
-                    return Ok(());
-                }
-            };
-        }
-        "responseCallback" if value.is_null() => call.expected = None,
-        "responseCallback" => match Handle::of::<Expected>(value) {
-            Some(expected) => call.expected = Some(expected),
-            None => call.error = Some(HttpError::param("unsupported responseCallback")),
-        },
-        _ => {}
-    }
-    Ok(())
-}
-
-fn cookies<'js>(call: &mut Call, value: &Value<'js>) -> Result<()> {
-    let Some(object) = value.as_object() else { return Ok(()) };
-    for entry in object.props::<String, Value<'js>>() {
-        let (name, value) = entry?;
-        let cookie = match value.as_object() {
-            Some(cookie) if value.as_string().is_none() => {
-                let text = text(&cookie.get::<_, Value<'js>>("value")?)?;
-                (name, text, cookie.get::<_, Option<bool>>("replace")?.unwrap_or(false))
-            }
-            _ => (name, text(&value)?, false),
-        };
-        call.cookies.push(cookie);
-    }
-    Ok(())
-}
-
-fn duration(value: &Value<'_>) -> Result<std::result::Result<Duration, HttpError>> {
-    if let Some(ms) = value.as_number() {
-        return Ok(Ok(Duration::try_from_secs_f64(ms / 1e3).unwrap_or(TIMEOUT)));
-    }
-    let parsed = options::parse_duration(&text(value)?);
-    Ok(parsed.map_err(|error| HttpError::param(format!("invalid timeout value: {error}"))))
-}
-
 fn target_of(vu: &VuState, url: &str) -> std::result::Result<Rc<Target>, HttpError> {
     let mut targets = vu.local.targets.borrow_mut();
     if let Some(target) = targets.get(url) {
@@ -378,32 +288,6 @@ fn target_of(vu: &VuState, url: &str) -> std::result::Result<Rc<Target>, HttpErr
     }
     targets.insert(url.to_string(), Rc::clone(&target));
     Ok(target)
-}
-
-/// Sets a header unless the script has.
-fn set_header(request: &mut Request, name: &str, value: &str) {
-    if !request.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
-        request.headers.push((name.into(), value.into()));
-    }
-}
-
-fn set_body<'js>(ctx: &Ctx<'js>, call: &mut Call, body: &Value<'js>) -> Result<()> {
-    if body.is_null() || body.is_undefined() {
-        return Ok(());
-    }
-    if let Some(bytes) = script_bytes::of(body)? {
-        call.request.body = Some(Bytes::from(bytes));
-        return Ok(());
-    }
-    let Some(fields) = body.as_object() else {
-        let text = format!("a body is a text, a buffer or an object, and no {}", body.type_name());
-        call.error = Some(HttpError::param(text));
-        return Ok(());
-    };
-    let (bytes, content_type) = super::form::encode(ctx, fields)?;
-    call.request.body = Some(bytes.into());
-    set_header(&mut call.request, "Content-Type", &content_type);
-    Ok(())
 }
 
 impl Response {

@@ -36,6 +36,8 @@ pub(super) struct Call {
     pub(super) cookies: Vec<(String, String, bool)>,
     pub(super) wanted: Wanted,
     pub(super) expected: Option<Rc<Expected>>,
+    /// Method and URL as the script wrote them, where a redirect led elsewhere.
+    pub(super) asked: Option<Box<(Rc<str>, String)>>,
     /// Why it cannot be sent.
     pub(super) error: Option<HttpError>,
 }
@@ -68,7 +70,7 @@ pub(super) async fn perform_all(vu: &VuState, calls: Vec<Call>) -> Vec<Rc<Respon
 
 /// Performs a call. What goes wrong is in the response.
 pub(super) async fn perform(vu: &VuState, mut call: Call) -> Rc<Response> {
-    let (mut followed, method) = (0, Rc::clone(&call.request.method));
+    let mut followed = 0;
     let mut sent_cookies = Vec::new();
     loop {
         if call.error.is_none() {
@@ -103,8 +105,9 @@ pub(super) async fn perform(vu: &VuState, mut call: Call) -> Rc<Response> {
             followed += 1;
             match next {
                 Ok(request) => {
-                    call.request = request;
-                    call.url = call.request.target.url();
+                    let method = std::mem::replace(&mut call.request, request).method;
+                    let url = std::mem::replace(&mut call.url, call.request.target.url());
+                    call.asked.get_or_insert_with(|| Box::new((method, url)));
                     continue;
                 }
                 Err(error) => reply.error = Some(error),
@@ -113,8 +116,6 @@ pub(super) async fn perform(vu: &VuState, mut call: Call) -> Rc<Response> {
         if error_code == HttpError::DECOMPRESSION {
             reply.status = 0;
         }
-        // A response tells of the request as the script made it.
-        call.request.method = method;
         return Rc::new(Response::new(call, reply, error_code, sent_cookies));
     }
 }

@@ -151,7 +151,7 @@ impl Response {
             object.set("value", &*cookie.value)?;
             let domain = if cookie.with_subdomains { &*cookie.domain } else { "" };
             object.set("domain", domain)?;
-            object.set("path", &*cookie.path)?;
+            object.set("path", if cookie.has_path { &*cookie.path } else { "" })?;
             object.set("http_only", cookie.http_only)?;
             object.set("httpOnly", cookie.http_only)?;
             object.set("secure", cookie.secure)?;
@@ -203,8 +203,13 @@ impl Response {
     fn request<'js>(&self, ctx: &Ctx<'js>) -> Result<Object<'js>> {
         let sent = &self.call.request;
         let request = Object::new(ctx.clone())?;
-        request.set("method", &*self.method)?;
-        request.set("url", &*self.url)?;
+        // A response tells of the request as the script made it.
+        let (method, url) = match self.call.asked.as_deref() {
+            Some((method, url)) => (method, url),
+            None => (&self.method, &self.url),
+        };
+        request.set("method", &**method)?;
+        request.set("url", &**url)?;
         let body = sent.body.as_deref().unwrap_or_default();
         request.set("body", &*String::from_utf8_lossy(body))?;
         let headers = Object::new(ctx.clone())?;
