@@ -1,6 +1,10 @@
 //! The command line.
 
-use std::{fs, io::Read, path::PathBuf};
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
@@ -72,6 +76,9 @@ struct ScriptArgs {
     script: String,
     #[command(flatten)]
     flags: Flags,
+    /// A JSON file of options, over which those of the script win [env: K6_CONFIG]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// A variable of __ENV as NAME=VALUE; may be given again
     #[arg(short, long = "env", value_name = "NAME=VALUE")]
     env: Vec<String>,
@@ -175,12 +182,13 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "is no share, such as 0.05".to_owned())
 }
 
+fn read_json(path: &Path) -> Result<Value, String> {
+    let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
 fn run_compare(args: &CompareArgs) -> Result<Exit, String> {
-    let read = |path: &PathBuf| -> Result<Value, String> {
-        let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
-    };
-    let (before, after) = (read(&args.before)?, read(&args.after)?);
+    let (before, after) = (read_json(&args.before)?, read_json(&args.after)?);
     let comparison = compare(&before, &after, args.tolerance).map_err(|error| error.to_string())?;
     if comparison.rows.is_empty() {
         return Err("the two runs have no metric in common that has enough values".to_owned());
@@ -237,7 +245,14 @@ fn script_invocation(args: ScriptArgs) -> Result<Invocation, String> {
         }
         path => (PathBuf::from(path), None),
     };
-    Ok(Invocation { script, source, flags: args.flags, environment, env, ..Invocation::default() })
+    let from_environment = environment.iter().find(|(name, _)| name == "K6_CONFIG");
+    let from_environment = from_environment.map(|(_, path)| PathBuf::from(path));
+    let config = match args.config.or(from_environment) {
+        Some(path) => read_json(&path)?,
+        None => Value::Null,
+    };
+    let flags = args.flags;
+    Ok(Invocation { script, source, config, flags, environment, env, ..Invocation::default() })
 }
 
 fn run_invocation(args: RunArgs) -> Result<Invocation, String> {

@@ -162,7 +162,7 @@ mod tests {
             },
             "thresholds": { "http_reqs": ["count>1000", "count>1"] },
         });
-        let options = Options::from_layers(&script, [], &Flags::default()).unwrap();
+        let options = Options::from_layers(&[&script], [], &Flags::default()).unwrap();
         let mut registry = Registry::new();
         let mut thresholds = Thresholds::new(&options.thresholds, &mut registry).unwrap();
         let registry = Arc::new(registry);

@@ -122,7 +122,7 @@ fn bad_scripts_say_where() {
     assert!(throwing.stderr.contains("main.js:2:"), "{}", throwing.stderr);
     let browser = run("import { browser } from 'k6/browser';\nexport default () => {};");
     assert!(browser.ends_with(107).stderr.contains("'k6/browser' is not supported"));
-    run("export const options = {};").ends_with(104);
+    run("export const options = {};").ends_with(255);
     run("export const options = { vus: 'many' };\nexport default () => {};").ends_with(104);
     let bad = "export const options = { thresholds: { checks: ['rates>1'] } };";
     run(&format!("{bad}\nexport default () => {{}};")).ends_with(104);

@@ -37,9 +37,9 @@ pub(super) async fn read(invocation: &Invocation) -> Result<Test, Failed> {
         |error: &dyn std::fmt::Display| Failed::new(Exit::InvalidConfig, error.to_string());
     let layers = |script: &serde_json::Value| {
         let environment = invocation.environment.iter().map(|(k, v)| (&**k, &**v));
-        Options::from_layers(script, environment, &invocation.flags)
+        Options::from_layers(&[&invocation.config, script], environment, &invocation.flags)
     };
-    let defaults = Options::from_layers(&serde_json::Value::Null, [], &Flags::default());
+    let defaults = Options::from_layers(&[], [], &Flags::default());
     let mut environment = Environment {
         bundle: Arc::new(bundle),
         env: invocation.env.clone(),

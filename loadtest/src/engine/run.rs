@@ -49,6 +49,8 @@ pub struct Invocation {
     pub script: PathBuf,
     /// Its text, when it did not come from there.
     pub source: Option<String>,
+    /// Options of a configuration file; null where there is none.
+    pub config: serde_json::Value,
     /// Options on the command line.
     pub flags: Flags,
     /// The environment; names with `K6_` are options.

@@ -14,7 +14,7 @@ struct Run {
 }
 
 fn run(script: &Value, latency_ms: f64) -> Run {
-    let options = Options::from_layers(script, [], &Flags::default()).unwrap();
+    let options = Options::from_layers(&[script], [], &Flags::default()).unwrap();
     let mut registry = Registry::new();
     let mut define = |name: &str, kind| registry.define(name, kind, Contains::Default).unwrap();
     let counter = define("my_counter", Kind::Counter);

@@ -89,7 +89,7 @@ struct Case {
 
 /// What a script says of itself in its first lines: `// run: K6_VUS=2 --no-setup => 99` is a run of
 /// it with a variable and an argument that ends with 99, `=> 0, ours 104` one that ends otherwise
-/// here, and why stands beside it; `// varying: NAME` names a metric of which
+/// here, and why stands beside it; `{HERE}` is the folder of the script. `// varying: NAME` names a metric of which
 /// only the name is compared.
 fn read_cases(script: &Path, text: &str) -> Result<Vec<Case>, String> {
     let complain = |line: &str| format!("{}: `{line}`", script.display());
@@ -116,7 +116,8 @@ fn read_cases(script: &Path, text: &str) -> Result<Vec<Case>, String> {
             varying: varying.clone(),
             says: text.contains("return { stdout:"),
         };
-        for word in words.split_whitespace() {
+        let here = script.parent().unwrap_or(script).display().to_string();
+        for word in words.replace("{HERE}", &here).split_whitespace() {
             match word.split_once('=') {
                 Some((name, value)) if name.starts_with("K6_") && case.arguments.is_empty() => {
                     case.variables.push((name.to_owned(), value.to_owned()));
@@ -155,7 +156,8 @@ impl Case {
         let name = self.script.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let variables = self.variables.iter().map(|(name, value)| format!("{name}={value}"));
         let words = variables.chain(self.arguments.iter().cloned());
-        words.fold(name, |name, word| name + " " + &word)
+        let here = format!("{}/", self.script.parent().unwrap_or(&self.script).display());
+        words.fold(name, |name, word| name + " " + &word.replace(&here, ""))
     }
 
     /// Runs it under both, one beside the other, prints its row, and tells what differs.

@@ -163,7 +163,7 @@ fn random() -> f64 {
 }
 
 fn log(level: String, text: String) {
-    console::write(&level, &text);
+    console::write_script(&level, &text);
 }
 
 fn is_init() -> bool {
