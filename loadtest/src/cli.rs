@@ -114,7 +114,8 @@ struct CompareArgs {
 struct RunArgs {
     #[command(flatten)]
     script: ScriptArgs,
-    /// Where samples go: json=FILE or csv=FILE; may be given again
+    /// Where samples go: json=FILE, csv=FILE, prometheus-rw=URL or opentelemetry=URL; may be given
+    /// again
     #[arg(short, long = "out", value_name = "OUTPUT")]
     out: Vec<String>,
     /// Write the summary to this file as JSON
@@ -258,7 +259,9 @@ fn script_invocation(args: ScriptArgs) -> Result<Invocation, String> {
 fn run_invocation(args: RunArgs) -> Result<Invocation, String> {
     let file = args.console_output.as_ref().map(fs::File::create).transpose();
     console::set_output(file.map_err(|error| format!("--console-output: {error}"))?, args.verbose);
-    let outputs: Result<Vec<Target>, _> = args.out.iter().map(|out| Target::parse(out)).collect();
+    let variable = |name: &str| std::env::var(name).ok();
+    let outputs: Result<Vec<Target>, _> =
+        args.out.iter().map(|out| Target::parse(out, &variable)).collect();
     Ok(Invocation {
         outputs: outputs.map_err(|error| error.to_string())?,
         summary_export: args.summary_export,

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod options;
 pub mod output;
 pub mod progress;
+pub mod push;
 pub mod report;
 mod scenario;
 pub mod summary;

@@ -10,6 +10,8 @@ use std::{
 use crate::clock;
 
 static OUTPUT: OnceLock<Output> = OnceLock::new();
+/// The lines at the foot of the terminal, below whatever else is written.
+static FOOT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 struct Output {
     file: Option<Mutex<File>>,
@@ -27,10 +29,43 @@ pub fn set_output(file: Option<File>, is_verbose: bool) {
 
 /// Writes a line of the program's own.
 pub fn write(level: &str, text: &str) {
-    if let Some(line) = line(output(), level, text) {
-        // A console that is gone is no reason to end a run.
-        let _ = std::io::stderr().write_all(line.as_bytes());
-    }
+    let Some(line) = line(output(), level, text) else { return };
+    let foot = FOOT.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = match foot.is_empty() {
+        true => line,
+        // Above the foot, which is then drawn again.
+        false => format!("{}{CLEAR_BELOW}{line}{}", up(&foot), drawn(&foot)),
+    };
+    // A console that is gone is no reason to end a run.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Draws `lines` at the foot of the terminal in place of those before, each cut to `columns`. All
+/// in one write and without clearing first, so that nothing flickers.
+pub fn draw(lines: Vec<String>, columns: usize) {
+    let cut = |line: String| -> String { line.chars().take(columns.max(2) - 1).collect() };
+    let lines: Vec<String> = lines.into_iter().map(cut).collect();
+    let mut foot = FOOT.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = format!("{}{}{CLEAR_BELOW}", up(&foot), drawn(&lines));
+    *foot = lines;
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// What was drawn last stays, and is no foot any more.
+pub fn settle() {
+    FOOT.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
+const CLEAR_BELOW: &str = "\u{1b}[J";
+const CLEAR_LINE_END: &str = "\u{1b}[K";
+
+/// Moves to the first of these lines.
+fn up(lines: &[String]) -> String {
+    if lines.is_empty() { String::new() } else { format!("\r\u{1b}[{}A", lines.len()) }
+}
+
+fn drawn(lines: &[String]) -> String {
+    lines.iter().fold(String::new(), |text, line| text + line + CLEAR_LINE_END + "\n")
 }
 
 /// Writes a line of a script.
@@ -65,4 +100,17 @@ fn line(output: &Output, level: &str, text: &str) -> Option<String> {
 pub fn print(text: &str) {
     // As above.
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_drawn_over_those_before() {
+        let lines = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(drawn(&lines), "a\u{1b}[K\nb\u{1b}[K\n");
+        assert_eq!(up(&lines), "\r\u{1b}[2A");
+        assert_eq!(up(&[]), "");
+    }
 }
