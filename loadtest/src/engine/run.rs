@@ -21,7 +21,7 @@ use crate::{
     executor::Plan,
     exit::Exit,
     http::Net,
-    metrics::{Recorder, Streaming},
+    metrics::{Recorder, Registry, Streaming},
     options::{Flags, Options},
     output::{Outputs, Target},
     vm::{Abort, Answer, Job, Local, Machine, MetricTable, ScriptFailure, Vu, console},
@@ -123,17 +123,8 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
         MetricTable::Complete(registry) => Arc::clone(registry),
         MetricTable::Open(_) => return Err(Failed::new(Exit::Panicked, "metrics are missing")),
     };
-    let streaming = if invocation.outputs.is_empty() { Streaming::Off } else { Streaming::On };
-    let outputs = match streaming {
-        Streaming::Off => None,
-        Streaming::On => {
-            let tags = test.options.system_tags;
-            let thresholds = test.thresholds.clone();
-            let opened =
-                Outputs::open(&invocation.outputs, tags, Arc::clone(&registry), thresholds);
-            Some(opened.map_err(|error| Failed::new(Exit::InvalidConfig, error.to_string()))?)
-        }
-    };
+    let outputs = open_outputs(invocation, &test, &registry)?;
+    let streaming = if outputs.is_some() { Streaming::On } else { Streaming::Off };
     let net = Rc::new(Net::new(test.net.clone(), Arc::clone(&test.tls)));
     let recorder = Recorder::new(Arc::clone(&registry), streaming);
     let local = Local::new(Arc::clone(&test.environment), net, Some(recorder));
@@ -194,6 +185,19 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
     }
     collector.take_own(&local);
     finish::finish(invocation, &test, collector, &mut vu, exit, data).await
+}
+
+fn open_outputs(
+    invocation: &Invocation,
+    test: &Test,
+    registry: &Arc<Registry>,
+) -> Result<Option<Outputs>, Failed> {
+    if invocation.outputs.is_empty() {
+        return Ok(None);
+    }
+    let (tags, thresholds) = (test.options.system_tags, test.thresholds.clone());
+    let opened = Outputs::open(&invocation.outputs, tags, Arc::clone(registry), thresholds);
+    opened.map(Some).map_err(|error| Failed::new(Exit::InvalidConfig, error.to_string()))
 }
 
 /// The schedules, and how many workers there is work for.

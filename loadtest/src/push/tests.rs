@@ -18,7 +18,7 @@ struct Got {
 fn receiver(statuses: &[u16]) -> (String, mpsc::Receiver<Got>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/push", listener.local_addr().unwrap());
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = mpsc::sync_channel(64);
     let statuses = Arc::new(Mutex::new(statuses.to_vec()));
     thread::spawn(move || {
         for stream in listener.incoming() {

@@ -89,8 +89,8 @@ struct Case {
 
 /// What a script says of itself in its first lines: `// run: K6_VUS=2 --no-setup => 99` is a run of
 /// it with a variable and an argument that ends with 99, `=> 0, ours 104` one that ends otherwise
-/// here, and why stands beside it; `{HERE}` is the folder of the script. `// varying: NAME` names a metric of which
-/// only the name is compared.
+/// here, and why stands beside it; `{HERE}` is the folder of the script. `// varying: NAME` names a
+/// metric of which only the name is compared.
 fn read_cases(script: &Path, text: &str) -> Result<Vec<Case>, String> {
     let complain = |line: &str| format!("{}: `{line}`", script.display());
     let header = || text.lines().take_while(|line| line.starts_with("//"));

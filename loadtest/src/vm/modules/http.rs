@@ -10,7 +10,7 @@ use rquickjs::{
 use super::{
     core::text,
     crypto,
-    params::{TIMEOUT, apply, is_token_byte, set_body, set_header},
+    params::{TIMEOUT, apply, check_method, set_body, set_header},
     perform::{self, Call, Wanted},
     response::Response,
 };
@@ -270,10 +270,7 @@ fn call<'js>(
         set_header(&mut call.request, "User-Agent", agent);
     }
     call.request.keeps_body = call.wanted != Wanted::Nothing;
-    if call.error.is_none() && !call.request.method.bytes().all(is_token_byte) {
-        let text = format!("invalid method '{}'", call.request.method);
-        call.error = Some(HttpError::new(HttpError::GENERIC, text));
-    }
+    check_method(&mut call);
     Ok(call)
 }
 

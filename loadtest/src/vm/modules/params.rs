@@ -20,8 +20,16 @@ use crate::{
 /// Of a request that sets none; k6's.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A method that is none is the response's error.
+pub(super) fn check_method(call: &mut Call) {
+    if call.error.is_none() && !call.request.method.bytes().all(is_token_byte) {
+        let text = format!("invalid method '{}'", call.request.method);
+        call.error = Some(HttpError::new(HttpError::GENERIC, text));
+    }
+}
+
 /// RFC 9110, 5.6.2.
-pub(super) fn is_token_byte(byte: u8) -> bool {
+fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
