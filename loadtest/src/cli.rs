@@ -151,6 +151,9 @@ struct RunArgs {
     /// Worker threads
     #[arg(long, value_name = "NUMBER")]
     workers: Option<u32>,
+    /// Memory that the scripts of one worker may use, like 512M or 2G
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    vm_memory: Option<usize>,
 }
 
 /// Does what the command line asks for.
@@ -186,6 +189,26 @@ fn share(text: &str) -> Result<f64, String> {
 fn read_json(path: &Path) -> Result<Value, String> {
     let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The least memory that an interpreter and its library fit into.
+const VM_MEMORY_LEAST: usize = 4 << 20;
+
+fn memory(text: &str) -> Result<usize, String> {
+    let upper = text.to_ascii_uppercase();
+    let number = upper.trim_end_matches("IB").trim_end_matches('B');
+    let units = [('K', 10), ('M', 20), ('G', 30)];
+    let unit = units.iter().find(|(unit, _)| number.ends_with(*unit));
+    let (digits, shift) = match unit {
+        Some((unit, shift)) => (number.trim_end_matches(*unit), *shift),
+        None => (number, 0),
+    };
+    let bytes = digits.parse::<usize>().ok().and_then(|size| size.checked_mul(1 << shift));
+    let bytes = bytes.ok_or_else(|| "is no size, such as 512M".to_owned())?;
+    if bytes < VM_MEMORY_LEAST {
+        return Err("is too little for an interpreter: at least 4M".to_owned());
+    }
+    Ok(bytes)
 }
 
 fn run_compare(args: &CompareArgs) -> Result<Exit, String> {
@@ -272,6 +295,7 @@ fn run_invocation(args: RunArgs) -> Result<Invocation, String> {
         no_teardown: args.no_teardown,
         quiet: args.quiet,
         workers: args.workers,
+        vm_memory_bytes: args.vm_memory,
         ..script_invocation(args.script)?
     })
 }

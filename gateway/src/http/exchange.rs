@@ -16,13 +16,14 @@ use super::{
     upload::Progress,
 };
 use crate::{
-    cache::{Asking, Seen},
+    cache::{self, Asking},
     clock::{self, Tick},
     error::{Error, Side},
     idempotency::Told,
     limit::{self, KeyPermit, Limited, Meter},
     listen::connection::Connection,
-    telemetry::record,
+    policy::Seen,
+    telemetry::{record, trace::Place},
     upstream::{
         limit::Permit,
         load::Outcome,
@@ -69,7 +70,9 @@ pub(crate) struct Exchange {
     pub(crate) began: Tick,
     /// Until when the client waits, by its own words; [`Tick::NEVER`] without any.
     pub(crate) deadline: Tick,
-    /// The head, when it will be logged.
+    /// Where its span is in a trace, if it has one.
+    pub(crate) place: Option<Place>,
+    /// The head, when it will be logged or traced.
     pub(crate) asked: Option<Asked>,
     /// Its identity, once the head is checked.
     pub(crate) request_id: Option<HeaderValue>,
@@ -102,7 +105,9 @@ pub(crate) struct Exchange {
     /// What must be asked of the upstream, where the route has a cache.
     pub(crate) asking: Option<Box<Asking>>,
     /// What the cache did, where the route has one.
-    pub(crate) cache: Option<Seen>,
+    pub(crate) cache: Option<cache::Seen>,
+    /// What the policies of its route know of it, where there are some.
+    pub(crate) policy: Option<Box<Seen>>,
     /// What became of its idempotency key, where it has one that means something.
     pub(crate) idempotency: Option<Box<Told>>,
     /// Status sent.
@@ -177,6 +182,7 @@ impl Exchange {
             world,
             began,
             deadline: Tick::NEVER,
+            place: None,
             asked: None,
             request_id: None,
             route: None,
@@ -193,6 +199,7 @@ impl Exchange {
             retry_after: None,
             asking: None,
             cache: None,
+            policy: None,
             idempotency: None,
             status: 0,
             upload: None,

@@ -28,11 +28,13 @@ mod endpoint;
 mod idempotency;
 mod limit;
 mod member;
+mod trace;
 
 pub use endpoint::*;
 pub use idempotency::*;
 pub use limit::*;
 pub use member::*;
+pub use trace::*;
 
 const fn metric(
     name: &'static str,
@@ -283,6 +285,7 @@ pub const BUGS: Metric = metric(
 
 /// All of them, in the order of a scrape.
 pub const ALL: &[&Metric] = &[
+    &SPANS,
     &REQUESTS,
     &ERRORS,
     &REQUEST_BYTES,

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::run::{Failed, Invocation, control_vu, load};
+use super::run::{Failed, Invocation, control_vu, load, machine};
 use crate::{
     clock,
     exit::Exit,
@@ -49,13 +49,14 @@ pub(super) async fn read(invocation: &Invocation) -> Result<Test, Failed> {
         counts: Arc::new(InstanceCounts::default()),
         abort: Arc::new(Abort::default()),
         begun: clock::now(),
+        vm_memory_bytes: invocation.vm_memory_bytes.unwrap_or(Machine::MEMORY_BYTES),
     };
     let tls = client_config(false, true, &[]).map_err(|error| invalid(&error))?;
     let first = Arc::new(environment);
     let exports = {
         let net = Rc::new(Net::new(NetOptions::default(), Arc::new(tls)));
         let local = Local::new(Arc::clone(&first), net, None);
-        let machine = Machine::new().map_err(|error| Failed::new(Exit::Panicked, error.text))?;
+        let machine = machine(&first)?;
         let mut vu = control_vu(&machine, &local)?;
         let loaded = load(&mut vu).await.map_err(|failed| or_abort(failed, &first.abort))?;
         let exports = loaded.exports;
@@ -93,6 +94,7 @@ pub(super) async fn read(invocation: &Invocation) -> Result<Test, Failed> {
         counts: Arc::new(InstanceCounts::default()),
         abort: Arc::clone(&first.abort),
         begun: clock::now(),
+        vm_memory_bytes: invocation.vm_memory_bytes.unwrap_or(Machine::MEMORY_BYTES),
     };
     let options = Arc::clone(&environment.options);
     Ok(Test { options, thresholds, functions, environment: Arc::new(environment), net, tls })

@@ -24,7 +24,9 @@ use crate::{
     metrics::{Recorder, Registry, Streaming},
     options::{Flags, Options},
     output::{Outputs, Target},
-    vm::{Abort, Answer, Job, Local, Machine, MetricTable, ScriptFailure, Vu, console},
+    vm::{
+        Abort, Answer, Environment, Job, Local, Machine, MetricTable, ScriptFailure, Vu, console,
+    },
 };
 
 /// Reports of workers that wait for the collector at most.
@@ -75,6 +77,8 @@ pub struct Invocation {
     pub quiet: bool,
     /// Worker threads; as many as CPUs when none.
     pub workers: Option<u32>,
+    /// Memory of each worker's interpreter.
+    pub vm_memory_bytes: Option<usize>,
 }
 
 /// How a run that did not come to an end ended.
@@ -128,7 +132,7 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
     let net = Rc::new(Net::new(test.net.clone(), Arc::clone(&test.tls)));
     let recorder = Recorder::new(Arc::clone(&registry), streaming);
     let local = Local::new(Arc::clone(&test.environment), net, Some(recorder));
-    let machine = Machine::new().map_err(|error| Failed::new(Exit::Panicked, error.text))?;
+    let machine = machine(&test.environment)?;
     let mut vu = control_vu(&machine, &local)?;
     load(&mut vu).await?;
     for warning in &test.options.warnings {
@@ -217,6 +221,11 @@ fn plan(options: &Options, workers: Option<u32>) -> (Arc<Vec<Planned>>, u32) {
     }
     let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
     (Arc::new(planned), workers.unwrap_or(cpus).clamp(1, most))
+}
+
+pub(super) fn machine(environment: &Environment) -> Result<Rc<Machine>, Failed> {
+    let machine = Machine::new(environment.vm_memory_bytes);
+    machine.map_err(|error| Failed::new(Exit::Panicked, error.text))
 }
 
 pub(super) fn control_vu(machine: &Rc<Machine>, local: &Rc<Local>) -> Result<Vu, Failed> {

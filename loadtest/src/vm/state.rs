@@ -38,6 +38,8 @@ pub struct Environment {
     pub abort: Arc<Abort>,
     /// When the test began.
     pub begun: Instant,
+    /// Memory of each interpreter.
+    pub vm_memory_bytes: usize,
 }
 
 /// The metrics: open while the script is first read, complete afterwards.

@@ -1,16 +1,15 @@
 //! The module `k6/http`: from a script's arguments to a [`Call`].
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use rquickjs::{
-    Array, Ctx, Exception, Function, Object, Persistent, Promise, Result, Value,
-    function::{Opt, Rest},
+    Array, Ctx, Exception, Function, Object, Persistent, Promise, Result, Value, function::Opt,
 };
 
 use super::{
     core::text,
     crypto,
-    params::{TIMEOUT, apply, check_method, set_body, set_header},
+    params::{self, TIMEOUT, apply, check_method, set_body, set_header},
     perform::{self, Call, Wanted},
     response::Response,
 };
@@ -18,9 +17,8 @@ use crate::{
     http::{self, HttpError, Request, Target},
     vm::{
         console, fiber,
-        fiber::Handle,
-        operations::Then,
-        state::{self, Expected, VuState},
+        operations::{Make, Then},
+        state::{self, VuState},
     },
 };
 
@@ -56,8 +54,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     native.set("request", Function::new(ctx.clone(), any_request)?)?;
     native.set("asyncRequest", Function::new(ctx.clone(), async_request)?)?;
     native.set("batch", Function::new(ctx.clone(), batch)?)?;
-    native.set("expectedStatuses", Function::new(ctx.clone(), expected_statuses)?)?;
-    native.set("setResponseCallback", Function::new(ctx.clone(), set_response_callback)?)
+    super::expected::install(ctx, native)
 }
 
 fn or_undefined<'js>(ctx: &Ctx<'js>, value: Opt<Value<'js>>) -> Value<'js> {
@@ -126,9 +123,10 @@ fn async_request<'js>(
     let request = async move {
         let response = perform::perform(&user, call).await;
         response.warn();
-        response
+        let make: Make = Box::new(move |ctx| response.into_value(ctx));
+        make
     };
-    match vu.operations.start_request(then, request) {
+    match vu.operations.start_call(then, request) {
         Some(_) => Ok(promise),
         None => Err(Exception::throw_range(&ctx, "too many requests at once")),
     }
@@ -149,49 +147,6 @@ fn batch<'js>(ctx: Ctx<'js>, requests: Vec<Array<'js>>) -> Result<Array<'js>> {
         array.set(at, finish(&ctx, &vu, response)?)?;
     }
     Ok(array)
-}
-
-fn expected_statuses<'js>(ctx: Ctx<'js>, wanted: Rest<Value<'js>>) -> Result<Value<'js>> {
-    let wrong = || {
-        let text = "argument to expectedStatuses is neither a number nor an object like \
-                    {min: 100, max: 329}";
-        Exception::throw_type(&ctx, text)
-    };
-    let mut ranges = Vec::new();
-    for value in wanted.0 {
-        if let Some(status) = value.as_number().filter(|status| status.fract() == 0.0) {
-            ranges.push((status as u16, status as u16));
-        } else if let Some(object) = value.as_object() {
-            let (min, max) = (object.get::<_, Option<f64>>("min")?, object.get("max")?);
-            let (Some(min), Some(max)) = (min, max) else { return Err(wrong()) };
-            let max: f64 = max;
-            ranges.push((min as u16, max as u16));
-        } else {
-            return Err(wrong());
-        }
-    }
-    if ranges.is_empty() {
-        return Err(Exception::throw_type(&ctx, "no arguments"));
-    }
-    let Some(vu) = state::current() else { return Ok(Value::new_null(ctx)) };
-    Handle::object(vu.machine.prototypes().plain.clone().restore(&ctx)?, Expected(ranges))
-}
-
-fn expected_of<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> Result<Option<Rc<Expected>>> {
-    if value.is_null() {
-        return Ok(None);
-    }
-    Handle::of::<Expected>(value).map(Some).ok_or_else(|| {
-        Exception::throw_type(ctx, "a response callback is made by http.expectedStatuses()")
-    })
-}
-
-fn set_response_callback<'js>(ctx: Ctx<'js>, value: Value<'js>) -> Result<()> {
-    let expected = expected_of(&ctx, &value)?;
-    if let Some(vu) = state::current() {
-        *vu.expected.borrow_mut() = expected;
-    }
-    Ok(())
 }
 
 /// What a script asks for.
@@ -264,14 +219,32 @@ fn call<'js>(
         let value = crypto::basic(userinfo);
         set_header(&mut call.request, "Authorization", &value);
     }
-    let agent =
-        options.user_agent.as_deref().unwrap_or(concat!("weir-load/", env!("CARGO_PKG_VERSION")));
+    let agent = user_agent(vu);
     if !agent.is_empty() {
         set_header(&mut call.request, "User-Agent", agent);
     }
     call.request.keeps_body = call.wanted != Wanted::Nothing;
     check_method(&mut call);
     Ok(call)
+}
+
+/// What `User-Agent` says of who sets none.
+pub(super) fn user_agent(vu: &VuState) -> &str {
+    let own = concat!("weir-load/", env!("CARGO_PKG_VERSION"));
+    vu.options().user_agent.as_deref().unwrap_or(own)
+}
+
+/// Refuses what would be more than one header.
+pub(super) fn check_header(ctx: &Ctx<'_>, name: &str, value: &str) -> Result<()> {
+    let is_bad = |text: &str| text.contains(['\r', '\n', '\0']);
+    if is_bad(value) || is_bad(name) || name.is_empty() || name.contains([' ', ':']) {
+        return Err(Exception::throw_message(ctx, &format!("invalid header '{name}'")));
+    }
+    Ok(())
+}
+
+pub(super) fn duration(ctx: &Ctx<'_>, value: &Value<'_>) -> Result<Duration> {
+    params::duration(value)?.map_err(|error| Exception::throw_message(ctx, &error.text))
 }
 
 fn target_of(vu: &VuState, url: &str) -> std::result::Result<Rc<Target>, HttpError> {

@@ -106,7 +106,8 @@ fn cookies<'js>(call: &mut Call, value: &Value<'js>) -> Result<()> {
     Ok(())
 }
 
-fn duration(value: &Value<'_>) -> Result<std::result::Result<Duration, HttpError>> {
+/// How long a request may take, as a script says it.
+pub(super) fn duration(value: &Value<'_>) -> Result<std::result::Result<Duration, HttpError>> {
     if let Some(ms) = value.as_number() {
         return Ok(Ok(Duration::try_from_secs_f64(ms / 1e3).unwrap_or(TIMEOUT)));
     }

@@ -230,8 +230,8 @@ impl Response {
     }
 }
 
-/// The prototype of responses.
-pub(super) fn prototype<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
+/// The prototype of responses; `methods` are those said in JavaScript.
+pub(super) fn prototype<'js>(ctx: &Ctx<'js>, methods: &Object<'js>) -> Result<Object<'js>> {
     let prototype = Object::new(ctx.clone())?;
     for name in PROPERTIES {
         let get = move |ctx: Ctx<'js>, this: This<Object<'js>>| -> Result<Value<'js>> {
@@ -248,12 +248,9 @@ pub(super) fn prototype<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     }
     prototype.set("json", Function::new(ctx.clone(), json)?)?;
     prototype.set("toJSON", Function::new(ctx.clone(), to_json)?)?;
-    for name in ["html", "submitForm", "clickLink"] {
-        let missing = move |ctx: Ctx<'js>| -> Result<()> {
-            let text = format!("Response.{name}() is not supported by weir-load");
-            Err(Exception::throw_message(&ctx, &text))
-        };
-        prototype.set(name, Function::new(ctx.clone(), missing)?)?;
+    for method in methods.props::<String, Value<'js>>() {
+        let (name, method) = method?;
+        prototype.set(name, method)?;
     }
     Ok(prototype)
 }
