@@ -1,5 +1,5 @@
-//! `--out`: each sample, to a file; or what was counted, to a server. Written by a thread of its own
-//! behind a bounded channel, so that a slow disk holds up the collector and never a worker.
+//! `--out`: each sample, to a file; or what was counted, to a server. Written by a thread of its
+//! own behind a bounded channel, so that a slow disk holds up the collector and never a worker.
 
 mod csv;
 mod json;
