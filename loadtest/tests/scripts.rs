@@ -47,7 +47,7 @@ fn bad_scripts_say_where() {
     assert!(throwing.stderr.contains("main.js:2:"), "{}", throwing.stderr);
     let browser = run("import { browser } from 'k6/browser';\nexport default () => {};");
     assert!(browser.ends_with(107).stderr.contains("'k6/browser' is not supported"));
-    run("export const options = {};").ends_with(104);
+    run("export const options = {};").ends_with(255);
     run("export const options = { vus: 'many' };\nexport default () => {};").ends_with(104);
     let bad = "export const options = { thresholds: { checks: ['rates>1'] } };";
     run(&format!("{bad}\nexport default () => {{}};")).ends_with(104);
@@ -135,7 +135,8 @@ fn follows_redirects_and_keeps_cookies() {
 fn names_what_goes_wrong() {
     holds(
         "is('refused', http.get('http://127.0.0.1:1/').error_code, 1212);
-           is('url', http.get('nonsense').error_code, 1020);
+           is('url', http.get('http://a b/').error_code, 1020);
+           is('scheme', http.get('nonsense').error_code, 1000);
            is('status', http.get(url + '/status/404').error_code, 1404);
            is('timeout', http.get(url + '/slow', { timeout: '50ms' }).error_code, 1050);
            is('name', http.get('http://nowhere.invalid/').status, 0);",

@@ -236,11 +236,18 @@ impl Member {
         self.watched.deadline.set(None);
         counts.active.fetch_sub(1, Ordering::Relaxed);
         if let Err(error) = &result {
+            // Whoever ends the test begins nothing more; the collector hears of it later.
+            let ends = crew.local.environment.abort.aborted().is_some();
+            if ends {
+                crew.share.control.drain();
+            }
             if error.failure == ScriptFailure::Stopped {
                 counts.interrupted.fetch_add(1, Ordering::Relaxed);
                 return;
             }
-            console::write("error", &error.text);
+            if !ends {
+                console::write("error", &error.text);
+            }
         }
         let took = clock::now() - begun;
         counts.completed.fetch_add(1, Ordering::Relaxed);

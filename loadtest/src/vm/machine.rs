@@ -153,6 +153,6 @@ impl Loader for Modules {
         let source = source.map_err(|error| {
             Exception::throw_message(ctx, &format!("cannot load module '{name}': {error}"))
         })?;
-        Module::declare(ctx.clone(), name, super::commonjs::as_module(&source))
+        Module::declare(ctx.clone(), name, super::commonjs::as_module(&source, name))
     }
 }

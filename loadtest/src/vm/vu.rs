@@ -137,6 +137,7 @@ impl Vu {
     /// Moves it to a scenario.
     pub fn enter(&mut self, place: Rc<Place>) {
         self.iterations_here = 0;
+        *self.state.tags.borrow_mut() = place.tags.clone();
         *self.state.place.borrow_mut() = Some(place);
     }
 
@@ -150,8 +151,6 @@ impl Vu {
         self.iterations += 1;
         self.iterations_here += 1;
         state.lag.set(lag);
-        let tags = state.place.borrow().as_ref().map(|place| place.tags.clone());
-        *state.tags.borrow_mut() = tags.unwrap_or_default();
         *state.group.borrow_mut() = "".into();
         let options = state.options();
         if !options.no_cookies_reset {
@@ -252,8 +251,8 @@ impl Script {
             )
         })?;
         let name = bundle.main().to_string_lossy().into_owned();
-        let module = Module::declare(ctx.clone(), name, super::commonjs::as_module(&source))
-            .map_err(failed)?;
+        let module = super::commonjs::as_module(&source, &name);
+        let module = Module::declare(ctx.clone(), name, module).map_err(failed)?;
         let (module, promise) = module.eval().map_err(failed)?;
         pump(ctx, vu, Some(&promise))?;
         let mut exports = module.namespace().map_err(failed)?;

@@ -22,7 +22,7 @@ fn expected_statuses<'js>(ctx: Ctx<'js>, wanted: Rest<Value<'js>>) -> Result<Val
     };
     let mut ranges = Vec::new();
     for value in wanted.0 {
-        if let Some(status) = value.as_number() {
+        if let Some(status) = value.as_number().filter(|status| status.fract() == 0.0) {
             ranges.push((status as u16, status as u16));
         } else if let Some(object) = value.as_object() {
             let (min, max) = (object.get::<_, Option<f64>>("min")?, object.get("max")?);

@@ -139,7 +139,7 @@ fn connect<'js>(
     let receives = receives.filter(|size| *size > 0.0).unwrap_or(RECEIVES_BYTES) as usize;
     let scheme = if is_plain { "http" } else { "https" };
     let target = Target::parse(&format!("{scheme}://{address}"));
-    let target = target.map_err(|why| Exception::throw_message(&ctx, &why))?;
+    let target = target.map_err(|why| Exception::throw_message(&ctx, &why.text))?;
     let tls = match params.get::<_, Option<Object<'js>>>("tls")? {
         Some(tls) if !is_plain => Some(grpc_tls::config(&ctx, &vu, &tls)?),
         _ => None,

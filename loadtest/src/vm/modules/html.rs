@@ -141,6 +141,6 @@ fn attributes<'js>(ctx: Ctx<'js>, handle: Value<'js>, id: NodeId) -> Result<Vec<
 /// The URL that `to` is on the page `base`.
 fn join(ctx: Ctx<'_>, base: String, to: String) -> Result<String> {
     let joined = Target::parse(&base).and_then(|base| base.join(&to));
-    let joined = joined.map_err(|why| Exception::throw_message(&ctx, &why))?;
+    let joined = joined.map_err(|why| Exception::throw_message(&ctx, &why.text))?;
     Ok(joined.url())
 }

@@ -16,6 +16,7 @@ mod grpc_tls;
 mod html;
 mod http;
 mod metrics;
+mod params;
 mod perform;
 mod queue;
 mod response;
@@ -28,12 +29,13 @@ mod ws;
 use rquickjs::{
     Ctx, Exception, Function, Module, Object, Persistent, Result, Value,
     context::EvalOptions,
+    function::Opt,
     module::{Declarations, Declared, Exports, ModuleDef},
 };
 
 use self::table::TABLE;
 use super::{
-    ScriptError,
+    ScriptError, ScriptFailure,
     state::{self, VuState},
 };
 
@@ -166,7 +168,6 @@ pub(crate) fn install_globals(ctx: &Ctx<'_>, vu: &VuState) -> Result<()> {
     // Its callbacks would run in whichever iteration the collector happens to run. k6 has none.
     globals.remove("FinalizationRegistry")?;
     globals.set("__VU", vu.id as f64)?;
-    globals.set("__ITER", 0)?;
     install_env(ctx, vu, &[])
 }
 
@@ -179,28 +180,57 @@ pub(crate) fn install_env(ctx: &Ctx<'_>, vu: &VuState, more: &[(String, String)]
     ctx.globals().set("__ENV", env)
 }
 
-/// `require()` of what can be imported, for bundles.
-fn require<'js>(ctx: Ctx<'js>, name: String) -> Result<Object<'js>> {
+/// `require()` of what can be imported, by the file `from` or by the script itself.
+fn require<'js>(ctx: Ctx<'js>, name: String, from: Opt<String>) -> Result<Value<'js>> {
     if index(&name).is_some() {
-        return module_of(&ctx, &name);
+        return module_of(&ctx, &name).map(Object::into_value);
     }
-    let why =
-        if name.starts_with("k6") { why_not(&name) } else { format!("cannot require '{name}'") };
-    Err(Exception::throw_message(&ctx, &why))
+    if name.starts_with("k6") {
+        return Err(Exception::throw_message(&ctx, &why_not(&name)));
+    }
+    let Some(vu) = state::current().filter(|vu| vu.is_init.get()) else {
+        let text = "require() is only available in the init stage";
+        return Err(Exception::throw_message(&ctx, text));
+    };
+    let bundle = &vu.local.environment.bundle;
+    let folder = from.0.map(std::path::PathBuf::from);
+    let folder = folder.as_deref().and_then(std::path::Path::parent);
+    let path = bundle.resolve(folder.unwrap_or_else(|| bundle.folder()), &name);
+    // As any import: each file runs once, whoever asks.
+    let module: Object<'js> = Module::import(&ctx, &*path.to_string_lossy())?.finish()?;
+    let source = bundle.source(&path).unwrap_or_default();
+    if super::commonjs::is_common(&source) {
+        module.get("default")
+    } else {
+        Ok(module.into_value())
+    }
 }
 
 /// What `handleSummary()` returned, as JSON: where to write and what. `None` when it returned
-/// nothing. Bytes are written as their text.
+/// nothing, [`ScriptFailure::Exports`] when it returned what cannot be written. Bytes are written
+/// as their text.
 pub(crate) fn summary_json(
     ctx: &Ctx<'_>,
     value: &Value<'_>,
 ) -> std::result::Result<Option<String>, ScriptError> {
     let failed = |error: rquickjs::Error| ScriptError::of(ctx, &error);
-    let Some(object) = value.as_object() else { return Ok(None) };
+    if value.is_undefined() || value.is_null() {
+        return Ok(None);
+    }
+    let wrong = |text: String| ScriptError::new(ScriptFailure::Exports, text);
+    let Some(object) = value.as_object() else {
+        return Err(wrong(format!("must return an object, and not a {}", value.type_name())));
+    };
     let outputs = Object::new(ctx.clone()).map_err(failed)?;
     for entry in object.props::<String, Value<'_>>() {
         let (place, content) = entry.map_err(failed)?;
-        let content = bytes::of(&content).map_err(failed)?.unwrap_or_default();
+        let bytes = bytes::of(&content).map_err(failed)?;
+        let content = bytes.ok_or_else(|| {
+            wrong(format!(
+                "'{place}' must be a text or a buffer, and not a {}",
+                content.type_name()
+            ))
+        })?;
         outputs.set(place, &*String::from_utf8_lossy(&content)).map_err(failed)?;
     }
     let text = ctx.json_stringify(outputs).map_err(failed)?;
