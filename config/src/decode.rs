@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod admission;
+mod auth;
 mod balance;
 mod breaker;
 mod cache;
@@ -30,6 +31,7 @@ mod key;
 mod limit;
 mod listener;
 mod membership;
+mod network;
 mod respond;
 mod retry;
 mod route;
@@ -212,7 +214,9 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let (rate_limits, shared) = limit::shared(d, &fields);
     let cache = cache::store(d, &fields);
     let idempotency = idempotency::store(d, &fields);
-    let known = Known { upstreams: &names, limits: &shared, cache };
+    let asks = |tls: &crate::model::ServerTls| tls.client_ca.is_some();
+    let certificates = listeners.iter().any(|one| one.tls.as_ref().is_some_and(asks));
+    let known = Known { upstreams: &names, limits: &shared, cache, certificates };
     let routes = route::all(d, &fields, &known);
     fields.finish();
     if d.report.failed() {
@@ -262,6 +266,8 @@ pub(crate) struct Known<'a> {
     upstreams: &'a Names,
     limits: &'a limit::Shared,
     cache: Option<CacheStore>,
+    /// Whether a listener asks for certificates of clients.
+    certificates: bool,
 }
 
 fn workers(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<NonZeroU32> {

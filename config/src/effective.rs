@@ -12,19 +12,21 @@ use crate::{
     fields::REDACTED,
     model::{
         AccessLog, Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, Forward,
-        HeaderEdit, HeaderEdits, HealthCheck, Level, Listener, Probe, Protocols, Redirect, Redis,
-        Respond, Rewrite, Route, RouteMatch, Secret, ServerTls, StatusRange, Upstream,
-        UpstreamProtocol, ValueMatch,
+        HeaderEdit, HeaderEdits, HealthCheck, Level, Listener, Probe, Protocols, Redirect, Respond,
+        Rewrite, Route, RouteMatch, Secret, ServerTls, StatusRange, Upstream, UpstreamProtocol,
+        ValueMatch,
     },
     pattern,
     units::{show_duration, show_percent, show_size},
 };
 
+mod auth;
 mod discovery;
 mod idempotency;
 mod limit;
 mod membership;
 mod resilience;
+mod servers;
 
 /// Whether secrets show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,13 +78,13 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
         },
         "log": { "access": access(config.log.access), "level": level(config.log.level) },
         "resolver": discovery::resolver(&config.resolver),
-        "redis": config.redis.as_ref().map(|one| redis(one, secrets)),
+        "redis": config.redis.as_ref().map(|one| servers::redis(one, secrets)),
         "membership": config.membership.as_ref().map(|one| membership::membership(one, secrets)),
         "rate_limits": limit::shared(&config.rate_limits),
         "cache": config.cache.map(|one| json!({ "memory": show_size(one.memory) })),
         "idempotency": { "memory": show_size(config.idempotency.memory) },
         "upstreams": upstreams,
-        "routes": config.routes.iter().map(|one| route(one, config)).collect::<Vec<_>>(),
+        "routes": config.routes.iter().map(|one| route(one, config, secrets)).collect::<Vec<_>>(),
     })
 }
 
@@ -96,23 +98,6 @@ fn secret(secret: &Secret, secrets: Secrets) -> Value {
         Secrets::Plain => json!(secret.0),
         Secrets::Redacted => json!(REDACTED),
     }
-}
-
-fn redis(redis: &Redis, secrets: Secrets) -> Value {
-    let urls = redis.urls.iter().map(|url| match secrets {
-        Secrets::Plain => url.0.clone(),
-        Secrets::Redacted => url.shown(),
-    });
-    let name = if redis.cluster { "cluster" } else { "urls" };
-    object([
-        (name, Some(urls.collect())),
-        ("username", redis.username.clone().map(Value::from)),
-        ("password", redis.password.as_ref().map(|one| secret(one, secrets))),
-        ("timeout", Some(json!(show_duration(redis.timeout)))),
-        ("connections", Some(json!(redis.connections))),
-        ("gateways", Some(json!(redis.gateways))),
-        ("secret", redis.secret.as_ref().map(|one| secret(one, secrets))),
-    ])
 }
 
 fn access(access: AccessLog) -> Value {
@@ -249,7 +234,7 @@ fn client_tls(tls: &ClientTls) -> Value {
     ])
 }
 
-fn route(route: &Route, config: &Config) -> Value {
+fn route(route: &Route, config: &Config, secrets: Secrets) -> Value {
     let mut out = Map::new();
     out.insert("name".to_owned(), json!(route.name));
     out.insert("match".to_owned(), conditions(&route.matches));
@@ -283,6 +268,7 @@ fn route(route: &Route, config: &Config) -> Value {
     if let Some(one) = &route.fallback {
         out.insert("fallback".to_owned(), resilience::fallback(one, config));
     }
+    auth::who(route, config, secrets, &mut out);
     if let Some(one) = &route.cache {
         out.insert("cache".to_owned(), resilience::cache(one));
     }

@@ -6,8 +6,8 @@ use http::Method;
 
 use crate::{
     model::{
-        Action, Address, Bind, Concurrency, Config, Fallback, HostMatch, KeyPart, PathMatch,
-        PlaceStore, RateLimit, RateStore, Route, RouteMatch, Segment,
+        Action, Address, AuthWay, Bind, Concurrency, Config, Fallback, HostMatch, KeyPart,
+        PathMatch, PlaceStore, RateLimit, RateStore, Route, RouteMatch, Segment,
     },
     report::Report,
     source::Span,
@@ -60,7 +60,7 @@ fn guessable(config: &Config, report: &mut Report<'_>) {
     let Some(redis) = config.redis.as_ref().filter(|redis| redis.secret.is_none()) else { return };
     let chosen = |part: &KeyPart| match part {
         KeyPart::Header(_) | KeyPart::Cookie(_) | KeyPart::Query(_) | KeyPart::Path => true,
-        KeyPart::ClientIp | KeyPart::Route => false,
+        KeyPart::ClientIp | KeyPart::Route | KeyPart::Identity | KeyPart::Claim(_) => false,
     };
     let guessed = |route: &Route| {
         let mut limits = route.rate_limits.iter().filter(|limit| limit.store != RateStore::Local);
@@ -104,6 +104,13 @@ fn unnamed(config: &Config, report: &mut Report<'_>) {
 fn unused(config: &Config, report: &mut Report<'_>) {
     let mut used = vec![false; config.upstreams.len()];
     for route in &config.routes {
+        for way in &route.auth {
+            if let AuthWay::Forward(forward) = way
+                && let Some(used) = used.get_mut(forward.to)
+            {
+                *used = true;
+            }
+        }
         let Action::Forward(forward) = &route.action else { continue };
         for (index, _) in &forward.split {
             if let Some(used) = used.get_mut(*index) {
