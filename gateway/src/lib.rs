@@ -17,6 +17,7 @@ pub mod limit;
 pub mod listen;
 mod pause;
 pub mod pem;
+pub mod policy;
 mod quic;
 pub mod route;
 pub mod snapshot;

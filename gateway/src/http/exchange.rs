@@ -16,12 +16,13 @@ use super::{
     upload::Progress,
 };
 use crate::{
-    cache::{Asking, Seen},
+    cache::{self, Asking},
     clock::{self, Tick},
     error::{Error, Side},
     idempotency::Told,
     limit::{self, KeyPermit, Limited, Meter},
     listen::connection::Connection,
+    policy::Seen,
     telemetry::record,
     upstream::{
         limit::Permit,
@@ -102,7 +103,9 @@ pub(crate) struct Exchange {
     /// What must be asked of the upstream, where the route has a cache.
     pub(crate) asking: Option<Box<Asking>>,
     /// What the cache did, where the route has one.
-    pub(crate) cache: Option<Seen>,
+    pub(crate) cache: Option<cache::Seen>,
+    /// What the policies of its route know of it, where there are some.
+    pub(crate) policy: Option<Box<Seen>>,
     /// What became of its idempotency key, where it has one that means something.
     pub(crate) idempotency: Option<Box<Told>>,
     /// Status sent.
@@ -193,6 +196,7 @@ impl Exchange {
             retry_after: None,
             asking: None,
             cache: None,
+            policy: None,
             idempotency: None,
             status: 0,
             upload: None,

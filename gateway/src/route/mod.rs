@@ -11,6 +11,7 @@ pub(crate) mod act;
 mod carry;
 mod condition;
 mod explain;
+pub(crate) mod gate;
 mod host;
 mod matcher;
 mod outbound;

@@ -7,6 +7,7 @@
 //! receive    hop-by-hop fields go, the client's address and the request's id are settled
 //! route      by host, path, method, headers, query; 404 and 405 end here
 //! admit      503 for who is turned away under pressure, or is one too many for the route
+//! policies   what the route says of clients: see `gate`
 //! limit      429 for who comes more often than the route's limits allow; some wait for their turn
 //! key        the outcome that is stored, where the request has an idempotency key; else all that
 //!            follows is done for it once
@@ -29,6 +30,7 @@ use super::{
     act::{Routed, act, bad_target},
     canonical_host,
     carry::carry_out,
+    gate::{self, Step},
 };
 use crate::{
     cache,
@@ -48,6 +50,7 @@ use crate::{
     limit,
     listen::connection::Carrier,
     pause::Pause,
+    policy,
     snapshot::Route,
     upstream::{draft::Draft, forward::Forwarded, wire::Wire},
 };
@@ -68,16 +71,16 @@ pub(crate) fn serve(
     let bodiless = version >= Version::HTTP_2 && *request.method() == Method::HEAD;
     let mut planned = plan(&mut exchange, request);
     async move {
-        if let Ok(Plan::Ask(_)) = planned {
+        if let Ok(plan @ Plan::Wait(..)) = planned {
             // Boxed: its state is no part of every request's.
-            planned = Box::pin(ask(&mut exchange, planned)).await;
+            planned = Box::pin(gate::pass(&mut exchange, plan)).await;
         }
         if let Some(delay) = limit::delay(&exchange)
             && let Err(error) = Box::pin(limit::hold(&exchange, delay)).await
         {
             planned = Err(error.into());
         }
-        let response = match planned {
+        let mut response = match planned {
             Ok(Plan::Answer(response)) => response,
             Ok(Plan::Forward(draft)) => match carry_out(&mut exchange, draft).await {
                 Ok(Forwarded::Response(response)) => response,
@@ -94,9 +97,12 @@ pub(crate) fn serve(
                 let carried = Box::pin(idempotency::carry(&mut exchange, keyed, draft)).await;
                 carried.unwrap_or_else(|error| rescue(&mut exchange, error.into(), version, grpc))
             }
-            Ok(Plan::Ask(_)) => rescue(&mut exchange, Error::Bug.into(), version, grpc),
+            Ok(Plan::Wait(..)) => rescue(&mut exchange, Error::Bug.into(), version, grpc),
             Err(refusal) => rescue(&mut exchange, refusal, version, grpc),
         };
+        if exchange.policy.is_some() {
+            response = Box::pin(policy::see_off(&mut exchange, response)).await;
+        }
         (account(exchange, response, version, bodiless), None)
     }
 }
@@ -138,12 +144,12 @@ pub(super) enum Plan {
     Forward(Box<Draft>),
     /// It goes upstream, once.
     Keyed(Box<Keyed>, Box<Draft>),
-    /// The limits that other gateways share are to be asked first.
-    Ask(Box<Routed>),
+    /// A step on its way cannot tell yet.
+    Wait(Step, Box<Routed>),
 }
 
 /// An error, and what else the client should know.
-struct Refusal {
+pub(super) struct Refusal {
     error: Error,
     allow: Option<HeaderValue>,
 }
@@ -196,7 +202,7 @@ fn rescue(
     response
 }
 
-/// Everything before the upstream, or before the limits that other gateways share.
+/// Everything before the upstream, or before a step that waits.
 fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal> {
     let (mut head, body) = request.into_parts();
     if exchange.connection.worker.is_logging() {
@@ -232,25 +238,21 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
         vouch(exchange, &mut head.headers, head.version, &checked, &mut vouched);
     }
     admit(exchange, route, &head.headers)?;
-    let waits = limit::check(exchange, route, &head, &path)?;
+    let plain = route.policies.is_none();
+    // Before the request is put together: most of what is turned away is turned away here.
+    let waits = plain && limit::check(exchange, route, &head, &path)?;
     let path = match path {
         Cow::Owned(path) => Some(path),
         Cow::Borrowed(_) => None,
     };
     let routed = Routed { head, body, path, matched, checked, ended, trailers, vouched };
+    if !plain {
+        return gate::enter(exchange, route, routed);
+    }
     if waits {
-        return Ok(Plan::Ask(Box::new(routed)));
+        return Ok(Plan::Wait(Step::Limit, Box::new(routed)));
     }
     act(exchange, route, routed).map_err(Into::into)
-}
-
-/// Asks the limits that other gateways share, and goes on if they let the request pass.
-async fn ask(exchange: &mut Exchange, planned: Result<Plan, Refusal>) -> Result<Plan, Refusal> {
-    let Ok(Plan::Ask(routed)) = planned else { return planned };
-    limit::ask(exchange, &routed.head, routed.path()).await?;
-    let world = exchange.world.clone();
-    let route = &world.snapshot.routes[routed.matched.route];
-    act(exchange, route, *routed).map_err(Into::into)
 }
 
 /// Turns the request away when there is too much at once.

@@ -23,6 +23,7 @@ use crate::{
     limit::{KeyedBulkhead, LimitStore, RouteLimits, SharedStore, Stores},
     listen::tls::{Remembered, ServerTlsState},
     pem::TlsProblem,
+    policy::Policies,
     route::{Location, Matcher, PathRewrite},
     upstream::{
         connect::Connector,
@@ -248,6 +249,7 @@ impl Compiler<'_> {
                 Bulkhead::new(concurrency.max, before.and_then(|before| before.bulkhead.as_ref()))
             }),
             limits: self.limits(route)?,
+            policies: Policies::compile(route),
         })
     }
 

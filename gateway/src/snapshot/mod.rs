@@ -20,6 +20,7 @@ use crate::{
     idempotency,
     limit::{LimitStore, RouteLimits, SharedStore},
     listen::tls::ServerTlsState,
+    policy::Policies,
     route::{Location, Matcher, PathRewrite},
     upstream::{endpoint::Upstream, retry::policy::RetryPolicy},
 };
@@ -107,6 +108,8 @@ pub struct Route {
     pub bulkhead: Option<Bulkhead>,
     /// Bounds on how often it may be used, and by whom.
     pub limits: Option<RouteLimits>,
+    /// What else it does; `None` where that is nothing.
+    pub policies: Option<Box<Policies>>,
     /// Second tries.
     pub retry: Option<RetryPolicy>,
     /// What it does when its upstream cannot answer.
@@ -164,6 +167,7 @@ impl Route {
         self.priority.header.as_ref().is_some_and(is_vouched_for)
             || self.idempotency.is_some()
             || self.limits.as_ref().is_some_and(RouteLimits::reads_vouched)
+            || self.policies.as_ref().is_some_and(|policies| policies.reads_vouched())
     }
 
     /// What counts of a request's query where its answer is kept.
