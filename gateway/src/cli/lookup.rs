@@ -258,6 +258,7 @@ impl Lookup<'_> {
             path: target.map_or("/", PathAndQuery::path),
             query: target.and_then(PathAndQuery::query),
             route: &route.name,
+            identity: None,
         };
         for (upstream, _) in &forward.split {
             let upstream = &snapshot.upstreams[*upstream];

@@ -3,6 +3,11 @@
 //! On the way in policies are steps of [`crate::route`]'s gate, on the way out they are applied in
 //! [`see_off`]. A route without any has no [`Policies`], and pays one test for that.
 
+mod auth;
+pub(crate) mod cidr;
+
+pub(crate) use auth::Identity;
+
 use http::Response;
 use weir_config::model;
 
