@@ -15,3 +15,11 @@ where
 {
     tokio::task::spawn_local(future)
 }
+
+/// Computes something beside this worker's thread, for as long as it takes; `None` if that
+/// panicked. Whoever calls it bounds how many there are at a time.
+pub(crate) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}

@@ -101,6 +101,7 @@ impl Error {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Denied => StatusCode::FORBIDDEN,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded
             | Self::RouteBusy
@@ -109,6 +110,7 @@ impl Error {
             | Self::UpstreamBusy
             | Self::QueueTimeout
             | Self::BreakerOpen
+            | Self::AuthUnavailable
             | Self::IdempotencyKeyStoreDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::LookupFailed
             | Self::ConnectRefused
@@ -153,15 +155,18 @@ impl Error {
             Self::TooEarly
             | Self::MethodNotAllowed
             | Self::Denied
+            | Self::Unauthenticated
             | Self::RateLimited
             | Self::IdempotencyKeyUnscoped
             | Self::IdempotencyKeyReused
             | Self::IdempotencyKeyInFlight
             | Self::IdempotencyKeyUnknown
             | Self::IdempotencyKeySpent => "http_request_denied",
-            Self::Overloaded | Self::RouteBusy | Self::Draining | Self::IdempotencyKeyStoreDown => {
-                "proxy_internal_response"
-            }
+            Self::Overloaded
+            | Self::RouteBusy
+            | Self::Draining
+            | Self::AuthUnavailable
+            | Self::IdempotencyKeyStoreDown => "proxy_internal_response",
             Self::NoEndpoint | Self::ConnectFailed => "destination_unavailable",
             Self::UpstreamBusy | Self::QueueTimeout | Self::BreakerOpen => {
                 "connection_limit_reached"
@@ -211,7 +216,8 @@ impl Error {
             | Self::IdempotencyKeyTooLarge => ("IK", Side::Downstream, Retry::Never),
             Self::IdempotencyKeyStoreDown => ("IK", Side::Gateway, Retry::Never),
             Self::NoRoute => ("NR", Side::Gateway, Retry::Never),
-            Self::MethodNotAllowed | Self::Denied => ("DN", Side::Gateway, Retry::Never),
+            Self::Unauthenticated => ("DN", Side::Downstream, Retry::Never),
+            Self::MethodNotAllowed | Self::Denied | Self::AuthUnavailable => ("DN", Side::Gateway, Retry::Never),
             Self::Overloaded | Self::RouteBusy | Self::Draining => {
                 ("OM", Side::Gateway, Retry::Never)
             }

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use weir_config::model::{Network, NotNetwork};
+use weir_config::model::{Network, Networks, NotNetwork};
 
 /// Most networks of a file.
 const MOST: usize = 1_000_000;
@@ -67,6 +67,11 @@ impl FromIterator<Network> for NetworkSet {
 }
 
 impl NetworkSet {
+    /// How many ranges there are.
+    pub(crate) fn len(&self) -> usize {
+        self.v4.starts.len() + self.v6.starts.len()
+    }
+
     /// Whether an address is in one of them. An IPv4 address is that however it is written.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
@@ -74,6 +79,18 @@ impl NetworkSet {
             IpAddr::V6(address) => self.v6.contains(address.to_bits()),
         }
     }
+}
+
+/// The networks of the configuration and of its file.
+pub(crate) fn compile(config: &Networks) -> Result<NetworkSet, String> {
+    let file = match &config.file {
+        None => Vec::new(),
+        Some(path) => {
+            let text = super::auth::read(path)?;
+            read_list(&text).map_err(|what| format!("{}: {what}", path.display()))?
+        }
+    };
+    Ok(config.listed.iter().copied().chain(file).collect())
 }
 
 /// Reads a list: one network a line, comments behind `#`.
@@ -220,7 +237,7 @@ mod tests {
             .collect();
         for (version, probes) in [("IPv4", four), ("IPv6", six)] {
             let began = Instant::now();
-            let hits = probes.iter().filter(|address| set.contains(*black_box(address))).count();
+            let hits = probes.iter().filter(|address| set.contains(*black_box(*address))).count();
             let each = began.elapsed().as_nanos() / probes.len() as u128;
             println!("{version}: {each} ns a look-up, {hits} hits");
         }

@@ -6,21 +6,93 @@
 mod auth;
 pub(crate) mod cidr;
 
-pub(crate) use auth::Identity;
+pub(crate) use auth::{
+    Around, Auth, AuthTally, Identity, Memory, Outcome, Passage, Wrong, files,
+    certificate::Certified, jwks::Jwks,
+};
 
-use http::Response;
+use std::net::IpAddr;
+
+use http::{HeaderMap, Method, Response};
 use weir_config::model;
 
-use crate::http::{body::Body, exchange::Exchange};
+use self::{auth::Refused, cidr::NetworkSet};
+use crate::{
+    error::Error,
+    http::{body::Body, exchange::Exchange},
+};
 
 /// The policies of a route.
+#[derive(Debug, Default)]
+pub struct Policies {
+    /// The only addresses that may use it.
+    allow: Option<NetworkSet>,
+    /// Those that may not.
+    deny: Option<NetworkSet>,
+    /// How clients say who they are.
+    pub(crate) auth: Option<Auth>,
+}
+
+/// A request, as far as policies look at it.
 #[derive(Debug)]
-pub struct Policies {}
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) headers: &'a HeaderMap,
+    /// Its path, as routes see it.
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    /// The host that it is for, maybe with a port.
+    pub(crate) authority: &'a str,
+}
 
 impl Policies {
     /// Those of a route, where it has any.
-    pub(crate) const fn compile(_route: &model::Route) -> Option<Box<Self>> {
-        None
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, mostly with files that they name.
+    pub(crate) fn compile(
+        route: &model::Route,
+        around: &mut Around<'_>,
+    ) -> Result<Option<Box<Self>>, Vec<Wrong>> {
+        let mut wrong = Vec::new();
+        let mut networks = |name: &str, config: &Option<model::Networks>| {
+            let config = config.as_ref()?;
+            cidr::compile(config).map_err(|what| wrong.push((config.at, format!("{name}: {what}")))).ok()
+        };
+        let (allow, deny) = (networks("allow", &route.allow), networks("deny", &route.deny));
+        let auth = match Auth::compile(route, around) {
+            Ok(auth) => auth,
+            Err(more) => {
+                wrong.extend(more);
+                None
+            }
+        };
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let any = allow.is_some() || deny.is_some() || auth.is_some();
+        Ok(any.then(|| Box::new(Self { allow, deny, auth })))
+    }
+
+    /// Whether a client at this address may use the route. One without an address, on a Unix
+    /// socket, is on no list.
+    pub(crate) fn admits(&self, client: Option<IpAddr>) -> bool {
+        let on = |list: &NetworkSet| client.is_some_and(|client| list.contains(client));
+        !self.deny.as_ref().is_some_and(on) && self.allow.as_ref().is_none_or(on)
+    }
+
+    /// In words, for `weir route`.
+    pub(crate) fn describe(&self) -> Vec<(&'static str, String)> {
+        let networks = |set: &NetworkSet| format!("{} ranges of addresses", set.len());
+        let auth = |auth: &Auth| {
+            auth.ways.iter().map(auth::Way::describe).collect::<Vec<_>>().join(" or ")
+        };
+        let lines = [
+            ("allow", self.allow.as_ref().map(networks)),
+            ("deny", self.deny.as_ref().map(networks)),
+            ("auth", self.auth.as_ref().map(auth)),
+        ];
+        lines.into_iter().filter_map(|(name, line)| Some((name, line?))).collect()
     }
 
     /// Whether one of them may look at a field that the gateway vouches for.
@@ -32,7 +104,18 @@ impl Policies {
 
 /// What policies know of one request.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {}
+pub(crate) struct Seen {
+    /// Why it was turned away, where nobody believed it.
+    pub(crate) refused: Option<Box<Refused>>,
+}
+
+/// Tells a client that is turned away what it may do about it.
+pub(crate) fn explain(exchange: &Exchange, error: Error, headers: &mut HeaderMap) {
+    let refused = exchange.policy.as_ref().and_then(|seen| seen.refused.as_ref());
+    if let Some(refused) = refused {
+        auth::challenge(error, refused, headers);
+    }
+}
 
 /// What policies make of a response, whoever made it, the innermost first.
 pub(crate) async fn see_off(_exchange: &mut Exchange, response: Response<Body>) -> Response<Body> {

@@ -15,6 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use rustls::pki_types::CertificateDer;
 use quinn_proto::{
     self as proto, ConnectionHandle, Dir, Event, StreamEvent, StreamId, Transmit, VarInt,
 };
@@ -99,6 +100,13 @@ impl Connection {
     /// The peer's address now; a client's may change.
     pub(crate) fn remote(&self) -> SocketAddr {
         self.proto.borrow().remote_address()
+    }
+
+    /// The certificate that the peer has proved to own.
+    pub(crate) fn peer_leaf(&self) -> Option<CertificateDer<'static>> {
+        let identity = self.proto.borrow().crypto_session().peer_identity()?;
+        let chain = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+        chain.into_iter().next()
     }
 
     /// Whether the handshake goes on: what a server receives meanwhile is early data.

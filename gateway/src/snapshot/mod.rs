@@ -20,7 +20,7 @@ use crate::{
     idempotency,
     limit::{LimitStore, RouteLimits, SharedStore},
     listen::tls::ServerTlsState,
-    policy::Policies,
+    policy::{Jwks, Policies},
     route::{Location, Matcher, PathRewrite},
     upstream::{endpoint::Upstream, retry::policy::RetryPolicy},
 };
@@ -50,6 +50,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Listeners, in file order.
     pub listeners: Vec<Arc<Listener>>,
+    /// Sets of keys that others serve, each once.
+    pub(crate) jwks: Arc<[Arc<Jwks>]>,
     /// What is kept of responses.
     pub(crate) cache: Option<Arc<Cache>>,
     /// What became of idempotency keys.

@@ -89,7 +89,7 @@ fn judge(status: u16, expect: &[StatusRange]) -> Result<(), String> {
 }
 
 /// Sends a request; what comes back.
-async fn ask(pool: &Pooled, mut draft: Draft) -> Result<Response<Body>, String> {
+pub(super) async fn ask(pool: &Pooled, mut draft: Draft) -> Result<Response<Body>, String> {
     let ready = pool.0.open(false).await.map_err(|error| error.to_string())?;
     let version = match ready {
         Ready::H1(_) if draft.shape.framing != Framing::None => {
@@ -139,7 +139,7 @@ fn call(service: &str) -> Draft {
     draft
 }
 
-fn draft(method: Method, target: Uri, framing: Framing, upload: Upload) -> Draft {
+pub(super) fn draft(method: Method, target: Uri, framing: Framing, upload: Upload) -> Draft {
     let mut request = Request::new(());
     *request.method_mut() = method;
     *request.uri_mut() = target;

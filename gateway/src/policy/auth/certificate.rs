@@ -1,5 +1,7 @@
 //! Names in the certificate that a client has proved to own.
 
+use std::rc::Rc;
+
 use serde_json::{Map, Value};
 use weir_config::model::{SubjectField, SubjectMatch, ValueMatch};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
@@ -8,6 +10,22 @@ use super::identity::Identity;
 
 /// Most names of a kind that are looked at.
 const MOST: usize = 64;
+
+/// A client that has proved to own a certificate.
+#[derive(Debug)]
+pub(crate) struct Certified {
+    pub(crate) subject: Subject,
+    pub(crate) identity: Rc<Identity>,
+}
+
+impl Certified {
+    /// Reads a leaf that was verified.
+    pub(crate) fn read(der: &[u8]) -> Option<Self> {
+        let subject = Subject::read(der)?;
+        let identity = Rc::new(subject.identity());
+        Some(Self { subject, identity })
+    }
+}
 
 /// What a certificate calls its owner.
 #[derive(Debug, Default, PartialEq, Eq)]
