@@ -105,6 +105,9 @@ fn route(host: HostMatch, path: PathMatch) -> Route {
         cache: None,
         idempotency: None,
         concurrency: None,
+        allow: None,
+        deny: None,
+        auth: Vec::new(),
         rate_limits: Vec::new(),
         priority: RoutePriority::default(),
     }

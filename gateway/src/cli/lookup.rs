@@ -192,6 +192,9 @@ impl Lookup<'_> {
         }
         let snapshot = self.snapshot;
         let compiled = &snapshot.routes[matched.route];
+        for (name, line) in compiled.policies.iter().flat_map(|policies| policies.describe()) {
+            self.line(name, &line);
+        }
         match &compiled.action {
             snapshot::Action::Forward(forward) => {
                 let (query, kept) = (head.uri.query(), compiled.kept(head.uri.query()));

@@ -72,6 +72,7 @@ impl Error {
                 | Self::UpstreamBusy
                 | Self::QueueTimeout
                 | Self::BreakerOpen
+                | Self::AuthUnavailable
                 | Self::IdempotencyKeyInFlight
                 | Self::IdempotencyKeyStoreDown => Some(BACK_OFF),
                 _ => None,

@@ -109,6 +109,11 @@ pub(crate) struct Seen {
     pub(crate) refused: Option<Box<Refused>>,
 }
 
+/// Why nobody believed a client, for the log.
+pub(crate) fn refused(exchange: &Exchange) -> Option<String> {
+    Some(exchange.policy.as_ref()?.refused.as_ref()?.describe())
+}
+
 /// Tells a client that is turned away what it may do about it.
 pub(crate) fn explain(exchange: &Exchange, error: Error, headers: &mut HeaderMap) {
     let refused = exchange.policy.as_ref().and_then(|seen| seen.refused.as_ref());

@@ -15,7 +15,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use rustls::pki_types::CertificateDer;
 use quinn_proto::{
     self as proto, ConnectionHandle, Dir, Event, StreamEvent, StreamId, Transmit, VarInt,
 };
@@ -103,9 +102,9 @@ impl Connection {
     }
 
     /// The certificate that the peer has proved to own.
-    pub(crate) fn peer_leaf(&self) -> Option<CertificateDer<'static>> {
+    pub(crate) fn peer_leaf(&self) -> Option<rustls::pki_types::CertificateDer<'static>> {
         let identity = self.proto.borrow().crypto_session().peer_identity()?;
-        let chain = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+        let chain = identity.downcast::<Vec<rustls::pki_types::CertificateDer<'static>>>().ok()?;
         chain.into_iter().next()
     }
 

@@ -24,11 +24,13 @@ pub struct Metric {
     pub labels: &'static [&'static str],
 }
 
+mod auth;
 mod endpoint;
 mod idempotency;
 mod limit;
 mod member;
 
+pub use auth::*;
 pub use endpoint::*;
 pub use idempotency::*;
 pub use limit::*;
@@ -334,6 +336,9 @@ pub const ALL: &[&Metric] = &[
     &RATE_LIMIT_KEYS_LOST,
     &RATE_LIMIT_FALLBACK,
     &CONCURRENCY_KEYS,
+    &AUTH,
+    &JWKS_FETCHES,
+    &JWKS_KEYS,
     &REDIS_UP,
     &REDIS_CALLS,
     &REDIS_SKIPPED,

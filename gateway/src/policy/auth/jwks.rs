@@ -47,7 +47,7 @@ pub(crate) struct Fetched {
 /// See the module's page. Shared by all workers and the control thread; outlives configurations
 /// that name it the same.
 #[derive(Debug)]
-pub struct Jwks {
+pub(crate) struct Jwks {
     pub(crate) url: JwksUrl,
     connector: Arc<Connector>,
     current: ArcSwapOption<Fetched>,
@@ -80,6 +80,12 @@ impl Jwks {
     /// Whether one for `url` and these files would be this one again.
     pub(crate) fn equals(&self, url: &JwksUrl, connector: &Connector) -> bool {
         self.url == *url && self.connector.has_files_of(connector)
+    }
+
+    /// Its URL without the query, as metrics have it.
+    pub(crate) fn label(&self) -> String {
+        let url = self.url.to_string();
+        url.split('?').next().unwrap_or_default().to_owned()
     }
 
     /// The set, if one was ever fetched.

@@ -56,7 +56,7 @@ impl Memory {
 /// One worker's counts of one way of one route.
 #[derive(Debug)]
 #[repr(align(128))]
-pub struct AuthTally {
+pub(crate) struct AuthTally {
     counts: [Count; Outcome::NAMES.len()],
 }
 

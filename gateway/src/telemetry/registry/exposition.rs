@@ -27,6 +27,7 @@ use crate::{
     },
 };
 
+mod auth;
 mod members;
 
 /// Status classes, in the order in which routes count them.
@@ -82,6 +83,7 @@ impl Collector for Scrape {
         encode_gates(&mut encoder, &all)?;
         encode_admission(&mut encoder, &all)?;
         encode_limits(&mut encoder, &all)?;
+        auth::encode(&mut encoder, &all)?;
         encode_redis(&mut encoder, &all)?;
         members::encode(&mut encoder, &all)?;
         drop(all);
