@@ -6,7 +6,7 @@ use http::Method;
 
 use crate::{
     model::{
-        Action, Address, AuthWay, Bind, Concurrency, Config, Fallback, HostMatch, KeyPart,
+        Action, Address, AuthWay, Bind, Concurrency, Config, CredentialPlace, Fallback, HostMatch, KeyPart,
         PathMatch, PlaceStore, RateLimit, RateStore, Route, RouteMatch, Segment,
     },
     report::Report,
@@ -23,6 +23,8 @@ pub(crate) fn check(config: &Config, report: &mut Report<'_>) {
     shadowed(config, report);
     loops(config, report);
     alone(config, report);
+    unasked(config, report);
+    kept_for_all(config, report);
 }
 
 fn listeners(config: &Config, report: &mut Report<'_>) {
@@ -228,6 +230,50 @@ fn loops(config: &Config, report: &mut Report<'_>) {
         if any || ours.contains(address) {
             let what = format!("`{address}` is a listener of this gateway: requests go in circles");
             report.warn_at(endpoint.at, what);
+        }
+    }
+}
+
+/// Endpoints that are chosen by who a client is, on routes that ask nobody.
+fn unasked(config: &Config, report: &mut Report<'_>) {
+    for route in config.routes.iter().filter(|route| route.auth.is_empty()) {
+        let Action::Forward(forward) = &route.action else { continue };
+        let by_identity = |(index, _): &&(usize, u32)| {
+            let hash = config.upstreams.get(*index).and_then(|upstream| upstream.hash.as_ref());
+            hash.is_some_and(|hash| hash.key.iter().any(KeyPart::is_of_identity))
+        };
+        if let Some((index, _)) = forward.split.iter().find(by_identity) {
+            let what = format!(
+                "`{}` asks nobody who they are, and `{}` chooses endpoints by that",
+                route.name, config.upstreams[*index].name
+            );
+            report.warn_at(route.at, what).hint = Some("give the route an `auth`".to_owned());
+        }
+    }
+}
+
+/// Answers that are kept behind credentials of which caches know nothing (RFC 9111, section 3.5, is
+/// about `Authorization` alone).
+fn kept_for_all(config: &Config, report: &mut Report<'_>) {
+    let known = |place: &CredentialPlace| {
+        matches!(place, CredentialPlace::Header(name) if *name == http::header::AUTHORIZATION)
+    };
+    for route in &config.routes {
+        let unknown = route.auth.iter().any(|way| match way {
+            AuthWay::Jwt(jwt) => !jwt.token.iter().all(known),
+            AuthWay::Basic(_) => false,
+            AuthWay::ApiKey(_) | AuthWay::Mtls(_) | AuthWay::Forward(_) => true,
+        });
+        let key = route.cache.as_ref().map(|cache| &cache.key);
+        let Some(key) = key.filter(|_| unknown) else { continue };
+        if key.headers.is_empty() && key.cookies.is_empty() {
+            let what = format!(
+                "`{}` keeps answers behind `auth`: one client may get what another was told",
+                route.name
+            );
+            report.warn_at(route.at, what).hint = Some(
+                "tell them apart with `cache.key.headers`, by a header that `auth` fills".to_owned(),
+            );
         }
     }
 }

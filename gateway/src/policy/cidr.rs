@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use weir_config::model::{Network, Networks, NotNetwork};
+use weir_config::model::{Network, NotNetwork};
 
 /// Most networks of a file.
 const MOST: usize = 1_000_000;
@@ -79,18 +79,6 @@ impl NetworkSet {
             IpAddr::V6(address) => self.v6.contains(address.to_bits()),
         }
     }
-}
-
-/// The networks of the configuration and of its file.
-pub(crate) fn compile(config: &Networks) -> Result<NetworkSet, String> {
-    let file = match &config.file {
-        None => Vec::new(),
-        Some(path) => {
-            let text = super::auth::read(path)?;
-            read_list(&text).map_err(|what| format!("{}: {what}", path.display()))?
-        }
-    };
-    Ok(config.listed.iter().copied().chain(file).collect())
 }
 
 /// Reads a list: one network a line, comments behind `#`.

@@ -57,7 +57,8 @@ impl Policies {
         let mut wrong = Vec::new();
         let mut networks = |name: &str, config: &Option<model::Networks>| {
             let config = config.as_ref()?;
-            cidr::compile(config).map_err(|what| wrong.push((config.at, format!("{name}: {what}")))).ok()
+            let set = networks_of(config);
+            set.map_err(|what| wrong.push((config.at, format!("{name}: {what}")))).ok()
         };
         let (allow, deny) = (networks("allow", &route.allow), networks("deny", &route.deny));
         let auth = match Auth::compile(route, around) {
@@ -100,6 +101,18 @@ impl Policies {
     pub(crate) const fn reads_vouched(&self) -> bool {
         false
     }
+}
+
+/// The networks of the configuration and of its file.
+fn networks_of(config: &model::Networks) -> Result<NetworkSet, String> {
+    let file = match &config.file {
+        None => Vec::new(),
+        Some(path) => {
+            let text = auth::read(path)?;
+            cidr::read_list(&text).map_err(|what| format!("{}: {what}", path.display()))?
+        }
+    };
+    Ok(config.listed.iter().copied().chain(file).collect())
 }
 
 /// What policies know of one request.

@@ -140,3 +140,22 @@ fn an_identity_needs_somebody_who_asks_for_it() {
     let scope = config.unwrap().routes.remove(0).idempotency.unwrap().scope;
     assert_eq!(scope, [KeyPart::Claim("org".into())]);
 }
+
+#[test]
+fn what_is_odd_is_warned_of() {
+    let warnings = |route: &str, upstream: &str| {
+        let file = format!(
+            "{CLEAR}upstreams: {{ api: {{ endpoints: [\"127.0.0.1:1\"]{upstream} }} }}\n\
+             routes: [{{ to: api, {route} }}]\n"
+        );
+        load_str("weir.yaml", &file, &|_| None).unwrap_or_else(|e| panic!("{e}")).warnings.render()
+    };
+    let key = "auth: { api_key: { file: k } }, cache: 60s";
+    assert!(warnings(key, "").contains("keeps answers behind `auth`"));
+    let apart = "auth: { api_key: { file: k } }, cache: { key: { headers: [x-user] } }";
+    assert_eq!(warnings(apart, ""), "");
+    assert_eq!(warnings("auth: { jwt: { jwks: k, algorithms: ES256 } }, cache: 60s", ""), "");
+    let hashed = ", balance: { rendezvous: { key: identity } }";
+    assert!(warnings("name: a", hashed).contains("asks nobody who they are"));
+    assert_eq!(warnings("auth: { api_key: { file: k } }", hashed), "");
+}
