@@ -36,6 +36,7 @@ mod respond;
 mod retry;
 mod route;
 mod servers;
+mod trace;
 mod upstream;
 
 /// What reading a file needs.
@@ -207,6 +208,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let timeouts = timeouts(d, &fields);
     let log = log(d, &fields);
     d.gossips = fields.node("membership").is_some_and(|node| !node.is_off());
+    let tracing = trace::read(d, &fields);
     let resolver = discovery::resolver(d, &fields);
     let (upstreams, names) = upstream::all(d, &fields);
     let redis = servers::read(d, &fields);
@@ -230,6 +232,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         limits,
         timeouts,
         log,
+        tracing,
         resolver,
         redis,
         membership,

@@ -6,8 +6,8 @@ use http::Method;
 
 use crate::{
     model::{
-        Action, Address, AuthWay, Bind, Concurrency, Config, CredentialPlace, Fallback, HostMatch, KeyPart,
-        PathMatch, PlaceStore, RateLimit, RateStore, Route, RouteMatch, Segment,
+        Action, Address, AuthWay, Bind, Concurrency, Config, CredentialPlace, Fallback, HostMatch,
+        KeyPart, PathMatch, PlaceStore, RateLimit, RateStore, Route, RouteMatch, Segment,
     },
     report::Report,
     source::Span,
@@ -255,9 +255,7 @@ fn unasked(config: &Config, report: &mut Report<'_>) {
 /// Answers that are kept behind credentials of which caches know nothing (RFC 9111, section 3.5, is
 /// about `Authorization` alone).
 fn kept_for_all(config: &Config, report: &mut Report<'_>) {
-    let known = |place: &CredentialPlace| {
-        matches!(place, CredentialPlace::Header(name) if *name == http::header::AUTHORIZATION)
-    };
+    let known = |place: &CredentialPlace| matches!(place, CredentialPlace::Header(name) if *name == http::header::AUTHORIZATION);
     for route in &config.routes {
         let unknown = route.auth.iter().any(|way| match way {
             AuthWay::Jwt(jwt) => !jwt.token.iter().all(known),
@@ -272,7 +270,8 @@ fn kept_for_all(config: &Config, report: &mut Report<'_>) {
                 route.name
             );
             report.warn_at(route.at, what).hint = Some(
-                "tell them apart with `cache.key.headers`, by a header that `auth` fills".to_owned(),
+                "tell them apart with `cache.key.headers`, by a header that `auth` fills"
+                    .to_owned(),
             );
         }
     }

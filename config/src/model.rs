@@ -20,6 +20,7 @@ mod membership;
 mod network;
 mod resilience;
 mod servers;
+mod trace;
 
 pub use auth::{
     ApiKey, ApiKeyAuth, AuthWay, BasicAuth, CredentialPlace, ForwardAuth, JwksUrl, JwtAlgorithm,
@@ -44,6 +45,7 @@ pub use resilience::{
     RetryOn, RoutePriority, SlowCalls,
 };
 pub use servers::{Redis, RedisUrl};
+pub use trace::{Collector, Tracing};
 
 /// Where in a file a value was written: line and column, both counted from 1; 0 is "a default".
 ///
@@ -80,6 +82,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What is logged.
     pub log: Log,
+    /// Spans of requests; `None` is none.
+    pub tracing: Option<Tracing>,
     /// Who is asked for the names of `discovery`.
     pub resolver: Resolver,
     /// The servers of what gateways share; `None` is off.

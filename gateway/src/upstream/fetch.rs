@@ -9,9 +9,9 @@ use tokio::time::timeout;
 use weir_config::model::{Address, JwksUrl};
 
 use super::{
-    check::{ask, draft},
     connect::Connector,
     endpoint::Endpoint,
+    once::{ask, draft},
     pool::{EndpointPool, Pooled},
 };
 use crate::{
