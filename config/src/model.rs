@@ -22,10 +22,7 @@ mod resilience;
 mod servers;
 mod trace;
 
-pub use auth::{
-    ApiKey, ApiKeyAuth, AuthWay, BasicAuth, CredentialPlace, ForwardAuth, JwksUrl, JwtAlgorithm,
-    JwtAuth, JwtKey, JwtKeys, KeyMaterial, MtlsAuth, SubjectField, SubjectMatch, Users,
-};
+pub use auth::*;
 pub use balance::{Balance, HashBalance};
 pub use cache::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache};
 pub use discovery::{Discovery, DiscoverySource, Resolver};

@@ -218,7 +218,9 @@ impl Error {
             Self::IdempotencyKeyStoreDown => ("IK", Side::Gateway, Retry::Never),
             Self::NoRoute => ("NR", Side::Gateway, Retry::Never),
             Self::Unauthenticated => ("DN", Side::Downstream, Retry::Never),
-            Self::MethodNotAllowed | Self::Denied | Self::AuthUnavailable => ("DN", Side::Gateway, Retry::Never),
+            Self::MethodNotAllowed | Self::Denied | Self::AuthUnavailable => {
+                ("DN", Side::Gateway, Retry::Never)
+            }
             Self::Overloaded | Self::RouteBusy | Self::Draining => {
                 ("OM", Side::Gateway, Retry::Never)
             }

@@ -7,8 +7,8 @@ mod auth;
 pub(crate) mod cidr;
 
 pub(crate) use auth::{
-    Around, Auth, AuthTally, Identity, Memory, Outcome, Passage, Wrong, files,
-    certificate::Certified, jwks::Jwks,
+    Around, Auth, AuthTally, Identity, Memory, Outcome, Passage, Wrong, certificate::Certified,
+    files, jwks::Jwks,
 };
 
 use std::net::IpAddr;

@@ -101,13 +101,6 @@ impl Connection {
         self.proto.borrow().remote_address()
     }
 
-    /// The certificate that the peer has proved to own.
-    pub(crate) fn peer_leaf(&self) -> Option<rustls::pki_types::CertificateDer<'static>> {
-        let identity = self.proto.borrow().crypto_session().peer_identity()?;
-        let chain = identity.downcast::<Vec<rustls::pki_types::CertificateDer<'static>>>().ok()?;
-        chain.into_iter().next()
-    }
-
     /// Whether the handshake goes on: what a server receives meanwhile is early data.
     pub(crate) fn is_early(&self) -> bool {
         self.proto.borrow().is_handshaking()

@@ -83,10 +83,12 @@ fn take(
     step: Step,
 ) -> Result<Pass, Refusal> {
     match step {
-        Step::Allow => match route.policies.as_ref().is_none_or(|one| one.admits(exchange.client)) {
-            true => Ok(Pass::On),
-            false => Err(Error::Denied.into()),
-        },
+        Step::Allow => {
+            match route.policies.as_ref().is_none_or(|one| one.admits(exchange.client)) {
+                true => Ok(Pass::On),
+                false => Err(Error::Denied.into()),
+            }
+        }
         Step::Authenticate => {
             let Some(auth) = auth(route) else { return Ok(Pass::On) };
             let passage = auth.judge(exchange, &asked(routed));

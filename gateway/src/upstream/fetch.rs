@@ -49,7 +49,8 @@ async fn exchange(url: &JwksUrl, pool: &Pooled, most: usize) -> Result<Bytes, St
     draft.head.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, */*"));
     if url.port == if url.tls { 443 } else { 80 } {
         // Some servers know themselves without it only.
-        draft.shape.host = HeaderValue::try_from(&*url.host).ok().filter(|_| !url.host.contains(':'));
+        draft.shape.host =
+            HeaderValue::try_from(&*url.host).ok().filter(|_| !url.host.contains(':'));
     }
     let (head, body) = ask(pool, draft).await?.into_parts();
     if head.status != http::StatusCode::OK {

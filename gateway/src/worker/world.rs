@@ -92,7 +92,17 @@ impl World {
         });
         let before = previous.and_then(|old| old.records.as_ref());
         let records = SharedRecords::of(&snapshot, before, rng);
-        Self { upstreams, routes, unrouted, memories, tallies, records, shared, listeners, snapshot }
+        Self {
+            upstreams,
+            routes,
+            unrouted,
+            memories,
+            tallies,
+            records,
+            shared,
+            listeners,
+            snapshot,
+        }
     }
 
     /// The pools of an upstream, most likely at this index.

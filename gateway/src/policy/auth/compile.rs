@@ -1,12 +1,6 @@
 //! From the configuration to ways that requests can be judged by: files are read here.
 
-use std::{
-    fs::File,
-    io::Read as _,
-    path::Path,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{fs::File, io::Read as _, path::Path, sync::Arc, time::SystemTime};
 
 use http::HeaderName;
 use weir_config::model::{
@@ -59,9 +53,7 @@ impl Auth {
                     reserved.extend(config.headers.iter().map(|(name, _)| name.clone()));
                     jwt(config, around).map(|jwt| Way::Jwt(Box::new(jwt)))
                 }
-                AuthWay::ApiKey(config) => {
-                    api_keys(config).map(|keys| Way::ApiKey(Box::new(keys)))
-                }
+                AuthWay::ApiKey(config) => api_keys(config).map(|keys| Way::ApiKey(Box::new(keys))),
                 AuthWay::Basic(config) => basic(config).map(|basic| Way::Basic(Box::new(basic))),
                 AuthWay::Mtls(config) => Ok(Way::Mtls(config.subjects.as_slice().into())),
                 AuthWay::Forward(config) => Forward::new(&route.name, config)
@@ -114,9 +106,9 @@ fn jwt(config: &JwtAuth, around: &mut Around<'_>) -> Result<Jwt, Wrong> {
         JwtKeys::Inline(keys) => Keys::Fixed(KeySet::listed(keys).map_err(|(place, what)| {
             wrong(keys.get(place).map_or(config.at, |key| key.at), what)
         })?),
-        JwtKeys::File(path) => Keys::Fixed(
-            read_as(path, KeySet::from_file).map_err(|what| wrong(config.at, what))?,
-        ),
+        JwtKeys::File(path) => {
+            Keys::Fixed(read_as(path, KeySet::from_file).map_err(|what| wrong(config.at, what))?)
+        }
         JwtKeys::Url(url) => {
             Keys::Remote(remote(config.at, url, around).map_err(|what| wrong(config.at, what))?)
         }

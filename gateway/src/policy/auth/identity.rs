@@ -92,8 +92,13 @@ mod tests {
             "a": { "b": "part" }, "roles": ["r", "w"], "none": null, "deep": { "a": { "b": "c" } },
         }));
         for (name, value) in [
-            ("sub", "ann"), ("org.name", "x"), ("org.no", "7"), ("https://a.b/c", "true"),
-            ("a.b", "whole"), ("roles", "r,w"), ("deep.a.b", "c"),
+            ("sub", "ann"),
+            ("org.name", "x"),
+            ("org.no", "7"),
+            ("https://a.b/c", "true"),
+            ("a.b", "whole"),
+            ("roles", "r,w"),
+            ("deep.a.b", "c"),
         ] {
             assert_eq!(identity.claim(name).as_deref(), Some(value), "{name}");
         }

@@ -215,7 +215,9 @@ fn from_jwk(value: Value, source: Source) -> Result<Key, String> {
                 _ => Err("its curve is not P-256 or P-384".to_owned()),
             }
         }
-        AlgorithmParameters::RSA(parts) => rsa_parts(decode("n", &parts.n)?, &decode("e", &parts.e)?),
+        AlgorithmParameters::RSA(parts) => {
+            rsa_parts(decode("n", &parts.n)?, &decode("e", &parts.e)?)
+        }
         AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
             edwards(&decode("x", &pair.x)?)
         }
@@ -256,7 +258,8 @@ fn rsa_parts(mut modulus: Vec<u8>, exponent: &[u8]) -> Result<Key, String> {
     let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
     modulus.drain(..zeros);
     rsa_length(modulus.len())?;
-    if exponent.is_empty() || exponent.len() > 8 || exponent.last().is_some_and(|one| one % 2 == 0) {
+    if exponent.is_empty() || exponent.len() > 8 || exponent.last().is_some_and(|one| one % 2 == 0)
+    {
         return Err("its exponent is none of RSA".to_owned());
     }
     let material = DecodingKey::from_rsa_raw_components(&modulus, exponent);

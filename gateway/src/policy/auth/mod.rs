@@ -223,7 +223,8 @@ impl Auth {
             }
         }
         let challenges = || {
-            let way = |(place, verdict): &(usize, Verdict)| self.ways.get(*place)?.challenge(verdict);
+            let way =
+                |(place, verdict): &(usize, Verdict)| self.ways.get(*place)?.challenge(verdict);
             judged.verdicts.iter().filter_map(way).collect::<Vec<_>>()
         };
         let passes = |verdict: &Verdict| matches!(verdict, Verdict::Good(_) | Verdict::Skipped);

@@ -5,10 +5,7 @@
 
 use std::collections::HashMap;
 
-use argon2::{
-    Argon2, Params, PasswordVerifier as _,
-    password_hash::phc::PasswordHash,
-};
+use argon2::{Argon2, Params, PasswordVerifier as _, password_hash::phc::PasswordHash};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use foldhash::fast::RandomState;
 
@@ -56,9 +53,7 @@ impl Login {
 impl Users {
     /// # Errors
     /// Whose hash cannot be used, and why.
-    pub(crate) fn new(
-        users: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, String> {
+    pub(crate) fn new(users: impl IntoIterator<Item = (String, String)>) -> Result<Self, String> {
         let mut hashes: HashMap<Box<str>, Box<str>, RandomState> = HashMap::default();
         let mut decoy: Box<str> = "".into();
         for (name, hash) in users {
@@ -178,12 +173,16 @@ mod tests {
 
     #[test]
     fn passwords_of_both_kinds_are_compared() {
-        let users =
-            [("ann".to_owned(), bcrypt_hash()), ("bob".to_owned(), argon2_hash())];
+        let users = [("ann".to_owned(), bcrypt_hash()), ("bob".to_owned(), argon2_hash())];
         let users = Users::new(users).unwrap();
         for (text, good) in [
-            ("ann:secret", true), ("bob:secret", true), ("ann:Secret", false), ("bob:", false),
-            ("cyd:secret", false), ("ann:secret:", false), ("Ann:secret", false),
+            ("ann:secret", true),
+            ("bob:secret", true),
+            ("ann:Secret", false),
+            ("bob:", false),
+            ("cyd:secret", false),
+            ("ann:secret:", false),
+            ("Ann:secret", false),
         ] {
             assert_eq!(users.verify(&login(text)), good, "{text}");
         }

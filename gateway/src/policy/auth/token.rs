@@ -169,7 +169,8 @@ impl Rules {
             return Err(Flaw::UnknownKey);
         }
         let signed = |key: &keys::Key| {
-            crypto::verify(signature, message.as_bytes(), &key.material, header.alg).unwrap_or(false)
+            crypto::verify(signature, message.as_bytes(), &key.material, header.alg)
+                .unwrap_or(false)
         };
         if !candidates.any(signed) {
             return Err(Flaw::Signature);

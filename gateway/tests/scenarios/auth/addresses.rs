@@ -43,8 +43,7 @@ fn a_list_in_a_file_is_followed() {
     let dir = TempDir::new().unwrap();
     std::fs::write(dir.path().join("bad.txt"), "# nobody yet\n").unwrap();
     let origin = Origin::echo();
-    let gateway =
-        Setup::to(&[origin.address]).route("deny: { file: bad.txt }").within(dir).start();
+    let gateway = Setup::to(&[origin.address]).route("deny: { file: bad.txt }").within(dir).start();
     assert_eq!(once(&gateway, "/", "").status, 200);
     std::fs::write(gateway.dir().join("bad.txt"), "10.0.0.0/8\n127.0.0.0/8 # us\n").unwrap();
     assert!(eventually(|| once(&gateway, "/", "").status == 403));

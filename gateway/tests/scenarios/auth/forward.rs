@@ -54,12 +54,17 @@ fn a_2xx_lets_pass_and_its_fields_go_upstream() {
 fn anything_else_is_the_answer() {
     let decider = Origin::start(|exchange| match exchange.seen.field("x-tenant") {
         Some("login") => {
-            let fields = "Location: https://id.test/login\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n";
+            let fields =
+                "Location: https://id.test/login\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n";
             exchange.reply(302, fields, "log in")
         }
         Some("long") => exchange.reply(403, "Content-Type: text/plain\r\n", &"x".repeat(200)),
         Some("broken") => exchange.reply(500, "", "oops"),
-        _ => exchange.reply(401, "WWW-Authenticate: Custom\r\nConnection: x-hop\r\nX-Hop: 1\r\n", "who?"),
+        _ => exchange.reply(
+            401,
+            "WWW-Authenticate: Custom\r\nConnection: x-hop\r\nX-Hop: 1\r\n",
+            "who?",
+        ),
     });
     let (origin, gateway) = start(&decider, "");
     let ask = |tenant: &str| once(&gateway, "/", &format!("X-Tenant: {tenant}\r\n"));
@@ -86,7 +91,10 @@ fn what_cannot_be_asked_lets_nobody_pass() {
     let (origin, gateway) = start(&decider, "");
     let answer = once(&gateway, "/slow", "");
     assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
-    assert_eq!(gateway.access_line("/slow")["auth"], "forward: no answer from the service that decides");
+    assert_eq!(
+        gateway.access_line("/slow")["auth"],
+        "forward: no answer from the service that decides"
+    );
     let dead = Origin::start(|_| Ok(Next::Reset));
     let (other, reset) = start(&dead, "");
     assert_eq!(once(&reset, "/", "").status, 503);

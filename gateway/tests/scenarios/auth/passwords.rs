@@ -52,10 +52,8 @@ fn a_file_with_a_bad_line_is_not_taken_over() {
     let dir = TempDir::new().unwrap();
     std::fs::write(dir.path().join("keys"), format!("ann {}\n", sha256("key"))).unwrap();
     let origin = Origin::echo();
-    let gateway = Setup::to(&[origin.address])
-        .route("auth: { api_key: { file: keys } }")
-        .within(dir)
-        .start();
+    let gateway =
+        Setup::to(&[origin.address]).route("auth: { api_key: { file: keys } }").within(dir).start();
     assert_eq!(once(&gateway, "/", "X-Api-Key: key\r\n").status, 200);
     std::fs::write(gateway.dir().join("keys"), "ann\nbob hunter2\n").unwrap();
     assert!(eventually(|| gateway.log().contains("line 1, line 2: expected a name")));

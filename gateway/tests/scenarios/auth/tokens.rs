@@ -77,7 +77,11 @@ fn what_is_no_good_token_is_told_why() {
         ("one part", "abc".to_owned(), "malformed"),
         ("four parts", format!("{good}.x"), "malformed"),
         ("padding", format!("{good}=="), "signature"),
-        ("critical", format!("{}.{payload}.{signature}", part(r#"{"alg":"ES256","crit":["x"]}"#)), "demands"),
+        (
+            "critical",
+            format!("{}.{payload}.{signature}", part(r#"{"alg":"ES256","crit":["x"]}"#)),
+            "demands",
+        ),
         ("long", "a".repeat(9000), "too long"),
     ];
     let mut failures = Vec::new();
@@ -98,7 +102,9 @@ fn what_is_no_good_token_is_told_why() {
 #[test]
 fn without_a_token_one_is_asked_for() {
     let (_issuer, origin, gateway) = start();
-    for fields in ["", "Authorization: Basic abc\r\n", "Authorization: Bearer\r\n", "Cookie: x=y\r\n"] {
+    for fields in
+        ["", "Authorization: Basic abc\r\n", "Authorization: Bearer\r\n", "Cookie: x=y\r\n"]
+    {
         let answer = once(&gateway, "/", fields);
         assert_eq!((answer.status, answer.field("www-authenticate")), (401, Some("Bearer")));
         assert_eq!(answer.field("proxy-status"), Some("weir; error=http_request_denied"));

@@ -1,7 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::{hint::black_box, time::Instant};
-
 use aws_lc_rs::{
     encoding::AsDer as _,
     rsa,
@@ -180,7 +178,8 @@ fn issuer_and_audience_are_compared_whole() {
 
 #[test]
 fn conditions_must_all_hold() {
-    let rules = hs256(", claims: { scope: [read, write], org.tier: \"~ ^(gold|silver)$\", x: \"*\" }");
+    let rules =
+        hs256(", claims: { scope: [read, write], org.tier: \"~ ^(gold|silver)$\", x: \"*\" }");
     let of = |scope: Value, tier: Value, x: Value| {
         let claims = json!({ "exp": NOW + 9, "scope": scope, "org": { "tier": tier }, "x": x });
         check(&rules, &sign(&claims)).map(|_| ())
@@ -190,8 +189,8 @@ fn conditions_must_all_hold() {
     assert_eq!(of(json!(["read", "write"]), tier.clone(), x.clone()), Ok(()));
     assert_eq!(of(json!("read"), tier.clone(), x.clone()), Err(Flaw::Claim(1)));
     assert_eq!(of(json!("reads writes"), tier.clone(), x.clone()), Err(Flaw::Claim(0)));
-    assert_eq!(of(scope.clone(), json!("golden"), x.clone()), Err(Flaw::Claim(2)));
-    assert_eq!(of(scope, tier, json!(null)), Err(Flaw::Claim(3)));
+    assert_eq!(of(scope.clone(), tier, json!(null)), Err(Flaw::Claim(3)));
+    assert_eq!(of(scope, json!("golden"), x), Err(Flaw::Claim(2)));
     assert_eq!(rules.0.condition(2), "org.tier");
     assert!(Flaw::Claim(0).is_forbidden() && !Flaw::Expired.is_forbidden());
 }
@@ -215,7 +214,8 @@ fn keys_that_a_token_brings_along_are_not_looked_at() {
     let rules = hs256("");
     let forged = "f".repeat(32);
     let jwk = json!({ "kty": "oct", "k": BASE64URL.encode(&forged) });
-    let header = json!({ "alg": "HS256", "jwk": jwk, "jku": "http://evil/", "x5u": "http://evil/" });
+    let header =
+        json!({ "alg": "HS256", "jwk": jwk, "jku": "http://evil/", "x5u": "http://evil/" });
     let message = format!("{}.{}", BASE64URL.encode(header.to_string()), BASE64URL.encode("{}"));
     let key = EncodingKey::from_secret(forged.as_bytes());
     let signature = crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
@@ -236,9 +236,20 @@ fn garbage_is_no_token() {
     let parts: Vec<&str> = good.split('.').collect();
     let (header, payload, signature) = (parts[0], parts[1], parts[2]);
     for token in [
-        "", ".", "..", "...", "a", "a.b", "a.b.c", "a.b.c.d", "\u{e9}.b.c",
-        &format!("{good}.x"), &format!("{header}.{payload}"), &format!("{header}..{signature}"),
-        &format!("{header}.{payload}.x.{signature}"), &format!(" {good}"),
+        "",
+        ".",
+        "..",
+        "...",
+        "a",
+        "a.b",
+        "a.b.c",
+        "a.b.c.d",
+        "\u{e9}.b.c",
+        &format!("{good}.x"),
+        &format!("{header}.{payload}"),
+        &format!("{header}..{signature}"),
+        &format!("{header}.{payload}.x.{signature}"),
+        &format!(" {good}"),
     ] {
         let flaw = flaw(&rules, token);
         assert!(matches!(flaw, Flaw::Malformed | Flaw::Signature), "{token}: {flaw:?}");
@@ -311,16 +322,4 @@ fn a_signature_on_a_curve_is_checked() {
     let (message, _) = token.rsplit_once('.').unwrap();
     let zeros = format!("{message}.{}", BASE64URL.encode([0; 64]));
     assert_eq!(rules.check(zeros.as_bytes(), &keys, now).unwrap_err(), Flaw::Signature);
-}
-
-/// Printed, not judged: this is no quiet machine.
-#[test]
-fn checking_is_timed() {
-    let (rules, keys, token) = es256();
-    let now = Duration::from_secs(NOW);
-    let began = Instant::now();
-    for _ in 0..500 {
-        assert!(rules.check(black_box(token.as_bytes()), &keys, now).is_ok());
-    }
-    println!("ES256: {} us a token", began.elapsed().as_micros() as f64 / 500.0);
 }
