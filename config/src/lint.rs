@@ -255,7 +255,8 @@ fn unasked(config: &Config, report: &mut Report<'_>) {
 /// Answers that are kept behind credentials of which caches know nothing (RFC 9111, section 3.5, is
 /// about `Authorization` alone).
 fn kept_for_all(config: &Config, report: &mut Report<'_>) {
-    let known = |place: &CredentialPlace| matches!(place, CredentialPlace::Header(name) if *name == http::header::AUTHORIZATION);
+    let known =
+        |place: &CredentialPlace| *place == CredentialPlace::Header(http::header::AUTHORIZATION);
     for route in &config.routes {
         let unknown = route.auth.iter().any(|way| match way {
             AuthWay::Jwt(jwt) => !jwt.token.iter().all(known),

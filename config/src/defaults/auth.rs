@@ -236,7 +236,8 @@ pub(super) const AUTH: &[Key] = &[
         "routes[].auth[].api_key.file",
         Text(LIST_FILE),
         NOT_READ,
-        "A file with a name and a hash a line, and comments behind `#`; read again when it changes.",
+        "A file with a name and a hash a line, and comments behind `#`; read again when it \
+         changes.",
     ),
     Key::new(
         "routes[].auth[].basic.users",

@@ -1,4 +1,4 @@
-//! Who may use a route: addresses, tokens, keys, passwords, certificates, or another service's word.
+//! How clients say who they are: tokens, keys, passwords, certificates, another service's word.
 
 use std::{fmt, path::PathBuf, time::Duration};
 

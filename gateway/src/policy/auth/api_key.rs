@@ -1,7 +1,7 @@
 //! Keys that clients were given, kept as hashes.
 //!
-//! What a client sends is hashed, and the hash is looked up: how long that takes says nothing of the
-//! keys, since nobody can choose what a hash begins with.
+//! What a client sends is hashed, and the hash is looked up: how long that takes says nothing of
+//! the keys, since nobody can choose what a hash begins with.
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 

@@ -192,10 +192,10 @@ impl Jwks {
         let url = &self.url;
         match (failures, self.current.load().is_some()) {
             (0, true) => {
-                tracing::warn!(%url, what, "keys of tokens cannot be fetched; the last stay in use");
+                tracing::warn!(%url, what, "keys of tokens: no fetch; the last stay in use");
             }
             (0, false) => {
-                tracing::error!(%url, what, "keys of tokens cannot be fetched; no token can pass");
+                tracing::error!(%url, what, "keys of tokens: no fetch; no token can pass");
             }
             _ => tracing::debug!(%url, what, "keys of tokens still cannot be fetched"),
         }

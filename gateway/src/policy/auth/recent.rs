@@ -2,8 +2,8 @@
 //! used when.
 //!
 //! Two generations: what is asked for moves to the young one, and when that is full it becomes the
-//! old one, whose place it takes. So between half of the bound and all of it is kept, and nobody who
-//! makes up new entries can have it hold more.
+//! old one, whose place it takes. So between half of the bound and all of it is kept, and nobody
+//! who makes up new entries can have it hold more.
 
 use std::collections::HashMap;
 

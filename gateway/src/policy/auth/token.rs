@@ -2,8 +2,8 @@
 //!
 //! Nothing of a token is believed before its signature is. Of its header three things are read: the
 //! algorithm, which must be one that the configuration names and one of the key's; the key's name;
-//! and whether it demands something that is not known here. Keys and addresses of keys that a header
-//! brings along (`jwk`, `jku`, `x5u`, `x5c`) are not looked at.
+//! and whether it demands something that is not known here. Keys and addresses of keys that a
+//! header brings along (`jwk`, `jku`, `x5u`, `x5c`) are not looked at.
 
 use std::time::Duration;
 

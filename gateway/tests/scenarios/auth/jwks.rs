@@ -59,7 +59,7 @@ fn the_last_good_set_stays_while_the_server_is_down() {
         assert_eq!(status(&gateway, &issuer.token("bob")), 200, "{broken:?}");
     }
     let log = gateway.log();
-    assert_eq!(log.matches("cannot be fetched; the last stay in use").count(), 1, "{log}");
+    assert_eq!(log.matches("no fetch; the last stay in use").count(), 1, "{log}");
     let metrics = gateway.admin("GET", "/metrics").text();
     let label = format!("url=\"http://{}/keys\"", keys.address);
     assert!(metrics.contains(&format!("weir_jwks_keys{{{label}}} 1")), "{metrics}");
