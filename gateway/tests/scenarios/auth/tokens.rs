@@ -146,8 +146,7 @@ fn a_body_is_not_asked_for_before_the_token_is_good() {
             "POST /p HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n{fields}\r\n"
         );
         client.send(head.as_bytes());
-        let line = String::from_utf8(client.line().unwrap().unwrap()).unwrap();
-        line
+        String::from_utf8(client.line().unwrap().unwrap()).unwrap()
     };
     assert!(ask("").starts_with("HTTP/1.1 401"));
     assert!(ask(&bearer(&issuer.sign(&claims()))).starts_with("HTTP/1.1 100"));
