@@ -5,8 +5,8 @@ use std::{collections::HashMap, time::Duration};
 use http::{StatusCode, Uri};
 
 use super::{
-    Complaint, Decoder, Known, Names, admission, cache, condition, connect, fallback, files,
-    header, idempotency, limit, respond, retry, traffic, upstream,
+    Complaint, Decoder, Known, Names, admission, auth, cache, condition, connect, fallback, files,
+    header, idempotency, limit, network, respond, retry, traffic, upstream,
 };
 use crate::{
     defaults,
@@ -67,12 +67,17 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
     let timeout = fields.at(d, "timeout", timeout).unwrap_or_else(|| defaults_of_timeout(None));
     let retry = retry::read(d, &fields, &timeout);
     let fallback = fallback::read(d, &fields, action.as_ref(), names);
+    let allow = network::route(d, &fields, "allow", "routes[].allow");
+    let deny = network::route(d, &fields, "deny", "routes[].deny");
+    let around = auth::Around { upstreams: names, certificates: known.certificates };
+    let auth = auth::of_route(d, &fields, around);
     let cache = cache::route(d, &fields, known.cache);
     let idempotency = idempotency::route(d, &fields);
     let concurrency = admission::concurrency(d, &fields, &matches.path);
     let rate_limits = limit::of_route(d, &fields, known.limits, &matches.path);
     let priority = admission::priority(d, &fields);
     let traffic = traffic::of_route(d, &fields, action.as_ref(), names, known.closed);
+    auth::needed(d, &fields, (&rate_limits, concurrency.as_ref(), idempotency.as_ref()));
     let forwards = matches!(action, Some(Action::Forward(_)) | None);
     if !forwards {
         idle(d, &fields);
@@ -90,6 +95,9 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
         timeout,
         retry: retry.filter(|_| forwards),
         fallback,
+        allow,
+        deny,
+        auth,
         cache: cache.filter(|_| forwards),
         idempotency: idempotency.filter(|_| forwards),
         concurrency,

@@ -24,6 +24,7 @@ pub struct Metric {
     pub labels: &'static [&'static str],
 }
 
+mod auth;
 mod endpoint;
 mod idempotency;
 mod limit;
@@ -31,6 +32,7 @@ mod member;
 mod trace;
 mod traffic;
 
+pub use auth::*;
 pub use endpoint::*;
 pub use idempotency::*;
 pub use limit::*;
@@ -341,6 +343,9 @@ pub const ALL: &[&Metric] = &[
     &RATE_LIMIT_KEYS_LOST,
     &RATE_LIMIT_FALLBACK,
     &CONCURRENCY_KEYS,
+    &AUTH,
+    &JWKS_FETCHES,
+    &JWKS_KEYS,
     &REDIS_UP,
     &REDIS_CALLS,
     &REDIS_SKIPPED,
