@@ -35,6 +35,7 @@ mod retry;
 mod route;
 mod servers;
 mod upstream;
+mod web;
 
 /// What reading a file needs.
 pub(crate) struct Decoder<'s> {

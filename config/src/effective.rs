@@ -5,26 +5,27 @@
 
 use std::path::Path;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 use serde_json::{Map, Value, json};
 
 use crate::{
     fields::REDACTED,
     model::{
         AccessLog, Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, Forward,
-        HeaderEdit, HeaderEdits, HealthCheck, Level, Listener, Probe, Protocols, Redirect, Redis,
-        Respond, Rewrite, Route, RouteMatch, Secret, ServerTls, StatusRange, Upstream,
-        UpstreamProtocol, ValueMatch,
+        HealthCheck, Level, Listener, Probe, Protocols, Redirect, Redis, Respond, Rewrite, Route,
+        RouteMatch, Secret, ServerTls, StatusRange, Upstream, UpstreamProtocol, ValueMatch,
     },
     pattern,
     units::{show_duration, show_percent, show_size},
 };
 
 mod discovery;
+mod header;
 mod idempotency;
 mod limit;
 mod membership;
 mod resilience;
+mod web;
 
 /// Whether secrets show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,7 +268,7 @@ fn route(route: &Route, config: &Config) -> Value {
             false
         }
     };
-    if let Some(edits) = edits(&route.headers) {
+    if let Some(edits) = header::edits(&route.headers) {
         out.insert("headers".to_owned(), edits);
     }
     if forwards {
@@ -297,6 +298,7 @@ fn route(route: &Route, config: &Config) -> Value {
         out.insert("rate_limit".to_owned(), limits.into());
     }
     out.insert("priority".to_owned(), resilience::priority(&route.priority));
+    web::route(&route.web, &mut out);
     Value::Object(out)
 }
 
@@ -353,36 +355,8 @@ fn respond(respond: &Respond) -> Value {
     object([
         ("status", Some(json!(respond.status.as_u16()))),
         ("body", Some(json!(respond.body))),
-        ("headers", pairs(&respond.headers)),
+        ("headers", header::pairs(&respond.headers)),
     ])
-}
-
-fn edits(edits: &HeaderEdits) -> Option<Value> {
-    let edit = |edit: &HeaderEdit| {
-        let remove: Vec<_> = edit.remove.iter().map(|name| json!(name.as_str())).collect();
-        let remove = Some(remove).filter(|list| !list.is_empty()).map(Value::from);
-        let edit =
-            object([("set", pairs(&edit.set)), ("add", pairs(&edit.add)), ("remove", remove)]);
-        Some(edit).filter(|edit| edit.as_object().is_some_and(|map| !map.is_empty()))
-    };
-    let both = object([("request", edit(&edits.request)), ("response", edit(&edits.response))]);
-    Some(both).filter(|both| both.as_object().is_some_and(|map| !map.is_empty()))
-}
-
-/// Header fields by name; the values of a name that stands there more than once as a list.
-fn pairs(list: &[(HeaderName, HeaderValue)]) -> Option<Value> {
-    let mut out: Map<String, Value> = Map::new();
-    for (name, value) in list {
-        let value = json!(String::from_utf8_lossy(value.as_bytes()));
-        match out.get_mut(name.as_str()) {
-            None => {
-                out.insert(name.to_string(), value);
-            }
-            Some(Value::Array(values)) => values.push(value),
-            Some(one) => *one = json!([one.take(), value]),
-        }
-    }
-    Some(out).filter(|map| !map.is_empty()).map(Value::from)
 }
 
 fn file(path: &Path) -> Value {

@@ -13,6 +13,8 @@ use crate::{
     source::Span,
 };
 
+mod web;
+
 /// Warns about everything that is odd in a valid file.
 pub(crate) fn check(config: &Config, report: &mut Report<'_>) {
     listeners(config, report);
@@ -23,6 +25,7 @@ pub(crate) fn check(config: &Config, report: &mut Report<'_>) {
     shadowed(config, report);
     loops(config, report);
     alone(config, report);
+    web::check(config, report);
 }
 
 fn listeners(config: &Config, report: &mut Report<'_>) {

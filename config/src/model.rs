@@ -18,6 +18,7 @@ mod log;
 mod membership;
 mod resilience;
 mod servers;
+mod web;
 
 pub use balance::{Balance, HashBalance};
 pub use cache::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache};
@@ -37,6 +38,10 @@ pub use resilience::{
     RetryOn, RoutePriority, SlowCalls,
 };
 pub use servers::{Redis, RedisUrl};
+pub use web::{
+    Compress, Cors, Decompress, Encoding, FrameOptions, Levels, MediaRange, Names, Origin, Origins,
+    SecurityHeaders, Web,
+};
 
 /// Where in a file a value was written: line and column, both counted from 1; 0 is "a default".
 ///
@@ -440,6 +445,8 @@ pub struct Route {
     pub rate_limits: Vec<RateLimit>,
     /// How urgent its requests are.
     pub priority: RoutePriority,
+    /// What it does for browsers, and with codings of bodies.
+    pub web: Web,
 }
 
 /// Conditions of a route; all must hold.

@@ -6,7 +6,7 @@ use http::{StatusCode, Uri};
 
 use super::{
     Complaint, Decoder, Known, Names, admission, cache, condition, connect, fallback, header,
-    idempotency, limit, respond, retry, upstream,
+    idempotency, limit, respond, retry, upstream, web,
 };
 use crate::{
     defaults,
@@ -71,6 +71,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
     let concurrency = admission::concurrency(d, &fields, &matches.path);
     let rate_limits = limit::of_route(d, &fields, known.limits, &matches.path);
     let priority = admission::priority(d, &fields);
+    let web = web::read(d, &fields);
     let forwards = matches!(action, Some(Action::Forward(_)) | None);
     if !forwards {
         idle(d, &fields);
@@ -93,13 +94,15 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
         concurrency,
         rate_limits,
         priority,
+        web,
     })
 }
 
 /// Refuses what a route that sends nothing upstream has no use for; what is off may stay.
 fn idle(d: &mut Decoder<'_>, fields: &Fields<'_>) {
     let never = ["strip_prefix", "rewrite", "set_host", "timeout"];
-    let unless_off = ["retry", "fallback", "cache", "idempotency", "concurrency"];
+    let unless_off =
+        ["retry", "fallback", "cache", "idempotency", "concurrency", "decompress", "grpc_web"];
     let written = never.iter().chain(&unless_off).filter_map(|key| fields.entry(key));
     for entry in written {
         let key = &entry.key.text;
