@@ -192,7 +192,7 @@ fn media_range(text: &str) -> Result<MediaRange, Complaint> {
 }
 
 fn encodings(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<Encoding> {
-    let words = fields.choices(d, "encodings").unwrap_or_else(|| vec!["br", "zstd", "gzip"]);
+    let words = fields.choices(d, "encodings").unwrap_or_else(|| vec!["zstd", "br", "gzip"]);
     let mut encodings = Vec::with_capacity(words.len());
     for word in words {
         let encoding = match word {

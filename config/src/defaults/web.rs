@@ -154,8 +154,8 @@ pub(super) const ROUTE: &[Key] = &[
     ),
     Key::new(
         "routes[].compress.encodings",
-        Choices(&["br", "zstd", "gzip"]),
-        Absent("br, zstd, gzip"),
+        Choices(&["zstd", "br", "gzip"]),
+        Absent("zstd, br, gzip"),
         "Codings that are offered; of those that a client likes equally, the first.",
     ),
     Key::new(

@@ -98,6 +98,7 @@ impl Error {
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::TooEarly => StatusCode::TOO_EARLY,
             Self::NotImplemented | Self::UnknownProtocol => StatusCode::NOT_IMPLEMENTED,
+            Self::UnknownCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Denied => StatusCode::FORBIDDEN,
@@ -146,6 +147,7 @@ impl Error {
             | Self::Misdirected
             | Self::NotImplemented
             | Self::UnknownProtocol
+            | Self::UnknownCoding
             | Self::IdempotencyKeyMissing
             | Self::IdempotencyKeyMalformed
             | Self::IdempotencyKeyTooLarge => "http_request_error",
@@ -198,7 +200,8 @@ impl Error {
             | Self::ExpectationFailed
             | Self::Misdirected
             | Self::NotImplemented
-            | Self::UnknownProtocol => ("DPE", Side::Downstream, Retry::Never),
+            | Self::UnknownProtocol
+            | Self::UnknownCoding => ("DPE", Side::Downstream, Retry::Never),
             Self::TooEarly => ("DN", Side::Downstream, Retry::Never),
             Self::RateLimited => ("RL", Side::Downstream, Retry::Never),
             Self::IdempotencyKeyMissing

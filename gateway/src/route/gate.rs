@@ -11,21 +11,24 @@ use super::{
 };
 use crate::{
     error::Error,
-    http::{body::Body, exchange::Exchange},
+    http::{body::Body, exchange::Exchange, guard::Framing},
     limit,
-    policy::Seen,
     snapshot::Route,
 };
 
 /// A step, in the order in which they are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// Preflights are answered.
+    Preflight,
     /// How often the route may be used, and by whom.
     Limit,
+    /// The request gets the form in which its upstream takes it.
+    Decode,
 }
 
 impl Step {
-    const ALL: [Self; 1] = [Self::Limit];
+    const ALL: [Self; 3] = [Self::Preflight, Self::Limit, Self::Decode];
 
     /// The steps from this one on.
     fn on(self) -> &'static [Self] {
@@ -41,7 +44,6 @@ pub(crate) enum Pass {
     /// The step cannot tell yet.
     Wait,
     /// It goes no further: this is the answer.
-    #[allow(dead_code, reason = "for policies that answer by themselves")]
     Answer(Response<Body>),
 }
 
@@ -51,7 +53,6 @@ pub(super) fn enter(
     route: &Route,
     routed: Routed,
 ) -> Result<Plan, Refusal> {
-    exchange.policy = Some(Box::<Seen>::default());
     go(exchange, route, Box::new(routed), &Step::ALL)
 }
 
@@ -79,11 +80,38 @@ fn take(
     step: Step,
 ) -> Result<Pass, Refusal> {
     match step {
+        Step::Preflight => {
+            let web = route.policies.as_ref().and_then(|policies| policies.web.as_ref());
+            let seen = exchange.policy.as_deref().map(|seen| &seen.web);
+            let answer = web.zip(seen).and_then(|(web, seen)| web.preflight(exchange, seen));
+            Ok(answer.map_or(Pass::On, Pass::Answer))
+        }
         Step::Limit => {
             let waits = limit::check(exchange, route, &routed.head, routed.path())?;
             Ok(if waits { Pass::Wait } else { Pass::On })
         }
+        Step::Decode => {
+            decode(exchange, route, routed)?;
+            Ok(Pass::On)
+        }
     }
+}
+
+/// Gives a request the form in which its upstream takes it. What becomes a tunnel has none.
+fn decode(exchange: &mut Exchange, route: &Route, routed: &mut Routed) -> Result<(), Error> {
+    let web = route.policies.as_ref().and_then(|policies| policies.web.as_ref());
+    let (Some(web), Some(seen)) = (web, &mut exchange.policy) else { return Ok(()) };
+    if routed.checked.bridged || routed.checked.upgrade.is_some() {
+        return Ok(());
+    }
+    let limit = exchange.world.snapshot.limits.body;
+    let headers = &mut routed.head.headers;
+    let changed = web.enter(&mut seen.web, headers, &mut routed.body, limit)?;
+    if changed.length {
+        routed.checked.framing = Framing::Unknown;
+    }
+    routed.trailers |= changed.trailers;
+    Ok(())
 }
 
 /// What it can tell in time.
@@ -93,6 +121,8 @@ async fn wait(exchange: &mut Exchange, routed: &mut Routed, step: Step) -> Resul
             limit::ask(exchange, &routed.head, routed.path()).await?;
             Ok(Pass::On)
         }
+        // They tell at once.
+        Step::Preflight | Step::Decode => Ok(Pass::On),
     }
 }
 
