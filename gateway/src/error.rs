@@ -316,7 +316,7 @@ impl fmt::Display for Error {
             Self::TooEarly => "this request must wait for the end of the handshake",
             Self::NotImplemented => "the request's transfer coding is not implemented",
             Self::UnknownProtocol => "tunnels of the requested protocol are not implemented",
-            Self::UnknownCoding => "the content coding of the request is not one of those accepted",
+            Self::UnknownCoding => "the request's content coding is not accepted",
             Self::NoRoute => "no route takes this request",
             Self::MethodNotAllowed => "this method is not allowed here",
             Self::Denied => "the request is denied",

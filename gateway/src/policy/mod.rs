@@ -12,6 +12,8 @@ pub mod compress;
 pub(crate) mod cors;
 pub mod decompress;
 mod grpc_web;
+#[cfg(test)]
+mod script;
 mod security_headers;
 mod vary;
 pub(crate) mod web;

@@ -79,6 +79,8 @@ pub struct AccessRecord<'a> {
     pub idempotency: Option<&'a str>,
     /// Under what it is kept.
     pub record: Option<&'a RecordKey>,
+    /// By what the response was compressed here.
+    pub encoding: Option<&'a str>,
 }
 
 impl AccessRecord<'_> {
@@ -134,6 +136,7 @@ impl AccessRecord<'_> {
         if let Some(record) = self.record {
             optional(out, b",\"idempotency_record\":", Some(&record.to_string()));
         }
+        optional(out, b",\"encoding\":", self.encoding);
         if let Some(trail) = self.trail {
             append_trail(out, trail);
         }

@@ -12,11 +12,14 @@ use std::{
 use crate::{
     cache::{Outcome, Refresh},
     idempotency,
+    policy::web::Seen,
     upstream::{
         retry::policy::Stop,
         trail::{Said, Trail, Turn},
     },
 };
+
+pub(super) mod web;
 
 /// Upper bounds of the duration buckets in nanoseconds; one bucket more holds what is longer.
 pub const DURATION_BOUNDS_NANOS: [u64; 16] = [
@@ -107,6 +110,7 @@ pub struct RouteCounters {
     cached: [Count; CACHED],
     keyed: [Count; KEYED],
     refreshed: [Count; REFRESHED],
+    web: [Count; web::ALL],
 }
 
 impl RouteCounters {
@@ -123,6 +127,7 @@ impl RouteCounters {
             cached: [const { Count::new() }; CACHED],
             keyed: [const { Count::new() }; KEYED],
             refreshed: [const { Count::new() }; REFRESHED],
+            web: [const { Count::new() }; web::ALL],
         }
     }
 
@@ -176,6 +181,11 @@ impl RouteCounters {
         self.refreshed[refresh as usize].add(1);
     }
 
+    /// Counts what the policies of a route for browsers and codings did with a request.
+    pub(crate) fn record_web(&self, seen: &Seen, sent: u64) {
+        web::record(&self.web, seen, sent);
+    }
+
     /// What was counted so far.
     pub(super) fn totals(&self) -> RouteTotals {
         RouteTotals {
@@ -189,6 +199,7 @@ impl RouteCounters {
             cached: self.cached.each_ref().map(Count::value),
             keyed: self.keyed.each_ref().map(Count::value),
             refreshed: self.refreshed.each_ref().map(Count::value),
+            web: self.web.each_ref().map(Count::value),
         }
     }
 }
@@ -206,6 +217,7 @@ pub(super) struct RouteTotals {
     pub(super) cached: [u64; CACHED],
     pub(super) keyed: [u64; KEYED],
     pub(super) refreshed: [u64; REFRESHED],
+    pub(super) web: [u64; web::ALL],
 }
 
 impl AddAssign for RouteTotals {
@@ -221,6 +233,7 @@ impl AddAssign for RouteTotals {
         add_all(&mut self.cached, &other.cached);
         add_all(&mut self.keyed, &other.keyed);
         add_all(&mut self.refreshed, &other.refreshed);
+        add_all(&mut self.web, &other.web);
     }
 }
 

@@ -28,11 +28,13 @@ mod endpoint;
 mod idempotency;
 mod limit;
 mod member;
+mod web;
 
 pub use endpoint::*;
 pub use idempotency::*;
 pub use limit::*;
 pub use member::*;
+pub use web::*;
 
 const fn metric(
     name: &'static str,

@@ -60,7 +60,11 @@ impl Coded {
         self.worked += piece.len();
         self.plain.set(self.plain.get() + piece.len() as u64);
         let is_last = self.rest.is_empty();
-        let then = if is_last { then } else { Then::More };
+        let then = match then {
+            _ if is_last && then != Then::More => then,
+            _ if self.worked >= TURN && lease.gathers() => Then::Flush,
+            _ => Then::More,
+        };
         let mut out = Vec::with_capacity(ROOM.min(piece.len() + 64));
         let encoder = lease.encoder().map_err(|_| Error::Bug)?;
         encoder.push(&piece, then, &mut out).map_err(|_| Error::Bug)?;

@@ -49,6 +49,12 @@ impl Lease {
         Ok(Self { encoding, levels, encoder: Some(encoder) })
     }
 
+    /// Whether much of its work waits until half a megabyte has come together, unless it is told to
+    /// flush; which makes its output hardly longer.
+    pub(super) fn gathers(&self) -> bool {
+        self.encoding == Encoding::Br
+    }
+
     pub(super) fn encoder(&mut self) -> Result<&mut Encoder, Broken> {
         self.encoder.as_mut().ok_or(Broken)
     }

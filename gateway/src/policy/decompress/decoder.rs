@@ -214,4 +214,4 @@ fn unbrotlied(
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::policy) mod tests;

@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod members;
+mod web;
 
 /// Status classes, in the order in which routes count them.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -123,7 +124,8 @@ impl Scrape {
         let refreshed = each(&cache::Refresh::NAMES, |totals| &totals.refreshed);
         family(out, &names::CACHE_REFRESHES, refreshed)?;
         let keyed = each(&idempotency::Outcome::NAMES, |totals| &totals.keyed);
-        family(out, &names::IDEMPOTENCY, keyed)
+        family(out, &names::IDEMPOTENCY, keyed)?;
+        web::encode(out, &routes)
     }
 
     fn encode_loads(&self, out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
