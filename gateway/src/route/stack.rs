@@ -260,7 +260,12 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
 
 /// The method by which a preflight is routed: that which it asks for, where the route of that
 /// answers preflights.
-fn preflight(snapshot: &Snapshot, host: &str, path: &str, head: &request::Parts) -> Option<Method> {
+pub(crate) fn preflight(
+    snapshot: &Snapshot,
+    host: &str,
+    path: &str,
+    head: &request::Parts,
+) -> Option<Method> {
     let method = policy::cors::preflight_of(head)?;
     let found = snapshot.matcher.find(host, path, head.uri.query(), &method, &head.headers);
     let Found::Route(matched) = found else { return None };
