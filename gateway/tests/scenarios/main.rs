@@ -28,3 +28,4 @@ mod streams;
 mod support;
 mod syscalls;
 mod upstreams;
+mod web;
