@@ -34,6 +34,7 @@ mod respond;
 mod retry;
 mod route;
 mod servers;
+mod trace;
 mod upstream;
 mod web;
 
@@ -206,6 +207,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let timeouts = timeouts(d, &fields);
     let log = log(d, &fields);
     d.gossips = fields.node("membership").is_some_and(|node| !node.is_off());
+    let tracing = trace::read(d, &fields);
     let resolver = discovery::resolver(d, &fields);
     let (upstreams, names) = upstream::all(d, &fields);
     let redis = servers::read(d, &fields);
@@ -227,6 +229,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         limits,
         timeouts,
         log,
+        tracing,
         resolver,
         redis,
         membership,

@@ -18,6 +18,7 @@ mod log;
 mod membership;
 mod resilience;
 mod servers;
+mod trace;
 mod web;
 
 pub use balance::{Balance, HashBalance};
@@ -38,6 +39,7 @@ pub use resilience::{
     RetryOn, RoutePriority, SlowCalls,
 };
 pub use servers::{Redis, RedisUrl};
+pub use trace::{Collector, Tracing};
 pub use web::{
     Compress, Cors, Decompress, Encoding, FrameOptions, Levels, MediaRange, Names, Origin, Origins,
     SecurityHeaders, Web,
@@ -78,6 +80,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What is logged.
     pub log: Log,
+    /// Spans of requests; `None` is none.
+    pub tracing: Option<Tracing>,
     /// Who is asked for the names of `discovery`.
     pub resolver: Resolver,
     /// The servers of what gateways share; `None` is off.

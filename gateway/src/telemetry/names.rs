@@ -28,12 +28,14 @@ mod endpoint;
 mod idempotency;
 mod limit;
 mod member;
+mod trace;
 mod web;
 
 pub use endpoint::*;
 pub use idempotency::*;
 pub use limit::*;
 pub use member::*;
+pub use trace::*;
 pub use web::*;
 
 const fn metric(
@@ -285,6 +287,7 @@ pub const BUGS: Metric = metric(
 
 /// All of them, in the order of a scrape.
 pub const ALL: &[&Metric] = &[
+    &SPANS,
     &REQUESTS,
     &ERRORS,
     &REQUEST_BYTES,
