@@ -37,7 +37,8 @@ fn preflights_are_answered_before_anybody_counts() {
     assert_eq!((plain.status, origin.seen().len()), (200, 1), "no preflight: another route's");
     let metrics = gateway.admin("GET", "/metrics").text();
     let of = |outcome| {
-        format!("weir_cors_requests_total{{route=\"api\",upstream=\"\",outcome=\"{outcome}\"}}")
+        let labels = format!("route=\"api\",upstream=\"app\",outcome=\"{outcome}\"");
+        format!("weir_cors_requests_total{{{labels}}}")
     };
     assert!(metrics.contains(&format!("{} 10", of("preflight"))), "{metrics}");
     assert!(metrics.contains(&format!("{} 1", of("refused"))), "{metrics}");
