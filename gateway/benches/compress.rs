@@ -47,7 +47,7 @@ fn json(length: usize) -> Vec<u8> {
 fn html(length: usize) -> Vec<u8> {
     let mut rng = fastrand::Rng::with_seed(9);
     let syllables = ["ba", "ri", "to", "ne", "sha", "lu", "mi", "kor", "ven", "ta", "er", "ing"];
-    let mut word = |rng: &mut fastrand::Rng| -> String {
+    let word = |rng: &mut fastrand::Rng| -> String {
         (0..rng.usize(1..5)).map(|_| syllables[rng.usize(..syllables.len())]).collect()
     };
     let words: Vec<_> = (0..4_000).map(|_| word(&mut rng)).collect();

@@ -88,7 +88,7 @@ impl Cors {
             methods: joined(&methods),
             headers: match &config.headers {
                 Names::Any => None,
-                Names::Of(names) => Some(list(names, sends).unwrap_or(joined(&[]))),
+                Names::Of(names) => Some(list(names, sends).unwrap_or_else(|| joined(&[]))),
             },
             expose,
             max_age: HeaderValue::from(config.max_age.as_secs()),
