@@ -43,6 +43,7 @@ mod servers;
 mod trace;
 mod traffic;
 mod upstream;
+mod web;
 
 /// What reading a file needs.
 pub(crate) struct Decoder<'s> {

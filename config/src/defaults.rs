@@ -103,6 +103,7 @@ mod route;
 mod trace;
 mod traffic;
 mod upstream;
+mod web;
 
 pub(crate) use auth::{CREDENTIAL, JWKS, NETWORK, SHA256, SUBJECT};
 pub(crate) use idempotency::SCOPE;
@@ -127,6 +128,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         .chain(traffic::ALL_ROUTES)
         .chain(traffic::ROUTE)
         .chain(traffic::KEYS)
+        .chain(web::ROUTE)
 }
 
 impl Key {
@@ -195,6 +197,12 @@ pub(crate) const JSON_PATH: &str = "names of objects and a number in them, such 
 /// What a part of a key of limits looks like.
 pub(crate) const KEY: &str = "`client_ip`, `identity`, `header:N`, `cookie:N`, `query:N`, \
                               `claim:N` (`N` being a name), `path` or `route`";
+/// What an origin looks like.
+pub(crate) const ORIGIN: &str = "an origin such as `https://app.example.com`, \
+                                 `https://*.example.com` or `~ regex`, or `*`";
+/// What a media type, or several of one form, look like.
+pub(crate) const MEDIA_RANGE: &str =
+    "a media type such as `text/html`, `text/*` or `application/*+json`";
 /// What the name of a parameter in a cache's key looks like.
 pub(crate) const PARAMETER: &str = "the name of a parameter, or its beginning and a `*`";
 /// What a part of a key that endpoints are chosen by looks like.

@@ -5,15 +5,15 @@
 
 use std::path::Path;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 use serde_json::{Map, Value, json};
 
 use crate::{
     fields::REDACTED,
     model::{
-        Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, HeaderEdit, HeaderEdits,
-        HealthCheck, Listener, Probe, Protocols, Route, RouteMatch, Secret, ServerTls, StatusRange,
-        Upstream, UpstreamProtocol, ValueMatch,
+        Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, HealthCheck, Listener,
+        Probe, Protocols, Route, RouteMatch, Secret, ServerTls, StatusRange, Upstream,
+        UpstreamProtocol, ValueMatch,
     },
     pattern,
     units::{show_duration, show_percent, show_size},
@@ -22,6 +22,7 @@ use crate::{
 mod action;
 mod auth;
 mod discovery;
+mod header;
 mod idempotency;
 mod limit;
 mod membership;
@@ -29,6 +30,7 @@ mod resilience;
 mod servers;
 mod trace;
 mod traffic;
+mod web;
 
 /// Whether secrets show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,7 +244,7 @@ fn route(route: &Route, config: &Config, secrets: Secrets) -> Value {
             false
         }
     };
-    if let Some(edits) = edits(&route.headers) {
+    if let Some(edits) = header::edits(&route.headers) {
         out.insert("headers".to_owned(), edits);
     }
     if forwards {
@@ -274,6 +276,7 @@ fn route(route: &Route, config: &Config, secrets: Secrets) -> Value {
     }
     out.insert("priority".to_owned(), resilience::priority(&route.priority));
     traffic::write(&route.traffic, config, &mut out);
+    web::route(&route.web, &mut out);
     Value::Object(out)
 }
 
@@ -298,34 +301,6 @@ fn conditions(matches: &RouteMatch) -> Value {
 
 fn upstream_name(config: &Config, index: usize) -> &str {
     config.upstreams.get(index).map(|upstream| upstream.name.as_str()).unwrap_or_default()
-}
-
-fn edits(edits: &HeaderEdits) -> Option<Value> {
-    let edit = |edit: &HeaderEdit| {
-        let remove: Vec<_> = edit.remove.iter().map(|name| json!(name.as_str())).collect();
-        let remove = Some(remove).filter(|list| !list.is_empty()).map(Value::from);
-        let edit =
-            object([("set", pairs(&edit.set)), ("add", pairs(&edit.add)), ("remove", remove)]);
-        Some(edit).filter(|edit| edit.as_object().is_some_and(|map| !map.is_empty()))
-    };
-    let both = object([("request", edit(&edits.request)), ("response", edit(&edits.response))]);
-    Some(both).filter(|both| both.as_object().is_some_and(|map| !map.is_empty()))
-}
-
-/// Header fields by name; the values of a name that stands there more than once as a list.
-fn pairs(list: &[(HeaderName, HeaderValue)]) -> Option<Value> {
-    let mut out: Map<String, Value> = Map::new();
-    for (name, value) in list {
-        let value = json!(String::from_utf8_lossy(value.as_bytes()));
-        match out.get_mut(name.as_str()) {
-            None => {
-                out.insert(name.to_string(), value);
-            }
-            Some(Value::Array(values)) => values.push(value),
-            Some(one) => *one = json!([one.take(), value]),
-        }
-    }
-    Some(out).filter(|map| !map.is_empty()).map(Value::from)
 }
 
 fn file(path: &Path) -> Value {

@@ -124,12 +124,14 @@ impl<'n> Fields<'n> {
         if node.is_on() && key.short.contains(&Short::On) {
             return Some(Self::empty(place));
         }
+        let text = matches!(node.value, Value::Text(_));
+        let list = matches!(node.value, Value::List(_));
         let stands_for = key.short.iter().find_map(|short| match short {
-            Short::For(name) => Some(*name),
+            Short::For(name) if text => Some(*name),
+            Short::ListFor(name) if list => Some(*name),
             _ => None,
         });
-        let text = matches!(node.value, Value::Text(_));
-        let Some(short) = stands_for.filter(|_| text) else {
+        let Some(short) = stands_for else {
             let fields = self.section(d, name, place);
             if text && key.short.contains(&Short::On) {
                 d.report.amend(format!("`{name}: on` takes every default"));

@@ -17,6 +17,7 @@ mod explain;
 mod fields;
 mod lint;
 mod load;
+mod origin;
 mod pattern;
 mod reference;
 mod report;

@@ -13,6 +13,8 @@ use crate::{
     source::Span,
 };
 
+mod web;
+
 /// Warns about everything that is odd in a valid file.
 pub(crate) fn check(config: &Config, report: &mut Report<'_>) {
     listeners(config, report);
@@ -26,6 +28,7 @@ pub(crate) fn check(config: &Config, report: &mut Report<'_>) {
     roomless(config, report);
     unasked(config, report);
     kept_for_all(config, report);
+    web::check(config, report);
 }
 
 /// Keyed requests that there is never room for.

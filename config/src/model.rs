@@ -22,6 +22,7 @@ mod resilience;
 mod servers;
 mod trace;
 mod traffic;
+mod web;
 
 pub use auth::*;
 pub use balance::{Balance, HashBalance};
@@ -46,6 +47,10 @@ pub use servers::{Redis, RedisUrl};
 pub use trace::{Collector, Tracing};
 pub use traffic::{
     Fault, FaultAbort, FaultDelay, Files, Maintenance, Mirror, Prefix, Sticky, Traffic,
+};
+pub use web::{
+    Compress, Cors, Decompress, Encoding, FrameOptions, Levels, MediaRange, Names, Origin, Origins,
+    SecurityHeaders, Web,
 };
 
 /// Where in a file a value was written: line and column, both counted from 1; 0 is "a default".
@@ -462,6 +467,8 @@ pub struct Route {
     pub priority: RoutePriority,
     /// What else becomes of its requests.
     pub traffic: Traffic,
+    /// What it does for browsers, and with codings of bodies.
+    pub web: Web,
 }
 
 /// Conditions of a route; all must hold.

@@ -177,6 +177,7 @@ fn access_log() {
                 cache: None,
                 idempotency: None,
                 record: None,
+                encoding: None,
             }));
         });
     }

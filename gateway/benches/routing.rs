@@ -111,5 +111,6 @@ fn route(host: HostMatch, path: PathMatch) -> Route {
         rate_limits: Vec::new(),
         priority: RoutePriority::default(),
         traffic: Traffic::default(),
+        web: weir_config::model::Web::default(),
     }
 }

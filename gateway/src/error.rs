@@ -37,6 +37,8 @@ pub enum Error {
     NotImplemented,
     /// Extended CONNECT for another protocol than WebSocket (RFC 8441, 5; RFC 9220, 3).
     UnknownProtocol,
+    /// The request's body is in a coding that the route does not decode.
+    UnknownCoding,
     /// No route takes the request.
     NoRoute,
     /// TRACE, or a method that no route takes at this path, CONNECT unless one names it.
@@ -185,6 +187,7 @@ impl Error {
             Self::TooEarly => "too_early",
             Self::NotImplemented => "not_implemented",
             Self::UnknownProtocol => "unknown_protocol",
+            Self::UnknownCoding => "unknown_coding",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Denied => "denied",
@@ -246,6 +249,7 @@ impl Error {
         "too_early",
         "not_implemented",
         "unknown_protocol",
+        "unknown_coding",
         "no_route",
         "method_not_allowed",
         "denied",
@@ -336,6 +340,7 @@ impl fmt::Display for Error {
             Self::TooEarly => "this request must wait for the end of the handshake",
             Self::NotImplemented => "the request's transfer coding is not implemented",
             Self::UnknownProtocol => "tunnels of the requested protocol are not implemented",
+            Self::UnknownCoding => "the request's content coding is not accepted",
             Self::NoRoute => "no route takes this request",
             Self::MethodNotAllowed => "this method is not allowed here",
             Self::Denied => "the request is denied",

@@ -6,7 +6,7 @@ use http::{StatusCode, Uri};
 
 use super::{
     Complaint, Decoder, Known, Names, admission, auth, cache, condition, connect, fallback, files,
-    header, idempotency, limit, network, respond, retry, traffic, upstream,
+    header, idempotency, limit, network, respond, retry, traffic, upstream, web,
 };
 use crate::{
     defaults,
@@ -78,6 +78,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
     let priority = admission::priority(d, &fields);
     let traffic = traffic::of_route(d, &fields, action.as_ref(), names, known.closed);
     auth::needed(d, &fields, (&rate_limits, concurrency.as_ref(), idempotency.as_ref()));
+    let web = web::read(d, &fields);
     let forwards = matches!(action, Some(Action::Forward(_)) | None);
     if !forwards {
         idle(d, &fields);
@@ -104,6 +105,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
         rate_limits,
         priority,
         traffic,
+        web,
     })
 }
 
@@ -112,8 +114,18 @@ fn idle(d: &mut Decoder<'_>, fields: &Fields<'_>) {
     let never = ["strip_prefix", "rewrite", "set_host", "timeout", "max_body"];
     // What files are found by.
     let never = if fields.entry("files").is_some() { &never[2..] } else { &never };
-    let unless_off =
-        ["retry", "fallback", "cache", "idempotency", "concurrency", "sticky", "mirror", "fault"];
+    let unless_off = [
+        "retry",
+        "fallback",
+        "cache",
+        "idempotency",
+        "concurrency",
+        "sticky",
+        "mirror",
+        "fault",
+        "decompress",
+        "grpc_web",
+    ];
     let written = never.iter().chain(&unless_off).filter_map(|key| fields.entry(key));
     for entry in written {
         let key = &entry.key.text;

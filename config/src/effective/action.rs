@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{file, object, pairs, upstream_name};
+use super::{file, header::pairs, object, upstream_name};
 use crate::{
     model::{Config, Files, Forward, Redirect, Respond, Rewrite},
     pattern,

@@ -1,5 +1,7 @@
 //! `weir route`: one request through the gateway's own look-up, in words.
 
+mod web;
+
 use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr},
@@ -139,8 +141,12 @@ impl Lookup<'_> {
             Method::CONNECT => self.line("request", &format!("CONNECT {authority}")),
             _ => self.line("request", &format!("{} {scheme}://{host}{path}", head.method)),
         }
-        let explained =
-            self.snapshot.matcher.explain(&host, &path, query, &head.method, &head.headers);
+        let asked = stack::preflight(self.snapshot, &host, &path, &head);
+        if let Some(method) = &asked {
+            self.line("preflight", &format!("routed as the {method} that it asks for"));
+        }
+        let method = asked.as_ref().unwrap_or(&head.method);
+        let explained = self.snapshot.matcher.explain(&host, &path, query, method, &head.headers);
         let matched = match &explained.found {
             Found::Route(matched) => Some(matched),
             _ if head.method == Method::CONNECT => {
@@ -227,6 +233,9 @@ impl Lookup<'_> {
             }
         }
         self.edits(matched.route);
+        for (label, text) in web::lines(&self.loaded.config.routes[matched.route].web) {
+            self.line(label, &text);
+        }
         Ok(())
     }
 

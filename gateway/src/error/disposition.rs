@@ -99,6 +99,7 @@ impl Error {
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::TooEarly => StatusCode::TOO_EARLY,
             Self::NotImplemented | Self::UnknownProtocol => StatusCode::NOT_IMPLEMENTED,
+            Self::UnknownCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoRoute | Self::FileNotFound => StatusCode::NOT_FOUND,
             Self::FaultInjected(status) => *status,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -151,6 +152,7 @@ impl Error {
             | Self::Misdirected
             | Self::NotImplemented
             | Self::UnknownProtocol
+            | Self::UnknownCoding
             | Self::IdempotencyKeyMissing
             | Self::IdempotencyKeyMalformed
             | Self::IdempotencyKeyTooLarge => "http_request_error",
@@ -209,7 +211,8 @@ impl Error {
             | Self::ExpectationFailed
             | Self::Misdirected
             | Self::NotImplemented
-            | Self::UnknownProtocol => ("DPE", Side::Downstream, Retry::Never),
+            | Self::UnknownProtocol
+            | Self::UnknownCoding => ("DPE", Side::Downstream, Retry::Never),
             Self::TooEarly => ("DN", Side::Downstream, Retry::Never),
             Self::RateLimited => ("RL", Side::Downstream, Retry::Never),
             Self::IdempotencyKeyMissing

@@ -14,9 +14,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
+
+mod stream;
+
+use stream::RequestStream;
+pub(crate) use stream::{poll_trailers, take_window};
 
 use super::bridge::Bridge;
 use crate::{
@@ -76,7 +80,7 @@ enum Source {
     H2(Box<H2Response>),
     /// A response of an HTTP/3 stream.
     H3(Box<H3Response>),
-    /// A response that is stored while it is sent, or what a test says.
+    /// A response that is stored while it is sent, or coded; a request that is decoded.
     Follow(Box<dyn Pourable>),
     /// A tunnel.
     Bridge(Box<Bridge>),
@@ -116,6 +120,14 @@ impl Body {
         if bytes.is_empty() { Self::empty() } else { Self::of(Source::Full(bytes)) }
     }
 
+    /// All of it, where it is there as a whole.
+    pub(crate) const fn whole(&self) -> Option<&Bytes> {
+        match &self.source {
+            Source::Full(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// For an answer to HEAD: without the bytes that the gateway itself would have sent.
     pub(crate) fn unheard(self) -> Self {
         if matches!(self.source, Source::Full(_)) { Self::empty() } else { self }
@@ -132,7 +144,7 @@ impl Body {
         if stream.is_end_stream() {
             return Self::empty();
         }
-        Self::of(Source::Stream(RequestStream { stream, length, data_done: false }))
+        Self::of(Source::Stream(RequestStream::new(stream, length)))
     }
 
     /// A request body of an HTTP/3 stream.
@@ -155,7 +167,7 @@ impl Body {
         Self::of(Source::H3(response))
     }
 
-    /// A response that is stored while it is sent.
+    /// What another adapter pours: a response that is stored while it is sent, one that is coded.
     pub(crate) fn follow(follow: impl Pourable + 'static) -> Self {
         if follow.is_end_stream() {
             return Self::empty();
@@ -239,7 +251,7 @@ impl http_body::Body for Body {
             Source::Empty => true,
             Source::Full(_) => false,
             Source::Hyper(incoming) => incoming.is_end_stream(),
-            Source::Stream(stream) => stream.stream.is_end_stream(),
+            Source::Stream(stream) => stream.is_end_stream(),
             Source::H3Request(request) => request.reader.is_end_stream(),
             Source::H1(response) => response.is_end_stream(),
             Source::H2(response) => response.is_end_stream(),
@@ -254,9 +266,7 @@ impl http_body::Body for Body {
             Source::Empty => SizeHint::with_exact(0),
             Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Hyper(incoming) => incoming.size_hint(),
-            Source::Stream(stream) => {
-                stream.length.map_or_else(SizeHint::new, SizeHint::with_exact)
-            }
+            Source::Stream(stream) => stream.size_hint(),
             Source::H3Request(request) => {
                 request.reader.remaining().map_or_else(SizeHint::new, SizeHint::with_exact)
             }
@@ -297,30 +307,6 @@ fn upload_error(error: &hyper::Error) -> Error {
             Error::BadRequest(Reason::Body)
         }
         _ => Error::ClientGone,
-    }
-}
-
-/// The receiving half of an HTTP/2 stream; its window opens as the bytes are taken.
-struct RequestStream {
-    stream: h2::RecvStream,
-    length: Option<u64>,
-    data_done: bool,
-}
-
-impl RequestStream {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if !self.data_done {
-            match ready!(self.stream.poll_data(cx)) {
-                Some(Ok(data)) => {
-                    take_window(&mut self.stream, data.len());
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
-                }
-                Some(Err(_)) => return Poll::Ready(Some(Err(Error::ClientGone))),
-                None => self.data_done = true,
-            }
-        }
-        poll_trailers(&mut self.stream, cx)
-            .map(|trailers| trailers.map(|t| t.map(Frame::trailers).map_err(|_| Error::ClientGone)))
     }
 }
 
@@ -379,18 +365,4 @@ impl Drop for H3Request {
     fn drop(&mut self) {
         self.reader.stop(Code::NoError);
     }
-}
-
-/// Tells the sender that so many bytes were taken.
-pub(crate) fn take_window(stream: &mut h2::RecvStream, length: usize) {
-    // It fails only when the stream is gone, which the next poll says.
-    let _ = stream.flow_control().release_capacity(length);
-}
-
-/// Trailers of an HTTP/2 stream whose data has ended.
-pub(crate) fn poll_trailers(
-    stream: &mut h2::RecvStream,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<HeaderMap, h2::Error>>> {
-    stream.poll_trailers(cx).map(Result::transpose)
 }

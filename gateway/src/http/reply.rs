@@ -7,7 +7,7 @@ use http::{
 };
 
 use super::{body::Body, headers::name};
-use crate::error::Error;
+use crate::{error::Error, policy::decompress::decoder};
 
 /// What the gateway calls itself in Proxy-Status and Via.
 pub(crate) const NAME: &str = "weir";
@@ -87,6 +87,10 @@ fn describe(headers: &mut HeaderMap, error: Error) {
     let disposition = error.disposition();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(&name::PROXY_STATUS, proxy_status(error));
+    if error == Error::UnknownCoding {
+        // RFC 9110, section 15.5.16.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(decoder::ACCEPTED));
+    }
     if let Some(delay) = disposition.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
     }

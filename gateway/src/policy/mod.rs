@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderValue, Method, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Response, header, request};
 use weir_config::model;
 
 use crate::{
@@ -16,12 +16,21 @@ use crate::{
 mod auth;
 mod chance;
 pub(crate) mod cidr;
+pub mod compress;
+pub(crate) mod cors;
+pub mod decompress;
 mod fault;
+mod grpc_web;
 mod maintenance;
 mod mirror;
 mod places;
+#[cfg(test)]
+mod script;
+mod security_headers;
 mod sticky;
 mod traffic;
+mod vary;
+pub(crate) mod web;
 
 use auth::Refused;
 pub(crate) use auth::{
@@ -36,6 +45,7 @@ pub use mirror::Mirror;
 pub(crate) use mirror::Mirrored;
 pub use sticky::Sticky;
 pub(crate) use traffic::{Aside, is_held, is_struck, stay, strike, suffer};
+use web::Web;
 
 /// The policies of a route.
 #[derive(Debug, Default)]
@@ -54,6 +64,8 @@ pub struct Policies {
     pub fault: Option<Fault>,
     /// Who gets copies of its requests.
     pub mirror: Option<Mirror>,
+    /// What it does for browsers, and with codings of bodies.
+    pub(crate) web: Option<Web>,
 }
 
 /// A request, as far as policies look at it.
@@ -104,6 +116,7 @@ impl Policies {
             sticky: sticky(route, upstreams),
             fault: Fault::new(&traffic.fault),
             mirror: traffic.mirror.as_ref().map(Mirror::new),
+            web: Web::compile(&route.web),
         };
         Ok(this.is_any().then(|| Box::new(this)))
     }
@@ -116,6 +129,7 @@ impl Policies {
             || self.sticky.is_some()
             || self.fault.is_some()
             || self.mirror.is_some()
+            || self.web.is_some()
     }
 
     /// Whether a client at this address may use the route. One without an address, on a Unix
@@ -137,6 +151,12 @@ impl Policies {
             ("auth", self.auth.as_ref().map(auth)),
         ];
         lines.into_iter().filter_map(|(name, line)| Some((name, line?))).collect()
+    }
+
+    /// What their responses will depend on, before anything else happens to a request.
+    pub(crate) fn note(&self, head: &request::Parts) -> Box<Seen> {
+        let web = self.web.as_ref().map(|web| web.note(head));
+        Box::new(Seen { web: web.unwrap_or_default(), ..Seen::default() })
     }
 
     /// Whether one of them may look at a field that the gateway vouches for.
@@ -180,6 +200,7 @@ pub(crate) struct Seen {
     struck: Struck,
     /// It was held back on purpose.
     held: bool,
+    pub(crate) web: web::Seen,
 }
 
 /// Why nobody believed a client, for the log.
@@ -200,9 +221,18 @@ pub(crate) async fn see_off(
     exchange: &mut Exchange,
     mut response: Response<Body>,
 ) -> Response<Body> {
-    let Some(seen) = &mut exchange.policy else { return response };
+    let world = exchange.world.clone();
+    let route = exchange.route.map(|route| &world.snapshot.routes[route]);
+    let policies = route.and_then(|route| route.policies.as_deref());
+    let (Some(policies), Some(mut seen)) = (policies, exchange.policy.take()) else {
+        return response;
+    };
     if let Some(cookie) = seen.cookie.take() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
+    if let Some(web) = &policies.web {
+        response = web.see_off(exchange, &mut seen.web, response);
+    }
+    exchange.policy = Some(seen);
     response
 }

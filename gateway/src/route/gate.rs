@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     error::Error,
-    http::{body::Body, exchange::Exchange, reply::is_grpc},
+    http::{body::Body, exchange::Exchange, guard::Framing, reply::is_grpc},
     limit,
-    policy::{Asked, Auth, Passage, Seen},
+    policy::{Asked, Auth, Passage},
     snapshot::Route,
 };
 
@@ -23,16 +23,27 @@ use crate::{
 pub(crate) enum Step {
     /// Whether the route is closed.
     Maintenance,
+    /// Preflights are answered.
+    Preflight,
     /// From where clients may come.
     Allow,
     /// Who they are.
     Authenticate,
     /// How often the route may be used, and by whom.
     Limit,
+    /// The request gets the form in which its upstream takes it.
+    Decode,
 }
 
 impl Step {
-    const ALL: [Self; 4] = [Self::Maintenance, Self::Allow, Self::Authenticate, Self::Limit];
+    const ALL: [Self; 6] = [
+        Self::Maintenance,
+        Self::Preflight,
+        Self::Allow,
+        Self::Authenticate,
+        Self::Limit,
+        Self::Decode,
+    ];
 
     /// The steps from this one on.
     fn on(self) -> &'static [Self] {
@@ -57,7 +68,6 @@ pub(super) fn enter(
     route: &Route,
     routed: Routed,
 ) -> Result<Plan, Refusal> {
-    exchange.policy = Some(Box::<Seen>::default());
     go(exchange, route, Box::new(routed), &Step::ALL)
 }
 
@@ -86,6 +96,12 @@ fn take(
 ) -> Result<Pass, Refusal> {
     match step {
         Step::Maintenance => Ok(closed(exchange, route, routed)),
+        Step::Preflight => {
+            let web = route.policies.as_ref().and_then(|policies| policies.web.as_ref());
+            let seen = exchange.policy.as_deref().map(|seen| &seen.web);
+            let answer = web.zip(seen).and_then(|(web, seen)| web.preflight(exchange, seen));
+            Ok(answer.map_or(Pass::On, Pass::Answer))
+        }
         Step::Allow => {
             match route.policies.as_ref().is_none_or(|one| one.admits(exchange.client)) {
                 true => Ok(Pass::On),
@@ -101,7 +117,28 @@ fn take(
             let waits = limit::check(exchange, route, &routed.head, routed.path())?;
             Ok(if waits { Pass::Wait } else { Pass::On })
         }
+        Step::Decode => {
+            decode(exchange, route, routed)?;
+            Ok(Pass::On)
+        }
     }
+}
+
+/// Gives a request the form in which its upstream takes it. What becomes a tunnel has none.
+fn decode(exchange: &mut Exchange, route: &Route, routed: &mut Routed) -> Result<(), Error> {
+    let web = route.policies.as_ref().and_then(|policies| policies.web.as_ref());
+    let (Some(web), Some(seen)) = (web, &mut exchange.policy) else { return Ok(()) };
+    if routed.checked.bridged || routed.checked.upgrade.is_some() {
+        return Ok(());
+    }
+    let limit = exchange.world.snapshot.limits.body;
+    let headers = &mut routed.head.headers;
+    let changed = web.enter(&mut seen.web, headers, &mut routed.body, limit)?;
+    if changed.length {
+        routed.checked.framing = Framing::Unknown;
+    }
+    routed.trailers |= changed.trailers;
+    Ok(())
 }
 
 /// What a closed route answers, if the client is none of those that go through.
@@ -166,7 +203,7 @@ async fn wait(
 ) -> Result<Pass, Refusal> {
     match step {
         // They tell at once.
-        Step::Maintenance | Step::Allow => Err(Error::Bug.into()),
+        Step::Maintenance | Step::Preflight | Step::Allow | Step::Decode => Err(Error::Bug.into()),
         Step::Authenticate => {
             let auth = auth(route).ok_or(Error::Bug)?;
             let passage = auth.judge_in_time(exchange, &asked(routed)).await;

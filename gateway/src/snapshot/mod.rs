@@ -182,6 +182,12 @@ impl Route {
         self.policies.as_ref()?.mirror.as_ref()
     }
 
+    /// Whether it answers what browsers ask before they send a request of another origin.
+    pub(crate) fn answers_preflights(&self) -> bool {
+        let web = self.policies.as_ref().and_then(|policies| policies.web.as_ref());
+        web.is_some_and(|web| web.cors.is_some())
+    }
+
     /// What counts of a request's query where its answer is kept.
     pub(crate) fn kept<'a>(&self, query: Option<&'a str>) -> Option<Cow<'a, str>> {
         match &self.cache {

@@ -85,6 +85,8 @@ pub struct AccessRecord<'a> {
     pub idempotency: Option<&'a str>,
     /// Under what it is kept.
     pub record: Option<&'a RecordKey>,
+    /// By what the response was compressed here.
+    pub encoding: Option<&'a str>,
 }
 
 impl AccessRecord<'_> {
@@ -145,6 +147,7 @@ impl AccessRecord<'_> {
         if let Some(trace) = self.trace {
             optional(out, b",\"trace\":", Some(&format!("{trace:032x}")));
         }
+        optional(out, b",\"encoding\":", self.encoding);
         if let Some(trail) = self.trail {
             append_trail(out, trail);
         }

@@ -12,12 +12,15 @@ use std::{
 use crate::{
     cache::{Outcome, Refresh},
     idempotency,
+    policy::web::Seen,
     policy::{Faulted, Mirrored},
     upstream::{
         retry::policy::Stop,
         trail::{Said, Trail, Turn},
     },
 };
+
+pub(super) mod web;
 
 /// Upper bounds of the duration buckets in nanoseconds; one bucket more holds what is longer.
 pub const DURATION_BOUNDS_NANOS: [u64; 16] = [
@@ -110,6 +113,7 @@ pub struct RouteCounters {
     refreshed: [Count; REFRESHED],
     mirrored: [Count; Mirrored::NAMES.len()],
     faulted: [Count; Faulted::NAMES.len()],
+    web: [Count; web::ALL],
 }
 
 impl RouteCounters {
@@ -128,6 +132,7 @@ impl RouteCounters {
             refreshed: [const { Count::new() }; REFRESHED],
             mirrored: [const { Count::new() }; Mirrored::NAMES.len()],
             faulted: [const { Count::new() }; Faulted::NAMES.len()],
+            web: [const { Count::new() }; web::ALL],
         }
     }
 
@@ -191,6 +196,11 @@ impl RouteCounters {
         self.faulted[faulted as usize].add(1);
     }
 
+    /// Counts what the policies of a route for browsers and codings did with a request.
+    pub(crate) fn record_web(&self, seen: &Seen, sent: u64) {
+        web::record(&self.web, seen, sent);
+    }
+
     /// What was counted so far.
     pub(super) fn totals(&self) -> RouteTotals {
         RouteTotals {
@@ -206,6 +216,7 @@ impl RouteCounters {
             refreshed: self.refreshed.each_ref().map(Count::value),
             mirrored: self.mirrored.each_ref().map(Count::value),
             faulted: self.faulted.each_ref().map(Count::value),
+            web: self.web.each_ref().map(Count::value),
         }
     }
 }
@@ -225,6 +236,7 @@ pub(super) struct RouteTotals {
     pub(super) refreshed: [u64; REFRESHED],
     pub(super) mirrored: [u64; Mirrored::NAMES.len()],
     pub(super) faulted: [u64; Faulted::NAMES.len()],
+    pub(super) web: [u64; web::ALL],
 }
 
 impl AddAssign for RouteTotals {
@@ -242,6 +254,7 @@ impl AddAssign for RouteTotals {
         add_all(&mut self.refreshed, &other.refreshed);
         add_all(&mut self.mirrored, &other.mirrored);
         add_all(&mut self.faulted, &other.faulted);
+        add_all(&mut self.web, &other.web);
     }
 }
 

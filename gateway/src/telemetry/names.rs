@@ -31,6 +31,7 @@ mod limit;
 mod member;
 mod trace;
 mod traffic;
+mod web;
 
 pub use auth::*;
 pub use endpoint::*;
@@ -39,6 +40,7 @@ pub use limit::*;
 pub use member::*;
 pub use trace::*;
 pub use traffic::*;
+pub use web::*;
 
 const fn metric(
     name: &'static str,
@@ -304,6 +306,12 @@ pub const ALL: &[&Metric] = &[
     &IDEMPOTENCY,
     &MIRRORS,
     &FAULTS,
+    &CORS_REQUESTS,
+    &COMPRESSED,
+    &COMPRESSION_INPUT,
+    &COMPRESSION_OUTPUT,
+    &DECOMPRESSED,
+    &GRPC_WEB_CALLS,
     &CACHE_ENTRIES,
     &CACHE_BYTES,
     &CACHE_EVICTIONS,

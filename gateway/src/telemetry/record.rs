@@ -42,6 +42,9 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
     if let Some(told) = &exchange.idempotency {
         counters.record_key(told.outcome);
     }
+    if let Some(seen) = &exchange.policy {
+        counters.record_web(&seen.web, exchange.sent);
+    }
     if exchange.status >= 500 || exchange.error.is_some() {
         remember(exchange, now);
     }
@@ -104,6 +107,11 @@ fn line(exchange: &Exchange, asked: &Asked, received: u64, duration: u64) {
             cache: exchange.cache.map(|seen| seen.outcome.name()),
             idempotency: exchange.idempotency.as_ref().map(|told| told.outcome.name()),
             record: exchange.idempotency.as_ref().and_then(|told| told.key.as_ref()),
+            encoding: exchange
+                .policy
+                .as_ref()
+                .and_then(|seen| seen.web.coded.as_ref())
+                .map(|(encoding, _)| encoding.name()),
         },
     );
 }
@@ -191,6 +199,7 @@ pub(crate) fn refusal(connection: &Rc<Connection>, error: Error, sent: u64) {
             cache: None,
             idempotency: None,
             record: None,
+            encoding: None,
         },
     );
 }

@@ -31,3 +31,4 @@ mod support;
 mod syscalls;
 mod traffic;
 mod upstreams;
+mod web;

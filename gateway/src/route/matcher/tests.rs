@@ -42,6 +42,7 @@ pub(in crate::route) fn route(host: &str, path: &str) -> Route {
         rate_limits: Vec::new(),
         priority: RoutePriority::default(),
         traffic: Traffic::default(),
+        web: weir_config::model::Web::default(),
     }
 }
 

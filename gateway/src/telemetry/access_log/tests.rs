@@ -45,6 +45,7 @@ fn record() -> AccessRecord<'static> {
         cache: None,
         idempotency: None,
         record: None,
+        encoding: None,
     }
 }
 

@@ -31,6 +31,7 @@ mod auth;
 mod found;
 mod members;
 mod spans;
+mod web;
 
 /// Status classes, in the order in which routes count them.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -130,7 +131,8 @@ impl Scrape {
         let keyed = each(&idempotency::Outcome::NAMES, |totals| &totals.keyed);
         family(out, &names::IDEMPOTENCY, keyed)?;
         family(out, &names::MIRRORS, each(&Mirrored::NAMES, |totals| &totals.mirrored))?;
-        family(out, &names::FAULTS, each(&Faulted::NAMES, |totals| &totals.faulted))
+        family(out, &names::FAULTS, each(&Faulted::NAMES, |totals| &totals.faulted))?;
+        web::encode(out, &routes)
     }
 
     fn encode_loads(&self, out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {

@@ -132,7 +132,7 @@ impl Service<grpc_http::Request<Body>> for Echo {
     }
 }
 
-fn server() -> SocketAddr {
+pub(crate) fn server() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();

@@ -2,7 +2,7 @@
 
 mod duplex;
 mod events;
-mod grpc;
+pub(crate) mod grpc;
 pub(crate) mod integrity;
 mod large;
 mod semantics;
