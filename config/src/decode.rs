@@ -33,6 +33,7 @@ mod membership;
 mod respond;
 mod retry;
 mod route;
+mod script;
 mod servers;
 mod upstream;
 

@@ -17,6 +17,7 @@ mod limit;
 mod log;
 mod membership;
 mod resilience;
+mod script;
 mod servers;
 
 pub use balance::{Balance, HashBalance};
@@ -36,6 +37,7 @@ pub use resilience::{
     Adaptive, Backoff, Breaker, Fallback, Hedge, MemoryLimit, Priority, Retry, RetryBudget,
     RetryOn, RoutePriority, SlowCalls,
 };
+pub use script::{OnScriptError, RouteScript, ScriptSource};
 pub use servers::{Redis, RedisUrl};
 
 /// Where in a file a value was written: line and column, both counted from 1; 0 is "a default".
@@ -440,6 +442,8 @@ pub struct Route {
     pub rate_limits: Vec<RateLimit>,
     /// How urgent its requests are.
     pub priority: RoutePriority,
+    /// Hooks in Lua; `None` is none.
+    pub script: Option<RouteScript>,
 }
 
 /// Conditions of a route; all must hold.

@@ -6,7 +6,7 @@ use http::{StatusCode, Uri};
 
 use super::{
     Complaint, Decoder, Known, Names, admission, cache, condition, connect, fallback, header,
-    idempotency, limit, respond, retry, upstream,
+    idempotency, limit, respond, retry, script, upstream,
 };
 use crate::{
     defaults,
@@ -71,6 +71,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
     let concurrency = admission::concurrency(d, &fields, &matches.path);
     let rate_limits = limit::of_route(d, &fields, known.limits, &matches.path);
     let priority = admission::priority(d, &fields);
+    let script = script::route(d, &fields);
     let forwards = matches!(action, Some(Action::Forward(_)) | None);
     if !forwards {
         idle(d, &fields);
@@ -93,6 +94,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
         concurrency,
         rate_limits,
         priority,
+        script,
     })
 }
 
