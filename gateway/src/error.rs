@@ -43,6 +43,8 @@ pub enum Error {
     MethodNotAllowed,
     /// A rule forbids the request.
     Denied,
+    /// The route's script failed.
+    ScriptFailed,
     /// One of the route's `rate_limit`s is used up.
     RateLimited,
     /// A key is required, and the request has none.
@@ -176,6 +178,7 @@ impl Error {
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Denied => "denied",
+            Self::ScriptFailed => "script_failed",
             Self::RateLimited => "rate_limited",
             Self::IdempotencyKeyMissing => "idempotency_key_missing",
             Self::IdempotencyKeyMalformed => "idempotency_key_malformed",
@@ -231,6 +234,7 @@ impl Error {
         "no_route",
         "method_not_allowed",
         "denied",
+        "script_failed",
         "rate_limited",
         "idempotency_key_missing",
         "idempotency_key_malformed",
@@ -315,6 +319,7 @@ impl fmt::Display for Error {
             Self::NoRoute => "no route takes this request",
             Self::MethodNotAllowed => "this method is not allowed here",
             Self::Denied => "the request is denied",
+            Self::ScriptFailed => "the script of this route failed",
             Self::RateLimited => "too many requests",
             Self::IdempotencyKeyMissing => "this request needs an idempotency key",
             Self::IdempotencyKeyMalformed => "the idempotency key is malformed",

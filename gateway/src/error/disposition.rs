@@ -130,7 +130,7 @@ impl Error {
             | Self::UpstreamBodyTimeout => StatusCode::GATEWAY_TIMEOUT,
             // 499 is what nginx made customary; it is a valid code, so the fallback never shows.
             Self::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
-            Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::ScriptFailed | Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -183,7 +183,7 @@ impl Error {
             }
             Self::UpstreamBodyBroken => "http_response_incomplete",
             Self::ClientGone => return None,
-            Self::Bug => "proxy_internal_error",
+            Self::ScriptFailed | Self::Bug => "proxy_internal_error",
         })
     }
 
@@ -201,6 +201,7 @@ impl Error {
             | Self::UnknownProtocol => ("DPE", Side::Downstream, Retry::Never),
             Self::TooEarly => ("DN", Side::Downstream, Retry::Never),
             Self::RateLimited => ("RL", Side::Downstream, Retry::Never),
+            Self::ScriptFailed => ("SC", Side::Gateway, Retry::Never),
             Self::IdempotencyKeyMissing
             | Self::IdempotencyKeyMalformed
             | Self::IdempotencyKeyUnscoped

@@ -14,6 +14,7 @@ use crate::{
     http::{body::Body, exchange::Exchange},
     limit,
     policy::Seen,
+    script::{self, Inbound, Met, RouteScript},
     snapshot::Route,
 };
 
@@ -22,10 +23,12 @@ use crate::{
 pub(crate) enum Step {
     /// How often the route may be used, and by whom.
     Limit,
+    /// What its script says.
+    Script,
 }
 
 impl Step {
-    const ALL: [Self; 1] = [Self::Limit];
+    const ALL: [Self; 2] = [Self::Limit, Self::Script];
 
     /// The steps from this one on.
     fn on(self) -> &'static [Self] {
@@ -41,7 +44,6 @@ pub(crate) enum Pass {
     /// The step cannot tell yet.
     Wait,
     /// It goes no further: this is the answer.
-    #[allow(dead_code, reason = "for policies that answer by themselves")]
     Answer(Response<Body>),
 }
 
@@ -83,6 +85,29 @@ fn take(
             let waits = limit::check(exchange, route, &routed.head, routed.path())?;
             Ok(if waits { Pass::Wait } else { Pass::On })
         }
+        Step::Script => match script(route) {
+            Some(script) => Ok(script::meet(exchange, script, inbound(routed))?.into()),
+            None => Ok(Pass::On),
+        },
+    }
+}
+
+fn script(route: &Route) -> Option<&RouteScript> {
+    route.policies.as_ref()?.script.as_ref()
+}
+
+/// What a script may change of a request.
+const fn inbound(routed: &mut Routed) -> Inbound<'_> {
+    Inbound { head: &mut routed.head, path: &mut routed.path, checked: &routed.checked }
+}
+
+impl From<Met> for Pass {
+    fn from(met: Met) -> Self {
+        match met {
+            Met::On => Self::On,
+            Met::Wait => Self::Wait,
+            Met::Answer(response) => Self::Answer(response),
+        }
     }
 }
 
@@ -92,6 +117,13 @@ async fn wait(exchange: &mut Exchange, routed: &mut Routed, step: Step) -> Resul
         Step::Limit => {
             limit::ask(exchange, &routed.head, routed.path()).await?;
             Ok(Pass::On)
+        }
+        Step::Script => {
+            let world = exchange.world.clone();
+            match script(&world.snapshot.routes[routed.matched.route]) {
+                Some(script) => Ok(script::go_on(exchange, script, inbound(routed)).await?.into()),
+                None => Ok(Pass::On),
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     pem::TlsProblem,
     policy::Policies,
     route::{Location, Matcher, PathRewrite},
+    script::{RouteScript, Scripts},
     upstream::{
         connect::Connector,
         endpoint::Upstream,
@@ -64,6 +65,7 @@ pub fn compile(
         wall: UNIX_EPOCH + unix_time,
         cache: cache(loaded.config.cache, previous),
         records: records(loaded.config.idempotency, previous),
+        scripts: Scripts::after(previous.map(|previous| &previous.scripts)),
         errors: Vec::new(),
         warnings: loaded.warnings.iter().cloned().collect(),
     };
@@ -78,7 +80,7 @@ pub fn compile(
             routes.extend(compiler.route(route, matcher.params(index)));
         }
     }
-    let Compiler { limit_store, cache, records, errors, warnings, .. } = compiler;
+    let Compiler { limit_store, cache, records, scripts, errors, warnings, .. } = compiler;
     match matcher {
         Some(matcher) if errors.is_empty() => Ok(Compiled {
             snapshot: Snapshot {
@@ -92,6 +94,7 @@ pub fn compile(
                 listeners,
                 cache,
                 records,
+                scripts,
                 limit_store,
                 shared_store,
             },
@@ -110,6 +113,7 @@ struct Compiler<'a> {
     wall: SystemTime,
     cache: Option<Arc<Cache>>,
     records: Arc<idempotency::Records>,
+    scripts: Scripts,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
 }
@@ -249,7 +253,7 @@ impl Compiler<'_> {
                 Bulkhead::new(concurrency.max, before.and_then(|before| before.bulkhead.as_ref()))
             }),
             limits: self.limits(route)?,
-            policies: Policies::compile(route),
+            policies: Policies::compile(route, self.script(route)?),
         })
     }
 
@@ -277,6 +281,19 @@ impl Compiler<'_> {
             Err((index, error)) => {
                 let at = route.rate_limits.get(index).map_or(route.at, |limit| limit.at);
                 self.error(at, format!("rate_limit: {error}"));
+                None
+            }
+        }
+    }
+
+    /// The script of a route; `None` where it does not load.
+    fn script(&mut self, route: &model::Route) -> Option<Option<RouteScript>> {
+        let Some(config) = &route.script else { return Some(None) };
+        let before = self.previous.map(|previous| &previous.scripts);
+        match self.scripts.load(config, &route.name, before, self.now) {
+            Ok(script) => Some(Some(script)),
+            Err(error) => {
+                self.error(config.at, format!("script: {error}"));
                 None
             }
         }

@@ -22,6 +22,7 @@ use crate::{
     listen::tls::ServerTlsState,
     policy::Policies,
     route::{Location, Matcher, PathRewrite},
+    script::Scripts,
     upstream::{endpoint::Upstream, retry::policy::RetryPolicy},
 };
 
@@ -54,6 +55,8 @@ pub struct Snapshot {
     pub(crate) cache: Option<Arc<Cache>>,
     /// What became of idempotency keys.
     pub(crate) records: Arc<idempotency::Records>,
+    /// Scripts of routes.
+    pub(crate) scripts: Scripts,
     /// What the limits of all routes count with.
     pub limit_store: Arc<LimitStore>,
     /// The servers that gateways share.

@@ -79,6 +79,8 @@ pub struct AccessRecord<'a> {
     pub idempotency: Option<&'a str>,
     /// Under what it is kept.
     pub record: Option<&'a RecordKey>,
+    /// What came of the hooks of the route's script, where it has one.
+    pub script: Option<&'a str>,
 }
 
 impl AccessRecord<'_> {
@@ -131,6 +133,7 @@ impl AccessRecord<'_> {
         }
         optional(out, b",\"cache\":", self.cache);
         optional(out, b",\"idempotency\":", self.idempotency);
+        optional(out, b",\"script\":", self.script);
         if let Some(record) = self.record {
             optional(out, b",\"idempotency_record\":", Some(&record.to_string()));
         }

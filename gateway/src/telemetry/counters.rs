@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     cache::{Outcome, Refresh},
-    idempotency,
+    idempotency, script,
     upstream::{
         retry::policy::Stop,
         trail::{Said, Trail, Turn},
@@ -48,6 +48,7 @@ pub(super) const STOPS: Range<usize> = 5..TRIES;
 const TRIES: usize = 5 + Stop::NAMES.len();
 const CACHED: usize = Outcome::NAMES.len();
 const KEYED: usize = idempotency::Outcome::NAMES.len();
+const SCRIPTED: usize = script::Outcome::NAMES.len();
 /// How many ways there are for a refresh to end.
 const REFRESHED: usize = Refresh::NAMES.len();
 
@@ -106,6 +107,7 @@ pub struct RouteCounters {
     tries: [Count; TRIES],
     cached: [Count; CACHED],
     keyed: [Count; KEYED],
+    scripted: [Count; SCRIPTED],
     refreshed: [Count; REFRESHED],
 }
 
@@ -122,6 +124,7 @@ impl RouteCounters {
             tries: [const { Count::new() }; TRIES],
             cached: [const { Count::new() }; CACHED],
             keyed: [const { Count::new() }; KEYED],
+            scripted: [const { Count::new() }; SCRIPTED],
             refreshed: [const { Count::new() }; REFRESHED],
         }
     }
@@ -171,6 +174,11 @@ impl RouteCounters {
         self.keyed[outcome as usize].add(1);
     }
 
+    /// Counts what came of the hooks of a request.
+    pub(crate) fn record_script(&self, outcome: script::Outcome) {
+        self.scripted[outcome as usize].add(1);
+    }
+
     /// Counts what came of asking for a fresh answer while a client had a stale one.
     pub(crate) fn record_refresh(&self, refresh: Refresh) {
         self.refreshed[refresh as usize].add(1);
@@ -188,6 +196,7 @@ impl RouteCounters {
             tries: self.tries.each_ref().map(Count::value),
             cached: self.cached.each_ref().map(Count::value),
             keyed: self.keyed.each_ref().map(Count::value),
+            scripted: self.scripted.each_ref().map(Count::value),
             refreshed: self.refreshed.each_ref().map(Count::value),
         }
     }
@@ -205,6 +214,7 @@ pub(super) struct RouteTotals {
     pub(super) tries: [u64; TRIES],
     pub(super) cached: [u64; CACHED],
     pub(super) keyed: [u64; KEYED],
+    pub(super) scripted: [u64; SCRIPTED],
     pub(super) refreshed: [u64; REFRESHED],
 }
 
@@ -220,6 +230,7 @@ impl AddAssign for RouteTotals {
         add_all(&mut self.tries, &other.tries);
         add_all(&mut self.cached, &other.cached);
         add_all(&mut self.keyed, &other.keyed);
+        add_all(&mut self.scripted, &other.scripted);
         add_all(&mut self.refreshed, &other.refreshed);
     }
 }

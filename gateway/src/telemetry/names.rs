@@ -28,11 +28,13 @@ mod endpoint;
 mod idempotency;
 mod limit;
 mod member;
+mod script;
 
 pub use endpoint::*;
 pub use idempotency::*;
 pub use limit::*;
 pub use member::*;
+pub use script::*;
 
 const fn metric(
     name: &'static str,
@@ -295,6 +297,7 @@ pub const ALL: &[&Metric] = &[
     &CACHE_REQUESTS,
     &CACHE_REFRESHES,
     &IDEMPOTENCY,
+    &SCRIPTS,
     &CACHE_ENTRIES,
     &CACHE_BYTES,
     &CACHE_EVICTIONS,

@@ -37,6 +37,10 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
     if let Some(told) = &exchange.idempotency {
         counters.record_key(told.outcome);
     }
+    let scripted = exchange.policy.as_ref().and_then(|policy| policy.script.as_ref());
+    if let Some(scripted) = scripted {
+        counters.record_script(scripted.outcome);
+    }
     if exchange.status >= 500 || exchange.error.is_some() {
         remember(exchange, now);
     }
@@ -84,6 +88,7 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
             trail: exchange.trail.as_deref(),
             cache: exchange.cache.map(|seen| seen.outcome.name()),
             idempotency: exchange.idempotency.as_ref().map(|told| told.outcome.name()),
+            script: scripted.map(|scripted| scripted.outcome.name()),
             record: exchange.idempotency.as_ref().and_then(|told| told.key.as_ref()),
         },
     );
@@ -154,6 +159,7 @@ pub(crate) fn refusal(connection: &Rc<Connection>, error: Error, sent: u64) {
             trail: None,
             cache: None,
             idempotency: None,
+            script: None,
             record: None,
         },
     );

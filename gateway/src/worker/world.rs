@@ -8,6 +8,7 @@ use crate::{
     idempotency::SharedRecords,
     limit::{RouteLimits, shared::WorkerStore, tally::Tally},
     quic::Dialer,
+    script::Vms,
     snapshot::{
         Action, Snapshot,
         live::{ListenerState, Live},
@@ -27,6 +28,8 @@ pub(crate) struct World {
     pub(crate) routes: Rc<[Vec<Arc<RouteCounters>>]>,
     /// Counters of requests that no route took.
     pub(crate) unrouted: Arc<RouteCounters>,
+    /// What runs scripts.
+    pub(crate) vms: Vms,
     /// Counts of limits, by index of the route.
     tallies: Rc<[Box<[Arc<Tally>]>]>,
     /// The way to the records of idempotency keys that gateways share.
@@ -80,8 +83,10 @@ impl World {
             store.of_worker(before, &snapshot.limit_store, live.roll.gateways(), rng)
         });
         let before = previous.and_then(|old| old.records.as_ref());
+        let vms =
+            Vms::new(&snapshot.scripts, previous.map(|old| (&old.snapshot.scripts, &old.vms)));
         let records = SharedRecords::of(&snapshot, before, rng);
-        Self { upstreams, routes, unrouted, tallies, records, shared, listeners, snapshot }
+        Self { upstreams, routes, unrouted, vms, tallies, records, shared, listeners, snapshot }
     }
 
     /// The pools of an upstream, most likely at this index.

@@ -42,6 +42,7 @@ fn record() -> AccessRecord<'static> {
         cache: None,
         idempotency: None,
         record: None,
+        script: None,
     }
 }
 

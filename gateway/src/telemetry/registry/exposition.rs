@@ -16,6 +16,7 @@ use crate::{
     discover::SourceReport,
     idempotency,
     limit::{shared::Counters, tally::Outcome},
+    script,
     telemetry::{
         counters::{DURATION_BOUNDS_NANOS, FALLBACKS, HEDGES, RETRIES, RouteTotals, STOPS},
         names::{self, Kind, Metric},
@@ -123,7 +124,9 @@ impl Scrape {
         let refreshed = each(&cache::Refresh::NAMES, |totals| &totals.refreshed);
         family(out, &names::CACHE_REFRESHES, refreshed)?;
         let keyed = each(&idempotency::Outcome::NAMES, |totals| &totals.keyed);
-        family(out, &names::IDEMPOTENCY, keyed)
+        family(out, &names::IDEMPOTENCY, keyed)?;
+        let scripted = each(&script::Outcome::NAMES, |totals| &totals.scripted);
+        family(out, &names::SCRIPTS, scripted)
     }
 
     fn encode_loads(&self, out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
