@@ -107,5 +107,6 @@ fn route(host: HostMatch, path: PathMatch) -> Route {
         concurrency: None,
         rate_limits: Vec::new(),
         priority: RoutePriority::default(),
+        script: None,
     }
 }

@@ -236,13 +236,29 @@ fn sandbox(script: &Script, shared: &Rc<Shared>, budget: &Rc<Budget>) -> mlua::R
         lua.globals().raw_set(name, Value::Nil)?;
     }
     lua.sandbox(true)?;
-    let budget = budget.clone();
-    lua.set_interrupt(move |_| match budget.step(clock::now) {
+    let (budget, name) = (budget.clone(), script.name.clone());
+    lua.set_interrupt(move |lua| match budget.step(clock::now) {
         Step::On => Ok(VmState::Continue),
         Step::Aside => Ok(VmState::Yield),
-        Step::End(_) => Err(Error::runtime("the script has used up what it may")),
+        Step::End(_) => {
+            let line = line(lua, &name).unwrap_or_default();
+            Err(Error::runtime(format!("{name}:{line}: the script has used up what it may")))
+        }
     });
     Ok(lua)
+}
+
+/// The line of the script that runs, or has called what runs.
+#[cold]
+fn line(lua: &Lua, script: &str) -> Option<usize> {
+    /// Functions of the library and of `weir` that may lie between.
+    const DEEP: usize = 8;
+    (0..DEEP).find_map(|level| {
+        let line = lua.inspect_stack(level, |at| {
+            at.current_line().filter(|_| at.source().short_src.is_some_and(|name| name == script))
+        });
+        line.flatten()
+    })
 }
 
 /// Hands what a script asks for to whoever does it.

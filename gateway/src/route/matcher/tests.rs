@@ -38,6 +38,7 @@ pub(in crate::route) fn route(host: &str, path: &str) -> Route {
         concurrency: None,
         rate_limits: Vec::new(),
         priority: RoutePriority::default(),
+        script: None,
     }
 }
 
