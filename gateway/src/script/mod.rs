@@ -98,6 +98,14 @@ pub(crate) struct RouteScript {
     passes: bool,
 }
 
+impl RouteScript {
+    /// Its name and its hooks, in words.
+    pub(crate) fn describe(&self) -> String {
+        let hooks = Hook::ALL.into_iter().filter(|hook| self.script.has(*hook)).map(Hook::name);
+        format!("{} ({})", self.script.name, hooks.collect::<Vec<_>>().join(", "))
+    }
+}
+
 /// All scripts of a configuration, each once, and what they keep.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scripts {

@@ -261,7 +261,10 @@ impl Compiler<'_> {
     fn rule(&self, route: &model::Route, config: &model::RouteCache) -> Option<Rule> {
         let model::Action::Forward(forward) = &route.action else { return None };
         let upstreams = &self.loaded.config.upstreams;
-        let names = forward.split.iter().map(|(index, _)| (*index, &*upstreams[*index].name));
+        // A script may choose any.
+        let any = route.script.is_some();
+        let may = |index: &usize| any || forward.split.iter().any(|(one, _)| one == index);
+        let names = (0..upstreams.len()).filter(may).map(|index| (index, &*upstreams[index].name));
         // Names may be by number: after a reload another route can have that of before.
         let mut conditions = DefaultHasher::new();
         format!("{:?}", route.matches).hash(&mut conditions);
