@@ -132,9 +132,10 @@ impl Asked {
 
     fn set_method(&self, method: &[u8]) -> Result<()> {
         self.fields.writable()?;
-        let wanted = Method::from_bytes(method).ok().filter(|wanted| {
-            *wanted != Method::CONNECT && *self.method.borrow() != Method::CONNECT
-        });
+        // Whether a response has a body hangs on those two.
+        let own = |method: &Method| matches!(*method, Method::HEAD | Method::CONNECT);
+        let wanted = Method::from_bytes(method).ok();
+        let wanted = wanted.filter(|wanted| !own(wanted) && !own(&self.method.borrow()));
         let Some(wanted) = wanted else {
             let shown = String::from_utf8_lossy(method);
             let what = format!("`{}` is no method for this request", shown.escape_debug());

@@ -166,18 +166,33 @@ impl Vm {
         arguments: impl IntoLuaMulti,
     ) -> Option<Result<Turn, Fault>> {
         let function = self.hooks[hook as usize].as_ref()?;
-        let kept = self.idle.borrow_mut().pop();
-        let thread = match kept {
-            Some(thread) => thread.reset(function.clone()).map(|()| thread),
-            None => self.lua.create_thread(function.clone()),
-        };
-        let thread = match thread {
-            Ok(thread) => thread,
+        let (thread, arguments) = match self.prepare(function, arguments) {
+            Ok(prepared) => prepared,
             Err(error) => return Some(Err(self.fault(&error))),
         };
         let steps = self.script.bounds.steps;
         let call = Call { vm: self.clone(), thread, hook, steps, ran: Duration::ZERO, waits: 0 };
         Some(call.turn(arguments))
+    }
+}
+
+impl Vm {
+    /// A coroutine for a hook, and what it is shown. The bound on memory is the script's: to make
+    /// these within it would cost as much again.
+    fn prepare(
+        &self,
+        function: &Function,
+        arguments: impl IntoLuaMulti,
+    ) -> mlua::Result<(Thread, MultiValue)> {
+        let bound = self.lua.set_memory_limit(0)?;
+        let kept = self.idle.borrow_mut().pop();
+        let thread = match kept {
+            Some(thread) => thread.reset(function.clone()).map(|()| thread),
+            None => self.lua.create_thread(function.clone()),
+        };
+        let arguments = arguments.into_lua_multi(&self.lua);
+        self.lua.set_memory_limit(bound)?;
+        Ok((thread?, arguments?))
     }
 }
 

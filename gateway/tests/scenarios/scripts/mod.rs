@@ -1,6 +1,7 @@
 //! Lua scripts of routes: hooks between real clients and origins, good ones and bad ones.
 
 mod bad;
+mod example;
 mod hooks;
 mod reload;
 mod requests;

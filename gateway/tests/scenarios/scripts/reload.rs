@@ -70,7 +70,7 @@ fn a_check_names_file_and_line() {
              routes:\n  - to: a\n    script: {script}\n"
         );
         fs::write(&file, text).unwrap();
-        let output = weir(&["check", "-c", file.to_str().unwrap()]).output().unwrap();
+        let output = weir(&["check", file.to_str().unwrap()]).output().unwrap();
         let said =
             String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         (output.status.success(), said.into_owned())
