@@ -1,6 +1,6 @@
 //! The hooks of a response, and of an exchange that is over.
 
-use std::{mem, time::Duration};
+use std::{mem, rc::Rc, time::Duration};
 
 use http::{Response, StatusCode};
 use mlua::Value;
@@ -8,7 +8,7 @@ use mlua::Value;
 use super::{
     Fault, Hook, RouteScript,
     fields::Access,
-    hook::{Lent, Scripted, finish, take},
+    hook::{Lent, Scripted, finish, put, take},
     request::Req,
     response::{Answered, End, Res, kind},
     vm::{Turn, Vm},
@@ -26,48 +26,54 @@ pub(crate) async fn see_off(
     script: &RouteScript,
     response: Response<Body>,
 ) -> Response<Body> {
-    let Some(mut scripted) = take(exchange) else { return response };
+    let Some(scripted) = exchange.policy.as_ref().and_then(|policy| policy.script.as_ref()) else {
+        return response;
+    };
     let response = if script.script.has(Hook::Response) && !scripted.tunnel {
-        on_response(exchange, script, &mut scripted, response).await
+        on_response(exchange, script, scripted.shown(), response).await
     } else {
         response
     };
-    if script.script.has(Hook::Log) {
+    if script.script.has(Hook::Log)
+        && let Some(mut scripted) = take(exchange)
+    {
         scripted.sent = Some(response.headers().clone());
-    }
-    if let Some(policy) = &mut exchange.policy {
-        policy.script = Some(scripted);
+        put(exchange, scripted);
     }
     response
 }
 
+/// What the script knows stays with the exchange meanwhile.
 async fn on_response(
     exchange: &mut Exchange,
     script: &RouteScript,
-    scripted: &mut Scripted,
+    (vm, asked): (Rc<Vm>, Rc<Lent>),
     response: Response<Body>,
 ) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     let before = script.passes.then(|| head.headers.clone());
     let answered = Lent(Answered::new(head.status, mem::take(&mut head.headers)));
-    scripted.asked.open(Access::Read);
-    let arguments = (Req(scripted.asked.0.clone()), Res(answered.0.clone()));
-    let returned = match scripted.vm.begin(Hook::Response, arguments) {
+    asked.open(Access::Read);
+    let arguments = (Req(asked.0.clone()), Res(answered.0.clone()));
+    let returned = match vm.begin(Hook::Response, arguments) {
         None => Ok(Value::Nil),
         Some(Ok(Turn::Done(returned))) => Ok(returned),
         // Boxed: rare, and its state is no part of every response's.
         Some(Ok(turn)) => Box::pin(finish(exchange, turn)).await,
         Some(Err(fault)) => Err(fault),
     };
-    scripted.asked.close();
+    asked.close();
     head.headers = answered.take();
-    match returned.and_then(|returned| nothing(&returned, Hook::Response, &scripted.vm)) {
+    match returned.and_then(|returned| nothing(&returned, Hook::Response, &vm)) {
         Ok(()) => head.status = answered.status.get(),
         Err(fault) => {
+            let Some(mut scripted) = take(exchange) else { return refuse(exchange, false) };
             scripted.failed(exchange, Hook::Response, &fault);
+            let grpc = scripted.grpc;
+            put(exchange, scripted);
             match before {
                 Some(before) => head.headers = before,
-                None => return refuse(exchange, scripted.grpc),
+                None => return refuse(exchange, grpc),
             }
         }
     }
@@ -105,9 +111,7 @@ pub(crate) fn log(exchange: &mut Exchange, now: Tick) {
     if script.is_some_and(|script| script.script.has(Hook::Log)) {
         on_log(exchange, &mut scripted, now);
     }
-    if let Some(policy) = &mut exchange.policy {
-        policy.script = Some(scripted);
-    }
+    put(exchange, scripted);
 }
 
 fn on_log(exchange: &Exchange, scripted: &mut Scripted, now: Tick) {

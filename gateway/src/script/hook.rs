@@ -35,7 +35,7 @@ pub(crate) struct Scripted {
     pub(super) tunnel: bool,
     pub(super) grpc: bool,
     /// What came of its hooks.
-    pub(crate) outcome: Outcome,
+    outcome: Outcome,
 }
 
 /// A message that a script was shown. What the script has of it may stay for long: what it holds of
@@ -112,11 +112,11 @@ pub(crate) enum Met {
 pub(crate) fn meet(
     exchange: &mut Exchange,
     script: &RouteScript,
-    inbound: Inbound<'_>,
+    mut inbound: Inbound<'_>,
 ) -> Result<Met, Error> {
     let Some(route) = exchange.route else { return Err(Error::Bug) };
     let world = exchange.world.clone();
-    let vm = match world.vms.of(&world.snapshot.scripts, script.index, exchange.began) {
+    let vm = match world.vms.of(&world.snapshot.scripts, script.index) {
         Ok(vm) => vm,
         Err(fault) => {
             let (route, id) = place(exchange);
@@ -147,7 +147,8 @@ pub(crate) fn meet(
     };
     if !script.script.has(Hook::Request) {
         scripted.keep(script, &head.headers);
-        return put(exchange, scripted).map(|()| Met::On);
+        put(exchange, Box::new(scripted));
+        return Ok(Met::On);
     }
     scripted.before = script.passes.then(|| head.headers.clone());
     *scripted.asked.fields.map.borrow_mut() = mem::take(&mut head.headers);
@@ -159,11 +160,12 @@ pub(crate) fn meet(
         Some(Err(fault)) => Err(fault),
         Some(Ok(turn)) => {
             scripted.turn = Some(turn);
-            return put(exchange, scripted).map(|()| Met::Wait);
+            put(exchange, Box::new(scripted));
+            return Ok(Met::Wait);
         }
     };
-    let met = scripted.conclude(exchange, script, inbound, returned);
-    put(exchange, scripted)?;
+    let met = scripted.conclude(exchange, script, &mut inbound, returned);
+    put(exchange, Box::new(scripted));
     met
 }
 
@@ -171,22 +173,28 @@ pub(crate) fn meet(
 pub(crate) async fn go_on(
     exchange: &mut Exchange,
     script: &RouteScript,
-    inbound: Inbound<'_>,
+    mut inbound: Inbound<'_>,
 ) -> Result<Met, Error> {
-    let Some(mut scripted) = take(exchange) else { return Err(Error::Bug) };
-    let Some(turn) = scripted.turn.take() else { return Err(Error::Bug) };
+    let scripted = exchange.policy.as_mut().and_then(|policy| policy.script.as_mut());
+    let turn = scripted.and_then(|scripted| scripted.turn.take()).ok_or(Error::Bug)?;
+    // The exchange keeps what the script knows: a client that goes away now is told of by `on_log`.
     let returned = finish(exchange, turn).await;
-    let met = scripted.conclude(exchange, script, inbound, returned);
-    if let Some(policy) = &mut exchange.policy {
-        policy.script = Some(scripted);
-    }
+    let Some(mut scripted) = take(exchange) else { return Err(Error::Bug) };
+    let met = scripted.conclude(exchange, script, &mut inbound, returned);
+    put(exchange, scripted);
     met
 }
 
-fn put(exchange: &mut Exchange, scripted: Scripted) -> Result<(), Error> {
-    let policy = exchange.policy.as_mut().ok_or(Error::Bug)?;
-    policy.script = Some(Box::new(scripted));
-    Ok(())
+/// What came of the hooks of a request, where its route has a script.
+pub(crate) fn outcome(exchange: &Exchange) -> Option<Outcome> {
+    Some(exchange.policy.as_ref()?.script.as_ref()?.outcome)
+}
+
+/// Has the exchange keep what its script knows.
+pub(super) fn put(exchange: &mut Exchange, scripted: Box<Scripted>) {
+    if let Some(policy) = &mut exchange.policy {
+        policy.script = Some(scripted);
+    }
 }
 
 pub(super) fn take(exchange: &mut Exchange) -> Option<Box<Scripted>> {
@@ -213,6 +221,11 @@ pub(super) async fn finish(exchange: &Exchange, mut turn: Turn) -> Result<Value,
 }
 
 impl Scripted {
+    /// What a hook is run with.
+    pub(super) fn shown(&self) -> (Rc<Vm>, Rc<Lent>) {
+        (self.vm.clone(), self.asked.clone())
+    }
+
     /// Keeps a copy of the request's fields for the hooks to come.
     fn keep(&self, script: &RouteScript, headers: &HeaderMap) {
         if script.script.has(Hook::Response) || script.script.has(Hook::Log) {
@@ -225,7 +238,7 @@ impl Scripted {
         &mut self,
         exchange: &mut Exchange,
         script: &RouteScript,
-        inbound: Inbound<'_>,
+        inbound: &mut Inbound<'_>,
         returned: Result<Value, Fault>,
     ) -> Result<Met, Error> {
         self.asked.close();

@@ -14,8 +14,6 @@ use std::{cell::RefCell, fs, path::Path, rc::Rc, sync::Arc, time::Duration};
 
 use weir_config::model::{self, OnScriptError, ScriptSource};
 
-use crate::clock::Tick;
-
 mod after;
 mod api;
 mod budget;
@@ -29,7 +27,7 @@ mod vm;
 
 pub(crate) use after::{log, see_off};
 use fault::Fault;
-pub(crate) use hook::{Inbound, Met, Outcome, Scripted, go_on, meet};
+pub(crate) use hook::{Inbound, Met, Outcome, Scripted, go_on, meet, outcome};
 use kv::Store;
 use vm::Vm;
 
@@ -120,7 +118,7 @@ impl Scripts {
         Self { all: Vec::new(), store }
     }
 
-    /// Takes in the script of a route, at `now`: the one of before where it is the same, else it is
+    /// Takes in the script of a route: the one of before where it is the same, else it is
     /// loaded to see whether that works.
     ///
     /// # Errors
@@ -130,7 +128,6 @@ impl Scripts {
         config: &model::RouteScript,
         route: &str,
         previous: Option<&Self>,
-        now: Tick,
     ) -> Result<RouteScript, String> {
         let (name, text) = match &config.source {
             ScriptSource::File(path) => (name(path), read(path)?),
@@ -147,7 +144,7 @@ impl Scripts {
         let before = previous.and_then(|previous| previous.all.iter().find(same)).cloned();
         let script = match before {
             Some(script) => script,
-            None => Arc::new(try_out(name.into(), text, bounds, &self.store, now)?),
+            None => Arc::new(try_out(name.into(), text, bounds, &self.store)?),
         };
         self.all.push(script.clone());
         Ok(RouteScript { script, index: self.all.len() - 1, passes })
@@ -160,12 +157,11 @@ fn try_out(
     text: Vec<u8>,
     bounds: Bounds,
     store: &Arc<Store>,
-    now: Tick,
 ) -> Result<Script, String> {
     let mut script = Script { name, text, bounds, hooks: [false; Hook::ALL.len()] };
     let loaded = Arc::new(script);
     let shared = api::Shared::new(loaded.name.clone(), store.clone());
-    let vm = Vm::new(&loaded, shared, now).map_err(|fault| fault.text)?;
+    let vm = Vm::new(&loaded, shared).map_err(|fault| fault.text)?;
     let hooks = vm.hooks();
     drop(vm);
     script = Arc::into_inner(loaded).ok_or("it is still in use")?;
@@ -205,7 +201,7 @@ impl Vms {
     }
 
     /// The VM of a script, made now where there is none.
-    fn of(&self, scripts: &Scripts, index: usize, now: Tick) -> Result<Rc<Vm>, Fault> {
+    fn of(&self, scripts: &Scripts, index: usize) -> Result<Rc<Vm>, Fault> {
         let (Some(slot), Some(script)) = (self.0.get(index), scripts.all.get(index)) else {
             return Err(Fault::new("the script is gone"));
         };
@@ -214,7 +210,7 @@ impl Vms {
             return Ok(vm);
         }
         let shared = api::Shared::new(script.name.clone(), scripts.store.clone());
-        let vm = Rc::new(Vm::new(script, shared, now)?);
+        let vm = Rc::new(Vm::new(script, shared)?);
         *slot.borrow_mut() = Some(vm.clone());
         Ok(vm)
     }

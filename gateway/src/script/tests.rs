@@ -20,13 +20,13 @@ fn bounds() -> Bounds {
 
 fn try_text(text: &str, bounds: Bounds) -> Result<Script, String> {
     let text = text.as_bytes().to_vec();
-    try_out("test.lua".into(), text, bounds, &Arc::default(), clock::now())
+    try_out("test.lua".into(), text, bounds, &Arc::default())
 }
 
 fn vm_within(text: &str, bounds: Bounds) -> Rc<Vm> {
     let script = Arc::new(try_text(text, bounds).unwrap_or_else(|error| panic!("{error}")));
     let shared = api::Shared::new(script.name.clone(), Arc::default());
-    Rc::new(Vm::new(&script, shared, clock::now()).unwrap())
+    Rc::new(Vm::new(&script, shared).unwrap())
 }
 
 fn vm(text: &str) -> Rc<Vm> {
@@ -313,26 +313,25 @@ fn a_script_is_loaded_once_and_stays_while_it_is_the_same() {
         memory: 4 << 20,
         on_error: OnScriptError::Fail,
     };
-    let now = clock::now();
     let mut first = Scripts::after(None);
     let one = config("function on_log() end");
-    let a = first.load(&one, "a", None, now).unwrap();
-    let again = first.load(&one, "a", None, now).unwrap();
+    let a = first.load(&one, "a", None).unwrap();
+    let again = first.load(&one, "a", None).unwrap();
     assert!(Arc::ptr_eq(&a.script, &again.script));
     let vms = Vms::new(&first, None);
-    let vm = vms.of(&first, a.index, now).unwrap();
+    let vm = vms.of(&first, a.index).unwrap();
 
     let mut second = Scripts::after(Some(&first));
-    let other = second.load(&config("function on_log() return end"), "b", Some(&first), now);
-    let kept = second.load(&one, "a", Some(&first), now).unwrap();
+    let other = second.load(&config("function on_log() return end"), "b", Some(&first));
+    let kept = second.load(&one, "a", Some(&first)).unwrap();
     assert!(Arc::ptr_eq(&a.script, &kept.script));
     assert_eq!((other.unwrap().index, kept.index), (0, 1));
     let later = Vms::new(&second, Some((&first, &vms)));
-    assert!(Rc::ptr_eq(&vm, &later.of(&second, kept.index, now).unwrap()));
-    assert!(!Rc::ptr_eq(&vm, &later.of(&second, 0, now).unwrap()));
+    assert!(Rc::ptr_eq(&vm, &later.of(&second, kept.index).unwrap()));
+    assert!(!Rc::ptr_eq(&vm, &later.of(&second, 0).unwrap()));
 
     let missing = ScriptSource::File(PathBuf::from("/nowhere/a.lua"));
     let missing = model::RouteScript { source: missing, ..one };
-    let said = second.load(&missing, "c", None, now).unwrap_err();
+    let said = second.load(&missing, "c", None).unwrap_err();
     assert!(said.starts_with("cannot read `/nowhere/a.lua`"), "{said}");
 }

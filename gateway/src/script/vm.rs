@@ -93,15 +93,15 @@ pub(crate) enum Turn {
 }
 
 impl Vm {
-    /// Loads a script. `now` is when that begins.
-    pub(super) fn new(script: &Arc<Script>, shared: Shared, now: Tick) -> Result<Self, Fault> {
+    /// Loads a script.
+    pub(super) fn new(script: &Arc<Script>, shared: Shared) -> Result<Self, Fault> {
         let budget = Rc::new(Budget::default());
         let shared = Rc::new(shared);
         let fault = |error: &Error| Fault::of(error, &script.name, budget.exceeded());
         let lua = sandbox(script, &shared, &budget).map_err(|error| fault(&error))?;
         let bounds = &script.bounds;
         let steps = bounds.steps.saturating_mul(LOADING);
-        budget.begin(steps, now + bounds.timeout * LOADING, Tick::NEVER);
+        budget.begin(steps, clock::now() + bounds.timeout * LOADING, Tick::NEVER);
         let chunk = lua.load(&*script.text).set_name(format!("={}", script.name));
         chunk.set_mode(ChunkMode::Text).exec().map_err(|error| fault(&error))?;
         let mut hooks = [const { None }; Hook::ALL.len()];

@@ -293,7 +293,7 @@ impl Compiler<'_> {
     fn script(&mut self, route: &model::Route) -> Option<Option<RouteScript>> {
         let Some(config) = &route.script else { return Some(None) };
         let before = self.previous.map(|previous| &previous.scripts);
-        match self.scripts.load(config, &route.name, before, self.now) {
+        match self.scripts.load(config, &route.name, before) {
             Ok(script) => Some(Some(script)),
             Err(error) => {
                 self.error(config.at, format!("script: {error}"));

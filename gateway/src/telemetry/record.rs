@@ -11,6 +11,7 @@ use crate::{
     http::exchange::Exchange,
     limit,
     listen::connection::Connection,
+    script,
     upstream::trail::{FailedRequest, Trail},
 };
 
@@ -37,10 +38,8 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
     if let Some(told) = &exchange.idempotency {
         counters.record_key(told.outcome);
     }
-    let scripted = exchange.policy.as_ref().and_then(|policy| policy.script.as_ref());
-    if let Some(scripted) = scripted {
-        counters.record_script(scripted.outcome);
-    }
+    let scripted = script::outcome(exchange);
+    scripted.into_iter().for_each(|outcome| counters.record_script(outcome));
     if exchange.status >= 500 || exchange.error.is_some() {
         remember(exchange, now);
     }
@@ -88,7 +87,7 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
             trail: exchange.trail.as_deref(),
             cache: exchange.cache.map(|seen| seen.outcome.name()),
             idempotency: exchange.idempotency.as_ref().map(|told| told.outcome.name()),
-            script: scripted.map(|scripted| scripted.outcome.name()),
+            script: scripted.map(script::Outcome::name),
             record: exchange.idempotency.as_ref().and_then(|told| told.key.as_ref()),
         },
     );
