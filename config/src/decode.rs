@@ -35,6 +35,7 @@ mod retry;
 mod route;
 mod script;
 mod servers;
+mod trace;
 mod upstream;
 
 /// What reading a file needs.
@@ -206,6 +207,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let timeouts = timeouts(d, &fields);
     let log = log(d, &fields);
     d.gossips = fields.node("membership").is_some_and(|node| !node.is_off());
+    let tracing = trace::read(d, &fields);
     let resolver = discovery::resolver(d, &fields);
     let (upstreams, names) = upstream::all(d, &fields);
     let redis = servers::read(d, &fields);
@@ -227,6 +229,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         limits,
         timeouts,
         log,
+        tracing,
         resolver,
         redis,
         membership,

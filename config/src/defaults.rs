@@ -100,6 +100,7 @@ mod limit;
 mod membership;
 mod route;
 mod script;
+mod trace;
 mod upstream;
 
 pub(crate) use idempotency::SCOPE;
@@ -108,6 +109,7 @@ pub(crate) use idempotency::SCOPE;
 pub fn keys() -> impl Iterator<Item = &'static Key> {
     edge::KEYS
         .iter()
+        .chain(trace::KEYS)
         .chain(discovery::RESOLVER)
         .chain(membership::KEYS)
         .chain(limit::SHARED)
@@ -192,6 +194,8 @@ pub(crate) const PARAMETER: &str = "the name of a parameter, or its beginning an
 /// What a part of a key that endpoints are chosen by looks like.
 pub(crate) const HASH_KEY: &str =
     "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name) or `path`";
+/// What the address of a collector of spans looks like.
+pub(crate) const COLLECTOR: &str = "a URL such as `http://127.0.0.1:4318`";
 /// What a bound on load looks like.
 pub(crate) const LOAD_BOUND: &str = "a number from 1.0 to 10.0, such as `1.25`, or `off`";
 /// What may happen where a request lacks a part of a key.
@@ -202,7 +206,7 @@ pub(crate) const VALUE: &str = "exact value, `*` for any, or `~ regex`";
 /// What this build cannot do yet, by place and word: a key of a section, or a value of a key.
 ///
 /// The one list of them; a feature that gets built leaves it.
-pub(crate) const UNBUILT: &[(&str, &str)] = &[("", "tracing"), ("routes[]", "mirror")];
+pub(crate) const UNBUILT: &[(&str, &str)] = &[("routes[]", "mirror")];
 
 /// Whether this build knows the word there but cannot do it yet.
 pub(crate) fn is_unbuilt(place: &str, word: &str) -> bool {

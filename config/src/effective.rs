@@ -11,10 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::{
     fields::REDACTED,
     model::{
-        AccessLog, Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, Forward,
-        HeaderEdit, HeaderEdits, HealthCheck, Level, Listener, Probe, Protocols, Redirect, Redis,
-        Respond, Rewrite, Route, RouteMatch, Secret, ServerTls, StatusRange, Upstream,
-        UpstreamProtocol, ValueMatch,
+        Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, Forward, HeaderEdit,
+        HeaderEdits, HealthCheck, Listener, Probe, Protocols, Redirect, Redis, Respond, Rewrite,
+        Route, RouteMatch, Secret, ServerTls, StatusRange, Upstream, UpstreamProtocol, ValueMatch,
     },
     pattern,
     units::{show_duration, show_percent, show_size},
@@ -26,6 +25,7 @@ mod limit;
 mod membership;
 mod resilience;
 mod script;
+mod trace;
 
 /// Whether secrets show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,8 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
             "keep_alive": show_duration(timeouts.keep_alive),
             "drain": show_duration(timeouts.drain),
         },
-        "log": { "access": access(config.log.access), "level": level(config.log.level) },
+        "log": trace::log(config.log),
+        "tracing": config.tracing.as_ref().map(|one| trace::tracing(one, secrets)),
         "resolver": discovery::resolver(&config.resolver),
         "redis": config.redis.as_ref().map(|one| redis(one, secrets)),
         "membership": config.membership.as_ref().map(|one| membership::membership(one, secrets)),
@@ -114,24 +115,6 @@ fn redis(redis: &Redis, secrets: Secrets) -> Value {
         ("gateways", Some(json!(redis.gateways))),
         ("secret", redis.secret.as_ref().map(|one| secret(one, secrets))),
     ])
-}
-
-fn access(access: AccessLog) -> Value {
-    match access {
-        AccessLog::Json => json!("json"),
-        AccessLog::Common => json!("common"),
-        AccessLog::Off => Value::Null,
-    }
-}
-
-fn level(level: Level) -> &'static str {
-    match level {
-        Level::Trace => "trace",
-        Level::Debug => "debug",
-        Level::Info => "info",
-        Level::Warn => "warn",
-        Level::Error => "error",
-    }
 }
 
 fn listener(listener: &Listener) -> Value {

@@ -19,6 +19,7 @@ mod membership;
 mod resilience;
 mod script;
 mod servers;
+mod trace;
 
 pub use balance::{Balance, HashBalance};
 pub use cache::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache};
@@ -39,6 +40,7 @@ pub use resilience::{
 };
 pub use script::{OnScriptError, RouteScript, ScriptSource};
 pub use servers::{Redis, RedisUrl};
+pub use trace::{Collector, Tracing};
 
 /// Where in a file a value was written: line and column, both counted from 1; 0 is "a default".
 ///
@@ -75,6 +77,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What is logged.
     pub log: Log,
+    /// Spans of requests; `None` is none.
+    pub tracing: Option<Tracing>,
     /// Who is asked for the names of `discovery`.
     pub resolver: Resolver,
     /// The servers of what gateways share; `None` is off.

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use http::HeaderValue;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -28,6 +29,9 @@ fn forget(mut config: Config) -> Config {
     }
     if let Some(membership) = &mut config.membership {
         membership.secrets.iter_mut().for_each(|secret| secret.0.clear());
+    }
+    if let Some(tracing) = &mut config.tracing {
+        tracing.headers.iter_mut().for_each(|(_, value)| *value = HeaderValue::from_static(""));
     }
     config
 }

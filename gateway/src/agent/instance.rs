@@ -56,7 +56,7 @@ pub(super) async fn watch(
 ) {
     let Check { health: check, protocol } = check;
     let endpoint = Arc::new(Endpoint::new(Address::Tcp(address), clock::now()));
-    let connector = Arc::new(Connector::clear(protocol, check.timeout));
+    let connector = Arc::new(Connector::bare(protocol, None, check.timeout));
     let dialer = Rc::default();
     let mut proof = Proof::none();
     let mut told = false;

@@ -26,7 +26,7 @@ use crate::{
     limit,
     snapshot::{compile, live::Live},
     task,
-    telemetry::{access_log::LogWriter, log, registry::Registry},
+    telemetry::{access_log::LogWriter, log, registry::Registry, trace::export::Exporter},
     watch::Watcher,
     worker::Command,
 };
@@ -129,6 +129,7 @@ struct App {
     watcher: Option<Watcher>,
     membership: Option<Membership>,
     discovery: Discovery,
+    exporter: Exporter,
     admin: admin::Server,
     control: mpsc::Receiver<Control>,
 }
@@ -176,6 +177,7 @@ impl App {
             watcher: watcher.ok(),
             membership: None,
             discovery: Discovery::new(live.found.clone()),
+            exporter: Exporter::start(live.clone()),
             source,
             live,
             status,
@@ -344,6 +346,7 @@ impl App {
             tracing::warn!(connections = left, "stopping with connections open");
         }
         self.workers.stop().await;
+        self.exporter.finish().await;
         drop(self.listening);
         if !self.writer.close(Duration::from_secs(2)) {
             tracing::warn!("stdout does not take the last lines of the access log");

@@ -24,7 +24,7 @@ use crate::{
     listen::connection::Connection,
     policy::Seen,
     script,
-    telemetry::record,
+    telemetry::{record, trace::Place},
     upstream::{
         limit::Permit,
         load::Outcome,
@@ -71,7 +71,9 @@ pub(crate) struct Exchange {
     pub(crate) began: Tick,
     /// Until when the client waits, by its own words; [`Tick::NEVER`] without any.
     pub(crate) deadline: Tick,
-    /// The head, when it will be logged.
+    /// Where its span is in a trace, if it has one.
+    pub(crate) place: Option<Place>,
+    /// The head, when it will be logged or traced.
     pub(crate) asked: Option<Asked>,
     /// Its identity, once the head is checked.
     pub(crate) request_id: Option<HeaderValue>,
@@ -181,6 +183,7 @@ impl Exchange {
             world,
             began,
             deadline: Tick::NEVER,
+            place: None,
             asked: None,
             request_id: None,
             route: None,

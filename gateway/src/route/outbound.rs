@@ -60,6 +60,9 @@ pub(super) fn draft(
         route.cache.iter().for_each(|rule| rule.strip_unkeyed(&mut head.headers));
     }
     route.request_edits.apply(&mut head.headers);
+    if let Some(place) = exchange.place {
+        head.headers.insert(&name::TRACEPARENT, place.to_value());
+    }
     head.extensions.clear();
     // Few clients say so, and few routes for them.
     if (checked.hurries || route.request_edits.writes())

@@ -52,6 +52,7 @@ use crate::{
     pause::Pause,
     policy,
     snapshot::Route,
+    telemetry::trace::Place,
     upstream::{draft::Draft, forward::Forwarded, wire::Wire},
 };
 
@@ -205,11 +206,15 @@ fn rescue(
 /// Everything before the upstream, or before a step that waits.
 fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal> {
     let (mut head, body) = request.into_parts();
-    if exchange.connection.worker.is_logging() {
-        exchange.asked = Some(Asked::of(&head));
-    }
     let world = exchange.world.clone();
     let snapshot = &*world.snapshot;
+    if let Some(tracing) = &snapshot.config.tracing {
+        let mut rng = exchange.connection.worker.rng.borrow_mut();
+        exchange.place = Place::of(tracing, &head.headers, &mut rng);
+    }
+    if exchange.connection.worker.is_logging() || exchange.place.is_some() {
+        exchange.asked = Some(Asked::of(&head));
+    }
     let ended = http_body::Body::is_end_stream(&body);
     let checked = guard::check(&mut head, ended, &snapshot.limits)?;
     let Received { trailers, mut vouched, .. } = receive(exchange, &mut head, &checked);

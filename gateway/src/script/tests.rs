@@ -211,7 +211,7 @@ fn a_long_hook_leaves_the_worker_to_others() {
     while let Ok(Turn::Aside(call)) = turn {
         asides += 1;
         // Another hook runs in between.
-        assert!(matches!(vm.begin(Hook::Response, ()), None));
+        assert!(vm.begin(Hook::Response, ()).is_none());
         turn = call.turn(());
     }
     assert!(asides > 1, "{asides}");

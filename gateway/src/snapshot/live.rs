@@ -12,7 +12,7 @@ use super::{Listener, Snapshot};
 use crate::{
     admission::Admission,
     discover::{Found, roll::Roll},
-    telemetry::{counters::ListenerCounters, registry::Registry},
+    telemetry::{counters::ListenerCounters, registry::Registry, trace::Spans},
 };
 
 /// Shared by the control thread and all workers.
@@ -28,6 +28,8 @@ pub struct Live {
     pub admission: Arc<Admission>,
     /// Who else is there.
     pub(crate) roll: Arc<Roll>,
+    /// Spans on their way to the collector.
+    pub(crate) spans: Arc<Spans>,
     /// Open downstream connections.
     pub connections: AtomicU32,
     /// Downstream connections accepted so far.
@@ -47,6 +49,8 @@ impl Live {
         registry.watch_records(&first.records);
         let found = Arc::default();
         registry.watch_found(&found);
+        let spans = Arc::default();
+        registry.watch_spans(&spans);
         Self {
             version: AtomicU64::new(first.version),
             current: ArcSwap::from_pointee(first),
@@ -54,6 +58,7 @@ impl Live {
             found,
             admission,
             roll,
+            spans,
             connections: AtomicU32::new(0),
             accepted: AtomicU64::new(0),
             errands: AtomicU32::new(0),

@@ -33,6 +33,8 @@ pub struct AccessRecord<'a> {
     pub unix_millis: u64,
     /// The request's id.
     pub id: &'a [u8],
+    /// The trace that it is in, where it has a span.
+    pub trace: Option<u128>,
     /// The client's address, without its port.
     pub client: &'a str,
     /// Method.
@@ -136,6 +138,9 @@ impl AccessRecord<'_> {
         optional(out, b",\"script\":", self.script);
         if let Some(record) = self.record {
             optional(out, b",\"idempotency_record\":", Some(&record.to_string()));
+        }
+        if let Some(trace) = self.trace {
+            optional(out, b",\"trace\":", Some(&format!("{trace:032x}")));
         }
         if let Some(trail) = self.trail {
             append_trail(out, trail);

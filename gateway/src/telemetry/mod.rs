@@ -7,3 +7,4 @@ pub mod log;
 pub mod names;
 pub(crate) mod record;
 pub mod registry;
+pub(crate) mod trace;

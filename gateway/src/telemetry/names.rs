@@ -29,12 +29,14 @@ mod idempotency;
 mod limit;
 mod member;
 mod script;
+mod trace;
 
 pub use endpoint::*;
 pub use idempotency::*;
 pub use limit::*;
 pub use member::*;
 pub use script::*;
+pub use trace::*;
 
 const fn metric(
     name: &'static str,
@@ -285,6 +287,7 @@ pub const BUGS: Metric = metric(
 
 /// All of them, in the order of a scrape.
 pub const ALL: &[&Metric] = &[
+    &SPANS,
     &REQUESTS,
     &ERRORS,
     &REQUEST_BYTES,

@@ -4,11 +4,15 @@ use std::{net::IpAddr, rc::Rc};
 
 use http::Version;
 
-use super::{access_log::AccessRecord, counters};
+use super::{
+    access_log::AccessRecord,
+    counters,
+    trace::{self, Place},
+};
 use crate::{
     clock::{self, Tick},
     error::{Error, Side},
-    http::exchange::Exchange,
+    http::exchange::{Asked, Exchange},
     limit,
     listen::connection::Connection,
     script,
@@ -38,13 +42,23 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
     if let Some(told) = &exchange.idempotency {
         counters.record_key(told.outcome);
     }
-    let scripted = script::outcome(exchange);
-    scripted.into_iter().for_each(|outcome| counters.record_script(outcome));
+    let scripted = script::outcome(exchange).into_iter();
+    scripted.for_each(|outcome| counters.record_script(outcome));
     if exchange.status >= 500 || exchange.error.is_some() {
         remember(exchange, now);
     }
     let Some(asked) = &exchange.asked else { return };
-    let snapshot = &world.snapshot;
+    if let Some(place) = exchange.place {
+        trace(exchange, place, asked, now);
+    }
+    if exchange.connection.worker.is_logging() {
+        line(exchange, asked, received, duration);
+    }
+}
+
+/// Logs it.
+fn line(exchange: &Exchange, asked: &Asked, received: u64, duration: u64) {
+    let snapshot = &exchange.world.snapshot;
     let route = exchange.route.map(|index| &*snapshot.routes[index].name);
     let upstream = exchange.upstream.map(|index| &*snapshot.upstreams[index].name);
     let limited = limit::said(exchange);
@@ -62,6 +76,7 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
                 .borrow_mut()
                 .unix_millis(exchange.began),
             id: exchange.request_id.as_ref().map_or(b"", |id| id.as_bytes()),
+            trace: exchange.place.map(|place| place.trace),
             client: client_text(exchange.client, &mut client),
             method: asked.method.as_str(),
             host: asked.host.as_ref().map_or_else(
@@ -87,10 +102,18 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
             trail: exchange.trail.as_deref(),
             cache: exchange.cache.map(|seen| seen.outcome.name()),
             idempotency: exchange.idempotency.as_ref().map(|told| told.outcome.name()),
-            script: scripted.map(script::Outcome::name),
+            script: script::outcome(exchange).map(script::Outcome::name),
             record: exchange.idempotency.as_ref().and_then(|told| told.key.as_ref()),
         },
     );
+}
+
+/// Has the request's span sent.
+#[cold]
+fn trace(exchange: &Exchange, place: Place, asked: &Asked, now: Tick) {
+    let worker = &exchange.connection.worker;
+    let unix_millis = worker.calendar.borrow_mut().unix_millis(now);
+    worker.live.spans.push(trace::describe(exchange, place, asked, (now, unix_millis)));
 }
 
 /// Remembers a request that failed on the upstream's account: the client got a 5xx, or not all of
@@ -136,6 +159,7 @@ pub(crate) fn refusal(connection: &Rc<Connection>, error: Error, sent: u64) {
         &AccessRecord {
             unix_millis: connection.worker.calendar.borrow_mut().unix_millis(now),
             id: b"",
+            trace: None,
             client: client_text(connection.peer().address(), &mut client),
             method: "",
             host: b"",

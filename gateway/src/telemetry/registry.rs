@@ -16,7 +16,10 @@ use std::{
     time::Duration,
 };
 
-use super::counters::{EndpointCounters, ListenerCounters, RouteCounters, sum};
+use super::{
+    counters::{EndpointCounters, ListenerCounters, RouteCounters, sum},
+    trace::Spans,
+};
 use crate::{
     admission::Admission,
     cache::{Cache, Outcome},
@@ -98,6 +101,7 @@ struct AllBlocks {
     records: Weak<Records>,
     rosters: BTreeMap<Box<str>, Weak<Roster>>,
     found: Weak<Found>,
+    spans: Weak<Spans>,
     /// Number of keys at which it is time to look for those that are gone.
     sweep_at: usize,
 }
@@ -185,6 +189,11 @@ impl Registry {
     /// Shows how sources of endpoints fare in the scrape.
     pub(crate) fn watch_found(&self, found: &Arc<Found>) {
         self.shared.lock().found = Arc::downgrade(found);
+    }
+
+    /// Shows what became of spans in the scrape.
+    pub(crate) fn watch_spans(&self, spans: &Arc<Spans>) {
+        self.shared.lock().spans = Arc::downgrade(spans);
     }
 
     /// Shows who else is there in the scrape, while this gateway takes part in a membership.

@@ -4,19 +4,17 @@
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Uri, Version, header, response::Parts};
+use http::{HeaderValue, Method, Uri, header};
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 use weir_config::model::{HealthCheck, Probe, StatusRange};
 
 use super::{
     connect::Connector,
-    draft::{Draft, Shape},
+    draft::Draft,
     endpoint::Endpoint,
-    h1::Answer,
-    h2::H2Answer,
-    h3::H3Answer,
-    pool::{EndpointPool, Pooled, Ready},
+    once::{ask, draft},
+    pool::{EndpointPool, Pooled},
 };
 use crate::{
     error::Error,
@@ -30,9 +28,6 @@ mod grpc;
 const ANSWER_MOST: usize = 64 * 1024;
 /// How long that may take once the status is known.
 const ANSWER_TIME: Duration = Duration::from_millis(250);
-
-const USER_AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("weir/", env!("CARGO_PKG_VERSION")));
 
 /// Checks an endpoint once; the error says why it did not pass.
 pub(crate) async fn run(
@@ -88,41 +83,6 @@ fn judge(status: u16, expect: &[StatusRange]) -> Result<(), String> {
     expected.then_some(()).ok_or_else(|| format!("status {status}"))
 }
 
-/// Sends a request; what comes back.
-async fn ask(pool: &Pooled, mut draft: Draft) -> Result<Response<Body>, String> {
-    let ready = pool.0.open(false).await.map_err(|error| error.to_string())?;
-    let version = match ready {
-        Ready::H1(_) if draft.shape.framing != Framing::None => {
-            return Err("the endpoint speaks HTTP/1.1".to_owned());
-        }
-        Ready::H1(_) => Version::HTTP_11,
-        Ready::H2(_) => Version::HTTP_2,
-        Ready::H3(_) => Version::HTTP_3,
-    };
-    draft.prepare(pool, version).map_err(|failed| failed.error.to_string())?;
-    let answered = match ready {
-        Ready::H1(connection) => {
-            connection.exchange(&mut draft, None).await.map(|answer| match answer {
-                Answer::Response(response) => response.map(Body::h1),
-                Answer::Bodiless(head, _) | Answer::Switched(head, _) => bodiless(head),
-            })
-        }
-        Ready::H2(connection) => {
-            connection.exchange(&mut draft, None, drop).await.map(|answer| match answer {
-                H2Answer::Response(response) => response.map(Body::h2),
-                H2Answer::Switched(head, _) => bodiless(head),
-            })
-        }
-        Ready::H3(connection) => {
-            connection.exchange(&mut draft, None, drop).await.map(|answer| match answer {
-                H3Answer::Response(response) => response.map(Body::h3),
-                H3Answer::Switched(head, _) => bodiless(head),
-            })
-        }
-    };
-    answered.map_err(|failed| failed.error.to_string())
-}
-
 fn get(path: &str) -> Result<Draft, Error> {
     // The configuration lets in what is a target.
     let target = Uri::try_from(path).map_err(|_| Error::Bug)?;
@@ -137,20 +97,6 @@ fn call(service: &str) -> Draft {
     draft.head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     draft.shape.trailers = true;
     draft
-}
-
-fn draft(method: Method, target: Uri, framing: Framing, upload: Upload) -> Draft {
-    let mut request = Request::new(());
-    *request.method_mut() = method;
-    *request.uri_mut() = target;
-    request.headers_mut().insert(header::USER_AGENT, USER_AGENT);
-    let (head, ()) = request.into_parts();
-    let shape = Shape::new(framing);
-    Draft::new(head, upload, shape)
-}
-
-fn bodiless(head: Parts) -> Response<Body> {
-    Response::from_parts(head, Body::empty())
 }
 
 /// Takes what comes, within bounds.

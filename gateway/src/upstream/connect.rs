@@ -51,9 +51,13 @@ impl Connector {
         Self { protocol, tls, timeout, written: config.tls.clone(), files }
     }
 
-    /// A connector without TLS, for what no configuration describes.
-    pub(crate) const fn clear(protocol: UpstreamProtocol, timeout: Duration) -> Self {
-        Self { protocol, tls: None, timeout, written: None, files: Vec::new() }
+    /// A connector for what is no upstream.
+    pub(crate) const fn bare(
+        protocol: UpstreamProtocol,
+        tls: Option<UpstreamTls>,
+        timeout: Duration,
+    ) -> Self {
+        Self { protocol, tls, timeout, written: None, files: Vec::new() }
     }
 
     /// The present state of the files that `written` names.

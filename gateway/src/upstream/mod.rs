@@ -18,6 +18,7 @@ pub mod health;
 mod hedge;
 pub mod limit;
 pub mod load;
+pub(crate) mod once;
 pub mod outlier;
 pub mod pick;
 pub(crate) mod pool;

@@ -19,6 +19,7 @@ fn record() -> AccessRecord<'static> {
     AccessRecord {
         unix_millis: 951_827_696_789,
         id: b"0123456789abcdef",
+        trace: None,
         client: "192.0.2.7",
         method: "GET",
         host: b"api.example.com",

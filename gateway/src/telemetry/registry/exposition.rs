@@ -29,6 +29,7 @@ use crate::{
 };
 
 mod members;
+mod spans;
 
 /// Status classes, in the order in which routes count them.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -85,6 +86,7 @@ impl Collector for Scrape {
         encode_limits(&mut encoder, &all)?;
         encode_redis(&mut encoder, &all)?;
         members::encode(&mut encoder, &all)?;
+        spans::encode(&mut encoder, &all)?;
         drop(all);
         self.encode_process(&mut encoder)
     }

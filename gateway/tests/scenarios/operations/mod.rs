@@ -11,6 +11,7 @@ mod proxy_protocol;
 mod reload;
 mod reload_under_load;
 mod startup;
+mod tracing;
 
 use std::fs;
 

@@ -45,7 +45,7 @@ fn routes([origin, other]: [&Origin; 2], routes: &[(&str, &str, &str)]) -> Gatew
 
 /// A script of its own for a route, with keys beside its text.
 fn with(keys: &str, script: &str) -> String {
-    let mut text = format!("script:\n  inline: |\n");
+    let mut text = "script:\n  inline: |\n".to_owned();
     for line in script.lines() {
         let _ = writeln!(text, "    {line}");
     }

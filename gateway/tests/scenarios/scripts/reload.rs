@@ -75,7 +75,7 @@ fn a_check_names_file_and_line() {
             String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         (output.status.success(), said.into_owned())
     };
-    assert_eq!(check("hook.lua", &says("x")).0, true);
+    assert!(check("hook.lua", &says("x")).0);
     for (script, lua, what) in [
         ("hook.lua", "x = = 1", "script: hook.lua:1: "),
         ("hook.lua", "\nfunction on_request(", "script: hook.lua:"),
