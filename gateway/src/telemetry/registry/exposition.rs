@@ -127,8 +127,7 @@ impl Scrape {
         family(out, &names::CACHE_REFRESHES, refreshed)?;
         let keyed = each(&idempotency::Outcome::NAMES, |totals| &totals.keyed);
         family(out, &names::IDEMPOTENCY, keyed)?;
-        let scripted = each(&script::Outcome::NAMES, |totals| &totals.scripted);
-        family(out, &names::SCRIPTS, scripted)
+        family(out, &names::SCRIPTS, each(&script::Outcome::NAMES, |totals| &totals.scripted))
     }
 
     fn encode_loads(&self, out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {

@@ -68,7 +68,8 @@ fn each_fails_alone_and_is_told() {
             assert_eq!(answer.status, 500, "{name}");
             assert_eq!(answer.field("proxy-status"), Some("weir; error=proxy_internal_error"));
             assert_eq!(answer.text(), "500 the script of this route failed (SC)\n");
-            assert!(gateway.log().contains(what), "{round} {name}: {what}\n{}", gateway.log());
+            let told = crate::support::eventually(|| gateway.log().contains(what));
+            assert!(told, "{round} {name}: {what}\n{}", gateway.log());
         }
         let good = get(&gateway, "/good");
         assert_eq!((good.status, good.field("x-by")), (200, Some("lua")));
@@ -118,7 +119,8 @@ fn responses_that_a_script_cannot_handle_are_errors() {
         assert_eq!(answer.status, 500);
         assert!(answer.field("x-request-id").is_some());
     }
-    assert!(gateway.log().contains("`on_response` returned a number"));
+    let told = || gateway.log().contains("`on_response` returned a number");
+    assert!(crate::support::eventually(told));
 }
 
 #[test]

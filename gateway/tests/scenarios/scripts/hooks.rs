@@ -68,7 +68,8 @@ fn a_script_chooses_the_upstream() {
     assert_eq!(ask(&mut client, "GET", "/a", "").text(), "origin");
     let bad = ask(&mut client, "GET", "/nobody", "");
     assert_eq!(bad.status, 500);
-    assert!(gateway.log().contains("there is no upstream `nobody`"));
+    let told = || gateway.log().contains("there is no upstream `nobody`");
+    assert!(crate::support::eventually(told));
     let metrics = gateway.admin("GET", "/metrics").text();
     for line in [
         r#"weir_requests_total{route="api",upstream="other",class="2xx"} 1"#,

@@ -31,7 +31,9 @@ const FORWARD_AUTH: &str = r#"
         headers = { ["x-original"] = req.path }, timeout = 2,
       })
       if not answer then return { status = 503, body = why } end
-      if answer.status ~= 200 then return { status = 401, body = weir.json.decode(answer.body).asked } end
+      if answer.status ~= 200 then
+        return { status = 401, body = weir.json.decode(answer.body).asked }
+      end
       req.headers:set("x-user", answer.headers["x-user"])
     end"#;
 
