@@ -6,7 +6,7 @@ use http::{StatusCode, Uri};
 
 use super::{
     Complaint, Decoder, Known, Names, admission, auth, cache, condition, connect, fallback, files,
-    header, idempotency, limit, network, respond, retry, traffic, upstream, web,
+    header, idempotency, limit, network, respond, retry, script, traffic, upstream, web,
 };
 use crate::{
     defaults,
@@ -79,6 +79,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
     let traffic = traffic::of_route(d, &fields, action.as_ref(), names, known.closed);
     auth::needed(d, &fields, (&rate_limits, concurrency.as_ref(), idempotency.as_ref()));
     let web = web::read(d, &fields);
+    let script = script::route(d, &fields);
     let forwards = matches!(action, Some(Action::Forward(_)) | None);
     if !forwards {
         idle(d, &fields);
@@ -106,6 +107,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
         priority,
         traffic,
         web,
+        script,
     })
 }
 

@@ -15,6 +15,7 @@ use crate::{
     http::{body::Body, exchange::Exchange, guard::Framing, reply::is_grpc},
     limit,
     policy::{Asked, Auth, Passage},
+    script::{self, Inbound, Met, RouteScript},
     snapshot::Route,
 };
 
@@ -31,17 +32,20 @@ pub(crate) enum Step {
     Authenticate,
     /// How often the route may be used, and by whom.
     Limit,
+    /// What its script says.
+    Script,
     /// The request gets the form in which its upstream takes it.
     Decode,
 }
 
 impl Step {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Maintenance,
         Self::Preflight,
         Self::Allow,
         Self::Authenticate,
         Self::Limit,
+        Self::Script,
         Self::Decode,
     ];
 
@@ -117,6 +121,10 @@ fn take(
             let waits = limit::check(exchange, route, &routed.head, routed.path())?;
             Ok(if waits { Pass::Wait } else { Pass::On })
         }
+        Step::Script => match script(route) {
+            Some(script) => Ok(script::meet(exchange, script, inbound(routed))?.into()),
+            None => Ok(Pass::On),
+        },
         Step::Decode => {
             decode(exchange, route, routed)?;
             Ok(Pass::On)
@@ -194,6 +202,25 @@ fn believe(
     }
 }
 
+fn script(route: &Route) -> Option<&RouteScript> {
+    route.policies.as_ref()?.script.as_ref()
+}
+
+/// What a script may change of a request.
+const fn inbound(routed: &mut Routed) -> Inbound<'_> {
+    Inbound { head: &mut routed.head, path: &mut routed.path, checked: &routed.checked }
+}
+
+impl From<Met> for Pass {
+    fn from(met: Met) -> Self {
+        match met {
+            Met::On => Self::On,
+            Met::Wait => Self::Wait,
+            Met::Answer(response) => Self::Answer(response),
+        }
+    }
+}
+
 /// What it can tell in time.
 async fn wait(
     exchange: &mut Exchange,
@@ -213,6 +240,10 @@ async fn wait(
             limit::ask(exchange, &routed.head, routed.path()).await?;
             Ok(Pass::On)
         }
+        Step::Script => match script(route) {
+            Some(script) => Ok(script::go_on(exchange, script, inbound(routed)).await?.into()),
+            None => Ok(Pass::On),
+        },
     }
 }
 
