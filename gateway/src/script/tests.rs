@@ -204,7 +204,7 @@ fn memory_is_bounded_and_a_vm_that_used_it_up_is_worn() {
 
 #[test]
 fn a_long_hook_leaves_the_worker_to_others() {
-    let long = Bounds { timeout: Duration::from_millis(30), steps: u32::MAX, ..bounds() };
+    let long = Bounds { timeout: Duration::from_millis(500), steps: u32::MAX, ..bounds() };
     let vm = vm_within("function on_log() while true do end end", long);
     let mut turn = vm.begin(Hook::Log, ()).unwrap();
     let mut asides = 0;
