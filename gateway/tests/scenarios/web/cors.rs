@@ -69,6 +69,16 @@ fn a_page_can_read_that_it_came_too_often() {
 }
 
 #[test]
+fn a_page_can_read_that_its_body_is_too_large() {
+    let origin = origin();
+    let gateway = example(origin.address, origin.address);
+    let fields = "Origin: https://app.example.com\r\nContent-Length: 99999999999\r\n";
+    let answer = ask(&gateway, "PUT", "/api/x", fields);
+    let allowed = answer.field("access-control-allow-origin");
+    assert_eq!((answer.status, allowed), (413, Some("https://app.example.com")));
+}
+
+#[test]
 fn each_page_is_told_of_its_own_origin_out_of_one_cache() {
     let origin = Origin::start(|x: &mut Exchange| {
         x.read_body()?;
