@@ -2,7 +2,7 @@
 
 use std::{mem, rc::Rc, time::Duration};
 
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, header};
 use mlua::Value;
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     fields::Access,
     hook::{Lent, Scripted, finish, put, take},
     request::Req,
-    response::{Answered, End, Res, kind},
+    response::{Answered, End, Res, is_bare, kind},
     vm::{Turn, Vm},
 };
 use crate::{
@@ -65,7 +65,14 @@ async fn on_response(
     asked.close();
     head.headers = answered.take();
     match returned.and_then(|returned| nothing(&returned, Hook::Response, &vm)) {
-        Ok(()) => head.status = answered.status.get(),
+        Ok(()) => {
+            let status = answered.status.get();
+            // What a 304 says of its length is that of another response (RFC 9110 section 8.6).
+            if is_bare(head.status) && !is_bare(status) {
+                head.headers.remove(header::CONTENT_LENGTH);
+            }
+            head.status = status;
+        }
         Err(fault) => {
             let Some(mut scripted) = take(exchange) else { return refuse(exchange, false) };
             scripted.failed(exchange, Hook::Response, &fault);

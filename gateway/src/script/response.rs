@@ -71,8 +71,7 @@ impl Answered {
         self.fields.writable()?;
         let wanted = status(wanted)?;
         // The body is as the status before said.
-        let bare = |status: StatusCode| matches!(status.as_u16(), 204 | 205 | 304);
-        if bare(wanted) && !bare(self.status.get()) {
+        if is_bare(wanted) && !is_bare(self.status.get()) {
             return Err(Error::runtime(format!("a response with a body cannot become a {wanted}")));
         }
         self.status.set(wanted);
@@ -164,8 +163,7 @@ pub(super) fn made(returned: &Value) -> Result<Option<Made>> {
             }
         }
     }
-    let bare = matches!(made.status.as_u16(), 204 | 205 | 304);
-    if bare && !made.body.is_empty() {
+    if is_bare(made.status) && !made.body.is_empty() {
         return Err(Error::runtime(format!(
             "a response with the status {} has no body",
             made.status
@@ -195,6 +193,11 @@ fn headers_of(table: &Table) -> Result<HeaderMap> {
         }
     }
     Ok(headers)
+}
+
+/// Whether a response with this status has no body.
+pub(super) fn is_bare(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 204 | 205 | 304)
 }
 
 fn status(given: &Value) -> Result<StatusCode> {

@@ -1,7 +1,11 @@
 //! What hooks see and change.
 
 use super::{ask, get, scripted};
-use crate::support::{answer::Answer, origin::Origin};
+use crate::support::{
+    answer::Answer,
+    h2_client,
+    origin::{Next, Origin},
+};
 
 const NOTHING: &str = "function on_log() end";
 
@@ -127,7 +131,7 @@ fn errors_of_the_gateway_are_responses_as_well() {
     let (answer, _) = once("rate_limit: { rate: 0/s }", script, "GET", "/a", "");
     assert_eq!(answer.status, 429);
     assert_eq!(answer.field("x-by"), None, "the script was not reached");
-    let origin = Origin::start(|_| Ok(crate::support::origin::Next::Reset));
+    let origin = Origin::start(|_| Ok(Next::Reset));
     let gateway = scripted([&origin, &origin], "retry: off", script);
     let answer = get(&gateway, "/a");
     assert_eq!((answer.status, answer.field("x-by")), (502, Some("502")));
@@ -158,4 +162,21 @@ fn a_route_without_request_hook_is_as_before() {
     assert_eq!((answer.status, answer.text().as_str()), (200, "origin"));
     let seen = origin.completed("/b");
     assert_eq!((seen.target.as_str(), seen.field("x-a")), ("/b?c=d", Some("7")));
+}
+
+/// The length in a 304 is that of what the client has.
+#[tokio::test]
+async fn a_304_becomes_a_200_without_its_length() {
+    let origin = Origin::start(|x| {
+        x.read_body()?;
+        x.send("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n")?;
+        Ok(Next::Keep)
+    });
+    let script = "function on_response(req, res) res.status = 200 end";
+    let gateway = scripted([&origin, &origin], "", script);
+    let send = h2_client::connect(gateway.listen).await;
+    let (head, body, _) = h2_client::get(&send, "/").await.unwrap();
+    assert_eq!((head.status().as_u16(), body.len()), (200, 0));
+    assert!(head.headers().get("content-length").is_none_or(|length| length == "0"));
+    tokio::task::spawn_blocking(|| drop(gateway)).await.unwrap();
 }
