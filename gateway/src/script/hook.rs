@@ -2,7 +2,7 @@
 
 use std::{mem, ops::Deref, rc::Rc};
 
-use http::{HeaderMap, Method, Response, request};
+use http::{HeaderMap, Method, Response, Version, request};
 use mlua::Value;
 
 use super::{
@@ -142,7 +142,7 @@ pub(crate) fn meet(
         before: None,
         sent: None,
         tunnel: head.method == Method::CONNECT || inbound.checked.upgrade.is_some(),
-        grpc: reply::is_grpc(&head.headers),
+        grpc: head.version >= Version::HTTP_2 && reply::is_grpc(&head.headers),
         outcome: Outcome::Ran,
     };
     if !script.script.has(Hook::Request) {

@@ -162,3 +162,13 @@ fn others_keep_their_latency_while_a_script_loops() {
     assert_eq!(stuck.answer("GET").unwrap().status, 500);
     assert!(began.elapsed() >= Duration::from_secs(1));
 }
+
+#[test]
+fn a_call_over_http_1_is_told_by_the_status() {
+    let origin = Origin::echo();
+    let script = "function on_response(req, res) error('boom') end";
+    let gateway = routes([&origin, &origin], &[("/**", "", script)]);
+    let fields = "Content-Type: application/grpc\r\n";
+    let answer = super::ask(&mut gateway.client(), "GET", "/", fields);
+    assert_eq!((answer.status, answer.field("grpc-status")), (500, None));
+}
