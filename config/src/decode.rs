@@ -8,7 +8,10 @@ use std::{collections::HashMap, io, num::NonZeroU32, path::Path};
 use crate::{
     address,
     fields::Fields,
-    model::{AccessLog, Admin, Bind, CacheStore, Config, Endpoint, Level, Limits, Log, Timeouts},
+    model::{
+        AccessLog, Admin, Bind, CacheStore, Config, Endpoint, Level, Limits, Log, Maintenance,
+        Timeouts,
+    },
     report::Report,
     source::Span,
     yaml::{Node, Value},
@@ -23,6 +26,7 @@ mod connect;
 mod cost;
 mod discovery;
 mod fallback;
+mod files;
 mod header;
 mod health;
 mod idempotency;
@@ -35,6 +39,7 @@ mod retry;
 mod route;
 mod servers;
 mod trace;
+mod traffic;
 mod upstream;
 mod web;
 
@@ -215,7 +220,8 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let (rate_limits, shared) = limit::shared(d, &fields);
     let cache = cache::store(d, &fields);
     let idempotency = idempotency::store(d, &fields);
-    let known = Known { upstreams: &names, limits: &shared, cache };
+    let closed = traffic::closed(d, &fields);
+    let known = Known { upstreams: &names, limits: &shared, cache, closed: closed.as_ref() };
     let routes = route::all(d, &fields, &known);
     fields.finish();
     if d.report.failed() {
@@ -236,6 +242,7 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
         rate_limits,
         cache,
         idempotency,
+        maintenance: closed,
         upstreams,
         routes,
     })
@@ -266,6 +273,8 @@ pub(crate) struct Known<'a> {
     upstreams: &'a Names,
     limits: &'a limit::Shared,
     cache: Option<CacheStore>,
+    /// What a route answers that says nothing of maintenance.
+    closed: Option<&'a Maintenance>,
 }
 
 fn workers(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<NonZeroU32> {

@@ -100,6 +100,7 @@ mod limit;
 mod membership;
 mod route;
 mod trace;
+mod traffic;
 mod upstream;
 mod web;
 
@@ -120,6 +121,9 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         .chain(idempotency::ROUTE)
         .chain(limit::CONCURRENCY)
         .chain(limit::OWN)
+        .chain(traffic::ALL_ROUTES)
+        .chain(traffic::ROUTE)
+        .chain(traffic::KEYS)
         .chain(web::ROUTE)
 }
 
@@ -202,6 +206,9 @@ pub(crate) const HASH_KEY: &str =
     "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name) or `path`";
 /// What the address of a collector of spans looks like.
 pub(crate) const COLLECTOR: &str = "a URL such as `http://127.0.0.1:4318`";
+/// What a network looks like.
+pub(crate) const PREFIX: &str =
+    "an address or a network such as `192.0.2.1`, `10.0.0.0/8` or `2001:db8::/32`";
 /// What a bound on load looks like.
 pub(crate) const LOAD_BOUND: &str = "a number from 1.0 to 10.0, such as `1.25`, or `off`";
 /// What may happen where a request lacks a part of a key.
@@ -212,7 +219,7 @@ pub(crate) const VALUE: &str = "exact value, `*` for any, or `~ regex`";
 /// What this build cannot do yet, by place and word: a key of a section, or a value of a key.
 ///
 /// The one list of them; a feature that gets built leaves it.
-pub(crate) const UNBUILT: &[(&str, &str)] = &[("routes[]", "mirror"), ("routes[]", "script")];
+pub(crate) const UNBUILT: &[(&str, &str)] = &[("routes[]", "script")];
 
 /// Whether this build knows the word there but cannot do it yet.
 pub(crate) fn is_unbuilt(place: &str, word: &str) -> bool {

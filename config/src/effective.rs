@@ -11,14 +11,15 @@ use serde_json::{Map, Value, json};
 use crate::{
     fields::REDACTED,
     model::{
-        Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, Forward, HealthCheck,
-        Listener, Probe, Protocols, Redirect, Redis, Respond, Rewrite, Route, RouteMatch, Secret,
-        ServerTls, StatusRange, Upstream, UpstreamProtocol, ValueMatch,
+        Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, HealthCheck, Listener,
+        Probe, Protocols, Redis, Route, RouteMatch, Secret, ServerTls, StatusRange, Upstream,
+        UpstreamProtocol, ValueMatch,
     },
     pattern,
     units::{show_duration, show_percent, show_size},
 };
 
+mod action;
 mod discovery;
 mod header;
 mod idempotency;
@@ -26,6 +27,7 @@ mod limit;
 mod membership;
 mod resilience;
 mod trace;
+mod traffic;
 mod web;
 
 /// Whether secrets show.
@@ -84,6 +86,7 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
         "rate_limits": limit::shared(&config.rate_limits),
         "cache": config.cache.map(|one| json!({ "memory": show_size(one.memory) })),
         "idempotency": { "memory": show_size(config.idempotency.memory) },
+        "maintenance": config.maintenance.as_ref().map(traffic::closed),
         "upstreams": upstreams,
         "routes": config.routes.iter().map(|one| route(one, config)).collect::<Vec<_>>(),
     })
@@ -240,15 +243,19 @@ fn route(route: &Route, config: &Config) -> Value {
     out.insert("match".to_owned(), conditions(&route.matches));
     let forwards = match &route.action {
         Action::Forward(one) => {
-            forward(one, config, &mut out);
+            action::forward(one, config, &mut out);
             true
         }
         Action::Redirect(one) => {
-            out.insert("redirect".to_owned(), redirect(one));
+            out.insert("redirect".to_owned(), action::redirect(one));
             false
         }
         Action::Respond(one) => {
-            out.insert("respond".to_owned(), respond(one));
+            out.insert("respond".to_owned(), action::respond(one));
+            false
+        }
+        Action::Files(one) => {
+            action::files(one, &mut out);
             false
         }
     };
@@ -282,6 +289,7 @@ fn route(route: &Route, config: &Config) -> Value {
         out.insert("rate_limit".to_owned(), limits.into());
     }
     out.insert("priority".to_owned(), resilience::priority(&route.priority));
+    traffic::write(&route.traffic, config, &mut out);
     web::route(&route.web, &mut out);
     Value::Object(out)
 }
@@ -307,40 +315,6 @@ fn conditions(matches: &RouteMatch) -> Value {
 
 fn upstream_name(config: &Config, index: usize) -> &str {
     config.upstreams.get(index).map(|upstream| upstream.name.as_str()).unwrap_or_default()
-}
-
-fn forward(forward: &Forward, config: &Config, out: &mut Map<String, Value>) {
-    let name = |index| upstream_name(config, index);
-    match forward.split.as_slice() {
-        [(index, 1)] => out.insert("to".to_owned(), json!(name(*index))),
-        split => {
-            let shares =
-                split.iter().map(|(index, weight)| (name(*index).to_owned(), json!(weight)));
-            out.insert("split".to_owned(), shares.collect::<Map<_, _>>().into())
-        }
-    };
-    match &forward.rewrite {
-        Rewrite::Keep => None,
-        Rewrite::StripPrefix(prefix) => out.insert("strip_prefix".to_owned(), json!(prefix)),
-        Rewrite::Template(pieces) => {
-            out.insert("rewrite".to_owned(), json!(pattern::show_template(pieces)))
-        }
-    };
-    if let Some(host) = &forward.host {
-        out.insert("set_host".to_owned(), json!(host));
-    }
-}
-
-fn redirect(redirect: &Redirect) -> Value {
-    json!({ "to": pattern::show_template(&redirect.to), "status": redirect.status.as_u16() })
-}
-
-fn respond(respond: &Respond) -> Value {
-    object([
-        ("status", Some(json!(respond.status.as_u16()))),
-        ("body", Some(json!(respond.body))),
-        ("headers", header::pairs(&respond.headers)),
-    ])
 }
 
 fn file(path: &Path) -> Value {

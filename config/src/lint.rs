@@ -26,6 +26,26 @@ pub(crate) fn check(config: &Config, report: &mut Report<'_>) {
     loops(config, report);
     alone(config, report);
     web::check(config, report);
+    roomless(config, report);
+}
+
+/// Keyed requests that there is never room for.
+fn roomless(config: &Config, report: &mut Report<'_>) {
+    let room = config.idempotency.memory;
+    for route in &config.routes {
+        let Some(keyed) = &route.idempotency else { continue };
+        let sizes = [("max_body", keyed.max_body), ("max_response", keyed.max_response)];
+        for (key, _) in sizes.into_iter().filter(|(_, most)| u64::from(*most) > room) {
+            let what = format!(
+                "bodies may be as long as `idempotency.{key}` of `{}`, and there is less room for \
+                 all together",
+                route.name
+            );
+            report.warn_at(route.at, what).hint = Some(format!(
+                "raise `idempotency.memory` at the top of the file, or lower `{key}`"
+            ));
+        }
+    }
 }
 
 fn listeners(config: &Config, report: &mut Report<'_>) {
@@ -108,8 +128,9 @@ fn unused(config: &Config, report: &mut Report<'_>) {
     let mut used = vec![false; config.upstreams.len()];
     for route in &config.routes {
         let Action::Forward(forward) = &route.action else { continue };
-        for (index, _) in &forward.split {
-            if let Some(used) = used.get_mut(*index) {
+        let mirror = route.traffic.mirror.as_ref().map(|mirror| mirror.to);
+        for index in forward.split.iter().map(|(index, _)| *index).chain(mirror) {
+            if let Some(used) = used.get_mut(index) {
                 *used = true;
             }
         }

@@ -19,6 +19,7 @@ mod membership;
 mod resilience;
 mod servers;
 mod trace;
+mod traffic;
 mod web;
 
 pub use balance::{Balance, HashBalance};
@@ -40,6 +41,9 @@ pub use resilience::{
 };
 pub use servers::{Redis, RedisUrl};
 pub use trace::{Collector, Tracing};
+pub use traffic::{
+    Fault, FaultAbort, FaultDelay, Files, Maintenance, Mirror, Prefix, Sticky, Traffic,
+};
 pub use web::{
     Compress, Cors, Decompress, Encoding, FrameOptions, Levels, MediaRange, Names, Origin, Origins,
     SecurityHeaders, Web,
@@ -94,6 +98,8 @@ pub struct Config {
     pub cache: Option<CacheStore>,
     /// What records of idempotency keys may take.
     pub idempotency: IdempotencyStore,
+    /// What routes answer that say nothing of it themselves; each has it as its own, too.
+    pub maintenance: Option<Maintenance>,
     /// Groups of endpoints, in file order.
     pub upstreams: Vec<Upstream>,
     /// Routes, in file order.
@@ -449,6 +455,8 @@ pub struct Route {
     pub rate_limits: Vec<RateLimit>,
     /// How urgent its requests are.
     pub priority: RoutePriority,
+    /// What else becomes of its requests.
+    pub traffic: Traffic,
     /// What it does for browsers, and with codings of bodies.
     pub web: Web,
 }
@@ -550,6 +558,8 @@ pub enum Action {
     Redirect(Redirect),
     /// Answers at once.
     Respond(Respond),
+    /// Answer with a file.
+    Files(Files),
 }
 
 /// Forwarding.

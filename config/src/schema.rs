@@ -63,7 +63,7 @@ fn mapping(place: &str) -> Value {
     }
     if place == "routes[]" {
         let one = |name| json!({ "required": [name] });
-        out["oneOf"] = json!(["to", "split", "redirect", "respond"].map(one));
+        out["oneOf"] = json!(["to", "split", "redirect", "respond", "files"].map(one));
     }
     out
 }

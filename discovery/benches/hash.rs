@@ -79,17 +79,26 @@ fn changes(count: usize) {
         weights.push(timed(|| set.join(Node { name, weight: 2 })));
         weights.push(timed(|| set.join(Node { name, weight: 1 })));
     }
+    let mut swapped_in = Vec::new();
     for name in names.iter().step_by(count / 10) {
+        prepares.push(timed(|| while set.prepare(16_384) == 16_384 {}));
         let mut other = Rendezvous::default();
         swaps.push(timed(|| {
             other = set.succeed();
             other.leave(name);
         }));
         set = other;
-        prepares.push(timed(|| while set.prepare(1_000) == 1_000 {}));
+        while set.prepare(16_384) == 16_384 {}
+        let mut other = Rendezvous::default();
+        swapped_in.push(timed(|| {
+            other = set.succeed();
+            other.join(Node { name, weight: 1 }).unwrap();
+        }));
+        set = other;
     }
     change("rendezvous, one leaves", count, leaves);
-    change("rendezvous, copied and one leaves", count, swaps);
+    change("rendezvous, one leaves the successor", count, swaps);
+    change("rendezvous, one joins the successor", count, swapped_in);
     change("rendezvous, prepared for the next", count, prepares);
     // And what it comes to when nobody ever prepares.
     let unprepared = names.iter().skip(1).take(count / 4).filter(|name| set.find(name).is_some());

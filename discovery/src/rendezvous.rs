@@ -220,9 +220,21 @@ impl Rendezvous {
     /// Finds out, of up to `most` slots, who would have them next, so that the next nodes to leave
     /// do so quickly: who leaves makes this unknown of twice as many slots as it had. How many it
     /// looked at: fewer than `most` when there are no more. It takes a time proportional to that
-    /// and to the number of nodes, and look-ups do not wait for it.
+    /// and to the number of nodes, and look-ups do not wait for it. When there are no more it lays
+    /// in a copy for [`Self::succeed`].
     pub fn prepare(&self, most: usize) -> usize {
-        self.table.as_ref().map_or(0, |table| table.know_heirs(&self.racers, most))
+        let Some(table) = &self.table else { return 0 };
+        let sought = table.know_heirs(&self.racers, most);
+        if sought < most {
+            table.lay_in();
+        }
+        sought
+    }
+
+    /// Whether [`Self::prepare`] has anything to do at all: few nodes need nothing.
+    #[must_use]
+    pub const fn prepares(&self) -> bool {
+        self.table.is_some()
     }
 
     fn enter(&mut self, node: Node<'_>) -> Result<u16, TooMany> {

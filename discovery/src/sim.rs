@@ -23,7 +23,7 @@ pub mod scenario;
 use invariants::Invariants;
 pub use network::Network;
 use node::Held;
-pub use node::Node;
+pub use node::{Meter, Node};
 
 /// A second, in the unit of the simulated clock.
 pub const SECOND: u64 = 1_000_000;
@@ -274,6 +274,7 @@ impl World {
 
     fn give(&mut self, at: usize, held: Held) {
         let node = &mut self.nodes[at];
+        node.told.count(self.now_us, held.bytes());
         if node.paused || node.starved {
             if node.inbox.len() < node::HELD_MAX {
                 node.inbox.push_back(held);
@@ -309,6 +310,7 @@ impl World {
             self.traffic.packets += 1;
             self.traffic.bytes += bytes.len() as u64;
             self.nodes[at].sent += 1;
+            self.nodes[at].said.count(self.now_us, bytes.len());
             self.invariants.check_packet(bytes, &self.params);
             if self.nodes[at].starved {
                 self.nodes[at].outbox.push((to, bytes.into()));

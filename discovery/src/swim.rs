@@ -294,7 +294,7 @@ impl Swim {
     pub fn leave(&mut self, now: Moment) {
         if self.phase == Phase::Member {
             self.phase = Phase::Leaving;
-            self.queue.push(self.me, self.params.queue_max);
+            self.queue.push(self.me, 0, self.params.queue_max);
             self.gossip_us = now.micros();
             self.wake_us = self.wake_us.min(self.gossip_us);
         }

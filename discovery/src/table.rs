@@ -6,15 +6,23 @@ use crate::rendezvous::{Racers, SLOTS, Time};
 
 /// An owner for each slot and, as far as it is known, who would be the owner without it: the heir,
 /// so that a node's slots need not be asked for all over when it leaves. Two bytes each, four
-/// megabytes and four.
+/// megabytes and four, and four more once a successor's are laid in.
 #[derive(Debug)]
 pub(crate) struct Table {
     owners: Vec<u16>,
-    /// Only changes look at them. Behind a lock, so that they can be found out for a table in use,
-    /// and go to its successor: then there are none.
-    heirs: Mutex<Vec<u16>>,
+    /// Only changes look at it. Behind a lock, so that it can be made for a table in use, and go to
+    /// its successor: then there is none.
+    store: Mutex<Store>,
     /// Nobody comes first anywhere later than this, and no heir that is known comes later.
     horizon: Time,
+}
+
+/// What makes changes quick.
+#[derive(Debug, Default)]
+struct Store {
+    heirs: Vec<u16>,
+    /// The owners once more, for the successor to begin with; or nothing.
+    copy: Vec<u16>,
 }
 
 /// Not an id: there are fewer. An heir that is not known.
@@ -29,8 +37,8 @@ const HEIRS: usize = 64;
 
 impl Clone for Table {
     fn clone(&self) -> Self {
-        let heirs = Mutex::new(self.heirs().clone());
-        Self { owners: self.owners.clone(), heirs, horizon: self.horizon }
+        let store = Store { heirs: self.store().heirs.clone(), copy: Vec::new() };
+        Self { owners: self.owners.clone(), store: Mutex::new(store), horizon: self.horizon }
     }
 }
 
@@ -38,7 +46,7 @@ impl Table {
     /// The table of a set that is not empty.
     pub(crate) fn fill(racers: &Racers) -> Self {
         let owners = vec![NOBODY; SLOTS as usize];
-        let mut this = Self { owners, heirs: Mutex::default(), horizon: Time::ZERO };
+        let mut this = Self { owners, store: Mutex::default(), horizon: Time::ZERO };
         if racers.is_uniform() {
             this.fill_even(racers);
         } else {
@@ -101,8 +109,23 @@ impl Table {
 
     /// A copy to be changed, which takes along what is known of heirs: this one is at its end.
     pub(crate) fn succeed(&self) -> Self {
-        let heirs = Mutex::new(std::mem::take(&mut *self.heirs()));
-        Self { owners: self.owners.clone(), heirs, horizon: self.horizon }
+        let Store { heirs, copy } = std::mem::take(&mut *self.store());
+        let owners = if copy.is_empty() { self.owners.clone() } else { copy };
+        let store = Mutex::new(Store { heirs, copy: Vec::new() });
+        Self { owners, store, horizon: self.horizon }
+    }
+
+    /// Copies the owners for a successor, unless there was one or a copy is there.
+    pub(crate) fn lay_in(&self) {
+        let is_due = |store: &Store| !store.heirs.is_empty() && store.copy.is_empty();
+        if !is_due(&self.store()) {
+            return;
+        }
+        let copy = self.owners.clone();
+        let mut store = self.store();
+        if is_due(&store) {
+            store.copy = copy;
+        }
     }
 
     /// Who has a slot.
@@ -146,7 +169,8 @@ impl Table {
     pub(crate) fn know_heirs(&self, racers: &Racers, most: usize) -> usize {
         let (mut from, mut sought) = (0, 0);
         while sought < most && from < self.owners.len() {
-            let mut heirs = self.heirs();
+            let mut store = self.store();
+            let heirs = &mut store.heirs;
             if heirs.is_empty() {
                 break;
             }
@@ -159,7 +183,7 @@ impl Table {
                 heirs[*slot] =
                     heir.filter(|id| self.in_sight(racers, *id, *slot)).unwrap_or(NOBODY);
             }
-            drop(heirs);
+            drop(store);
             sought += slots.len();
             from = slots.last().map_or(self.owners.len(), |last| last + 1);
         }
@@ -169,15 +193,16 @@ impl Table {
     /// Who would have the slot without its owner, where that is known.
     #[cfg(test)]
     pub(crate) fn heir(&self, slot: u32) -> Option<u16> {
-        self.heirs().get(slot as usize).copied().filter(|heir| *heir != NOBODY)
+        self.store().heirs.get(slot as usize).copied().filter(|heir| *heir != NOBODY)
     }
 
-    fn heirs(&self) -> MutexGuard<'_, Vec<u16>> {
-        self.heirs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn claims<'a>(&'a mut self, racers: &'a Racers) -> Claims<'a> {
-        let heirs = self.heirs.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Store { heirs, copy } = self.store.get_mut().unwrap_or_else(PoisonError::into_inner);
+        copy.clear();
         heirs.resize(SLOTS as usize, NOBODY);
         Claims { racers, owners: &mut self.owners, heirs }
     }

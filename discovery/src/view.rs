@@ -54,6 +54,12 @@ pub struct Refresh {
 }
 
 impl Refresh {
+    /// Begins with a view that was told elsewhere.
+    #[must_use]
+    pub const fn from_view(view: Arc<View>) -> Self {
+        Self { view, empty: 0, failures: 0 }
+    }
+
     /// The latest view.
     #[must_use]
     pub fn view(&self) -> &Arc<View> {

@@ -8,7 +8,7 @@ use std::{hint::black_box, time::Duration, time::Instant};
 use http::{HeaderMap, Method, StatusCode};
 use weir_config::model::{
     Action, At, HeaderEdits, HostMatch, PathMatch, Respond, Route, RouteMatch, RoutePriority,
-    RouteTimeout, Segment,
+    RouteTimeout, Segment, Traffic,
 };
 use weir_gateway::{
     http::path::normalize,
@@ -107,6 +107,7 @@ fn route(host: HostMatch, path: PathMatch) -> Route {
         concurrency: None,
         rate_limits: Vec::new(),
         priority: RoutePriority::default(),
+        traffic: Traffic::default(),
         web: weir_config::model::Web::default(),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{fmt, fmt::Write as _};
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 
 mod disposition;
 #[cfg(test)]
@@ -65,6 +65,14 @@ pub enum Error {
     IdempotencyKeyTooLarge,
     /// The store of keys cannot be reached, or is full.
     IdempotencyKeyStoreDown,
+    /// There is no such file.
+    FileNotFound,
+    /// The file could not be read, for no fault of the client's.
+    FileUnreadable,
+    /// The route is closed by its `maintenance`.
+    Maintenance,
+    /// The route's `fault` made the request fail, with this status.
+    FaultInjected(StatusCode),
     /// The gateway itself is at a limit.
     Overloaded,
     /// The route's `concurrency` is under way already.
@@ -189,6 +197,10 @@ impl Error {
             Self::IdempotencyKeySpent => "idempotency_key_spent",
             Self::IdempotencyKeyTooLarge => "idempotency_key_too_large",
             Self::IdempotencyKeyStoreDown => "idempotency_key_store_down",
+            Self::FileNotFound => "file_not_found",
+            Self::FileUnreadable => "file_unreadable",
+            Self::Maintenance => "maintenance",
+            Self::FaultInjected(_) => "fault_injected",
             Self::Overloaded => "overloaded",
             Self::RouteBusy => "route_busy",
             Self::Draining => "draining",
@@ -245,6 +257,10 @@ impl Error {
         "idempotency_key_spent",
         "idempotency_key_too_large",
         "idempotency_key_store_down",
+        "file_not_found",
+        "file_unreadable",
+        "maintenance",
+        "fault_injected",
         "overloaded",
         "route_busy",
         "draining",
@@ -330,6 +346,10 @@ impl fmt::Display for Error {
             Self::IdempotencyKeySpent => "the outcome of this idempotency key was not stored",
             Self::IdempotencyKeyTooLarge => "the request is too large for an idempotency key",
             Self::IdempotencyKeyStoreDown => "idempotency keys cannot be kept at present",
+            Self::FileNotFound => "there is no such file",
+            Self::FileUnreadable => "the file could not be read",
+            Self::Maintenance => "closed for maintenance",
+            Self::FaultInjected(_) => "this error was made on purpose",
             Self::Overloaded => "the gateway is at its limits",
             Self::RouteBusy => "the route is at its limit",
             Self::Draining => "the gateway is shutting down",

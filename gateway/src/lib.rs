@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod discover;
 pub mod error;
+pub mod files;
 pub mod h3;
 pub mod http;
 pub mod idempotency;

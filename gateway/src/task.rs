@@ -7,6 +7,11 @@ use std::future::Future;
 
 use tokio::task::JoinHandle;
 
+/// Runs what may block, such as on a disk, on a thread where that does no harm.
+pub(crate) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    tokio::task::spawn_blocking(work)
+}
+
 /// Runs a future on this worker's thread.
 #[expect(clippy::disallowed_methods, reason = "this is the one door")]
 pub(crate) fn spawn<F>(future: F) -> JoinHandle<()>
@@ -14,4 +19,9 @@ where
     F: Future<Output = ()> + 'static,
 {
     tokio::task::spawn_local(future)
+}
+
+/// Runs what takes a while, and waits for nothing, on a thread beside this one.
+pub(crate) fn spawn_beside(work: impl FnOnce() + Send + 'static) {
+    drop(tokio::task::spawn_blocking(work));
 }

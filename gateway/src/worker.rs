@@ -23,6 +23,7 @@ use crate::{
         connection::{Carrier, Connection},
         udp,
     },
+    policy::Aside,
     quic::{Dialer, QuicSocket},
     snapshot::{Route, live::Live},
     task,
@@ -81,6 +82,8 @@ pub(crate) struct Worker {
     pulse: Rc<Pulse>,
     /// Where the key is written that a request is looked up by in the cache.
     pub(crate) scratch: RefCell<Vec<u8>>,
+    /// Room for what is done beside requests.
+    pub(crate) aside: Aside,
     /// Access-log lines on their way out.
     pub(crate) log: RefCell<LogBuffer>,
     /// Opens QUIC connections to upstreams.
@@ -123,6 +126,7 @@ impl Worker {
             calendar: RefCell::default(),
             log: RefCell::new(log),
             scratch: RefCell::default(),
+            aside: Aside::default(),
             dialer,
             version: Cell::new(world.snapshot.version),
             world: RefCell::new(Rc::new(world)),

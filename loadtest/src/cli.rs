@@ -1,6 +1,10 @@
 //! The command line.
 
-use std::{fs, io::Read, path::PathBuf};
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
@@ -72,12 +76,18 @@ struct ScriptArgs {
     script: String,
     #[command(flatten)]
     flags: Flags,
+    /// A JSON file of options, over which those of the script win [env: K6_CONFIG]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// A variable of __ENV as NAME=VALUE; may be given again
     #[arg(short, long = "env", value_name = "NAME=VALUE")]
     env: Vec<String>,
-    /// Leave the environment out of __ENV
-    #[arg(long)]
-    no_system_env_vars: bool,
+    /// Whether the environment is part of __ENV
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set
+    )]
+    include_system_env_vars: bool,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -104,7 +114,8 @@ struct CompareArgs {
 struct RunArgs {
     #[command(flatten)]
     script: ScriptArgs,
-    /// Where samples go: json=FILE or csv=FILE; may be given again
+    /// Where samples go: json=FILE, csv=FILE, prometheus-rw=URL or opentelemetry=URL; may be given
+    /// again
     #[arg(short, long = "out", value_name = "OUTPUT")]
     out: Vec<String>,
     /// Write the summary to this file as JSON
@@ -140,6 +151,9 @@ struct RunArgs {
     /// Worker threads
     #[arg(long, value_name = "NUMBER")]
     workers: Option<u32>,
+    /// Memory that the scripts of one worker may use, like 512M or 2G
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    vm_memory: Option<usize>,
 }
 
 /// Does what the command line asks for.
@@ -148,7 +162,7 @@ pub fn main() -> Exit {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors.
-            let exit = if error.use_stderr() { Exit::InvalidConfig } else { Exit::Passed };
+            let exit = if error.use_stderr() { Exit::BadUsage } else { Exit::Passed };
             let _ = error.print();
             return exit;
         }
@@ -172,12 +186,33 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "is no share, such as 0.05".to_owned())
 }
 
-fn run_compare(args: &CompareArgs) -> Result<Exit, String> {
-    let read = |path: &PathBuf| -> Result<Value, String> {
-        let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
+fn read_json(path: &Path) -> Result<Value, String> {
+    let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The least memory that an interpreter and its library fit into.
+const VM_MEMORY_LEAST: usize = 4 << 20;
+
+fn memory(text: &str) -> Result<usize, String> {
+    let upper = text.to_ascii_uppercase();
+    let number = upper.trim_end_matches("IB").trim_end_matches('B');
+    let units = [('K', 10), ('M', 20), ('G', 30)];
+    let unit = units.iter().find(|(unit, _)| number.ends_with(*unit));
+    let (digits, shift) = match unit {
+        Some((unit, shift)) => (number.trim_end_matches(*unit), *shift),
+        None => (number, 0),
     };
-    let (before, after) = (read(&args.before)?, read(&args.after)?);
+    let bytes = digits.parse::<usize>().ok().and_then(|size| size.checked_mul(1 << shift));
+    let bytes = bytes.ok_or_else(|| "is no size, such as 512M".to_owned())?;
+    if bytes < VM_MEMORY_LEAST {
+        return Err("is too little for an interpreter: at least 4M".to_owned());
+    }
+    Ok(bytes)
+}
+
+fn run_compare(args: &CompareArgs) -> Result<Exit, String> {
+    let (before, after) = (read_json(&args.before)?, read_json(&args.after)?);
     let comparison = compare(&before, &after, args.tolerance).map_err(|error| error.to_string())?;
     if comparison.rows.is_empty() {
         return Err("the two runs have no metric in common that has enough values".to_owned());
@@ -218,7 +253,7 @@ fn script_invocation(args: ScriptArgs) -> Result<Invocation, String> {
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let mut env = if args.no_system_env_vars { Vec::new() } else { environment.clone() };
+    let mut env = if args.include_system_env_vars { environment.clone() } else { Vec::new() };
     for pair in &args.env {
         let (name, value) = match pair.split_once('=') {
             Some((name, value)) => (name.to_string(), value.to_string()),
@@ -234,13 +269,22 @@ fn script_invocation(args: ScriptArgs) -> Result<Invocation, String> {
         }
         path => (PathBuf::from(path), None),
     };
-    Ok(Invocation { script, source, flags: args.flags, environment, env, ..Invocation::default() })
+    let from_environment = environment.iter().find(|(name, _)| name == "K6_CONFIG");
+    let from_environment = from_environment.map(|(_, path)| PathBuf::from(path));
+    let config = match args.config.or(from_environment) {
+        Some(path) => read_json(&path)?,
+        None => Value::Null,
+    };
+    let flags = args.flags;
+    Ok(Invocation { script, source, config, flags, environment, env, ..Invocation::default() })
 }
 
 fn run_invocation(args: RunArgs) -> Result<Invocation, String> {
     let file = args.console_output.as_ref().map(fs::File::create).transpose();
     console::set_output(file.map_err(|error| format!("--console-output: {error}"))?, args.verbose);
-    let outputs: Result<Vec<Target>, _> = args.out.iter().map(|out| Target::parse(out)).collect();
+    let variable = |name: &str| std::env::var(name).ok();
+    let outputs: Result<Vec<Target>, _> =
+        args.out.iter().map(|out| Target::parse(out, &variable)).collect();
     Ok(Invocation {
         outputs: outputs.map_err(|error| error.to_string())?,
         summary_export: args.summary_export,
@@ -251,6 +295,7 @@ fn run_invocation(args: RunArgs) -> Result<Invocation, String> {
         no_teardown: args.no_teardown,
         quiet: args.quiet,
         workers: args.workers,
+        vm_memory_bytes: args.vm_memory,
         ..script_invocation(args.script)?
     })
 }

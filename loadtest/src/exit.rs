@@ -25,6 +25,8 @@ pub enum Exit {
     Panicked,
     /// The script called `exec.test.fail()`.
     MarkedAsFailed,
+    /// The command line makes no sense, or there is nothing to run: k6 has no code for it.
+    BadUsage,
 }
 
 impl Exit {
@@ -42,6 +44,7 @@ impl Exit {
             Self::ScriptAborted => 108,
             Self::Panicked => 109,
             Self::MarkedAsFailed => 110,
+            Self::BadUsage => 255,
         }
     }
 }

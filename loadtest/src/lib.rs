@@ -4,8 +4,8 @@
 //! The rooms below are plain computation: they take the time as an argument and open no socket.
 //! `options` turns what the script, the environment and the command line say into one checked
 //! value; `executor` says when iterations begin; `metrics` counts what happened; `threshold`
-//! judges it. `progress`, `summary`, `report` and `output` tell of it; `compare` sets two runs side
-//! by side.
+//! judges it. `progress`, `summary`, `report` and `output` tell of it, and so does
+//! `push`, to servers; `compare` sets two runs side by side.
 
 mod alarm;
 pub mod bench;
@@ -15,14 +15,18 @@ pub mod compare;
 pub mod engine;
 pub mod executor;
 pub mod exit;
+mod grpc;
+mod html;
 pub mod http;
 pub mod metrics;
 pub mod options;
 pub mod output;
 pub mod progress;
+pub mod push;
 pub mod report;
 mod scenario;
 pub mod summary;
 mod task;
 pub mod threshold;
+mod typescript;
 pub mod vm;

@@ -1,5 +1,5 @@
-//! What a run is asked to do: the script's `options`, `K6_*` variables and the command line, made
-//! one checked value. Later layers win: script, environment, command line.
+//! What a run is asked to do: a configuration file, the script's `options`, `K6_*` variables and
+//! the command line, made one checked value. Each of these wins over those before.
 
 mod decode;
 mod duration;
@@ -219,17 +219,20 @@ pub struct Options {
 }
 
 impl Options {
-    /// The options of a run: what the `script` exports (null when it exports none), the
-    /// environment's variables, of which those with `K6_` count, and the command line. Each wins
-    /// over those before; one that says how long or how often to run replaces all that they say
-    /// of it.
+    /// The options of a run: what is written in a configuration file and exported by the script
+    /// (null where there is none), the environment's variables, of which those with `K6_` count,
+    /// and the command line. Each wins over those before; one that says how long or how often to
+    /// run replaces all that they say of it.
     pub fn from_layers<'a>(
-        script: &Value,
+        written: &[&Value],
         environment: impl IntoIterator<Item = (&'a str, &'a str)>,
         flags: &Flags,
     ) -> Result<Self, OptionsError> {
         let environment = layers::environment(environment)?;
-        decode::options(layers::merge([layers::script(script)?, environment, flags.layer()?]))
+        let mut all =
+            written.iter().map(|value| layers::script(value)).collect::<Result<Vec<_>, _>>()?;
+        all.extend([environment, flags.layer()?]);
+        decode::options(layers::merge(all))
     }
 }
 

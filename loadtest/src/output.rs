@@ -1,5 +1,5 @@
-//! `--out`: each sample, to a file. Written by a thread of its own behind a bounded channel, so
-//! that a slow disk holds up the collector and never a worker.
+//! `--out`: each sample, to a file; or what was counted, to a server. Written by a thread of its
+//! own behind a bounded channel, so that a slow disk holds up the collector and never a worker.
 
 mod csv;
 mod json;
@@ -16,25 +16,33 @@ use std::{
 };
 
 use crate::{
+    clock,
     metrics::{Registry, Sample},
     options::{OptionsError, SystemTags},
+    push::{Push, PushOptions},
     threshold::Thresholds,
 };
 
 pub use self::{csv::Csv, json::Json};
 
 /// Where samples go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// A JSON object per line; without a file, to standard output.
     Json(Option<String>),
     /// A row per sample.
     Csv(String),
+    /// What was counted so far, to a server.
+    Push(PushOptions),
 }
 
 impl Target {
-    /// Parses `json=FILE`, `json` or `csv=FILE`.
-    pub fn parse(text: &str) -> Result<Self, OptionsError> {
+    /// Parses `json=FILE`, `json`, `csv=FILE`, `prometheus-rw=URL` or `opentelemetry=URL`; for the
+    /// last two, k6's variables say the rest.
+    pub fn parse(
+        text: &str,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, OptionsError> {
         let (kind, file) = text.split_once('=').unwrap_or((text, ""));
         let file = file.strip_prefix("file://").unwrap_or(file);
         match (kind, file) {
@@ -42,6 +50,12 @@ impl Target {
             ("json", file) => Ok(Self::Json(Some(file.to_owned()))),
             ("csv", "") => Ok(Self::Csv("file.csv".to_owned())),
             ("csv", file) => Ok(Self::Csv(file.to_owned())),
+            ("experimental-prometheus-rw" | "prometheus-rw", url) => {
+                PushOptions::remote_write(url, variable).map(Self::Push)
+            }
+            ("experimental-opentelemetry" | "opentelemetry", url) => {
+                PushOptions::otlp(url, variable).map(Self::Push)
+            }
             _ => Err(OptionsError::new("--out", format!("there is no output '{kind}'"))),
         }
     }
@@ -56,6 +70,7 @@ impl Target {
             Self::Json(None) => Format::Json(Json::new(BufWriter::new(Box::new(io::stdout())))),
             Self::Json(Some(path)) => Format::Json(Json::new(file(path)?)),
             Self::Csv(path) => Format::Csv(Csv::new(file(path)?, tags)?),
+            Self::Push(options) => Format::Push(Box::new(Push::open(options.clone())?)),
         })
     }
 }
@@ -65,6 +80,7 @@ type Sink = BufWriter<Box<dyn Write + Send>>;
 enum Format {
     Json(Json<Sink>),
     Csv(Csv<Sink>),
+    Push(Box<Push>),
 }
 
 /// Outputs that are being written.
@@ -94,13 +110,17 @@ impl Outputs {
                     match format {
                         Format::Json(json) => json.write(&registry, &thresholds, &samples)?,
                         Format::Csv(csv) => csv.write(&registry, &samples)?,
+                        Format::Push(push) => push.write(&registry, &samples),
                     }
                 }
             }
-            formats.into_iter().try_for_each(|format| match format {
+            // One that failed must not keep the others from their end.
+            let ended = formats.into_iter().map(|format| match format {
                 Format::Json(json) => json.finish(),
                 Format::Csv(csv) => csv.finish(),
-            })
+                Format::Push(push) => push.finish(&registry, clock::unix()),
+            });
+            ended.fold(Ok(()), io::Result::and)
         })?;
         Ok(Self { queue, thread })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     executor::Plan,
     metrics::{MetricId, Sink, Totals, builtin},
-    options::{Scenario, format_duration},
+    options::{Executor, Scenario, format_duration},
     threshold::Thresholds,
 };
 
@@ -32,25 +32,21 @@ pub struct View<'a> {
 #[derive(Debug, Default)]
 pub struct Progress {
     before: Option<(Duration, f64)>,
-    drawn: usize,
 }
 
+/// Scenarios, and thresholds, that are shown at most: the terminal has other things to show.
+const BARS_MOST: usize = 12;
 /// Letters of a bar.
 const BAR: usize = 20;
 
 impl Progress {
-    /// The lines for a terminal, with what moves the cursor over those drawn before.
-    pub fn redraw(&mut self, view: &View<'_>) -> String {
+    /// The lines for a terminal, where they take the place of those before.
+    pub fn lines(&mut self, view: &View<'_>) -> Vec<String> {
         let mut lines = vec![running(view), self.state(view)];
-        lines.extend(
-            view.scenarios.iter().map(|(scenario, plan)| bar(scenario, plan, view.elapsed)),
-        );
-        let up = match self.drawn {
-            0 => String::new(),
-            drawn => format!("\u{1b}[{drawn}A\u{1b}[J"),
-        };
-        self.drawn = lines.len();
-        lines.into_iter().fold(up, |text, line| text + &line + "\n")
+        lines.extend(judged(view));
+        let bars = view.scenarios.iter().map(|(scenario, plan)| bar(scenario, plan, view.elapsed));
+        lines.extend(bars.take(BARS_MOST));
+        lines
     }
 
     /// One line, for a file or a pipe.
@@ -109,6 +105,35 @@ fn running(view: &View<'_>) -> String {
     )
 }
 
+/// Thresholds, those that are crossed first; none where there are none.
+fn judged(view: &View<'_>) -> Option<String> {
+    let all = view.thresholds.iter().flat_map(|of_metric| {
+        of_metric.thresholds.iter().map(move |threshold| (&of_metric.name, threshold))
+    });
+    let mut all: Vec<_> = all.collect();
+    all.sort_by_key(|(_, threshold)| !threshold.crossed);
+    let shown = all.iter().take(BARS_MOST).map(|(name, threshold)| {
+        let mark = if threshold.crossed { '\u{2717}' } else { '\u{2713}' };
+        format!("{mark} {name} {}", threshold.source)
+    });
+    (!all.is_empty()).then(|| format!("  {}", shown.collect::<Vec<_>>().join("  ")))
+}
+
+/// Which stage of a ramp it is in, of how many.
+fn stage(scenario: &Scenario, since: Duration) -> Option<(usize, usize)> {
+    let (Executor::RampingVus { stages, .. } | Executor::RampingArrivalRate { stages, .. }) =
+        &scenario.executor
+    else {
+        return None;
+    };
+    let ends = stages.iter().scan(Duration::ZERO, |end, stage| {
+        *end += stage.duration;
+        Some(*end)
+    });
+    let over = ends.filter(|end| *end <= since).count();
+    (stages.len() > 1).then(|| ((over + 1).min(stages.len()), stages.len()))
+}
+
 /// How far a scenario is.
 fn bar(scenario: &Scenario, plan: &Plan, elapsed: Duration) -> String {
     let (begin, end, what) = match plan {
@@ -136,7 +161,9 @@ fn bar(scenario: &Scenario, plan: &Plan, elapsed: Duration) -> String {
     let share = share.clamp(0.0, 1.0);
     let full = (share * BAR as f64) as usize;
     let bar = format!("{}{}", "=".repeat(full), "-".repeat(BAR - full));
-    format!("{} [{bar}] {:3.0}%  {what}  {of}", scenario.name, share * 100.0)
+    let stage = stage(scenario, since).map(|(at, all)| format!("  stage {at}/{all}"));
+    let stage = stage.unwrap_or_default();
+    format!("{} [{bar}] {:3.0}%  {what}  {of}{stage}", scenario.name, share * 100.0)
 }
 
 #[cfg(test)]
@@ -159,10 +186,12 @@ mod tests {
                 "b": { "executor": "shared-iterations", "iterations": 4 },
                 "c": { "executor": "constant-arrival-rate", "rate": 5, "duration": "10s",
                        "preAllocatedVUs": 1, "startTime": "1s" },
+                "d": { "executor": "ramping-vus", "stages": [{ "duration": "2s", "target": 2 },
+                       { "duration": "18s", "target": 2 }] },
             },
             "thresholds": { "http_reqs": ["count>1000", "count>1"] },
         });
-        let options = Options::from_layers(&script, [], &Flags::default()).unwrap();
+        let options = Options::from_layers(&[&script], [], &Flags::default()).unwrap();
         let mut registry = Registry::new();
         let mut thresholds = Thresholds::new(&options.thresholds, &mut registry).unwrap();
         let registry = Arc::new(registry);
@@ -186,7 +215,7 @@ mod tests {
             let (totals, thresholds, scenarios) = (&totals, &thresholds, &*scenarios);
             let (vus, vus_max, interrupted) = (3, 5, 0);
             let view = View { elapsed, totals, thresholds, scenarios, vus, vus_max, interrupted };
-            if redraw { progress.redraw(&view) } else { progress.line(&view) }
+            if redraw { progress.lines(&view).join("\n") } else { progress.line(&view) }
         };
         assert_eq!(
             look(2, false),
@@ -195,9 +224,14 @@ mod tests {
         );
         let drawn = look(3, true);
         assert!(drawn.contains("  100 requests/s"), "{drawn}");
+        assert!(drawn.contains("\n  \u{2717} http_reqs count>1000  \u{2713} http_reqs count>1\n"));
         assert!(drawn.contains("a [======--------------]  30%  3 VUs  3s/10s\n"), "{drawn}");
         assert!(drawn.contains("b [--------------------]   0%  1 VUs  0/4 iters\n"), "{drawn}");
         assert!(drawn.contains("c [====----------------]  20%  5.00 iters/s  2s/10s\n"), "{drawn}");
-        assert!(look(83, true).starts_with("\u{1b}[5A\u{1b}[Jrunning (1m23.0s), "));
+        assert!(
+            drawn.ends_with("d [===-----------------]  15%  2 VUs  3s/20s  stage 2/2"),
+            "{drawn}"
+        );
+        assert!(look(83, true).starts_with("running (1m23.0s), "));
     }
 }

@@ -13,8 +13,10 @@ pub(crate) struct Scenario {
 /// All of them.
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "balance", script: include_str!("../scripts/balance.js") },
+    Scenario { name: "breaker", script: include_str!("../scripts/breaker.js") },
     Scenario { name: "cache", script: include_str!("../scripts/cache.js") },
     Scenario { name: "failover", script: include_str!("../scripts/failover.js") },
+    Scenario { name: "hash-churn", script: include_str!("../scripts/hash-churn.js") },
     Scenario { name: "idempotency", script: include_str!("../scripts/idempotency.js") },
     Scenario {
         name: "ratelimit-exactness",

@@ -50,8 +50,8 @@ impl Summary<'_> {
         text::write(self, mode, colors)
     }
 
-    /// What `handleSummary()` is given.
-    pub fn data(&self) -> Value {
+    /// What `handleSummary()` is given; `setup` returned `setup_data`, JSON.
+    pub fn data(&self, setup_data: Option<&str>) -> Value {
         let stats = &self.options.summary_trend_stats;
         let metrics = self.shown().map(|(id, metric)| {
             let mut value = json!({
@@ -73,7 +73,7 @@ impl Summary<'_> {
             "options": {
                 "summaryTrendStats": stats.iter().map(|stat| stat.name()).collect::<Vec<_>>(),
                 "summaryTimeUnit": self.options.summary_time_unit.map_or("", TimeUnit::name),
-                "noColor": !self.stdout_is_terminal,
+                "noColor": false,
             },
             "state": {
                 "isStdOutTTY": self.stdout_is_terminal,
@@ -81,6 +81,7 @@ impl Summary<'_> {
                 "testRunDurationMs": self.elapsed.as_secs_f64() * 1e3,
             },
             "metrics": metrics,
+            "setup_data": setup_data.and_then(|json| serde_json::from_str::<Value>(json).ok()),
         })
     }
 
@@ -118,7 +119,12 @@ impl Summary<'_> {
     pub(crate) fn shown(&self) -> impl Iterator<Item = (MetricId, &Metric)> {
         let registry: &Registry = self.totals.registry();
         let seen = |id| self.totals.sink(id).is_some() || !self.thresholds.of(id).is_empty();
-        let mut shown: Vec<_> = registry.iter().filter(|(id, _)| seen(*id)).collect();
+        // With a part that a threshold looks at, k6 shows the whole as well.
+        let of_part = |metric: &Metric| {
+            metric.submetrics().iter().any(|part| !self.thresholds.of(part.id).is_empty())
+        };
+        let shown = registry.iter().filter(|(id, metric)| seen(*id) || of_part(metric));
+        let mut shown: Vec<_> = shown.collect();
         shown.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
         shown.into_iter()
     }

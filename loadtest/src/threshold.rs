@@ -120,6 +120,13 @@ impl Thresholds {
         Ok(Self(all))
     }
 
+    /// No thresholds; but the parts of metrics that some of these `names` ask for are counted.
+    pub fn none<'a>(names: impl Iterator<Item = &'a str>, registry: &mut Registry) -> Self {
+        // What makes no sense is of no use to anybody.
+        names.for_each(|name| drop(locate(name, registry)));
+        Self::default()
+    }
+
     /// Looks at all of them, `elapsed` after the test began.
     pub fn evaluate(&mut self, totals: &Totals, elapsed: Duration) -> Verdict {
         let mut verdict = Verdict::default();
@@ -202,7 +209,9 @@ fn locate(name: &str, registry: &mut Registry) -> Result<MetricId, ThresholdErro
         filter.trim_end().strip_suffix('}').ok_or_else(|| error("unmatched curly brace"))?;
     let malformed = || error("tag expression is malformed, write it like {status:200,method:GET}");
     let tags = filter.split(',').map(|part| match part.split_once(':') {
-        Some((key, value)) if !bare(key).is_empty() => Ok((bare(key), bare(value))),
+        Some((key, value)) if !bare(key).is_empty() && !value.trim().is_empty() => {
+            Ok((bare(key), bare(value)))
+        }
         _ => Err(malformed()),
     });
     let tags = tags.collect::<Result<Vec<(&str, &str)>, _>>()?;

@@ -63,7 +63,7 @@ fn compares_two_runs() {
         assert!(!refused.stderr.is_empty());
     }
     let refused = weir_load(folder, &["compare", "--tolerance", "-1", "a.json", "a.json"]);
-    assert_eq!(refused.status.code(), Some(104));
+    assert_eq!(refused.status.code(), Some(255));
 }
 
 #[test]

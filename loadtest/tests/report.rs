@@ -60,7 +60,7 @@ fn browser() -> Option<PathBuf> {
 
 fn page_of_a_run() -> String {
     let script = json!({ "thresholds": { "http_req_duration": ["p(95)<1", "max<1e6"] } });
-    let options = Options::from_layers(&script, [], &Flags::default()).unwrap();
+    let options = Options::from_layers(&[&script], [], &Flags::default()).unwrap();
     let mut registry = Registry::new();
     let mut thresholds = Thresholds::new(&options.thresholds, &mut registry).unwrap();
     let registry = Arc::new(registry);

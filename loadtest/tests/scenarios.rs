@@ -10,7 +10,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
     time::Duration,
@@ -18,20 +18,28 @@ use std::{
 
 /// A service that counts what it does: no two answers are the same.
 fn service() -> SocketAddr {
+    named_service("answer", &Arc::default())
+}
+
+/// One that says who it is, and breaks connections once it `ended`.
+fn named_service(name: &'static str, ended: &Arc<AtomicBool>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ended = Arc::clone(ended);
     let address = listener.local_addr().unwrap();
     let count = Arc::new(AtomicU64::new(0));
     thread::spawn(move || {
         for stream in listener.incoming() {
             let (mut stream, count) = (stream.unwrap(), count.clone());
+            let ended = Arc::clone(&ended);
             thread::spawn(move || {
                 let mut reader = BufReader::new(stream.try_clone().unwrap());
                 while let Some(path) = request(&mut reader) {
-                    if path.starts_with("/fail") {
+                    if path.starts_with("/fail") || ended.load(Relaxed) {
                         return;
                     }
-                    thread::sleep(Duration::from_millis(5));
-                    let body = format!("answer {}", count.fetch_add(1, Relaxed));
+                    let pause = if path.starts_with("/keys") { 0 } else { 5 };
+                    thread::sleep(Duration::from_millis(pause));
+                    let body = format!("{name} {}", count.fetch_add(1, Relaxed));
                     let kept = if path.starts_with("/news") { "max-age=60" } else { "no-store" };
                     let answer = format!(
                         "HTTP/1.1 200 OK\r\ncontent-length: {}\r\ncache-control: {kept}\r\n\r\n{body}",
@@ -91,16 +99,22 @@ struct Gateway {
 
 impl Gateway {
     fn start(service: SocketAddr) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (target, admin) = (vacant(), vacant());
-        let yaml = format!(
-            "listeners: [\"{target}\"]\nadmin: {{ bind: \"{admin}\" }}\nlog: {{ access: off }}\n\
-             upstreams:\n  api: {{ endpoints: [\"{service}\"], outlier: off }}\nroutes:\n\
+        Self::with(&format!(
+            "upstreams:\n  api: {{ endpoints: [\"{service}\"], outlier: off }}\nroutes:\n\
              \x20 - {{ name: all, match: \"/**\", to: api }}\n\
              \x20 - {{ name: news, match: /news, to: api, cache: true }}\n\
              \x20 - {{ name: pay, match: /pay, to: api, idempotency: true }}\n\
              \x20 - {{ name: few, match: /limited, to: api,\n\
              \x20     rate_limit: {{ key: client_ip, rate: 50/s, burst: 20 }} }}\n"
+        ))
+    }
+
+    /// With these upstreams and routes.
+    fn with(rest: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, admin) = (vacant(), vacant());
+        let yaml = format!(
+            "listeners: [\"{target}\"]\nadmin: {{ bind: \"{admin}\" }}\nlog: {{ access: off }}\n{rest}"
         );
         let file = folder.path().join("weir.yaml");
         std::fs::write(&file, yaml).unwrap();
@@ -186,6 +200,47 @@ fn reloads_and_retries_are_judged() {
     assert_eq!(code, Some(0), "{text}");
     let (code, text) =
         gateway.ask("failover", &gateway.target, &["PATH_PLAIN=/fail", "DURATION=1"]);
+    assert_eq!(code, Some(99), "{text}");
+}
+
+#[test]
+fn breakers_are_judged() {
+    let service = service();
+    let gateway = Gateway::with(&format!(
+        "upstreams:\n  api: {{ endpoints: [\"{service}\"], outlier: off,\n\
+         \x20   breaker: {{ min_requests: 10, window: 2s, open: 1s, probes: 2 }} }}\n\
+         routes: [{{ match: \"/**\", to: api, retry: off }}]\n"
+    ));
+    let settings = ["RATE=50", "DURATION=3", "OPEN=1", "PROBES=2", "MIN_REQUESTS=10", "RECOVERY=3"];
+    let (code, text) = gateway.ask("breaker", &gateway.target, &settings);
+    assert_eq!(code, Some(0), "{text}");
+    // What it should spare a service is more than it does.
+    let stricter = [&settings[..], &["MIN_REQUESTS=0", "SLACK=-10"]].concat();
+    let (code, text) = gateway.ask("breaker", &gateway.target, &stricter);
+    assert_eq!(code, Some(99), "{text}");
+}
+
+#[test]
+fn keys_that_move_are_judged() {
+    let ended: [Arc<AtomicBool>; 3] = Default::default();
+    let [a, b, c] = [0, 1, 2].map(|at| named_service(["a", "b", "c"][at], &ended[at]));
+    let gateway = Gateway::with(&format!(
+        "upstreams:\n  keyed: {{ endpoints: [\"{a}\", \"{b}\", \"{c}\"],\n\
+         \x20   balance: {{ rendezvous: {{ key: \"query:key\" }} }} }}\n\
+         \x20 mixed: {{ endpoints: [\"{a}\", \"{b}\"] }}\n\
+         routes:\n  - {{ match: \"/keys/**\", to: keyed }}\n  - {{ match: \"/**\", to: mixed }}\n"
+    ));
+    let down = Arc::clone(&ended[2]);
+    let stop = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(2));
+        down.store(true, Relaxed);
+    });
+    let settings = ["PATH_HASHED=/keys/x", "KEYS=60", "DURATION=5"];
+    let (code, text) = gateway.ask("hash-churn", &gateway.target, &settings);
+    stop.join().unwrap();
+    assert_eq!(code, Some(0), "{text}");
+    let settings = ["PATH_HASHED=/any", "KEYS=30", "DURATION=2"];
+    let (code, text) = gateway.ask("hash-churn", &gateway.target, &settings);
     assert_eq!(code, Some(99), "{text}");
 }
 

@@ -2,85 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
+mod running;
 mod server;
 
-use std::{fs, process::Command};
-
-use serde_json::Value;
-
-use server::Server;
-
-struct Run {
-    code: i32,
-    stdout: String,
-    stderr: String,
-    summary: Value,
-}
-
-impl Run {
-    fn value(&self, metric: &str, value: &str) -> f64 {
-        self.summary["metrics"][metric][value].as_f64().unwrap_or(f64::NAN)
-    }
-
-    /// Fails with what the run said unless it ended with `code`.
-    #[track_caller]
-    fn ends_with(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stderr:\n{}\nstdout:\n{}", self.stderr, self.stdout);
-        self
-    }
-}
-
-fn run(script: &str) -> Run {
-    run_with(script, &[], &[])
-}
-
-fn run_with(script: &str, arguments: &[&str], files: &[(&str, &str)]) -> Run {
-    let server = Server::start();
-    let folder = tempfile::tempdir().unwrap();
-    let main = folder.path().join("main.js");
-    fs::write(&main, script).unwrap();
-    for (name, content) in files {
-        fs::write(folder.path().join(name), content).unwrap();
-    }
-    let export = folder.path().join("summary.json");
-    let output = Command::new(env!("CARGO_BIN_EXE_weir-load"))
-        .args(["run", "--quiet", "--summary-export"])
-        .arg(&export)
-        .args(["-e", &format!("URL={}", server.url())])
-        .args(arguments)
-        .arg(&main)
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    let summary = fs::read(&export).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    Run {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        summary: summary.unwrap_or_default(),
-    }
-}
-
-/// Runs the body as the iteration of one VU; a check that fails fails the run.
-#[track_caller]
-fn holds(body: &str) {
-    let script = format!(
-        "import http from 'k6/http';
-         import {{ check, group, sleep, fail }} from 'k6';
-         import exec from 'k6/execution';
-         import crypto from 'k6/crypto';
-         import encoding from 'k6/encoding';
-         export const options = {{ thresholds: {{ checks: ['rate==1'],
-             iterations: ['count==1'] }} }};
-         const url = __ENV.URL;
-         const is = (name, a, b) => check(a, {{ [name + ' ' + JSON.stringify(a)]: () =>
-             JSON.stringify(a) === JSON.stringify(b) }});
-         export default async function () {{ {body} }}"
-    );
-    let run = run(&script).ends_with(0);
-    assert!(!run.stderr.contains("ERRO"), "{}", run.stderr);
-    assert!(run.value("checks", "passes") > 0.0, "{}", run.stdout);
-}
+use running::{holds, run, run_with};
 
 #[test]
 fn runs_iterations_and_counts_checks() {
@@ -122,7 +47,7 @@ fn bad_scripts_say_where() {
     assert!(throwing.stderr.contains("main.js:2:"), "{}", throwing.stderr);
     let browser = run("import { browser } from 'k6/browser';\nexport default () => {};");
     assert!(browser.ends_with(107).stderr.contains("'k6/browser' is not supported"));
-    run("export const options = {};").ends_with(104);
+    run("export const options = {};").ends_with(255);
     run("export const options = { vus: 'many' };\nexport default () => {};").ends_with(104);
     let bad = "export const options = { thresholds: { checks: ['rates>1'] } };";
     run(&format!("{bad}\nexport default () => {{}};")).ends_with(104);
@@ -210,7 +135,8 @@ fn follows_redirects_and_keeps_cookies() {
 fn names_what_goes_wrong() {
     holds(
         "is('refused', http.get('http://127.0.0.1:1/').error_code, 1212);
-           is('url', http.get('nonsense').error_code, 1020);
+           is('url', http.get('http://a b/').error_code, 1020);
+           is('scheme', http.get('nonsense').error_code, 1000);
            is('status', http.get(url + '/status/404').error_code, 1404);
            is('timeout', http.get(url + '/slow', { timeout: '50ms' }).error_code, 1050);
            is('name', http.get('http://nowhere.invalid/').status, 0);",

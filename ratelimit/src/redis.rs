@@ -116,6 +116,7 @@ mod runner;
 mod script;
 mod servers;
 mod settle;
+mod wait;
 
 pub use concurrency::{Refused, Room, SharedConcurrency, SharedPermit};
 pub use counters::Counters;
@@ -131,9 +132,11 @@ use memory::Memory;
 use name::Numbers;
 use part::{Part, Parts, tell, unasked};
 use script::Call;
+use wait::Wait;
 
 /// Sent again if need be: a charge too many errs on the strict side.
 static CHECK: Script = Script::new(remote::CHECK).repeatable();
+static ONE: Script = Script::new(remote::ONE).repeatable();
 
 /// What a server says of one limit or two.
 type Reply = SmallVec<[i64; 12]>;
@@ -201,8 +204,7 @@ impl Shared {
     /// Decides on a request under several limits: all pass and are charged, or none is. No two of
     /// `asks` may have the same key. `members` is how many gateways are alive, this one among them.
     ///
-    /// Takes at most [`Options::timeout`], and as much again where several servers are asked and
-    /// one of them denies.
+    /// Takes at most [`Options::timeout`], whatever is asked in turn.
     pub async fn check(&self, asks: &[SharedAsk<'_>], members: u32, now: Nanos) -> Outcome {
         let mut parts: Parts<'_> = asks.iter().copied().map(Part::new).collect();
         if self.recall(&mut parts, now) {
@@ -212,12 +214,16 @@ impl Shared {
         }
         // What most requests do not need is kept out of what each of them has to carry along.
         let leased = parts.iter().any(Part::is_leased);
-        let now = if leased { Box::pin(self.lend(&mut parts, members, now)).await } else { now };
+        let (mut wait, mut now) = (Wait::new(self.runner.servers().timeout()), now);
+        if leased {
+            now = Box::pin(self.lend(&mut parts, members, wait, now)).await;
+            wait = wait.rest();
+        }
         if parts.iter().all(|part| part.passes(now)) {
-            self.ask_servers(&mut parts, now).await;
+            self.ask_servers(&mut parts, wait, now).await;
         } else {
-            // Nothing is to be charged any more: nobody is asked what is left.
-            self.remember(&mut parts, now);
+            // Nothing is to be charged any more.
+            Box::pin(self.look(&mut parts, wait, now)).await;
         }
         let told = parts.iter().all(|part| part.known.is_some());
         let mut passes = parts.iter().all(|part| part.passes(now));
@@ -226,7 +232,7 @@ impl Shared {
         if passes {
             self.mirror(&parts, members, now);
         } else {
-            Box::pin(self.give_back(&mut parts, now)).await;
+            Box::pin(self.give_back(&mut parts, wait, now)).await;
         }
         let verdict = tell(&parts, &substitutes, passes, now);
         Outcome { verdict, source: if told { Source::Server } else { Source::Fallback } }
@@ -266,15 +272,16 @@ impl Shared {
     }
 
     /// Asks the servers of all parts at once.
-    async fn ask_servers(&self, parts: &mut Parts<'_>, now: Nanos) {
+    async fn ask_servers(&self, parts: &mut Parts<'_>, wait: Wait, now: Nanos) {
         let exact = parts.iter().enumerate().filter(|(_, part)| !part.is_leased());
         let groups = self.runner.places(exact.map(|(i, part)| (i, &part.name)));
         if let [(place, members)] = &groups[..] {
-            let reply = self.ask(*place, parts, members, now).await;
+            let reply = self.ask(*place, parts, members, wait, now).await;
             self.note(parts, members, reply, now);
             return;
         }
-        let asked = groups.iter().map(|(place, members)| self.ask(*place, parts, members, now));
+        let asked =
+            groups.iter().map(|(place, members)| self.ask(*place, parts, members, wait, now));
         let replies = Box::pin(join_all(asked)).await;
         for ((_, members), reply) in groups.iter().zip(replies) {
             self.note(parts, members, reply, now);
@@ -287,20 +294,27 @@ impl Shared {
         place: usize,
         parts: &[Part<'_>],
         members: &[usize],
+        wait: Wait,
         now: Nanos,
     ) -> Option<Reply> {
         let keys: SmallVec<[&[u8]; 4]> = members.iter().map(|i| parts[*i].name.bytes()).collect();
         let asks: SmallVec<[remote::Ask<'_>; 4]> =
             members.iter().map(|i| parts[*i].remote()).collect();
-        let numbers = Numbers::new(asks.iter().flat_map(remote::Ask::numbers));
+        let alone = if let [ask] = &asks[..] { ask.alone() } else { None };
+        let (script, numbers) = match &alone {
+            Some(numbers) => (&ONE, Numbers::new(numbers.iter().copied())),
+            None => (&CHECK, Numbers::new(asks.iter().flat_map(remote::Ask::numbers))),
+        };
         let arguments = numbers.bytes();
-        let call = Call::new(&CHECK, &keys, &arguments);
+        let call = Call::new(script, &keys, &arguments);
         let sound = |reply: redis::Value| {
-            let reply = integers(&reply)?;
+            let reply = match (&reply, &asks[..]) {
+                (redis::Value::Int(said), [ask]) => Reply::from_slice(&ask.widen(*said)),
+                _ => integers(&reply)?,
+            };
             remote::is_reply(&asks, &reply).then_some(reply)
         };
-        let patience = self.runner.servers().timeout();
-        self.runner.run_at(place, &call, patience, sound, now).await.ok()
+        self.runner.run_at(place, &call, wait, sound, now).await.ok()
     }
 
     /// Writes down what a server said of `members`, and remembers what it denied.

@@ -26,6 +26,10 @@ mod tests;
 /// The script: its head says what it takes and gives.
 pub const CHECK: &str = include_str!("lua/check.lua");
 
+/// The script for a request with one limit, a bucket: see its head. It does as [`CHECK`] does, for
+/// less.
+pub const ONE: &str = include_str!("lua/one.lua");
+
 /// The script that corrects charges: see its head, and [`Remote::settlement`].
 pub const SETTLE: &str = include_str!("lua/settle.lua");
 
@@ -78,6 +82,22 @@ impl Ask<'_> {
     /// What the script is told of it.
     pub(crate) fn numbers(&self) -> [i64; 4] {
         self.limit.arguments(self.cost, self.dry_run)
+    }
+
+    /// What [`ONE`] is told of it; `None` where that cannot decide.
+    pub(crate) fn alone(&self) -> Option<SmallVec<[i64; 3]>> {
+        self.limit.bucket()?;
+        let [price, depth, worst, _] = self.numbers();
+        let mut numbers = SmallVec::from_slice(&[price, depth - price]);
+        if worst > depth {
+            numbers.push(worst - depth);
+        }
+        Some(numbers)
+    }
+
+    /// What [`ONE`] said of it, in the words of [`CHECK`].
+    pub(crate) fn widen(&self, said: i64) -> [i64; 2] {
+        if said < 0 { [i64::from(self.dry_run), -1 - said] } else { [1, said] }
     }
 }
 

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod cache_tests;
+mod conformance;
 mod doc;
 mod lint;
 mod outage;
@@ -28,6 +29,7 @@ cargo xtask VERB
   outage [--help]            what clients see while backends fail, beside Envoy
   sim [--help]               the members' long runs, on simulated time
   cache-tests [--help]       the public tests of HTTP caches, through Weir
+  conformance-k6 [--help]    the load tester's scripts under k6 and under weir-load
 ";
 
 fn main() -> ExitCode {
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         bench::STEADY => bench::steady(rest),
         bench::STREAMS => bench::streams(rest),
         "cache-tests" => cache_tests::run(rest),
+        "conformance-k6" => conformance::run(rest),
         "outage" => outage::run(rest),
         "sim" => sim::run(rest),
         outage::BACKEND => outage::backend(rest),

@@ -19,7 +19,9 @@ pub(crate) fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
 pub(crate) fn built(package: &str, program: &str, profile: &str) -> Result<PathBuf, String> {
     run(cargo(["build", "--profile", profile, "--package", package, "--bin", program]))?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
-    Ok(target.join(profile).join(program))
+    // The one profile whose folder has another name.
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(target.join(folder).join(program))
 }
 
 /// The workspace's top folder.

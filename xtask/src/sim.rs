@@ -19,6 +19,7 @@ const RUNS: &[&str] = &[
     "crash --nodes 8 --runs 200",
     "crash --nodes 32 --runs 200",
     "crash --nodes 1000 --runs 20",
+    "crashes --nodes 1000 --runs 10",
     "loss --runs 5 --loss 0.1",
     "loss --runs 5 --loss 0.2",
     "lifeguard",

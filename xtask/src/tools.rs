@@ -29,6 +29,11 @@ pub(crate) enum Package {
 /// What the tests use.
 pub(crate) const FOR_TESTS: &[Tool] = &[
     Tool {
+        program: "chromium",
+        package: Package::Debian("chromium"),
+        purpose: "test that looks at the load tester's report",
+    },
+    Tool {
         program: "curl",
         package: Package::Debian("curl"),
         purpose: "tests with a client that is not ours",

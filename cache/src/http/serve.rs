@@ -43,7 +43,12 @@ pub fn answer(request: &Request<'_>, stored: &Stored, now: Time, nonce: u128) ->
         }
         return Answer { status: StatusCode::NOT_MODIFIED, headers, body: Bytes::new() };
     }
-    match parts(request, stored, now) {
+    let is_ok = head.status() == StatusCode::OK;
+    let parts = match is_ok {
+        true => parts(request, head.headers(), stored.body().len(), now),
+        false => Parts::Whole,
+    };
+    match parts {
         Parts::Whole => whole(request, stored, headers),
         Parts::Unsatisfiable => {
             let range = format!("bytes */{}", stored.body().len());
@@ -75,8 +80,9 @@ pub fn answer_fetched(
     answer
 }
 
-/// The parts of the body that are wanted; ranges are for a `GET` of a 200.
-fn parts(request: &Request<'_>, stored: &Stored, now: Time) -> Parts {
+/// The parts that are wanted of a body of `length` bytes, which a 200 with these headers would
+/// have; ranges are for a `GET`.
+pub fn parts(request: &Request<'_>, headers: &HeaderMap, length: usize, now: Time) -> Parts {
     if !request.has(Named::RANGE) {
         return Parts::Whole;
     }
@@ -84,10 +90,9 @@ fn parts(request: &Request<'_>, stored: &Stored, now: Time) -> Parts {
     match (lines.next(), lines.next()) {
         (Some(range), None)
             if *request.method == Method::GET
-                && stored.head().status() == StatusCode::OK
-                && validate::is_range_valid(request, stored, now) =>
+                && validate::is_range_valid(request, headers, now) =>
         {
-            Parts::of(range.as_bytes(), stored.body().len())
+            Parts::of(range.as_bytes(), length)
         }
         _ => Parts::Whole,
     }
@@ -121,30 +126,65 @@ fn decimal(number: u64) -> HeaderValue {
     text.unwrap_or(HeaderValue::from_static("0"))
 }
 
+/// Several parts as one body (RFC 9110 section 14.6).
+#[derive(Debug)]
+pub struct Multipart {
+    boundary: String,
+    kind: Option<HeaderValue>,
+    length: usize,
+}
+
+impl Multipart {
+    /// Parts of what is of this `kind` and has `length` bytes. `nonce` should be random, so that
+    /// nobody can write a body that holds the boundary.
+    pub fn new(kind: Option<HeaderValue>, length: usize, nonce: u128) -> Self {
+        Self { boundary: format!("{nonce:032x}"), kind, length }
+    }
+
+    /// The `Content-Type` of the whole.
+    pub fn content_type(&self) -> String {
+        format!("multipart/byteranges; boundary={}", self.boundary)
+    }
+
+    /// What comes before a part.
+    pub fn before(&self, part: &Range<usize>) -> Bytes {
+        let mut head = BytesMut::new();
+        head.extend_from_slice(format!("\r\n--{}\r\n", self.boundary).as_bytes());
+        if let Some(kind) = &self.kind {
+            head.extend_from_slice(b"Content-Type: ");
+            head.extend_from_slice(kind.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+        let range = content_range(part, self.length);
+        head.extend_from_slice(format!("Content-Range: {range}\r\n\r\n").as_bytes());
+        head.freeze()
+    }
+
+    /// What comes after the last one.
+    pub fn after(&self) -> Bytes {
+        format!("\r\n--{}--\r\n", self.boundary).into()
+    }
+}
+
+/// The `Content-Range` of a part of so many bytes.
+pub fn content_range(part: &Range<usize>, length: usize) -> String {
+    format!("bytes {}-{}/{length}", part.start, part.end - 1)
+}
+
 fn partial(stored: &Stored, mut headers: HeaderMap, parts: &[Range<usize>], nonce: u128) -> Answer {
     let whole = stored.body();
-    let content_range =
-        |part: &Range<usize>| format!("bytes {}-{}/{}", part.start, part.end - 1, whole.len());
     let body = if let [part] = parts {
-        set(&mut headers, CONTENT_RANGE, &content_range(part));
+        set(&mut headers, CONTENT_RANGE, &content_range(part, whole.len()));
         whole.slice(part.clone())
     } else {
-        let kind = headers.get(CONTENT_TYPE).cloned();
-        let boundary = format!("{nonce:032x}");
+        let multipart = Multipart::new(headers.get(CONTENT_TYPE).cloned(), whole.len(), nonce);
         let mut body = BytesMut::new();
         for part in parts {
-            body.extend_from_slice(format!("\r\n--{boundary}\r\n").as_bytes());
-            if let Some(kind) = &kind {
-                body.extend_from_slice(b"Content-Type: ");
-                body.extend_from_slice(kind.as_bytes());
-                body.extend_from_slice(b"\r\n");
-            }
-            let range = content_range(part);
-            body.extend_from_slice(format!("Content-Range: {range}\r\n\r\n").as_bytes());
+            body.extend_from_slice(&multipart.before(part));
             body.extend_from_slice(&whole[part.clone()]);
         }
-        body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-        set(&mut headers, CONTENT_TYPE, &format!("multipart/byteranges; boundary={boundary}"));
+        body.extend_from_slice(&multipart.after());
+        set(&mut headers, CONTENT_TYPE, &multipart.content_type());
         body.freeze()
     };
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));

@@ -4,8 +4,8 @@
 use http::{
     HeaderMap, Method, StatusCode,
     header::{
-        CONTENT_LENGTH, DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED,
-        RANGE,
+        CONTENT_LENGTH, DATE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+        IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
     },
 };
 
@@ -64,17 +64,18 @@ impl<'a> EntityTag<'a> {
 /// has what is stored. `If-None-Match` comes before `If-Modified-Since`.
 pub fn is_not_modified(request: &Request<'_>, stored: &Stored, now: Time) -> bool {
     let head = stored.head();
-    let readable = *request.method == Method::GET || *request.method == Method::HEAD;
-    if !readable || !head.status().is_success() {
+    head.status().is_success() && is_known(request, head.headers(), now)
+}
+
+/// Whether the client of a `GET` or `HEAD` has, by its conditions, what has these headers.
+pub fn is_known(request: &Request<'_>, headers: &HeaderMap, now: Time) -> bool {
+    if *request.method != Method::GET && *request.method != Method::HEAD {
         return false;
     }
     if request.has(Named::IF_NONE_MATCH) {
-        let tag = EntityTag::of(head.headers());
-        return request
-            .headers
-            .get_all(IF_NONE_MATCH)
-            .iter()
-            .any(|line| names_tag(line.as_bytes(), tag));
+        let tag = EntityTag::of(headers);
+        let lines = &mut request.headers.get_all(IF_NONE_MATCH).iter();
+        return lines.any(|line| names_tag(line.as_bytes(), tag, |a, b| a.is_like(b)));
     }
     if !request.has(Named::IF_MODIFIED_SINCE) {
         return false;
@@ -82,16 +83,37 @@ pub fn is_not_modified(request: &Request<'_>, stored: &Stored, now: Time) -> boo
     let mut since = request.headers.get_all(IF_MODIFIED_SINCE).iter();
     let (Some(line), None) = (since.next(), since.next()) else { return false };
     let Some(since) = date::parse(line.as_bytes(), now) else { return false };
-    let modified = head.headers().get(LAST_MODIFIED);
-    let modified = match modified {
+    let modified = match headers.get(LAST_MODIFIED) {
         Some(value) => date::parse(value.as_bytes(), now),
-        None => date_of(head.headers(), now),
+        None => date_of(headers, now),
     };
     modified.is_some_and(|modified| modified <= since)
 }
 
-/// Whether a line of `If-None-Match` names `tag`; `*` names whatever there is.
-fn names_tag(line: &[u8], tag: Option<EntityTag<'_>>) -> bool {
+/// Whether the request's conditions forbid it, so that an origin answers `412` (RFC 9110 section
+/// 13.2.2): it wants something else than what has these headers. `If-Match` comes before
+/// `If-Unmodified-Since`.
+pub fn is_forbidden(request: &Request<'_>, headers: &HeaderMap, now: Time) -> bool {
+    if !request.has(Named::FOR_ORIGIN) {
+        return false;
+    }
+    let mut lines = request.headers.get_all(IF_MATCH).iter().peekable();
+    if lines.peek().is_some() {
+        let tag = EntityTag::of(headers);
+        return !lines.any(|line| names_tag(line.as_bytes(), tag, |a, b| a.is_same(b)));
+    }
+    let time = |value: &http::HeaderValue| date::parse(value.as_bytes(), now);
+    let since = request.headers.get(IF_UNMODIFIED_SINCE).and_then(time);
+    let modified = headers.get(LAST_MODIFIED).and_then(time);
+    matches!((modified, since), (Some(modified), Some(since)) if modified > since)
+}
+
+/// Whether a line of tags names `tag`, as `is_it` compares them; `*` names whatever there is.
+fn names_tag(
+    line: &[u8],
+    tag: Option<EntityTag<'_>>,
+    is_it: fn(&EntityTag<'_>, &EntityTag<'_>) -> bool,
+) -> bool {
     let mut rest = line.trim_ascii();
     if rest == b"*" {
         return true;
@@ -104,18 +126,17 @@ fn names_tag(line: &[u8], tag: Option<EntityTag<'_>>) -> bool {
             continue;
         }
         let Some((other, next)) = EntityTag::split(rest) else { return false };
-        if tag.is_like(&other) {
+        if is_it(&tag, &other) {
             return true;
         }
         rest = next;
     }
 }
 
-/// Whether a `Range` counts: there is no `If-Range`, or what it names is what is stored, byte for
-/// byte (RFC 9110 section 13.1.5).
-pub fn is_range_valid(request: &Request<'_>, stored: &Stored, now: Time) -> bool {
+/// Whether a `Range` counts: there is no `If-Range`, or what it names is what has these headers,
+/// byte for byte (RFC 9110 section 13.1.5).
+pub fn is_range_valid(request: &Request<'_>, headers: &HeaderMap, now: Time) -> bool {
     let Some(condition) = request.headers.get(IF_RANGE) else { return true };
-    let headers = stored.head().headers();
     if let Some(tag) = EntityTag::parse(condition.as_bytes()) {
         return EntityTag::of(headers).is_some_and(|own| own.is_same(&tag));
     }

@@ -29,7 +29,7 @@ pub(super) fn check(
                 Some(format!("leave `{key}` out, or give CONNECT a route of its own"));
         }
     }
-    for key in ["strip_prefix", "rewrite", "set_host", "redirect", "respond"] {
+    for key in ["strip_prefix", "rewrite", "set_host", "redirect", "respond", "files"] {
         if let Some(entry) = fields.entry(key) {
             let what = format!("`{key}` does not go with CONNECT, which hands on bytes alone");
             d.report.error(entry.key.span, what).hint =

@@ -251,4 +251,23 @@ mod tests {
         assert!(of("store: redis").contains("needs servers"));
         assert!(of("header: connection").contains("belongs to the connection"));
     }
+
+    #[test]
+    fn bodies_that_there_is_no_room_for_are_told_of() {
+        let warned = |memory: &str, route: &str| {
+            let file = format!(
+                "listeners: [\":80\"]\nupstreams: {{ api: {{ endpoints: [\"127.0.0.1:1\"] }} }}\n\
+                 idempotency: {{ memory: {memory} }}\n\
+                 routes: [{{ name: pay, to: api, idempotency: {{ {route} }} }}]\n"
+            );
+            let loaded = load_str("weir.yaml", &file, &|_| None).unwrap();
+            loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(warned("1MiB", "max_body: 1MiB"), "");
+        let said = warned("1MiB", "max_body: 2MiB, max_response: 3MiB");
+        for key in ["max_body", "max_response"] {
+            assert!(said.contains(&format!("`idempotency.{key}` of `pay`")), "{said}");
+        }
+        assert!(said.contains("raise `idempotency.memory`"), "{said}");
+    }
 }

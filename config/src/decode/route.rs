@@ -5,15 +5,16 @@ use std::{collections::HashMap, time::Duration};
 use http::{StatusCode, Uri};
 
 use super::{
-    Complaint, Decoder, Known, Names, admission, cache, condition, connect, fallback, header,
-    idempotency, limit, respond, retry, upstream, web,
+    Complaint, Decoder, Known, Names, admission, cache, condition, connect, fallback, files,
+    header, idempotency, limit, respond, retry, traffic, upstream, web,
 };
 use crate::{
     defaults,
     diagnostic::Diagnostic,
     fields::{Fields, duration},
     model::{
-        Action, Forward, PathMatch, Piece, Redirect, Rewrite, Route, RouteMatch, RouteTimeout,
+        Action, Files, Forward, PathMatch, Piece, Redirect, Rewrite, Route, RouteMatch,
+        RouteTimeout,
     },
     pattern,
     source::Span,
@@ -27,7 +28,7 @@ const WEIGHT_MAX: u32 = 1_000_000;
 /// Most upstreams in a split.
 const SPLIT_MAX: usize = 256;
 
-const ACTIONS: [&str; 4] = ["to", "split", "redirect", "respond"];
+const ACTIONS: [&str; 5] = ["to", "split", "redirect", "respond", "files"];
 
 pub(super) fn all(d: &mut Decoder<'_>, fields: &Fields<'_>, known: &Known<'_>) -> Vec<Route> {
     let mut number = 0;
@@ -71,6 +72,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
     let concurrency = admission::concurrency(d, &fields, &matches.path);
     let rate_limits = limit::of_route(d, &fields, known.limits, &matches.path);
     let priority = admission::priority(d, &fields);
+    let traffic = traffic::of_route(d, &fields, action.as_ref(), names, known.closed);
     let web = web::read(d, &fields);
     let forwards = matches!(action, Some(Action::Forward(_)) | None);
     if !forwards {
@@ -94,15 +96,28 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
         concurrency,
         rate_limits,
         priority,
+        traffic,
         web,
     })
 }
 
 /// Refuses what a route that sends nothing upstream has no use for; what is off may stay.
 fn idle(d: &mut Decoder<'_>, fields: &Fields<'_>) {
-    let never = ["strip_prefix", "rewrite", "set_host", "timeout"];
-    let unless_off =
-        ["retry", "fallback", "cache", "idempotency", "concurrency", "decompress", "grpc_web"];
+    let never = ["strip_prefix", "rewrite", "set_host", "timeout", "max_body"];
+    // What files are found by.
+    let never = if fields.entry("files").is_some() { &never[2..] } else { &never };
+    let unless_off = [
+        "retry",
+        "fallback",
+        "cache",
+        "idempotency",
+        "concurrency",
+        "sticky",
+        "mirror",
+        "fault",
+        "decompress",
+        "grpc_web",
+    ];
     let written = never.iter().chain(&unless_off).filter_map(|key| fields.entry(key));
     for entry in written {
         let key = &entry.key.text;
@@ -143,6 +158,7 @@ fn action(
     let split = split(d, fields, names);
     let redirect = fields.at(d, "redirect", |d, node| redirect(d, node, path));
     let respond = fields.at(d, "respond", |d, node| respond::read(d, node, "routes[].respond"));
+    let files = files::read(d, fields);
     let rewrite = rewrite(d, fields, path);
     let host = fields.parsed(d, "set_host", set_host);
     let written: Vec<_> = ACTIONS.iter().filter_map(|name| fields.entry(name)).collect();
@@ -153,10 +169,11 @@ fn action(
             one.legal = ACTIONS.map(str::to_owned).to_vec();
             None
         }
-        [_] => match (redirect, respond) {
-            (Some(redirect), _) => Some(Action::Redirect(redirect?)),
-            (_, Some(respond)) => Some(Action::Respond(respond?)),
-            (None, None) => {
+        [_] => match (redirect, respond, files) {
+            (Some(redirect), ..) => Some(Action::Redirect(redirect?)),
+            (_, Some(respond), _) => Some(Action::Respond(respond?)),
+            (.., Some(files)) => Some(Action::Files(Files { rewrite: rewrite?, ..files? })),
+            (None, None, None) => {
                 Some(Action::Forward(Forward { split: split?, rewrite: rewrite?, host }))
             }
         },

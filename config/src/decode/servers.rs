@@ -98,7 +98,10 @@ fn address(text: &str) -> Result<RedisUrl, Complaint> {
 
 /// `[user[:password]@]host[:port][/database]`.
 fn network(rest: &str) -> Result<(), &'static str> {
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    if rest.contains('#') {
+        return Err("nothing stands behind a `#`: of TLS, certificates are always verified");
+    }
+    let rest = rest.split('?').next().unwrap_or_default();
     let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
     let (credentials, host) = match authority.rsplit_once('@') {
         Some((credentials, host)) => (Some(credentials), host),

@@ -16,7 +16,8 @@ const KEPT: Kind = Duration(1000, 365 * 24 * 3_600_000);
 const NO_EDIT: Fallback = Absent("no change");
 const NO_CONDITION: Fallback = Absent("no condition");
 const TEMPLATE: Kind = Text("a path with placeholders such as `/new/{id}/{**}`");
-const ONE_ACTION: Fallback = Absent("one of `to`, `split`, `redirect`, `respond` is required");
+pub(super) const ONE_ACTION: Fallback =
+    Absent("one of `to`, `split`, `redirect`, `respond`, `files` is required");
 const ONE_FALLBACK: Fallback = Absent("one of `to` and `respond` is required");
 const UPSTREAM: Kind = Text("the name of an upstream");
 const CONTENT_TYPE: Fallback =

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{object, respond, upstream_name};
+use super::{action::respond, object, upstream_name};
 use crate::{
     model::{
         Adaptive, Breaker, CacheKey, Config, Fallback, Hedge, MemoryLimit, ParameterName,

@@ -71,7 +71,7 @@ impl DiscoverySource {
 }
 
 /// Who is asked for names of `discovery`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Resolver {
     /// DNS servers; the machine's own when there are none.
     pub servers: Vec<SocketAddr>,

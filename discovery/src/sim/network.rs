@@ -92,6 +92,7 @@ impl World {
     pub(super) fn open(&mut self, caller: usize, to: SocketAddr, call: u64, body: Vec<u8>) {
         self.traffic.streams += 1;
         self.traffic.stream_bytes += body.len() as u64;
+        self.nodes[caller].said.count(self.now_us, body.len());
         let epoch = self.nodes[caller].epoch;
         let node = self.node_at(to);
         // As TCP: a handshake, sent again after a second; then data, after a fifth of one.
@@ -111,6 +112,7 @@ impl World {
     pub(super) fn answer(&mut self, from: usize, ticket: u64, body: Vec<u8>) {
         let Some((caller, epoch, call)) = self.tickets.remove(&ticket) else { return };
         self.traffic.stream_bytes += body.len() as u64;
+        self.nodes[from].said.count(self.now_us, body.len());
         if self.loss(from, caller) >= 1.0 || self.nodes[from].starved {
             return;
         }

@@ -1,8 +1,8 @@
 //! A member's place in the world, and what can be done to it.
 
 use super::{
-    Arc, Chance, Input, Moment, PORT, Record, Roster, SocketAddr, Swim, VecDeque, World, addr,
-    record,
+    Arc, Chance, Input, Moment, PORT, Record, Roster, SECOND, SocketAddr, Swim, VecDeque, World,
+    addr, record,
 };
 
 /// Most messages that wait for a member that does not take any: a socket's buffer.
@@ -15,6 +15,39 @@ pub(super) enum Held {
     Request(u64, Vec<u8>),
     Response(u64, Vec<u8>),
     Failed(u64),
+}
+
+impl Held {
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Packet(_, bytes) => bytes.len(),
+            Self::Request(_, body) | Self::Response(_, body) => body.len(),
+            Self::Failed(_) => 0,
+        }
+    }
+}
+
+/// Bytes of packets and streams, by the second.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Meter {
+    second: u64,
+    bytes: u64,
+    /// Of the worst second.
+    pub most: u64,
+    /// Of all of them.
+    pub all: u64,
+}
+
+impl Meter {
+    pub(super) fn count(&mut self, now_us: u64, bytes: usize) {
+        let second = now_us / SECOND;
+        if std::mem::replace(&mut self.second, second) != second {
+            self.bytes = 0;
+        }
+        self.bytes += bytes as u64;
+        self.all += bytes as u64;
+        self.most = self.most.max(self.bytes);
+    }
 }
 
 /// A member's place in the world.
@@ -32,6 +65,10 @@ pub struct Node {
     pub loss_in: f64,
     /// Packets it sent.
     pub sent: u64,
+    /// What it said.
+    pub said: Meter,
+    /// What it was told.
+    pub told: Meter,
     pub(super) rng: Chance,
     pub(super) epoch: u32,
     pub(super) scheduled_us: u64,
@@ -53,6 +90,8 @@ impl Node {
             loss_out: 0.0,
             loss_in: 0.0,
             sent: 0,
+            said: Meter::default(),
+            told: Meter::default(),
             rng,
             epoch: 0,
             scheduled_us: u64::MAX,

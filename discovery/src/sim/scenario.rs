@@ -61,6 +61,8 @@ pub enum Scenario {
     Steady,
     /// One process ends without a word.
     Crash,
+    /// Ten processes end at once.
+    Crashes,
     /// Packets are lost, and nobody is.
     Loss,
     /// Some members neither hear nor are heard for a while, again and again, while their timers
@@ -82,9 +84,10 @@ pub enum Scenario {
 
 impl Scenario {
     /// Every one, by name.
-    pub const ALL: [(&'static str, Self); 10] = [
+    pub const ALL: [(&'static str, Self); 11] = [
         ("steady", Self::Steady),
         ("crash", Self::Crash),
+        ("crashes", Self::Crashes),
         ("loss", Self::Loss),
         ("lifeguard", Self::Lifeguard),
         ("partition", Self::Partition),
@@ -107,6 +110,7 @@ impl Scenario {
         match self {
             Self::Steady => scale::steady(options),
             Self::Crash => detection::crash(options),
+            Self::Crashes => detection::crashes(options),
             Self::Loss => detection::loss(options),
             Self::Lifeguard => lifeguard::lifeguard(options),
             Self::Partition => faults::partition(options),

@@ -29,6 +29,11 @@ fn crash() {
 }
 
 #[test]
+fn crashes() {
+    check(Scenario::Crashes, &options(100, 2, 0));
+}
+
+#[test]
 fn loss() {
     check(Scenario::Loss, &Options { loss: 0.1, ..options(128, 1, 60) });
     check(Scenario::Loss, &Options { loss: 0.2, ..options(64, 1, 30) });

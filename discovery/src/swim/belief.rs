@@ -9,11 +9,11 @@ use super::{
     effects::micros,
     member::Id,
     message::{Profile, Witnesses},
-    suspicion::{Span, Suspicion},
+    suspicion::Suspicion,
 };
 
 /// Up to so many members, one more or less changes how long suspicions last.
-const FEW: usize = 16;
+pub(super) const FEW: usize = 16;
 
 /// How a piece of news came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,19 +162,19 @@ impl Swim {
         let Some(slot) = self.relevant(stamp) else { return false };
         let newer = stamp.incarnation > self.table.incarnation(slot);
         match self.table.state(slot) {
-            Some(State::Suspect) if !newer => self.add_witnesses(slot, witnesses, now, rng),
+            Some(State::Suspect) if !newer => self.add_witnesses(slot, witnesses, now),
             Some(State::Dead) if !newer => false,
             Some(State::Left) | None => false,
             Some(State::Alive | State::Suspect | State::Dead) => {
                 self.believe(slot, State::Suspect, stamp.incarnation, now, out);
-                self.add_witnesses(slot, witnesses, now, rng);
-                self.spread(slot, now, rng.below(self.hurry_us()));
+                self.add_witnesses(slot, witnesses, now);
+                self.spread_doubt(slot, now, rng.below(self.hurry_us()));
                 true
             }
         }
     }
 
-    fn learn_gone(
+    pub(super) fn learn_gone(
         &mut self,
         stamp: &Stamp,
         state: State,
@@ -245,32 +245,6 @@ impl Swim {
         self.learn_suspect(&stamp, &witnesses, now, rng, out);
     }
 
-    fn add_witnesses(
-        &mut self,
-        slot: Slot,
-        witnesses: &Witnesses,
-        now: u64,
-        rng: &mut Chance,
-    ) -> bool {
-        let (position, span) = (self.table.position(slot), self.span());
-        let Some(suspicion) = self.suspicions.get_mut(position) else { return false };
-        let before = suspicion.witnesses.len();
-        for id in witnesses.iter() {
-            suspicion.witnesses.insert(id);
-        }
-        let after = suspicion.witnesses.len();
-        if after == before {
-            return false;
-        }
-        let lasts = span.lasts_us(after);
-        suspicion.deadline_us = suspicion.deadline_us.min(suspicion.started_us + lasts).max(now);
-        self.suspicion_us = self.suspicion_us.min(suspicion.deadline_us);
-        if before < self.params.confirmations {
-            self.spread(slot, now, rng.below(self.hurry_us()));
-        }
-        true
-    }
-
     /// The one door through which a belief about another changes.
     fn believe(&mut self, slot: Slot, state: State, incarnation: u32, now: u64, out: &mut Effects) {
         let was = self.table.state(slot);
@@ -285,7 +259,14 @@ impl Swim {
                 self.table.set_position(slot, self.suspicions.len());
                 let (started_us, deadline_us) = (now, NEVER_US);
                 let witnesses = Witnesses::default();
-                self.suspicions.push(Suspicion { slot, started_us, deadline_us, witnesses });
+                let put_off = false;
+                self.suspicions.push(Suspicion {
+                    slot,
+                    started_us,
+                    deadline_us,
+                    witnesses,
+                    put_off,
+                });
                 let deadline_us = now + self.span().lasts_us(0);
                 self.suspicion_us = self.suspicion_us.min(deadline_us);
                 if let Some(suspicion) = self.suspicions.last_mut() {
@@ -307,65 +288,12 @@ impl Swim {
         out.events.push(Event::Member(Change { record, incarnation, state, was }));
     }
 
-    pub(super) fn span(&self) -> Span {
-        Span::new(&self.params, self.table.live(), self.suspicions.len())
-    }
-
-    /// Among few, each one that drops out counts: fewer can confirm, so fewer need to.
-    fn hasten(&mut self, now: u64) {
-        if self.table.live() > FEW {
-            return;
-        }
-        let span = self.span();
-        for suspicion in &mut self.suspicions {
-            let lasts = span.lasts_us(suspicion.witnesses.len());
-            let deadline = (suspicion.started_us + lasts).max(now);
-            suspicion.deadline_us = suspicion.deadline_us.min(deadline);
-            self.suspicion_us = self.suspicion_us.min(deadline);
-        }
-    }
-
-    fn drop_suspicion(&mut self, slot: Slot) {
-        let position = self.table.position(slot);
-        self.suspicions.swap_remove(position);
-        if let Some(moved) = self.suspicions.get(position) {
-            self.table.set_position(moved.slot, position);
-        }
-        if self.suspicions.is_empty() {
-            self.suspicion_us = NEVER_US;
-        }
-    }
-
     fn drop_gone(&mut self, slot: Slot) {
         let position = self.table.position(slot);
         self.gone.swap_remove(position);
         if let Some(moved) = self.gone.get(position) {
             self.table.set_position(moved.slot, position);
         }
-    }
-
-    /// Ends the suspicions that nobody refuted in time. A member that does badly itself waits as
-    /// long as if nobody had confirmed.
-    pub(super) fn check_suspicions(&mut self, now: u64, rng: &mut Chance, out: &mut Effects) {
-        let longest = self.span().longest_us();
-        let period = micros(self.params.period);
-        let patient = self.params.lifeguard && !self.health.is_good();
-        let mut ended = Vec::new();
-        for suspicion in &mut self.suspicions {
-            if suspicion.deadline_us > now {
-                continue;
-            }
-            if patient && now < suspicion.started_us + longest {
-                suspicion.deadline_us = now + period / 4;
-            } else {
-                ended.push(suspicion.slot);
-            }
-        }
-        for slot in ended {
-            let stamp = self.stamp(slot);
-            self.learn_gone(&stamp, State::Dead, now, rng, out);
-        }
-        self.suspicion_us = self.suspicions.iter().map(|s| s.deadline_us).min().unwrap_or(NEVER_US);
     }
 
     /// Forgets who has been gone for too long, and the one gone longest when there is no room.

@@ -23,8 +23,9 @@ impl Queue {
         self.order.len()
     }
 
-    /// There is something new about `slot`. When `max` wait already, the most told is dropped.
-    pub(super) fn push(&mut self, slot: Slot, max: usize) {
+    /// There is something new about `slot`, which counts as told so often already. When `max` wait,
+    /// the most told is dropped.
+    pub(super) fn push(&mut self, slot: Slot, told: u32, max: usize) {
         self.remove(slot);
         if self.order.len() >= max
             && let Some((_, _, oldest)) = self.order.pop_last()
@@ -32,7 +33,12 @@ impl Queue {
             self.entries.remove(&oldest);
         }
         self.serial += 1;
-        self.put(slot, 0, u64::MAX - self.serial);
+        self.put(slot, told, u64::MAX - self.serial);
+    }
+
+    /// Whether anything about `slot` waits.
+    pub(super) fn has(&self, slot: Slot) -> bool {
+        self.entries.contains_key(&slot)
     }
 
     fn put(&mut self, slot: Slot, told: u32, newest: u64) {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::{
     Chance, Effects, NEVER_US, Phase, Slot, Stamp, State, Swim,
+    belief::FEW,
     codec::{write_header, write_update},
     effects::micros,
     gossip::Queue,
@@ -20,8 +21,31 @@ impl Swim {
     /// There is news about `slot`. It goes out with whatever is sent next, and by itself within
     /// `delay` if no round of gossip is nearer.
     pub(super) fn spread(&mut self, slot: Slot, now: u64, delay: u64) {
-        self.queue.push(slot, self.params.queue_max);
-        let soonest = (self.gossiped_us + micros(self.params.gossip_interval) / 4).max(now);
+        self.queue.push(slot, 0, self.params.queue_max);
+        self.go_out(now, delay);
+    }
+
+    /// The same of a suspicion: as several raise it, and it ends one way or the other, each tells
+    /// it half as often.
+    pub(super) fn spread_doubt(&mut self, slot: Slot, now: u64, delay: u64) {
+        self.queue.push(slot, self.retransmits() / 2, self.params.queue_max);
+        self.go_out(now, delay);
+    }
+
+    /// A suspicion has further witnesses. They go with it if it still waits to be told, and at the
+    /// next turn of gossip if not: among many nobody needs them before it would end.
+    pub(super) fn spread_witnesses(&mut self, slot: Slot, now: u64) {
+        if self.table.live() <= FEW {
+            self.spread(slot, now, 0);
+        } else if !self.queue.has(slot) {
+            self.queue.push(slot, self.retransmits() / 2, self.params.queue_max);
+            let turn = (self.gossiped_us + micros(self.params.gossip_interval)).max(now);
+            self.gossip_us = self.gossip_us.min(turn);
+        }
+    }
+
+    fn go_out(&mut self, now: u64, delay: u64) {
+        let soonest = (self.gossiped_us + micros(self.params.gossip_interval) / 2).max(now);
         self.gossip_us = self.gossip_us.min(soonest + delay);
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use serde_json::{Map, Value, json};
-use weir_config::model::{self, Action, Piece, Priority, Protocols, UpstreamProtocol};
+use weir_config::model::{self, Action, Config, Piece, Priority, Protocols, UpstreamProtocol};
 
 use crate::{
     admission::{
@@ -124,7 +124,7 @@ pub(super) fn upstreams(live: &Live, now: Tick, unix_time: Duration) -> Value {
         });
         json!({
             "name": &*upstream.name,
-            "discovery": discovery(live, config, now),
+            "discovery": discovery(live, &snapshot.config, config, now),
             "balance": config.balance.word(),
             "hash": config.hash.as_ref().map(|hash| json!({
                 "key": hash.key.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -147,9 +147,9 @@ pub(super) fn upstreams(live: &Live, now: Tick, unix_time: Duration) -> Value {
 }
 
 /// Where endpoints come from that the file does not name; ages in seconds.
-fn discovery(live: &Live, config: &model::Upstream, now: Tick) -> Value {
+fn discovery(live: &Live, file: &Config, config: &model::Upstream, now: Tick) -> Value {
     let Some(discovery) = &config.discovery else { return Value::Null };
-    let report = live.found.report_of(config);
+    let report = live.found.report_of(file, config);
     let age = |of: fn(&SourceReport) -> Option<Tick>| {
         report.as_ref().and_then(of).map(|then| now.since(then).as_secs_f64())
     };
@@ -323,6 +323,7 @@ fn action(action: &Action, upstreams: &[model::Upstream]) -> (&'static str, Valu
             ("redirect", json!({ "to": to, "status": redirect.status.as_u16() }))
         }
         Action::Respond(respond) => ("respond", json!({ "status": respond.status.as_u16() })),
+        Action::Files(files) => ("files", json!({ "root": files.root.display().to_string() })),
     }
 }
 

@@ -67,3 +67,66 @@ impl Seeds {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use weir_discovery::{
+        swim::Params,
+        udp::{self, Driver, Settings},
+    };
+
+    use super::*;
+
+    async fn bound(name: &str) -> (Driver, Handle) {
+        let bound = udp::bind(Settings {
+            name: name.into(),
+            generation_ms: 1,
+            bind: "127.0.0.1:0".parse().unwrap(),
+            advertise: None,
+            meta: Vec::new(),
+            seeds: Vec::new(),
+            secrets: Vec::new(),
+            label: String::new(),
+            params: Params::default(),
+        });
+        bound.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_look_is_taken_when_it_is_asked_for_and_one_at_a_time() {
+        let ((first, one), (second, other)) = (bound("one").await, bound("other").await);
+        let named = Seeds::new(vec![format!("localhost:{}", one.addr().port())]);
+        let (look, asked) = mpsc::channel(1);
+        // Nobody looks yet: what is asked for meanwhile is one look, and nobody waits for it.
+        assert!(look.try_send(()).is_ok() && look.try_send(()).is_err());
+        let met = async {
+            let mut views = other.views();
+            while views.borrow_and_update().live < 2 {
+                views.changed().await.unwrap();
+            }
+            drop(look);
+        };
+        tokio::select! {
+            ended = async { tokio::join!(first.run(), second.run()) } => panic!("{ended:?}"),
+            _ = async { tokio::join!(named.follow(asked, other.clone()), met) } => {}
+            () = tokio::time::sleep(Duration::from_secs(60)) => panic!("they did not meet"),
+        }
+    }
+
+    #[tokio::test]
+    async fn addresses_are_not_looked_up_again() {
+        let (_driver, handle) = bound("one").await;
+        let (look, asked) = mpsc::channel(1);
+        Seeds::new(vec!["127.0.0.1:7946".into()]).follow(asked, handle).await;
+        assert!(look.is_closed());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_found_is_remembered() {
+        let mut seeds = Seeds::new(vec!["no port".into(), "127.0.0.1:7946".into()]);
+        assert_eq!(seeds.look_up().await, ["127.0.0.1:7946".parse::<SocketAddr>().unwrap()]);
+        assert_eq!(seeds.lost, [true, false]);
+    }
+}

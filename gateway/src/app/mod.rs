@@ -12,6 +12,7 @@ use std::{
 use tokio::{
     runtime::Builder,
     sync::{mpsc, oneshot},
+    task::JoinHandle,
 };
 use weir_config::{Change, Diagnostics, Loaded};
 
@@ -128,6 +129,8 @@ struct App {
     writer: LogWriter,
     watcher: Option<Watcher>,
     membership: Option<Membership>,
+    /// The part in the membership that a reload has ended, until its sockets are closed.
+    leaving: Option<JoinHandle<()>>,
     discovery: Discovery,
     exporter: Exporter,
     admin: admin::Server,
@@ -176,6 +179,7 @@ impl App {
         let app = Self {
             watcher: watcher.ok(),
             membership: None,
+            leaving: None,
             discovery: Discovery::new(live.found.clone()),
             exporter: Exporter::start(live.clone()),
             source,
@@ -265,6 +269,12 @@ impl App {
         let found = self.live.found.clone();
         let (now, unix_time) = (clock::now(), clock::unix_time());
         let mut compiled = compile(&loaded, &found, Some(&running), now, unix_time)?;
+        if loaded.config.membership.is_some()
+            && let Some(leaving) = self.leaving.take()
+        {
+            // The next part may begin where that one ends.
+            let _ = leaving.await;
+        }
         let member = membership::prepare(self.membership.as_ref(), &loaded).await?;
         self.listening.bind_missing(&loaded, self.workers.count())?;
         compiled.snapshot.announce(|bind| self.listening.port(bind));
@@ -306,7 +316,7 @@ impl App {
             (Next::Off | Next::Adjust(_), _) => {
                 if let Some(running) = self.membership.take() {
                     self.live.roll.end();
-                    drop(task::spawn(running.leave()));
+                    self.leaving = Some(task::spawn(running.leave()));
                 }
             }
         }

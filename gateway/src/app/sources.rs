@@ -1,12 +1,20 @@
 //! Endpoints that no file names: who is asked for them, and what becomes of the answers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use weir_config::model::Config;
+use weir_discovery::rendezvous::SLOTS;
 
 use super::{App, metrics};
 use crate::{
-    clock, discover::membership::Membership, upstream::endpoint::Upstream, worker::Command,
+    clock,
+    discover::membership::Membership,
+    task,
+    upstream::{
+        endpoint::Upstream,
+        pick::hash::{KeyTable, STEP},
+    },
+    worker::Command,
 };
 
 impl App {
@@ -22,6 +30,10 @@ impl App {
         self.ask(config).await;
         self.discovery.settle(config);
         self.follow().await;
+        // Those of the others were made ready when they were found.
+        let mut written = self.live.snapshot().upstreams.clone();
+        written.retain(|upstream| upstream.config.discovery.is_none());
+        make_ready(&written);
     }
 
     /// Puts the endpoints in place that were found. All else stays as it is.
@@ -36,5 +48,24 @@ impl App {
         self.live.store(next);
         upstreams.iter().for_each(|upstream| metrics::show_upstream(&self.live, upstream));
         self.workers.tell_all(|| Command::Refresh).await;
+        make_ready(&upstreams);
     }
+}
+
+/// Makes the tables of those whose endpoints a key decides among ready for their next change. It
+/// takes a while among many endpoints, and nobody waits for it; a table that is not in use any more
+/// needs it no longer.
+fn make_ready(upstreams: &[Arc<Upstream>]) {
+    let keys = upstreams.iter().filter_map(|upstream| upstream.keys.as_ref());
+    let tables: Vec<Weak<KeyTable>> =
+        keys.filter(|table| table.prepares()).map(Arc::downgrade).collect();
+    if tables.is_empty() {
+        return;
+    }
+    task::spawn_beside(move || {
+        for table in tables {
+            let steps = SLOTS as usize / STEP + 1;
+            (0..steps).all(|_| table.upgrade().is_some_and(|table| table.prepare()));
+        }
+    });
 }

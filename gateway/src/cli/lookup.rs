@@ -28,7 +28,7 @@ use crate::{
         host::without_port,
     },
     limit::key::Subject,
-    route::{Failed, Found, Matched, Origin, PassedOver, Why, act, canonical_host, stack},
+    route::{Failed, Found, Matched, Origin, PassedOver, Why, act, canonical_host, gate, stack},
     snapshot::{self, Snapshot},
 };
 
@@ -108,6 +108,8 @@ fn read(
     Ok((scheme, request))
 }
 
+mod traffic;
+
 struct Lookup<'a> {
     loaded: &'a Loaded,
     snapshot: &'a Snapshot,
@@ -139,7 +141,7 @@ impl Lookup<'_> {
             Method::CONNECT => self.line("request", &format!("CONNECT {authority}")),
             _ => self.line("request", &format!("{} {scheme}://{host}{path}", head.method)),
         }
-        let asked = stack::preflight(self.snapshot, &host, &path, &head);
+        let asked = gate::preflight(self.snapshot, &host, &path, &head);
         if let Some(method) = &asked {
             self.line("preflight", &format!("routed as the {method} that it asks for"));
         }
@@ -198,6 +200,7 @@ impl Lookup<'_> {
         }
         let snapshot = self.snapshot;
         let compiled = &snapshot.routes[matched.route];
+        self.gate(matched.route);
         match &compiled.action {
             snapshot::Action::Forward(forward) => {
                 let (query, kept) = (head.uri.query(), compiled.kept(head.uri.query()));
@@ -206,12 +209,19 @@ impl Lookup<'_> {
                 let target = target.as_ref().or_else(|| head.uri.path_and_query());
                 self.forward(matched.route, target.map(PathAndQuery::as_str));
                 self.keys(matched.route, &head.headers, target);
+                self.traffic(matched.route, head, origin);
             }
             snapshot::Action::Redirect(location, status) => {
                 let location = location
                     .render(origin, &matched.spans)
                     .map_err(|_| Error::BadRequest(Reason::Target))?;
                 self.line("redirect", &format!("{} to {}", status.as_u16(), show(&location)));
+            }
+            snapshot::Action::Files(files) => {
+                let path = files
+                    .path(origin.path, &matched.spans)
+                    .map_err(|_| Error::BadRequest(Reason::Target))?;
+                self.line("file", &files.describe(&path));
             }
             snapshot::Action::Respond(respond) => {
                 let (status, bytes) = (respond.status.as_u16(), respond.body.len());

@@ -3,13 +3,7 @@
 //! Each source has a task, which asks or listens and tells [`Found`]. What differs from before
 //! becomes a new snapshot once it has come to rest.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, watch::Receiver},
@@ -79,18 +73,19 @@ impl Discovery {
     pub(crate) async fn prepare(&mut self, config: &Config, views: Option<&Views>) {
         let settings = settings(&config.resolver);
         if *self.resolver.settings() != settings {
-            self.asked.retain(|question, _| !asks_dns(&question.source));
             self.resolver = Rc::new(dns::Resolver::new(settings));
         }
-        let wanted: BTreeSet<Question> = config.upstreams.iter().filter_map(Question::of).collect();
+        let wanted = Question::all(config);
         // Watched first and read then, nothing falls in between.
         self.watch(self.asked.keys().chain(&wanted).filter_map(path).collect());
         let mut begun = false;
         for question in wanted {
             let source = &question.source;
             // One that listens to members ends with the membership, which may begin again.
-            let asks =
-                |task: &Option<Asking>| task.as_ref().is_none_or(|task| !task.0.is_finished());
+            let again = views.is_some_and(|views| views.has_changed().is_ok());
+            let asks = |task: &Option<Asking>| {
+                task.as_ref().is_none_or(|task| !again || !task.0.is_finished())
+            };
             let new = !self.asked.get(&question).is_some_and(asks);
             if let DiscoverySource::File(_) = source {
                 self.found.expect(&question);
@@ -114,7 +109,7 @@ impl Discovery {
 
     /// Asks only what a configuration wants to know, from now on.
     pub(crate) fn settle(&mut self, config: &Config) {
-        let wanted: BTreeSet<Question> = config.upstreams.iter().filter_map(Question::of).collect();
+        let wanted = Question::all(config);
         self.asked.retain(|question, _| wanted.contains(question));
         self.found.keep(|question| wanted.contains(question));
         self.watch(wanted.iter().filter_map(path).collect());
@@ -175,10 +170,6 @@ impl Discovery {
 
 fn path(question: &Question) -> Option<PathBuf> {
     file::path(question).map(PathBuf::from)
-}
-
-fn asks_dns(source: &DiscoverySource) -> bool {
-    matches!(source, DiscoverySource::Dns(..) | DiscoverySource::DnsSrv(_))
 }
 
 fn settings(resolver: &model::Resolver) -> dns::Settings {

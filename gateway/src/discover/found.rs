@@ -2,14 +2,14 @@
 //! configuration, by the admin API and by the scrape.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::sync::Notify;
-use weir_config::model::{self, Address, Discovery, DiscoverySource};
+use weir_config::model::{self, Address, Config, Discovery, DiscoverySource};
 use weir_discovery::view::{Answer, Refresh, Serving, View};
 
 use super::change::Change;
@@ -30,6 +30,8 @@ const ERROR_MAX: usize = 2_000;
 pub(super) struct Question {
     pub(super) upstream: Box<str>,
     pub(super) source: DiscoverySource,
+    /// Who is asked, where that is DNS: another server may say something else.
+    pub(super) resolver: Option<model::Resolver>,
 }
 
 /// What a source said.
@@ -63,6 +65,8 @@ struct Heard {
     refresh: Refresh,
     /// Whether anything was said at all.
     asked: bool,
+    /// Whether the running configuration wants to know it.
+    settled: bool,
     failures: u64,
     error: Option<Box<str>>,
     answered: Option<Tick>,
@@ -90,20 +94,22 @@ pub struct SourceReport {
 
 impl Found {
     /// Who serves an upstream; `None` when it names its endpoints itself, or nobody was asked yet.
-    pub fn view(&self, upstream: &model::Upstream) -> Option<Arc<View>> {
-        let question = Question::of(upstream)?;
+    pub fn view(&self, config: &Config, upstream: &model::Upstream) -> Option<Arc<View>> {
+        let question = Question::of(config, upstream)?;
         self.lock().heard.get(&question).map(|heard| heard.refresh.view().clone())
     }
 
     /// How the source of an upstream stands.
-    pub fn report_of(&self, upstream: &model::Upstream) -> Option<SourceReport> {
-        let question = Question::of(upstream)?;
+    pub fn report_of(&self, config: &Config, upstream: &model::Upstream) -> Option<SourceReport> {
+        let question = Question::of(config, upstream)?;
         self.lock().heard.get(&question).map(|heard| heard.report(&question))
     }
 
-    /// How all sources stand.
+    /// How all sources stand that the running configuration has: one for each upstream.
     pub fn report(&self) -> Vec<SourceReport> {
-        self.lock().heard.iter().map(|(question, heard)| heard.report(question)).collect()
+        let inner = self.lock();
+        let settled = inner.heard.iter().filter(|(_, heard)| heard.settled);
+        settled.map(|(question, heard)| heard.report(question)).collect()
     }
 
     /// What is asked.
@@ -111,14 +117,26 @@ impl Found {
         self.lock().heard.keys().cloned().collect()
     }
 
-    /// Somebody is about to ask this. What was told of it before is kept.
+    /// Somebody is about to ask this. What was told of it before is kept; until something is, what
+    /// was told of the same source to another upstream, or by another server, is as good.
     pub(super) fn expect(&self, question: &Question) {
-        self.lock().heard.entry(question.clone()).or_default();
+        let heard = &mut self.lock().heard;
+        if !heard.contains_key(question) {
+            let same = heard
+                .iter()
+                .find(|(other, heard)| other.source == question.source && heard.answered.is_some());
+            let view = same.map(|(_, heard)| heard.refresh.view().clone()).unwrap_or_default();
+            let refresh = Refresh::from_view(view);
+            heard.insert(question.clone(), Heard { refresh, ..Heard::default() });
+        }
     }
 
     /// Forgets all that was told of other questions.
     pub(super) fn keep(&self, wanted: impl Fn(&Question) -> bool) {
-        self.lock().heard.retain(|question, _| wanted(question));
+        self.lock().heard.retain(|question, heard| {
+            heard.settled = wanted(question);
+            heard.settled
+        });
     }
 
     /// Takes in what a source said; when to ask it again, by `dice`, a random number.
@@ -173,8 +191,8 @@ impl Found {
 
     /// The source of an upstream says this.
     #[cfg(test)]
-    pub(crate) fn tell(&self, upstream: &model::Upstream, serving: Vec<Serving>) {
-        if let Some(question) = Question::of(upstream) {
+    pub(crate) fn tell(&self, config: &Config, upstream: &model::Upstream, serving: Vec<Serving>) {
+        if let Some(question) = Question::of(config, upstream) {
             self.expect(&question);
             self.hear(&question, Said::Surely(serving), 0, Tick::ZERO);
         }
@@ -221,9 +239,16 @@ impl Heard {
 }
 
 impl Question {
-    pub(super) fn of(upstream: &model::Upstream) -> Option<Self> {
+    pub(super) fn of(config: &Config, upstream: &model::Upstream) -> Option<Self> {
         let Discovery { source, .. } = upstream.discovery.as_ref()?;
-        Some(Self { upstream: upstream.name.as_str().into(), source: source.clone() })
+        let dns = matches!(source, DiscoverySource::Dns(..) | DiscoverySource::DnsSrv(_));
+        let resolver = dns.then(|| config.resolver.clone());
+        Some(Self { upstream: upstream.name.as_str().into(), source: source.clone(), resolver })
+    }
+
+    /// All that a configuration wants to know.
+    pub(super) fn all(config: &Config) -> BTreeSet<Self> {
+        config.upstreams.iter().filter_map(|upstream| Self::of(config, upstream)).collect()
     }
 }
 

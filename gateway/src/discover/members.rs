@@ -24,7 +24,8 @@ mod tests;
 pub(super) async fn listen(question: Question, mut views: Views, found: Arc<Found>) {
     let DiscoverySource::Members(service) = question.source.clone() else { return };
     let mut heard = false;
-    loop {
+    // What a membership believed that is over by now is no answer.
+    while views.has_changed().is_ok() {
         let view = views.borrow_and_update().clone();
         let said = offers(&view, &service);
         // Before it has met anybody it knows nothing, and that is no failure.
@@ -33,11 +34,11 @@ pub(super) async fn listen(question: Question, mut views: Views, found: Arc<Foun
             return;
         }
         if views.changed().await.is_err() {
-            let why = "this gateway takes no part in the membership any more".to_owned();
-            found.hear(&question, Said::Nothing(why), 0, clock::now());
-            return;
+            break;
         }
     }
+    let why = "this gateway takes no part in the membership any more".to_owned();
+    found.hear(&question, Said::Nothing(why), 0, clock::now());
 }
 
 /// What a view says of a service.

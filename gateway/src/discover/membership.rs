@@ -195,15 +195,22 @@ impl Membership {
         });
     }
 
-    /// Tells the others that it goes, and waits until they were told, for a bounded time.
+    /// Tells the others that it goes, and waits until they were told, for a bounded time. Its
+    /// sockets are closed then.
     pub(crate) async fn leave(mut self) {
-        if !self.driver.is_finished() && self.handle.view().live > 1 {
+        if self.driver.is_finished() {
+            return;
+        }
+        if self.handle.view().live > 1 {
             self.handle.leave().await;
-            if timeout(FAREWELL, &mut self.driver).await.is_err() {
-                tracing::warn!("not all members were told that this one goes");
+            if timeout(FAREWELL, &mut self.driver).await.is_ok() {
+                return;
             }
+            tracing::warn!("not all members were told that this one goes");
         }
         self.driver.abort();
+        // It ends with the next turn of its thread.
+        let _ = self.driver.await;
     }
 }
 

@@ -99,11 +99,13 @@ impl Error {
             Self::TooEarly => StatusCode::TOO_EARLY,
             Self::NotImplemented | Self::UnknownProtocol => StatusCode::NOT_IMPLEMENTED,
             Self::UnknownCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::NoRoute | Self::FileNotFound => StatusCode::NOT_FOUND,
+            Self::FaultInjected(status) => *status,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Denied => StatusCode::FORBIDDEN,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            Self::Overloaded
+            Self::Maintenance
+            | Self::Overloaded
             | Self::RouteBusy
             | Self::Draining
             | Self::NoEndpoint
@@ -131,7 +133,7 @@ impl Error {
             | Self::UpstreamBodyTimeout => StatusCode::GATEWAY_TIMEOUT,
             // 499 is what nginx made customary; it is a valid code, so the fallback never shows.
             Self::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
-            Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::FileUnreadable | Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -161,9 +163,12 @@ impl Error {
             | Self::IdempotencyKeyInFlight
             | Self::IdempotencyKeyUnknown
             | Self::IdempotencyKeySpent => "http_request_denied",
-            Self::Overloaded | Self::RouteBusy | Self::Draining | Self::IdempotencyKeyStoreDown => {
-                "proxy_internal_response"
-            }
+            Self::Maintenance
+            | Self::FaultInjected(_)
+            | Self::Overloaded
+            | Self::RouteBusy
+            | Self::Draining
+            | Self::IdempotencyKeyStoreDown => "proxy_internal_response",
             Self::NoEndpoint | Self::ConnectFailed => "destination_unavailable",
             Self::UpstreamBusy | Self::QueueTimeout | Self::BreakerOpen => {
                 "connection_limit_reached"
@@ -184,8 +189,9 @@ impl Error {
                 "http_response_timeout"
             }
             Self::UpstreamBodyBroken => "http_response_incomplete",
-            Self::ClientGone => return None,
-            Self::Bug => "proxy_internal_error",
+            // The gateway is the origin of it: nothing went wrong on a way.
+            Self::FileNotFound | Self::ClientGone => return None,
+            Self::FileUnreadable | Self::Bug => "proxy_internal_error",
         })
     }
 
@@ -214,6 +220,10 @@ impl Error {
             | Self::IdempotencyKeyTooLarge => ("IK", Side::Downstream, Retry::Never),
             Self::IdempotencyKeyStoreDown => ("IK", Side::Gateway, Retry::Never),
             Self::NoRoute => ("NR", Side::Gateway, Retry::Never),
+            Self::FileNotFound => ("NF", Side::Downstream, Retry::Never),
+            Self::FileUnreadable => ("FE", Side::Gateway, Retry::Never),
+            Self::Maintenance => ("MT", Side::Gateway, Retry::Never),
+            Self::FaultInjected(_) => ("FI", Side::Gateway, Retry::Never),
             Self::MethodNotAllowed | Self::Denied => ("DN", Side::Gateway, Retry::Never),
             Self::Overloaded | Self::RouteBusy | Self::Draining => {
                 ("OM", Side::Gateway, Retry::Never)
@@ -260,6 +270,7 @@ impl Error {
                 | Self::RequestTimeout
                 | Self::NotImplemented
                 | Self::IdempotencyKeyTooLarge
+                | Self::FileUnreadable
                 | Self::Draining
                 | Self::UpstreamBodyBroken
                 | Self::UpstreamBodyTimeout

@@ -91,9 +91,6 @@ pub fn check(parts: &mut Parts, ended: bool, limits: &Limits) -> Result<Checked,
     let host = check_host(parts, fields.hosts, host)?;
     // What follows CONNECT is the tunnel's.
     let framing = check_framing(parts, &fields, ended || extended || connect)?;
-    if matches!(framing, Framing::Length(length) if length > limits.body) {
-        return Err(Error::BodyTooLarge);
-    }
     if fields.expectation_failed && parts.version != Version::HTTP_10 {
         return Err(Error::ExpectationFailed);
     }

@@ -53,6 +53,8 @@ pub mod name {
     /// What an endpoint says of its own load.
     pub static X_WEIR_LOAD: HeaderName = HeaderName::from_static("x-weir-load");
     /// Which attempt at the request this is; not there on the first.
+    pub static X_WEIR_MIRROR: HeaderName = HeaderName::from_static("x-weir-mirror");
+    /// `x-weir-attempts`
     pub static X_WEIR_ATTEMPTS: HeaderName = HeaderName::from_static("x-weir-attempts");
     /// Attempts at a call of gRPC before this one.
     pub static GRPC_PREVIOUS_RPC_ATTEMPTS: HeaderName =

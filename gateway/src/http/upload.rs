@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::{
-    body::{Body, Pourable},
+    body::{Body, End, Pourable},
     headers,
 };
 use crate::{error::Error, pause::Pause};
@@ -124,6 +124,15 @@ impl Upload {
         self.0 = Source::Kept(Reader::new(stream, most));
     }
 
+    /// Hangs a watcher on what the client sends, which hears each piece once; false where it is too
+    /// late for that.
+    pub(crate) fn watched(&mut self, end: Box<dyn End>) -> bool {
+        match &mut self.0 {
+            Source::Own(stream) => stream.watched(end),
+            Source::Kept(reader) => reader.watched(end),
+        }
+    }
+
     /// The upload for a connection that goes on with it by itself. What stays behind is good for
     /// nothing but to send it [again](Self::again).
     pub(crate) fn take(&mut self) -> Self {
@@ -175,6 +184,14 @@ impl Stream {
     /// What is left when somebody else has it.
     const fn taken() -> Self {
         Self { body: Body::empty(), watch: None, touched: true }
+    }
+
+    fn watched(&mut self, end: Box<dyn End>) -> bool {
+        if self.touched {
+            return false;
+        }
+        self.body = mem::replace(&mut self.body, Body::empty()).watched(end);
+        true
     }
 
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {

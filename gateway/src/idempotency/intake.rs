@@ -9,9 +9,11 @@ use http_body::{Body as _, Frame};
 use super::{
     lease::Lease,
     record::{Gone, Recording},
-    tape::Tape,
+    tape::{Rest, Tape},
 };
-use crate::{error::Error, http::body::Body, snapshot::live::Errand, upstream::limit::Permit};
+use crate::{
+    error::Error, http::body::Body, limit::Toll, snapshot::live::Errand, upstream::limit::Permit,
+};
 
 /// A response whose head is here.
 pub(super) struct Intake {
@@ -23,13 +25,15 @@ pub(super) struct Intake {
     pub(super) most: u64,
     /// Its place among the upstream's requests.
     pub(super) permit: Option<Permit>,
+    /// Its route's limits go by what is in the body: settled though the client may have left.
+    pub(super) toll: Option<Toll>,
     pub(super) errand: Errand,
 }
 
 impl Intake {
     /// Brings `body` in. Whoever reads the end of it finds it recorded: its last piece, or else its
     /// end, waits for that.
-    pub(super) async fn run(self, mut body: Body, tape: Tape, lease: Lease) {
+    pub(super) async fn run(mut self, mut body: Body, tape: Tape, lease: Lease) {
         let (mut last, mut trailers) = (Bytes::new(), None);
         while !body.is_end_stream() {
             let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await else { break };
@@ -37,13 +41,20 @@ impl Intake {
                 // No news: an end may come by itself.
                 Ok(Ok(piece)) if piece.is_empty() => {}
                 Ok(Ok(piece)) => {
+                    if let Some(toll) = &mut self.toll {
+                        toll.read(&piece);
+                    }
                     if !last.is_empty() {
                         tape.push(mem::take(&mut last));
                     }
                     if let Some(why) = self.excess(&tape, &piece) {
                         lease.complete(Recording::gone(self.status, why), &self.errand).await;
                         tape.push(piece);
-                        return tape.hand_over(body, self.permit);
+                        return tape.hand_over(Rest {
+                            body,
+                            toll: self.toll,
+                            _permit: self.permit,
+                        });
                     }
                     if body.is_end_stream() || self.is_whole(&tape, &piece) {
                         last = piece;
@@ -63,8 +74,9 @@ impl Intake {
             lease.forsake().await;
             return tape.fail(Error::UpstreamGarbage);
         }
-        // Gives the connection back before the store is asked.
-        drop((body, self.permit));
+        // Gives the connection back before the store is asked, and settles what it did cost before
+        // anybody can ask again.
+        drop((body, self.permit, self.toll));
         let recording = match &trailers {
             None => Recording::whole(self.status, &self.headers, tape.whole(&last)),
             Some(_) => Recording::gone(self.status, Gone::Trailers),

@@ -26,6 +26,7 @@ use crate::{
     clock::{self, Tick},
     error::Error,
     http::{body::Body, exchange::Exchange, headers},
+    limit::Toll,
     route::{Ran, run_once},
     snapshot::live::Errand,
     upstream::draft::{Draft, Runs},
@@ -184,6 +185,7 @@ impl Job {
                     length,
                     most: rule.config.max_response.into(),
                     permit: self.own.permit.take(),
+                    toll: Toll::take(&mut self.own),
                     errand: self.errand.clone(),
                 };
                 let client = Body::follow(tape.play(length));

@@ -9,7 +9,7 @@ use std::{
     mem,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use crate::{
     cache::Place,
     error::Error,
     http::body::{Body, Pourable},
+    limit::Toll,
     upstream::limit::Permit,
 };
 
@@ -45,12 +46,31 @@ struct State {
 enum Phase {
     Running,
     Whole,
-    /// It is too long: the rest, and its place among the upstream's requests.
-    Elsewhere(
-        Box<Body>,
-        #[expect(dead_code, reason = "held until the body is read")] Option<Permit>,
-    ),
+    /// It is too long.
+    Elsewhere(Box<Rest>),
     Broken(Error),
+}
+
+/// What is not stored of a body goes on from the upstream to the client.
+#[derive(Debug)]
+pub(super) struct Rest {
+    pub(super) body: Body,
+    /// Reads what it did cost.
+    pub(super) toll: Option<Toll>,
+    /// Its place among the upstream's requests, held until the body is read.
+    pub(super) _permit: Option<Permit>,
+}
+
+impl Rest {
+    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let (Some(toll), Some(Ok(frame))) = (&mut self.toll, &frame)
+            && let Some(piece) = frame.data_ref()
+        {
+            toll.read(piece);
+        }
+        Poll::Ready(frame)
+    }
 }
 
 /// The client's side.
@@ -116,8 +136,8 @@ impl Tape {
     }
 
     /// It is longer than what is stored.
-    pub(super) fn hand_over(self, rest: Body, permit: Option<Permit>) {
-        self.settle(Phase::Elsewhere(Box::new(rest), permit), None);
+    pub(super) fn hand_over(self, rest: Rest) {
+        self.settle(Phase::Elsewhere(Box::new(rest)), None);
     }
 
     /// Its source failed.
@@ -162,7 +182,7 @@ impl Playback {
             Phase::Whole => {
                 Poll::Ready(state.trailers.take().map(|last| Ok(Frame::trailers(last))))
             }
-            Phase::Elsewhere(rest, _) => Pin::new(&mut **rest).poll_frame(cx),
+            Phase::Elsewhere(rest) => rest.next(cx),
             Phase::Broken(error) => Poll::Ready(Some(Err(*error))),
         }
     }
@@ -185,7 +205,7 @@ impl http_body::Body for Playback {
             || (self.at >= state.pieces.len()
                 && match &state.phase {
                     Phase::Whole => state.trailers.is_none(),
-                    Phase::Elsewhere(rest, _) => rest.is_end_stream(),
+                    Phase::Elsewhere(rest) => rest.body.is_end_stream(),
                     Phase::Running | Phase::Broken(_) => false,
                 })
     }

@@ -7,7 +7,10 @@
 use http::{HeaderMap, header};
 use smallvec::SmallVec;
 
-use super::route::{Costs, RouteLimits};
+use super::{
+    route::{Costs, RouteLimits},
+    verdict::Limited,
+};
 
 /// Bytes of one document or event that are looked through.
 const LOOKED_THROUGH: u64 = 16 << 20;
@@ -72,6 +75,12 @@ impl Meter {
                 self.framing = Framing::Events(line);
             }
         }
+    }
+
+    /// A piece of the body of a request that is under these limits.
+    pub(super) fn pass(&mut self, piece: &[u8], limits: &RouteLimits, limited: &Limited) {
+        let rule = |place: usize| limited.asked.get(place).map_or(usize::MAX, |asked| asked.rule);
+        self.read(piece, |place| limits.json_path(rule(place)));
     }
 
     /// What was found, by place.

@@ -8,7 +8,7 @@
 //!
 //! A request of a route without limits costs one look at an `Option`.
 
-use std::{sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use http::{HeaderMap, Response, header, request};
 
@@ -24,6 +24,7 @@ pub mod store;
 pub mod tally;
 #[cfg(test)]
 mod tests;
+mod toll;
 mod verdict;
 
 pub(crate) use fields::takes_problem;
@@ -33,6 +34,7 @@ pub use per_key::KeyedBulkhead;
 pub use route::{RouteLimits, Rule};
 pub use shared::SharedStore;
 pub use store::{LimitStore, Stores};
+pub(crate) use toll::Toll;
 pub(crate) use verdict::Limited;
 
 use self::{key::Subject, per_key::Entry};
@@ -182,7 +184,7 @@ pub(crate) fn settle(exchange: &mut Exchange, route: &Route, headers: &HeaderMap
     }
     if limits.settles {
         let costs = limits.named(limited, headers);
-        put_right(exchange, limits, &costs, clock::now());
+        settle_by(exchange, limits, &costs, clock::now());
     }
 }
 
@@ -190,8 +192,7 @@ pub(crate) fn settle(exchange: &mut Exchange, route: &Route, headers: &HeaderMap
 pub(crate) fn read(exchange: &mut Exchange, piece: &[u8]) {
     let Some(mut meter) = exchange.meter.take() else { return };
     if let Some((limits, limited)) = said(exchange) {
-        let rule = |place: usize| limited.asked.get(place).map_or(usize::MAX, |asked| asked.rule);
-        meter.read(piece, |place| limits.json_path(rule(place)));
+        meter.pass(piece, limits, limited);
     }
     exchange.meter = Some(meter);
 }
@@ -202,15 +203,25 @@ pub(crate) fn settle_read(exchange: &mut Exchange, now: Tick) {
     let world = exchange.world.clone();
     let route = exchange.route.and_then(|route| world.snapshot.routes.get(route));
     if let Some(limits) = route.and_then(|route| route.limits.as_ref()) {
-        put_right(exchange, limits, &meter.costs(), now);
+        settle_by(exchange, limits, &meter.costs(), now);
     }
 }
 
-fn put_right(exchange: &mut Exchange, limits: &RouteLimits, costs: &[(usize, u64)], now: Tick) {
+fn settle_by(exchange: &mut Exchange, limits: &RouteLimits, costs: &[(usize, u64)], now: Tick) {
     let (Some(route), Some(limited)) = (exchange.route, &mut exchange.limited) else { return };
+    put_right(&exchange.world, (route, limits), limited, costs, now);
+}
+
+fn put_right(
+    world: &Rc<World>,
+    (route, limits): (usize, &RouteLimits),
+    limited: &mut Limited,
+    costs: &[(usize, u64)],
+    now: Tick,
+) {
     let rest = limits.settle(limited, costs, now);
     if let Some(source) = limited.source.filter(|_| !rest.is_empty()) {
-        shared::settle(&exchange.world, route, rest, source);
+        shared::settle(world, route, rest, source);
     }
 }
 

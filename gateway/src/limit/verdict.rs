@@ -11,7 +11,7 @@ use super::{
 };
 
 /// One limit that was asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Asked {
     /// Its place among the route's.
     pub(super) rule: usize,
@@ -45,7 +45,7 @@ impl Asked {
 }
 
 /// What all limits together said.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Limited {
     pub(super) asked: SmallVec<[Asked; 2]>,
     /// When they were asked.

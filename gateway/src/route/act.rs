@@ -10,8 +10,9 @@ use super::{
     stack::{Plan, vouch},
 };
 use crate::{
-    cache::Asked as Wanted,
+    cache::Asked,
     error::{Error, Reason},
+    files::Wanted,
     http::{body::Body, exchange::Exchange, guard::Checked, headers::name, host::without_port},
     idempotency::{self, Target},
     limit,
@@ -62,7 +63,8 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
     let query = head.uri.query();
     match &route.action {
         Action::Forward(to) => {
-            exchange.upstream = Some(choose(exchange, to)?);
+            let chosen = choose(exchange, route, to, &head.headers, (path, query))?;
+            exchange.upstream = Some(chosen);
             let keyed = match &route.idempotency {
                 None => None,
                 Some(rule) => {
@@ -71,7 +73,7 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
                 }
             };
             let kept = route.kept(query);
-            let wanted = Wanted {
+            let wanted = Asked {
                 authority,
                 path,
                 query: kept.as_deref(),
@@ -119,6 +121,10 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
                 headers.extend(respond.headers.clone());
             }))
         }
+        Action::Files(files) => {
+            let path = files.path(path, &matched.spans).map_err(bad_target)?.into_owned();
+            Ok(Plan::Files(Box::new(Wanted { path, head })))
+        }
     }
 }
 
@@ -162,10 +168,15 @@ fn fixed(
     *response.status_mut() = status;
     let headers = response.headers_mut();
     fill(headers);
+    dress(exchange, route, headers);
+    Plan::Answer(response)
+}
+
+/// Says of a response that the route made what is said of all of them.
+pub(super) fn dress(exchange: &Exchange, route: &Route, headers: &mut http::HeaderMap) {
     if let Some(id) = &exchange.request_id {
         headers.insert(&name::X_REQUEST_ID, id.clone());
     }
     limit::tell(exchange, headers);
     route.response_edits.apply(headers);
-    Plan::Answer(response)
 }

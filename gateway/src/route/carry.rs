@@ -11,7 +11,7 @@ use crate::{
         headers::{self, Upgrade, name},
         reply,
     },
-    idempotency, limit,
+    idempotency, limit, policy,
     snapshot::{Fallback, Respond, Route},
     upstream::{
         draft::Draft,
@@ -30,7 +30,7 @@ pub(crate) async fn carry_out(
     };
     let route = &world.snapshot.routes[route];
     // What its limits held it back for is no endpoint's time.
-    let held = limit::delay(exchange).is_some();
+    let held = limit::delay(exchange).is_some() || policy::is_held(exchange);
     let began = if held { clock::now() } else { exchange.began };
     let (method, upgrade) = (draft.head.method.clone(), draft.shape.upgrade.clone());
     let forwarded = match (&route.cache, exchange.asking.take()) {

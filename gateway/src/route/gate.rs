@@ -3,22 +3,25 @@
 //!
 //! A route without policies takes only the last of them, and in [`super::stack`] itself.
 
-use http::Response;
+use http::{Method, Response, Version, request};
 
 use super::{
-    act::{Routed, act},
+    Found,
+    act::{Routed, act, dress},
     stack::{Plan, Refusal},
 };
 use crate::{
     error::Error,
-    http::{body::Body, exchange::Exchange, guard::Framing},
-    limit,
-    snapshot::Route,
+    http::{body::Body, exchange::Exchange, guard::Framing, reply::is_grpc},
+    limit, policy,
+    snapshot::{Route, Snapshot},
 };
 
 /// A step, in the order in which they are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// Whether the route is closed.
+    Maintenance,
     /// Preflights are answered.
     Preflight,
     /// How often the route may be used, and by whom.
@@ -28,7 +31,7 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 3] = [Self::Preflight, Self::Limit, Self::Decode];
+    const ALL: [Self; 4] = [Self::Maintenance, Self::Preflight, Self::Limit, Self::Decode];
 
     /// The steps from this one on.
     fn on(self) -> &'static [Self] {
@@ -80,6 +83,7 @@ fn take(
     step: Step,
 ) -> Result<Pass, Refusal> {
     match step {
+        Step::Maintenance => Ok(closed(exchange, route, routed)),
         Step::Preflight => {
             let web = route.policies.as_ref().and_then(|policies| policies.web.as_ref());
             let seen = exchange.policy.as_deref().map(|seen| &seen.web);
@@ -97,6 +101,20 @@ fn take(
     }
 }
 
+/// The method by which a preflight is routed: that which it asks for, where the route of that
+/// answers preflights.
+pub(crate) fn preflight(
+    snapshot: &Snapshot,
+    host: &str,
+    path: &str,
+    head: &request::Parts,
+) -> Option<Method> {
+    let method = policy::cors::preflight_of(head)?;
+    let found = snapshot.matcher.find(host, path, head.uri.query(), &method, &head.headers);
+    let Found::Route(matched) = found else { return None };
+    snapshot.routes[matched.route].answers_preflights().then_some(method)
+}
+
 /// Gives a request the form in which its upstream takes it. What becomes a tunnel has none.
 fn decode(exchange: &mut Exchange, route: &Route, routed: &mut Routed) -> Result<(), Error> {
     let web = route.policies.as_ref().and_then(|policies| policies.web.as_ref());
@@ -104,9 +122,8 @@ fn decode(exchange: &mut Exchange, route: &Route, routed: &mut Routed) -> Result
     if routed.checked.bridged || routed.checked.upgrade.is_some() {
         return Ok(());
     }
-    let limit = exchange.world.snapshot.limits.body;
     let headers = &mut routed.head.headers;
-    let changed = web.enter(&mut seen.web, headers, &mut routed.body, limit)?;
+    let changed = web.enter(&mut seen.web, headers, &mut routed.body, route.max_body)?;
     if changed.length {
         routed.checked.framing = Framing::Unknown;
     }
@@ -114,9 +131,24 @@ fn decode(exchange: &mut Exchange, route: &Route, routed: &mut Routed) -> Result
     Ok(())
 }
 
+/// What a closed route answers, if the client is none of those that go through.
+fn closed(exchange: &mut Exchange, route: &Route, routed: &Routed) -> Pass {
+    let closed = route.policies.as_ref().and_then(|policies| policies.maintenance.as_ref());
+    let Some(closed) = closed.filter(|closed| !closed.lets_through(exchange.client)) else {
+        return Pass::On;
+    };
+    exchange.error = Some(Error::Maintenance);
+    let head = &routed.head;
+    let calls = head.version >= Version::HTTP_2 && head.method != Method::CONNECT;
+    let mut response = closed.answer(calls && is_grpc(&head.headers));
+    dress(exchange, route, response.headers_mut());
+    Pass::Answer(response)
+}
+
 /// What it can tell in time.
 async fn wait(exchange: &mut Exchange, routed: &mut Routed, step: Step) -> Result<Pass, Refusal> {
     match step {
+        Step::Maintenance => Ok(Pass::On),
         Step::Limit => {
             limit::ask(exchange, &routed.head, routed.path()).await?;
             Ok(Pass::On)

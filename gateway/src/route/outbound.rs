@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{Method, request};
+use http::{HeaderMap, Method, request};
 
 use crate::{
     cache::{self, Asking},
@@ -17,12 +17,24 @@ use crate::{
         upload::{Progress, Upload},
     },
     pause::Pause,
+    policy,
     snapshot::{Forward, Route},
     upstream::draft::{Draft, Runs, Shape},
 };
 
-/// The upstream that is asked, as the shares say.
-pub(super) fn choose(exchange: &Exchange, to: &Forward) -> Result<usize, Error> {
+/// The upstream that is asked: the one that the request stays with, or as the shares say.
+pub(super) fn choose(
+    exchange: &mut Exchange,
+    route: &Route,
+    to: &Forward,
+    headers: &HeaderMap,
+    target: (&str, Option<&str>),
+) -> Result<usize, Error> {
+    if let Some(policies) = &route.policies
+        && let Some(upstream) = policy::stay(exchange, policies, headers, target)
+    {
+        return Ok(upstream);
+    }
     to.choose(&mut exchange.connection.worker.rng.borrow_mut()).ok_or(Error::NoEndpoint)
 }
 
@@ -56,6 +68,9 @@ pub(super) fn draft(
     checked: &Checked,
     trailers: bool,
 ) -> Result<Box<Draft>, Error> {
+    if let Some(policies) = &route.policies {
+        policy::strike(exchange, policies, &head.headers);
+    }
     if exchange.asking.as_deref().is_some_and(Asking::is_for_others) {
         route.cache.iter().for_each(|rule| rule.strip_unkeyed(&mut head.headers));
     }
@@ -81,7 +96,7 @@ pub(super) fn draft(
     let host = to.host.clone();
     let (upload, client) = match checked.bridged {
         true => (Upload::empty(), Some(Box::new(body))),
-        false => (upload(exchange, body, checked.framing), None),
+        false => (upload(exchange, body, (checked.framing, route.max_body)), None),
     };
     // Written where it stays: it is too large to be handed on.
     let mut draft = Box::new(Draft {
@@ -90,6 +105,7 @@ pub(super) fn draft(
         client,
         shape: Shape { upgrade, trailers, host, ..Shape::new(checked.framing) },
         seen: false,
+        mirrored: false,
         runs: Runs::ByMethod,
         claimed: None,
     });
@@ -104,7 +120,7 @@ pub(super) fn draft(
 }
 
 /// The request's body, bounded.
-fn upload(exchange: &mut Exchange, body: Body, framing: Framing) -> Upload {
+fn upload(exchange: &mut Exchange, body: Body, (framing, most): (Framing, u64)) -> Upload {
     if framing == Framing::None || http_body::Body::is_end_stream(&body) {
         return Upload::empty();
     }
@@ -113,5 +129,5 @@ fn upload(exchange: &mut Exchange, body: Body, framing: Framing) -> Upload {
     exchange.upload = Some(progress.clone());
     let timers = exchange.connection.worker.timers.clone();
     let pause = Pause::new(timers, snapshot.timeouts.body_idle);
-    Upload::new(body, progress, snapshot.limits.body, pause)
+    Upload::new(body, progress, most, pause)
 }

@@ -12,7 +12,8 @@
 //! key        the outcome that is stored, where the request has an idempotency key; else all that
 //!            follows is done for it once
 //! recall     the answer from memory, where the route has a cache that knows one
-//! act        redirect, fixed response, or
+//! act        redirect, fixed response, file, or
+//! fault      what goes wrong on purpose
 //! forward    a place in the upstream's bounds, an endpoint, a connection, the response; again
 //!            where the route's policy says so; else its fallback
 //! relay      hop-by-hop fields of the response go, the route's edits apply
@@ -27,7 +28,7 @@ use http::{
 
 use super::{
     Found,
-    act::{Routed, act, bad_target},
+    act::{Routed, act, bad_target, dress},
     canonical_host,
     carry::carry_out,
     gate::{self, Step},
@@ -35,11 +36,12 @@ use super::{
 use crate::{
     cache,
     error::Error,
+    files::{self, Wanted},
     http::{
         body::Body,
         bridge::Bridge,
         exchange::{Asked, EarlyData, Exchange},
-        guard::{self, Checked},
+        guard::{self, Checked, Framing},
         headers::{self, Received, name},
         path::normalize,
         reply,
@@ -51,7 +53,7 @@ use crate::{
     listen::connection::Carrier,
     pause::Pause,
     policy,
-    snapshot::{Route, Snapshot},
+    snapshot::Route,
     telemetry::trace::Place,
     upstream::{draft::Draft, forward::Forwarded, wire::Wire},
 };
@@ -81,6 +83,12 @@ pub(crate) fn serve(
         {
             planned = Err(error.into());
         }
+        if policy::is_struck(&exchange)
+            && matches!(planned, Ok(Plan::Forward(_) | Plan::Keyed(..)))
+            && let Err(error) = Box::pin(policy::suffer(&mut exchange)).await
+        {
+            planned = Err(error.into());
+        }
         let mut response = match planned {
             Ok(Plan::Answer(response)) => response,
             Ok(Plan::Forward(draft)) => match carry_out(&mut exchange, draft).await {
@@ -97,6 +105,13 @@ pub(crate) fn serve(
             Ok(Plan::Keyed(keyed, draft)) => {
                 let carried = Box::pin(idempotency::carry(&mut exchange, keyed, draft)).await;
                 carried.unwrap_or_else(|error| rescue(&mut exchange, error.into(), version, grpc))
+            }
+            Ok(Plan::Files(wanted)) => {
+                let answered = Box::pin(files::answer(&mut exchange, *wanted)).await;
+                match answered {
+                    Ok(response) => dressed(&exchange, response),
+                    Err(error) => rescue(&mut exchange, Refusal::of_files(error), version, grpc),
+                }
             }
             Ok(Plan::Wait(..)) => rescue(&mut exchange, Error::Bug.into(), version, grpc),
             Err(refusal) => rescue(&mut exchange, refusal, version, grpc),
@@ -145,6 +160,8 @@ pub(super) enum Plan {
     Forward(Box<Draft>),
     /// It goes upstream, once.
     Keyed(Box<Keyed>, Box<Draft>),
+    /// It is answered with a file.
+    Files(Box<Wanted>),
     /// A step on its way cannot tell yet.
     Wait(Step, Box<Routed>),
 }
@@ -161,8 +178,25 @@ impl From<Error> for Refusal {
     }
 }
 
+impl Refusal {
+    /// Why there is no file.
+    fn of_files(error: Error) -> Self {
+        let allow = (error == Error::MethodNotAllowed).then_some(files::METHODS);
+        Self { error, allow }
+    }
+}
+
 /// The most seconds that a client is asked to wait for a breaker.
 const LONGEST_RETRY_AFTER: f64 = 300.0;
+
+/// A response that the route made, with what is said of all of them.
+fn dressed(exchange: &Exchange, mut response: Response<Body>) -> Response<Body> {
+    if let Some(route) = exchange.route {
+        let route = &exchange.world.snapshot.routes[route];
+        dress(exchange, route, response.headers_mut());
+    }
+    response
+}
 
 /// Makes a response of an error.
 fn rescue(
@@ -227,7 +261,7 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     let path = routed_path(&head.uri)?;
     let host = canonical_host(checked.authority());
     let query = head.uri.query();
-    let asked = preflight(snapshot, &host, &path, &head);
+    let asked = gate::preflight(snapshot, &host, &path, &head);
     let method = asked.as_ref().unwrap_or(&head.method);
     let matched = match snapshot.matcher.find(&host, &path, query, method, &head.headers) {
         Found::Route(matched) => matched,
@@ -241,6 +275,9 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     };
     exchange.route = Some(matched.route);
     let route = &snapshot.routes[matched.route];
+    if matches!(checked.framing, Framing::Length(length) if length > route.max_body) {
+        return Err(Error::BodyTooLarge.into());
+    }
     if route.reads_vouched() {
         vouch(exchange, &mut head.headers, head.version, &checked, &mut vouched);
     }
@@ -261,20 +298,6 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
         return Ok(Plan::Wait(Step::Limit, Box::new(routed)));
     }
     act(exchange, route, routed).map_err(Into::into)
-}
-
-/// The method by which a preflight is routed: that which it asks for, where the route of that
-/// answers preflights.
-pub(crate) fn preflight(
-    snapshot: &Snapshot,
-    host: &str,
-    path: &str,
-    head: &request::Parts,
-) -> Option<Method> {
-    let method = policy::cors::preflight_of(head)?;
-    let found = snapshot.matcher.find(host, path, head.uri.query(), &method, &head.headers);
-    let Found::Route(matched) = found else { return None };
-    snapshot.routes[matched.route].answers_preflights().then_some(method)
 }
 
 /// Turns the request away when there is too much at once.

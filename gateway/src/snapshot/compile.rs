@@ -18,6 +18,7 @@ use crate::{
     cache::{Cache, Rule},
     clock::Tick,
     discover::{Found, found::filled},
+    files::Files,
     http::headers::Edits,
     idempotency,
     limit::{KeyedBulkhead, LimitStore, RouteLimits, SharedStore, Stores},
@@ -161,7 +162,7 @@ impl Compiler<'_> {
         let before = self.previous.and_then(|previous| {
             previous.upstreams.iter().find(|upstream| upstream.config.name == config.name)
         });
-        let view = self.found.view(config);
+        let view = self.found.view(&self.loaded.config, config);
         let config = filled(config, view.as_deref());
         let connector = self.connector(&config, before.map(|before| &before.connector))?;
         if let Some(tls) = connector.tls.as_ref().filter(|_| config.discovery.is_none()) {
@@ -226,11 +227,19 @@ impl Compiler<'_> {
                 }
             },
             model::Action::Respond(fixed) => Action::Respond(respond(fixed)),
+            model::Action::Files(files) => match Files::compile(files, params) {
+                Ok(files) => Action::Files(files),
+                Err(error) => {
+                    self.error(route.at, format!("files: {error}"));
+                    return None;
+                }
+            },
         };
         let whole = route.concurrency.as_ref().filter(|concurrency| concurrency.key.is_empty());
         Some(Route {
             name: route.name.as_str().into(),
             action,
+            max_body: route.traffic.max_body.unwrap_or(self.loaded.config.limits.body),
             request_edits: Edits::new(&route.headers.request),
             response_edits: Edits::new(&route.headers.response),
             timeout: route.timeout,
@@ -249,7 +258,7 @@ impl Compiler<'_> {
                 Bulkhead::new(concurrency.max, before.and_then(|before| before.bulkhead.as_ref()))
             }),
             limits: self.limits(route)?,
-            policies: Policies::compile(route),
+            policies: Policies::compile(route, &self.loaded.config.upstreams),
         })
     }
 

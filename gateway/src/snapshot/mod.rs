@@ -16,11 +16,12 @@ use weir_config::model::{
 use crate::{
     admission::bulkhead::Bulkhead,
     cache::{Cache, Rule},
+    files::Files,
     http::headers::{Edits, is_vouched_for},
     idempotency,
     limit::{LimitStore, RouteLimits, SharedStore},
     listen::tls::ServerTlsState,
-    policy::Policies,
+    policy::{Mirror, Policies},
     route::{Location, Matcher, PathRewrite},
     upstream::{endpoint::Upstream, retry::policy::RetryPolicy},
 };
@@ -96,6 +97,8 @@ pub struct Route {
     pub name: Arc<str>,
     /// What it does.
     pub action: Action,
+    /// Most bytes of a request's body.
+    pub max_body: u64,
     /// Edits towards the upstream.
     pub request_edits: Edits,
     /// Edits towards the client.
@@ -138,6 +141,8 @@ pub enum Action {
     Redirect(Location, StatusCode),
     /// Answers at once.
     Respond(Respond),
+    /// Answers with a file.
+    Files(Files),
 }
 
 /// Forwarding.
@@ -174,6 +179,11 @@ impl Route {
     pub(crate) fn answers_preflights(&self) -> bool {
         let web = self.policies.as_ref().and_then(|policies| policies.web.as_ref());
         web.is_some_and(|web| web.cors.is_some())
+    }
+
+    /// Who gets copies of its requests.
+    pub(crate) fn mirror(&self) -> Option<&Mirror> {
+        self.policies.as_ref()?.mirror.as_ref()
     }
 
     /// What counts of a request's query where its answer is kept.

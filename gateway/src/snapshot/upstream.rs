@@ -80,7 +80,7 @@ impl Snapshot {
         for (index, (written, running)) in
             self.config.upstreams.iter().zip(&mut upstreams).enumerate()
         {
-            let Some(view) = found.view(written) else { continue };
+            let Some(view) = found.view(&self.config, written) else { continue };
             if running.view.as_ref().is_some_and(|before| Arc::ptr_eq(before, &view)) {
                 continue;
             }

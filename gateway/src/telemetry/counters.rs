@@ -13,6 +13,7 @@ use crate::{
     cache::{Outcome, Refresh},
     idempotency,
     policy::web::Seen,
+    policy::{Faulted, Mirrored},
     upstream::{
         retry::policy::Stop,
         trail::{Said, Trail, Turn},
@@ -110,6 +111,8 @@ pub struct RouteCounters {
     cached: [Count; CACHED],
     keyed: [Count; KEYED],
     refreshed: [Count; REFRESHED],
+    mirrored: [Count; Mirrored::NAMES.len()],
+    faulted: [Count; Faulted::NAMES.len()],
     web: [Count; web::ALL],
 }
 
@@ -127,6 +130,8 @@ impl RouteCounters {
             cached: [const { Count::new() }; CACHED],
             keyed: [const { Count::new() }; KEYED],
             refreshed: [const { Count::new() }; REFRESHED],
+            mirrored: [const { Count::new() }; Mirrored::NAMES.len()],
+            faulted: [const { Count::new() }; Faulted::NAMES.len()],
             web: [const { Count::new() }; web::ALL],
         }
     }
@@ -181,6 +186,16 @@ impl RouteCounters {
         self.refreshed[refresh as usize].add(1);
     }
 
+    /// Counts what came of the copy of a request.
+    pub(crate) fn record_mirror(&self, mirrored: Mirrored) {
+        self.mirrored[mirrored as usize].add(1);
+    }
+
+    /// Counts what went wrong on purpose.
+    pub(crate) fn record_fault(&self, faulted: Faulted) {
+        self.faulted[faulted as usize].add(1);
+    }
+
     /// Counts what the policies of a route for browsers and codings did with a request.
     pub(crate) fn record_web(&self, seen: &Seen, sent: u64) {
         web::record(&self.web, seen, sent);
@@ -199,6 +214,8 @@ impl RouteCounters {
             cached: self.cached.each_ref().map(Count::value),
             keyed: self.keyed.each_ref().map(Count::value),
             refreshed: self.refreshed.each_ref().map(Count::value),
+            mirrored: self.mirrored.each_ref().map(Count::value),
+            faulted: self.faulted.each_ref().map(Count::value),
             web: self.web.each_ref().map(Count::value),
         }
     }
@@ -217,6 +234,8 @@ pub(super) struct RouteTotals {
     pub(super) cached: [u64; CACHED],
     pub(super) keyed: [u64; KEYED],
     pub(super) refreshed: [u64; REFRESHED],
+    pub(super) mirrored: [u64; Mirrored::NAMES.len()],
+    pub(super) faulted: [u64; Faulted::NAMES.len()],
     pub(super) web: [u64; web::ALL],
 }
 
@@ -233,6 +252,8 @@ impl AddAssign for RouteTotals {
         add_all(&mut self.cached, &other.cached);
         add_all(&mut self.keyed, &other.keyed);
         add_all(&mut self.refreshed, &other.refreshed);
+        add_all(&mut self.mirrored, &other.mirrored);
+        add_all(&mut self.faulted, &other.faulted);
         add_all(&mut self.web, &other.web);
     }
 }

@@ -29,6 +29,7 @@ mod idempotency;
 mod limit;
 mod member;
 mod trace;
+mod traffic;
 mod web;
 
 pub use endpoint::*;
@@ -36,6 +37,7 @@ pub use idempotency::*;
 pub use limit::*;
 pub use member::*;
 pub use trace::*;
+pub use traffic::*;
 pub use web::*;
 
 const fn metric(
@@ -300,6 +302,8 @@ pub const ALL: &[&Metric] = &[
     &CACHE_REQUESTS,
     &CACHE_REFRESHES,
     &IDEMPOTENCY,
+    &MIRRORS,
+    &FAULTS,
     &CORS_REQUESTS,
     &COMPRESSED,
     &COMPRESSION_INPUT,

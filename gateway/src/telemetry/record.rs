@@ -15,6 +15,7 @@ use crate::{
     http::exchange::{Asked, Exchange},
     limit,
     listen::connection::Connection,
+    policy,
     upstream::trail::{FailedRequest, Trail},
 };
 
@@ -86,7 +87,7 @@ fn line(exchange: &Exchange, asked: &Asked, received: u64, duration: u64) {
             path: path.as_bytes(),
             protocol: protocol(asked.version),
             status: exchange.status,
-            flag: exchange.error.map(|error| error.disposition().flag),
+            flag: flag(exchange),
             route,
             upstream,
             endpoint: exchange.in_flight.as_ref().map(|asked| &*asked.load().0.shared.name),
@@ -118,6 +119,12 @@ fn trace(exchange: &Exchange, place: Place, asked: &Asked, now: Tick) {
     let worker = &exchange.connection.worker;
     let unix_millis = worker.calendar.borrow_mut().unix_millis(now);
     worker.live.spans.push(trace::describe(exchange, place, asked, (now, unix_millis)));
+}
+
+/// Why the gateway said no, or made the client wait.
+fn flag(exchange: &Exchange) -> Option<&'static str> {
+    let held = || policy::is_held(exchange).then_some("DI");
+    exchange.error.map(|error| error.disposition().flag).or_else(held)
 }
 
 /// Remembers a request that failed on the upstream's account: the client got a 5xx, or not all of

@@ -8,7 +8,7 @@ use super::{
     attempt::Received,
     clocks::Clocks,
     draft::Draft,
-    forward::{Forwarded, Run},
+    forward::{Forwarded, Run, enter},
     h1::Failed,
     load::Outcome,
     pool::{Pooled, UpstreamPool},
@@ -66,10 +66,15 @@ impl Run<'_> {
         if let Ok(received) = outcome {
             discard(received, self.pool(index), exchange);
         }
-        // While it waits it is no endpoint's.
+        // While it waits it is no endpoint's, nor among the upstream's: others may have its place,
+        // and it stands in line again.
         exchange.in_flight = None;
         if !wait.is_zero() {
+            exchange.permit = None;
             tokio::time::sleep(wait).await;
+            if let Err(error) = enter(exchange, self.upstream, &self.clocks).await {
+                return Next::End(Err(Failed { error, sent: draft.seen }));
+            }
         }
         self.retries += 1;
         self.turn = Turn::Retry;

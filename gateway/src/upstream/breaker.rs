@@ -280,6 +280,11 @@ impl Breaker {
         }
     }
 
+    /// Whether a request that takes so long counts as slow.
+    pub fn is_slow(&self, took: Duration) -> bool {
+        self.limits.is_slow(took)
+    }
+
     /// How it stands.
     pub fn state(&self, now: Tick) -> State {
         match self.word.load(Relaxed) & MODE {

@@ -30,6 +30,8 @@ pub(crate) struct Draft {
     pub(crate) shape: Shape,
     /// Whether an endpoint may have seen it.
     pub(crate) seen: bool,
+    /// Whether it was copied for a mirror, or is a copy itself.
+    pub(crate) mirrored: bool,
     /// How often it may run.
     pub(crate) runs: Runs,
     /// Until when it may be sent, where that is by a claim: whoever holds one changes it.
@@ -45,6 +47,8 @@ pub(crate) enum Runs {
     OneAtATime,
     /// Once.
     Once,
+    /// Once, beside another request: no policy of the route's is for it.
+    Aside,
 }
 
 /// How a request is to be sent.
@@ -75,14 +79,14 @@ impl Draft {
     /// A request that nobody has seen.
     pub(crate) const fn new(head: Parts, upload: Upload, shape: Shape) -> Self {
         let (client, seen, runs, claimed) = (None, false, Runs::ByMethod, None);
-        Self { head, upload, client, shape, seen, runs, claimed }
+        Self { head, upload, client, shape, seen, mirrored: false, runs, claimed }
     }
 
     /// Whether an endpoint that has seen it does no harm by seeing it again: what is idempotent
     /// (RFC 9110 section 9.2.2) and asks for nothing but an answer.
     pub(super) fn is_harmless(&self) -> bool {
         let method = &self.head.method;
-        self.runs != Runs::Once
+        !matches!(self.runs, Runs::Once | Runs::Aside)
             && self.shape.upgrade.is_none()
             && (method.is_idempotent() || method.as_str() == "QUERY")
     }

@@ -19,7 +19,7 @@ use super::{
     again::Next,
     attempt::{Received, attempt},
     clocks::Clocks,
-    draft::Draft,
+    draft::{Draft, Runs},
     hedge,
     load::{Outcome, Told},
     pick::hash::Place,
@@ -76,6 +76,9 @@ pub(crate) async fn forward(
     draft: &mut Draft,
     mut now: Tick,
 ) -> Result<Forwarded, Error> {
+    if let Some(mirror) = route.mirror() {
+        mirror.copy(exchange, draft);
+    }
     let mut run = Run::new(exchange, upstream, route, draft);
     if enter(exchange, upstream, &run.clocks).await? {
         // Time in the queue is none of an endpoint's.
@@ -109,7 +112,7 @@ pub(crate) async fn forward(
 }
 
 /// Takes a place among the upstream's requests; whether that took a wait.
-async fn enter(
+pub(super) async fn enter(
     exchange: &mut Exchange,
     upstream: &UpstreamPool,
     clocks: &Clocks,
@@ -159,7 +162,7 @@ impl<'a> Run<'a> {
         Self {
             upstream,
             place,
-            policy: route.retry.as_ref(),
+            policy: route.retry.as_ref().filter(|_| draft.runs != Runs::Aside),
             clocks: Clocks::new(exchange, route.timeout),
             tried: SmallVec::new(),
             tries: 0,

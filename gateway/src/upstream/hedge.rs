@@ -117,7 +117,10 @@ impl Second {
         let now = clock::now();
         match &end {
             Some(end) => blame(upstream, &mut self.in_flight, end, &self.clocks, now),
-            None => self.in_flight.give_up(now),
+            None => {
+                let waited = self.clocks.waited(now).unwrap_or_default();
+                self.in_flight.give_up(&upstream.shared, waited, now);
+            }
         }
         let said = end.as_ref().map_or(Said::Dropped, said);
         let trail = exchange.trail.get_or_insert_default();

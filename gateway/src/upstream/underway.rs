@@ -59,9 +59,17 @@ impl Underway {
     }
 
     /// Nobody waits for it any more. It would have taken longer than this: left out, slow answers
-    /// would be missing among the latencies, and what is slow would be called so ever earlier.
-    pub(crate) fn give_up(&self, now: Tick) {
-        self.load().0.shared.load.latency().record(now.nanos_since(self.began()));
+    /// would be missing among the latencies, and what is slow would be called so ever earlier. The
+    /// breaker hears of it where the endpoint alone was `waited` for so long that it is slow; else
+    /// nothing is known.
+    pub(crate) fn give_up(&mut self, upstream: &Upstream, waited: Duration, now: Tick) {
+        let endpoint = &self.in_flight.load().0.shared;
+        endpoint.load.latency().record(now.nanos_since(self.in_flight.began()));
+        if let Some(pass) = self.pass.take_if(|_| endpoint.breaker.is_slow(waited))
+            && let Some(change) = endpoint.breaker.record(pass, Verdict::Success, waited, None, now)
+        {
+            change.log(&upstream.name, &endpoint.name);
+        }
     }
 
     /// When it began.

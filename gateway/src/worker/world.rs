@@ -123,7 +123,9 @@ fn route_counters(snapshot: &Snapshot, registry: &Registry) -> Rc<[Vec<Arc<Route
             let all = split.chain(route.fallback_upstream());
             all.map(|index| registry.route(&route.name, &snapshot.upstreams[index].name)).collect()
         }
-        Action::Redirect(..) | Action::Respond(_) => vec![registry.route(&route.name, "")],
+        Action::Redirect(..) | Action::Respond(_) | Action::Files(_) => {
+            vec![registry.route(&route.name, "")]
+        }
     });
     counters.collect()
 }

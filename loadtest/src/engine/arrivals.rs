@@ -4,11 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::worker::{Crew, Member, Members, Planned};
 use crate::{
+    alarm::Alarm,
     clock,
     executor::{Arrivals, Plan},
     metrics::builtin,
@@ -26,8 +23,8 @@ use crate::{
 
 /// Iterations that wait for a virtual user at most.
 const QUEUE_MAX: usize = 1_000_000;
-/// How long the pacer sleeps at a time, so that it sees the end of a run.
-const PACER_NAP: Duration = Duration::from_millis(200);
+/// How long a scenario sleeps at a time, so that it sees the end of a run.
+const NAP: Duration = Duration::from_millis(200);
 
 /// Makes this worker's share of the virtual users that are there from the begin.
 pub(super) async fn prepare(
@@ -111,16 +108,15 @@ pub(super) async fn run(
         lanes,
         crew: Rc::clone(&crew),
     });
-    let pacer = Pacer::start(Arc::clone(&planned), members.index, begun, worker, lanes);
+    let alarm = Alarm::new();
+    if let Err(error) = &alarm {
+        console::write("warn", &format!("iterations will begin up to 1 ms late: {error}"));
+    }
     let mut number = worker;
     while let Some(start) = plan.start(number) {
         let start = begun + start;
         if start > clock::now() {
-            tokio::select! {
-                biased;
-                () = pacer.tick.notified() => {}
-                () = tokio::time::sleep(PACER_NAP) => {}
-            }
+            wait(alarm.as_ref().ok(), start).await;
             if crew.share.control.is_draining() {
                 break;
             }
@@ -213,51 +209,14 @@ impl Desk {
     }
 }
 
-/// A thread that sleeps from start to start: the runtime's own timers are good to a millisecond,
-/// which is too little.
-struct Pacer {
-    tick: Arc<Notify>,
-    ends: Arc<AtomicBool>,
-}
-
-impl Pacer {
-    fn start(
-        planned: Arc<Vec<Planned>>,
-        index: usize,
-        begun: Instant,
-        worker: u64,
-        lanes: u32,
-    ) -> Self {
-        let (tick, ends) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
-        let (ticks, ending) = (Arc::clone(&tick), Arc::clone(&ends));
-        let body = move || {
-            let Plan::Arrivals(plan) = &planned[index].plan else { return };
-            let mut number = worker;
-            while let Some(start) = plan.start(number) {
-                loop {
-                    if ending.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let left = (begun + start).saturating_duration_since(clock::now());
-                    if left.is_zero() {
-                        break;
-                    }
-                    thread::sleep(left.min(PACER_NAP));
-                }
-                ticks.notify_one();
-                number += u64::from(lanes);
-            }
-        };
-        // Without it, the worker looks every 200 ms.
-        if let Err(error) = thread::Builder::new().name("pacer".into()).spawn(body) {
-            console::write("warn", &format!("iterations will begin late: {error}"));
-        }
-        Self { tick, ends }
-    }
-}
-
-impl Drop for Pacer {
-    fn drop(&mut self) {
-        self.ends.store(true, Ordering::Relaxed);
+/// Waits until `at`, or as long as it may take to see the end of a run.
+async fn wait(alarm: Option<&Alarm>, at: Instant) {
+    let at = at.min(clock::now() + NAP);
+    let waited = match alarm {
+        Some(alarm) => alarm.wait_until(at).await.is_ok(),
+        None => false,
+    };
+    if !waited {
+        tokio::time::sleep_until(at.into()).await;
     }
 }

@@ -185,6 +185,17 @@ impl Collector {
             }
         }
         self.elapsed = clock::now() - begun;
+        if is_terminal && !self.quiet {
+            // The end as well, and not what it was up to a second before.
+            self.show(&mut progress, &scenarios, is_terminal, self.elapsed);
+            console::settle();
+        }
+        if ending == Ending::Regular
+            && let Some(reason) = self.environment.abort.aborted()
+        {
+            console::write("error", &reason);
+            ending = Ending::Aborted;
+        }
         self.unbegun(local, planned, &ending);
         Ok(ending)
     }
@@ -235,12 +246,14 @@ impl Collector {
         self.take_own(local);
     }
 
+    /// As in k6, these two are there even when nothing was sent.
+    pub(super) fn touch_traffic(&self, local: &Local) {
+        let values = [(builtin::DATA_SENT, 0.0), (builtin::DATA_RECEIVED, 0.0)];
+        local.record(&values, &TagSet::default());
+    }
+
     fn unbegun(&mut self, local: &Local, planned: &[Planned], ending: &Ending) {
-        // As in k6, these two are there even when nothing was sent.
-        local.record(
-            &[(builtin::DATA_SENT, 0.0), (builtin::DATA_RECEIVED, 0.0)],
-            &TagSet::default(),
-        );
+        self.touch_traffic(local);
         if *ending != Ending::Regular {
             return;
         }
@@ -271,9 +284,14 @@ impl Collector {
             vus_max: counts.initialized.load(Ordering::Relaxed) as u32,
             interrupted: counts.interrupted.load(Ordering::Relaxed),
         };
-        let text = if is_terminal { progress.redraw(&view) } else { progress.line(&view) + "\n" };
-        // A terminal that is gone is no reason to end a run.
-        let _ = std::io::stderr().write_all(text.as_bytes());
+        if is_terminal {
+            let size = rustix::termios::tcgetwinsize(std::io::stderr());
+            let columns = size.map_or(0, |size| usize::from(size.ws_col));
+            console::draw(progress.lines(&view), if columns == 0 { 80 } else { columns });
+        } else {
+            // A pipe that is gone is no reason to end a run.
+            let _ = std::io::stderr().write_all((progress.line(&view) + "\n").as_bytes());
+        }
     }
 }
 

@@ -53,11 +53,12 @@ impl Control {
     pub(super) async fn begun(&self) -> Option<(Instant, Option<Arc<str>>)> {
         loop {
             let changed = self.changed.notified();
-            if self.is_draining() {
-                return None;
-            }
+            // Some end the run with their first iteration: it has begun all the same.
             if let Some(begun) = self.begun.get() {
                 return Some(begun.clone());
+            }
+            if self.is_draining() {
+                return None;
             }
             changed.await;
         }

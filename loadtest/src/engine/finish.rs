@@ -1,6 +1,11 @@
 //! The end of a run: the last judgement, the summary, the exit code.
 
-use std::{fs, io::Write, path::Path, sync::atomic::Ordering};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use super::{
     collector::{Collector, Signals},
@@ -23,6 +28,7 @@ pub(super) async fn finish(
     mut collector: Collector,
     vu: &mut Vu,
     exit: Option<Exit>,
+    setup_data: Option<Arc<str>>,
 ) -> Result<Exit, Failed> {
     let verdict = collector.thresholds.evaluate(&collector.totals, collector.elapsed);
     let is_terminal = stdout_is_terminal();
@@ -35,30 +41,36 @@ pub(super) async fn finish(
         stdout_is_terminal: is_terminal,
         stderr_is_terminal: std::io::IsTerminal::is_terminal(&std::io::stderr()),
     };
-    if let Some(path) = &invocation.summary_export {
-        write_file(path, summary.export().to_string().as_bytes());
-    }
     if let (Some(path), Some(timeline)) = (&invocation.report, &collector.timeline) {
         let title = invocation.script.file_name().unwrap_or_default().to_string_lossy();
         write_file(path, report::html(&title, &summary, timeline).as_bytes());
     }
     if invocation.summary_mode != SummaryMode::Disabled {
-        let written = match test.functions.contains("handleSummary") {
-            true => match summarize(test, vu, summary.data().to_string(), &mut signals).await {
-                Ok(json) => json.is_some_and(|json| write_outputs(&json)),
-                Err(failed) => {
-                    console::write("error", &format!("handleSummary(): {}", failed_text(&failed)));
-                    false
-                }
-            },
-            false => false,
+        let said = match test.functions.contains("handleSummary") {
+            true => {
+                let data = summary.data(setup_data.as_deref()).to_string();
+                summarize(test, vu, data, &mut signals).await
+            }
+            false => Ok(None),
         };
-        if !written {
-            let mode = match invocation.summary_mode {
-                SummaryMode::Full => Mode::Full,
-                SummaryMode::Compact | SummaryMode::Disabled => Mode::Compact,
-            };
-            console::print(&summary.text(mode, is_terminal));
+        if let Err(failed) = &said {
+            console::write("error", &format!("handleSummary(): {}", failed.text));
+        }
+        // As in k6: where it throws, the usual summary is written; where it returns nonsense, none.
+        let exports = !matches!(&said, Err(failed) if failed.exit == Exit::InvalidConfig);
+        match said {
+            Ok(Some(json)) => write_outputs(&json),
+            Err(_) if !exports => {}
+            Ok(None) | Err(_) => {
+                let mode = match invocation.summary_mode {
+                    SummaryMode::Full => Mode::Full,
+                    SummaryMode::Compact | SummaryMode::Disabled => Mode::Compact,
+                };
+                console::print(&summary.text(mode, is_terminal));
+            }
+        }
+        if let Some(path) = invocation.summary_export.as_ref().filter(|_| exports) {
+            write_file(path, summary.export().to_string().as_bytes());
         }
     }
     share_of_scripts(test, &summary);
@@ -98,8 +110,8 @@ fn share_of_scripts(test: &Test, summary: &Summary<'_>) {
 }
 
 /// Writes what `handleSummary()` returned.
-fn write_outputs(json: &str) -> bool {
-    let Ok(serde_json::Value::Object(outputs)) = serde_json::from_str(json) else { return false };
+fn write_outputs(json: &str) {
+    let Ok(serde_json::Value::Object(outputs)) = serde_json::from_str(json) else { return };
     for (place, content) in &outputs {
         let content = content.as_str().unwrap_or_default();
         match &**place {
@@ -109,15 +121,10 @@ fn write_outputs(json: &str) -> bool {
             path => write_file(Path::new(path), content.as_bytes()),
         }
     }
-    !outputs.is_empty()
 }
 
 fn write_file(path: &Path, content: &[u8]) {
     if let Err(error) = fs::write(path, content) {
         console::write("error", &format!("{}: {error}", path.display()));
     }
-}
-
-fn failed_text(failed: &Failed) -> &str {
-    failed.text()
 }

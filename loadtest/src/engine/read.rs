@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::run::{Failed, Invocation, control_vu, load};
+use super::run::{Failed, Invocation, control_vu, load, machine};
 use crate::{
     clock,
     exit::Exit,
@@ -37,9 +37,9 @@ pub(super) async fn read(invocation: &Invocation) -> Result<Test, Failed> {
         |error: &dyn std::fmt::Display| Failed::new(Exit::InvalidConfig, error.to_string());
     let layers = |script: &serde_json::Value| {
         let environment = invocation.environment.iter().map(|(k, v)| (&**k, &**v));
-        Options::from_layers(script, environment, &invocation.flags)
+        Options::from_layers(&[&invocation.config, script], environment, &invocation.flags)
     };
-    let defaults = Options::from_layers(&serde_json::Value::Null, [], &Flags::default());
+    let defaults = Options::from_layers(&[], [], &Flags::default());
     let mut environment = Environment {
         bundle: Arc::new(bundle),
         env: invocation.env.clone(),
@@ -49,13 +49,14 @@ pub(super) async fn read(invocation: &Invocation) -> Result<Test, Failed> {
         counts: Arc::new(InstanceCounts::default()),
         abort: Arc::new(Abort::default()),
         begun: clock::now(),
+        vm_memory_bytes: invocation.vm_memory_bytes.unwrap_or(Machine::MEMORY_BYTES),
     };
     let tls = client_config(false, true, &[]).map_err(|error| invalid(&error))?;
     let first = Arc::new(environment);
     let exports = {
         let net = Rc::new(Net::new(NetOptions::default(), Arc::new(tls)));
         let local = Local::new(Arc::clone(&first), net, None);
-        let machine = Machine::new().map_err(|error| Failed::new(Exit::Panicked, error.text))?;
+        let machine = machine(&first)?;
         let mut vu = control_vu(&machine, &local)?;
         let loaded = load(&mut vu).await.map_err(|failed| or_abort(failed, &first.abort))?;
         let exports = loaded.exports;
@@ -69,17 +70,18 @@ pub(super) async fn read(invocation: &Invocation) -> Result<Test, Failed> {
     let mut options = layers(&script).map_err(|error| invalid(&error))?;
     let functions: BTreeSet<String> = exports.functions.into_iter().collect();
     find_functions(&options, &functions)?;
-    if invocation.no_thresholds {
-        options.thresholds.clear();
-    }
     let mut registry = match &first.metrics {
         MetricTable::Open(registry) => {
             registry.lock().unwrap_or_else(PoisonError::into_inner).clone()
         }
         MetricTable::Complete(registry) => Registry::clone(registry),
     };
-    let thresholds =
-        Thresholds::new(&options.thresholds, &mut registry).map_err(|error| invalid(&error))?;
+    let thresholds = if invocation.no_thresholds {
+        let names = std::mem::take(&mut options.thresholds);
+        Thresholds::none(names.iter().map(|(name, _)| &**name), &mut registry)
+    } else {
+        Thresholds::new(&options.thresholds, &mut registry).map_err(|error| invalid(&error))?
+    };
     let tls = client_config(options.insecure_skip_tls_verify, true, &[]);
     let tls = Arc::new(tls.map_err(|error| invalid(&error))?);
     let net = net_options(&options);
@@ -92,6 +94,7 @@ pub(super) async fn read(invocation: &Invocation) -> Result<Test, Failed> {
         counts: Arc::new(InstanceCounts::default()),
         abort: Arc::clone(&first.abort),
         begun: clock::now(),
+        vm_memory_bytes: invocation.vm_memory_bytes.unwrap_or(Machine::MEMORY_BYTES),
     };
     let options = Arc::clone(&environment.options);
     Ok(Test { options, thresholds, functions, environment: Arc::new(environment), net, tls })
@@ -109,8 +112,11 @@ fn or_abort(failed: Failed, abort: &Abort) -> Failed {
 fn find_functions(options: &Options, functions: &BTreeSet<String>) -> Result<(), Failed> {
     let missing = options.scenarios.iter().find(|scenario| !functions.contains(&scenario.exec));
     let Some(scenario) = missing else { return Ok(()) };
+    if functions.is_empty() {
+        return Err(Failed::new(Exit::BadUsage, "no exported functions in script"));
+    }
     let text = match &*scenario.exec {
-        "default" => "no exported functions in script: 'default' is missing".to_string(),
+        "default" => "the script exports no 'default' function".to_string(),
         exec => format!("executor {}: function '{exec}' not found in exports", scenario.name),
     };
     Err(Failed::new(Exit::InvalidConfig, text))

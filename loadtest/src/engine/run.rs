@@ -21,10 +21,12 @@ use crate::{
     executor::Plan,
     exit::Exit,
     http::Net,
-    metrics::{Recorder, Streaming},
+    metrics::{Recorder, Registry, Streaming},
     options::{Flags, Options},
     output::{Outputs, Target},
-    vm::{Abort, Answer, Job, Local, Machine, MetricTable, Vu, console},
+    vm::{
+        Abort, Answer, Environment, Job, Local, Machine, MetricTable, ScriptFailure, Vu, console,
+    },
 };
 
 /// Reports of workers that wait for the collector at most.
@@ -49,6 +51,8 @@ pub struct Invocation {
     pub script: PathBuf,
     /// Its text, when it did not come from there.
     pub source: Option<String>,
+    /// Options of a configuration file; null where there is none.
+    pub config: serde_json::Value,
     /// Options on the command line.
     pub flags: Flags,
     /// The environment; names with `K6_` are options.
@@ -73,21 +77,19 @@ pub struct Invocation {
     pub quiet: bool,
     /// Worker threads; as many as CPUs when none.
     pub workers: Option<u32>,
+    /// Memory of each worker's interpreter.
+    pub vm_memory_bytes: Option<usize>,
 }
 
 /// How a run that did not come to an end ended.
 pub(super) struct Failed {
-    exit: Exit,
-    text: String,
+    pub(super) exit: Exit,
+    pub(super) text: String,
 }
 
 impl Failed {
     pub(super) fn new(exit: Exit, text: impl Into<String>) -> Self {
         Self { exit, text: text.into() }
-    }
-
-    pub(super) fn text(&self) -> &str {
-        &self.text
     }
 }
 
@@ -125,21 +127,12 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
         MetricTable::Complete(registry) => Arc::clone(registry),
         MetricTable::Open(_) => return Err(Failed::new(Exit::Panicked, "metrics are missing")),
     };
-    let streaming = if invocation.outputs.is_empty() { Streaming::Off } else { Streaming::On };
-    let outputs = match streaming {
-        Streaming::Off => None,
-        Streaming::On => {
-            let tags = test.options.system_tags;
-            let thresholds = test.thresholds.clone();
-            let opened =
-                Outputs::open(&invocation.outputs, tags, Arc::clone(&registry), thresholds);
-            Some(opened.map_err(|error| Failed::new(Exit::InvalidConfig, error.to_string()))?)
-        }
-    };
+    let outputs = open_outputs(invocation, &test, &registry)?;
+    let streaming = if outputs.is_some() { Streaming::On } else { Streaming::Off };
     let net = Rc::new(Net::new(test.net.clone(), Arc::clone(&test.tls)));
     let recorder = Recorder::new(Arc::clone(&registry), streaming);
     let local = Local::new(Arc::clone(&test.environment), net, Some(recorder));
-    let machine = Machine::new().map_err(|error| Failed::new(Exit::Panicked, error.text))?;
+    let machine = machine(&test.environment)?;
     let mut vu = control_vu(&machine, &local)?;
     load(&mut vu).await?;
     for warning in &test.options.warnings {
@@ -173,8 +166,13 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
     let data = match setup {
         Ok(data) => data,
         Err(failed) => {
+            // No iteration begins, but what setup() counted is told all the same.
             control.stop();
-            return Err(failed);
+            console::write("error", &failed.text);
+            collector.touch_traffic(&local);
+            collector.take_own(&local);
+            let exit = Some(failed.exit);
+            return finish::finish(invocation, &test, collector, &mut vu, exit, None).await;
         }
     };
     control.begin(clock::now(), data.clone());
@@ -183,12 +181,27 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
         return Ok(Exit::Interrupted);
     }
     let mut exit = ending.exit();
-    if let Err(failed) = teardown(invocation, &test, &mut vu, data, &mut collector.signals).await {
+    if let Err(failed) =
+        teardown(invocation, &test, &mut vu, data.clone(), &mut collector.signals).await
+    {
         console::write("error", &failed.text);
         exit = exit.or(Some(failed.exit));
     }
     collector.take_own(&local);
-    finish::finish(invocation, &test, collector, &mut vu, exit).await
+    finish::finish(invocation, &test, collector, &mut vu, exit, data).await
+}
+
+fn open_outputs(
+    invocation: &Invocation,
+    test: &Test,
+    registry: &Arc<Registry>,
+) -> Result<Option<Outputs>, Failed> {
+    if invocation.outputs.is_empty() {
+        return Ok(None);
+    }
+    let (tags, thresholds) = (test.options.system_tags, test.thresholds.clone());
+    let opened = Outputs::open(&invocation.outputs, tags, Arc::clone(registry), thresholds);
+    opened.map(Some).map_err(|error| Failed::new(Exit::InvalidConfig, error.to_string()))
 }
 
 /// The schedules, and how many workers there is work for.
@@ -208,6 +221,11 @@ fn plan(options: &Options, workers: Option<u32>) -> (Arc<Vec<Planned>>, u32) {
     }
     let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
     (Arc::new(planned), workers.unwrap_or(cpus).clamp(1, most))
+}
+
+pub(super) fn machine(environment: &Environment) -> Result<Rc<Machine>, Failed> {
+    let machine = Machine::new(environment.vm_memory_bytes);
+    machine.map_err(|error| Failed::new(Exit::Panicked, error.text))
 }
 
 pub(super) fn control_vu(machine: &Rc<Machine>, local: &Rc<Local>) -> Result<Vu, Failed> {
@@ -234,6 +252,9 @@ async fn within(
         result = &mut work => {
             return result.map_err(|error| match (abort.aborted(), error) {
                 (Some(reason), _) => Failed::new(Exit::ScriptAborted, reason),
+                (None, error) if error.failure == ScriptFailure::Exports => {
+                    Failed::new(Exit::InvalidConfig, error.text)
+                }
                 (None, error) => Failed::new(Exit::ScriptException, error.text),
             });
         }
@@ -272,8 +293,14 @@ async fn teardown(
     if invocation.no_teardown || !test.functions.contains("teardown") {
         return Ok(());
     }
-    let (most, abort) = (test.options.teardown_timeout, Abort::default());
-    let done = within(vu, Job::Teardown(data), most, &abort, Exit::TeardownTimeout, signals).await;
+    // One that ended the iterations does not end this as well.
+    let abort = test.environment.abort.take();
+    let most = test.options.teardown_timeout;
+    let now = &test.environment.abort;
+    let done = within(vu, Job::Teardown(data), most, now, Exit::TeardownTimeout, signals).await;
+    if let Some(reason) = abort {
+        test.environment.abort.abort(reason);
+    }
     done.map(drop)
         .map_err(|failed| Failed { text: format!("teardown(): {}", failed.text), ..failed })
 }

@@ -119,7 +119,7 @@ async fn work(share: Share) -> Result<(), String> {
     let net = Rc::new(Net::new(share.net.clone(), Arc::clone(&share.tls)));
     let recorder = Recorder::new(registry, share.streaming);
     let local = Local::new(Arc::clone(&environment), net, Some(recorder));
-    let machine = Machine::new().map_err(|error| error.text)?;
+    let machine = Machine::new(environment.vm_memory_bytes).map_err(|error| error.text)?;
     let crew = Rc::new(Crew { share, local, machine, watched: RefCell::default() });
     let mut scenarios = Vec::new();
     for planned in crew.share.planned.iter() {
@@ -192,7 +192,8 @@ impl Crew {
         let machine = if Machine::can_be_shared() {
             &self.machine
         } else {
-            own = Machine::new().map_err(|error| error.text)?;
+            own =
+                Machine::new(self.local.environment.vm_memory_bytes).map_err(|error| error.text)?;
             &own
         };
         let mut vu = Vu::new(machine, &self.local, id).map_err(|error| error.to_string())?;
@@ -235,11 +236,18 @@ impl Member {
         self.watched.deadline.set(None);
         counts.active.fetch_sub(1, Ordering::Relaxed);
         if let Err(error) = &result {
+            // Whoever ends the test begins nothing more; the collector hears of it later.
+            let ends = crew.local.environment.abort.aborted().is_some();
+            if ends {
+                crew.share.control.drain();
+            }
             if error.failure == ScriptFailure::Stopped {
                 counts.interrupted.fetch_add(1, Ordering::Relaxed);
                 return;
             }
-            console::write("error", &error.text);
+            if !ends {
+                console::write("error", &error.text);
+            }
         }
         let took = clock::now() - begun;
         counts.completed.fetch_add(1, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::{
     HttpError, Net, Target,
-    connect::Stream,
+    connect::{Alpn, Stream},
     h1, h2,
     message::{Reply, Request, TlsInfo},
 };
@@ -89,7 +89,7 @@ impl Client {
         if let Some(idle) = self.take(&request.target) {
             return self.exchange(idle, request, begun, None).await;
         }
-        let dialed = self.net.dial(&request.target).await?;
+        let dialed = self.net.dial(&request.target, Alpn::Any).await?;
         let spent = (dialed.connecting, dialed.tls_handshaking);
         if dialed.is_h2 {
             let session = h2::Session::begin(dialed).await?;

@@ -37,15 +37,26 @@ pub struct Net {
     turn: Cell<usize>,
 }
 
+/// Which versions of HTTP a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alpn {
+    /// Whatever the server prefers.
+    Any,
+    /// HTTP/1.1: what becomes a WebSocket.
+    Http1,
+    /// HTTP/2: gRPC.
+    Http2,
+}
+
 /// A new connection and how long its parts took.
 #[derive(Debug)]
-pub(super) struct Dialed {
-    pub(super) stream: Stream,
-    pub(super) remote: SocketAddr,
-    pub(super) tls: Option<Rc<TlsInfo>>,
-    pub(super) is_h2: bool,
-    pub(super) connecting: Duration,
-    pub(super) tls_handshaking: Duration,
+pub(crate) struct Dialed {
+    pub(crate) stream: Stream,
+    pub(crate) remote: SocketAddr,
+    pub(crate) tls: Option<Rc<TlsInfo>>,
+    pub(crate) is_h2: bool,
+    pub(crate) connecting: Duration,
+    pub(crate) tls_handshaking: Duration,
 }
 
 impl Net {
@@ -59,7 +70,18 @@ impl Net {
         &self.options
     }
 
-    pub(super) async fn dial(&self, target: &Target) -> Result<Dialed, HttpError> {
+    /// Connects. Without TLS nothing is agreed on, and the connection is for HTTP/1.1.
+    pub(crate) async fn dial(&self, target: &Target, alpn: Alpn) -> Result<Dialed, HttpError> {
+        self.dial_with(target, alpn, None).await
+    }
+
+    /// Connects with `tls` in the place of the run's configuration.
+    pub(crate) async fn dial_with(
+        &self,
+        target: &Target,
+        alpn: Alpn,
+        tls: Option<&rustls::ClientConfig>,
+    ) -> Result<Dialed, HttpError> {
         let remote = self.resolve(target).await?;
         if self.options.blacklist.iter().any(|net| net.contains(remote.ip())) {
             let text = format!("IP ({}) is in a blacklisted range", remote.ip());
@@ -80,7 +102,7 @@ impl Net {
         }
         let name = ServerName::try_from(target.host.clone())
             .map_err(|_| HttpError::new(HttpError::HOSTNAME, "tls: invalid host name"))?;
-        let handshake = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp);
+        let handshake = TlsConnector::from(self.config(alpn, tls)).connect(name, tcp);
         let stream = timeout(DIAL_TIMEOUT, handshake)
             .await
             .map_err(|_| HttpError::new(HttpError::TLS, "tls: handshake timeout"))?
@@ -91,6 +113,17 @@ impl Net {
         let tls_handshaking = clock::now() - connected;
         let stream = Stream::Tls(Box::new(stream));
         Ok(Dialed { stream, remote, tls, is_h2, connecting, tls_handshaking })
+    }
+
+    fn config(&self, alpn: Alpn, tls: Option<&rustls::ClientConfig>) -> Arc<rustls::ClientConfig> {
+        let protocol: &[u8] = match alpn {
+            Alpn::Any => return Arc::clone(&self.tls),
+            Alpn::Http1 => b"http/1.1",
+            Alpn::Http2 => b"h2",
+        };
+        let mut config = tls.unwrap_or(&self.tls).clone();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        Arc::new(config)
     }
 
     async fn resolve(&self, target: &Target) -> Result<SocketAddr, HttpError> {

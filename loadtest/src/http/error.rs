@@ -16,6 +16,8 @@ pub struct HttpError {
 }
 
 impl HttpError {
+    /// The request was put together wrongly: no code of k6's.
+    pub const PARAM: u32 = 0;
     /// Nothing more is known.
     pub const GENERIC: u32 = 1000;
     /// The URL is none.
@@ -62,6 +64,11 @@ impl HttpError {
     /// An error of this number.
     pub fn new(code: u32, text: impl Into<String>) -> Self {
         Self { code, text: text.into(), was_stale: false }
+    }
+
+    /// A parameter of a request that makes no sense.
+    pub fn param(text: impl Into<String>) -> Self {
+        Self::new(Self::PARAM, text)
     }
 
     /// An invalid URL.

@@ -1,22 +1,14 @@
 //! HTTP/2 from the client's side.
 
-use std::{
-    cell::Cell,
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    rc::Rc,
-    task::{Context, Poll},
-    time::Instant,
-};
+use std::{net::SocketAddr, rc::Rc, time::Instant};
 
 use ::h2::client::SendRequest;
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     HttpError,
-    connect::{Dialed, Stream},
+    connect::Dialed,
+    counted::{Counted, Traffic},
     message::{Head, Proto, Reply, Request, TlsInfo},
 };
 use crate::{clock, task};
@@ -30,17 +22,10 @@ pub(super) struct Session {
     traffic: Rc<Traffic>,
 }
 
-#[derive(Debug, Default)]
-struct Traffic {
-    sent: Cell<u64>,
-    received: Cell<u64>,
-    is_closed: Cell<bool>,
-}
-
 impl Session {
     pub(super) async fn begin(dialed: Dialed) -> Result<Self, HttpError> {
         let traffic = Rc::new(Traffic::default());
-        let stream = Counted { stream: dialed.stream, traffic: Rc::clone(&traffic) };
+        let stream = Counted::new(dialed.stream, Rc::clone(&traffic));
         let (send, connection) = ::h2::client::Builder::new()
             .initial_window_size(4 << 20)
             .initial_connection_window_size(16 << 20)
@@ -134,47 +119,4 @@ fn head_of(request: &Request) -> Result<::http::Request<()>, HttpError> {
         builder = builder.header(::http::header::CONTENT_LENGTH, body.len());
     }
     builder.body(()).map_err(|error| invalid(&error))
-}
-
-/// Counts the bytes of a connection.
-#[derive(Debug)]
-struct Counted {
-    stream: Stream,
-    traffic: Rc<Traffic>,
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        task: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(task, buffer);
-        let read = (buffer.filled().len() - before) as u64;
-        self.traffic.received.update(|received| received + read);
-        polled
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        task: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(task, bytes);
-        if let Poll::Ready(Ok(written)) = polled {
-            self.traffic.sent.update(|sent| sent + written as u64);
-        }
-        polled
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(task)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(task)
-    }
 }

@@ -20,6 +20,8 @@ pub struct Cookie {
     pub with_subdomains: bool,
     /// Paths below this get it.
     pub path: String,
+    /// Whether the response named the path.
+    pub has_path: bool,
     /// When it ends, since 1970.
     pub expires: Option<Duration>,
     /// `Max-Age` as it was sent, in seconds.
@@ -113,7 +115,10 @@ impl Cookie {
                     cookie.with_subdomains = true;
                     cookie.domain = domain;
                 }
-                "path" if value.starts_with('/') => cookie.path = value.to_string(),
+                "path" if value.starts_with('/') => {
+                    cookie.path = value.to_string();
+                    cookie.has_path = true;
+                }
                 "secure" => cookie.secure = true,
                 "httponly" => cookie.http_only = true,
                 "max-age" => {

@@ -3,6 +3,7 @@
 mod client;
 mod coding;
 mod connect;
+mod counted;
 mod error;
 mod h1;
 mod h2;
@@ -11,8 +12,8 @@ mod message;
 mod options;
 mod target;
 mod tls;
+mod upgrade;
 
-pub(crate) use self::connect::Stream;
 pub use self::{
     client::Client,
     coding::{decode, encode},
@@ -23,4 +24,9 @@ pub use self::{
     options::{NamePattern, NetOptions, Network},
     target::Target,
     tls::client_config,
+};
+pub(crate) use self::{
+    connect::{Alpn, Stream},
+    counted::{Counted, Traffic},
+    upgrade::{Upgrade, Upgraded, upgrade},
 };

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::HttpError;
+
 /// The longest URL that is taken.
 const URL_BYTES_MAX: usize = 64 * 1024;
 
@@ -26,19 +28,22 @@ impl Target {
     /// Parses an absolute URL.
     ///
     /// # Errors
-    /// What is wrong with it, in words that follow "invalid URL: ".
-    pub fn parse(url: &str) -> Result<Self, String> {
+    /// As k6 tells them apart: [`HttpError::INVALID_URL`] for what is no URL at all,
+    /// [`HttpError::GENERIC`] and [`HttpError::DIAL`] for one to which no request can go.
+    pub fn parse(url: &str) -> Result<Self, HttpError> {
         if url.len() > URL_BYTES_MAX {
-            return Err("longer than 64 KiB".into());
+            return Err(HttpError::url("longer than 64 KiB"));
         }
         let url = url.trim();
-        let Some((scheme, rest)) = url.split_once("://") else {
-            return Err(format!("no scheme in '{url}'"));
+        let unsupported = |scheme: &str| {
+            let text = format!("unsupported protocol scheme '{scheme}'");
+            HttpError::new(HttpError::GENERIC, text)
         };
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| unsupported(""))?;
         let is_tls = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
-            _ => return Err(format!("unsupported protocol scheme '{scheme}'")),
+            _ => return Err(unsupported(scheme)),
         };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
@@ -48,16 +53,24 @@ impl Target {
         };
         let (host, port) = split_port(hostport)?;
         if host.is_empty() {
-            return Err("no host".into());
+            return Err(HttpError::new(HttpError::GENERIC, "no Host in request URL"));
         }
         let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-._~:%".contains(&b);
         if !host.bytes().all(is_host) {
-            return Err(format!("invalid character in host name '{host}'"));
+            return Err(HttpError::url(&format!("invalid character in host name '{host}'")));
+        }
+        if !is_escaped(tail) {
+            return Err(HttpError::url("invalid URL escape"));
         }
         let default_port = if is_tls { 443 } else { 80 };
         let port = match port {
             None | Some("") => default_port,
-            Some(text) => text.parse().map_err(|_| format!("invalid port '{text}'"))?,
+            Some(text) if !text.bytes().all(|b| b.is_ascii_digit()) => {
+                return Err(HttpError::url(&format!("invalid port '{text}' after host")));
+            }
+            Some(text) => text.parse().map_err(|_| {
+                HttpError::new(HttpError::DIAL, format!("dial: address {text}: invalid port"))
+            })?,
         };
         let host = host.to_ascii_lowercase();
         let shown = if host.contains(':') { format!("[{host}]") } else { host.clone() };
@@ -87,7 +100,7 @@ impl Target {
     ///
     /// # Errors
     /// As [`Self::parse`].
-    pub fn join(&self, location: &str) -> Result<Self, String> {
+    pub fn join(&self, location: &str) -> Result<Self, HttpError> {
         let location = location.trim();
         if location.contains("://") {
             return Self::parse(location);
@@ -111,9 +124,18 @@ impl Target {
     }
 }
 
-fn split_port(hostport: &str) -> Result<(&str, Option<&str>), String> {
+/// Whether each `%` of a path is followed by two digits; a query may say what it likes.
+fn is_escaped(tail: &str) -> bool {
+    let path = tail.split(['?', '#']).next().unwrap_or("");
+    let is_hex = |pair: &[u8]| pair.len() == 2 && pair.iter().all(u8::is_ascii_hexdigit);
+    let mut after = path.split('%').skip(1);
+    after.all(|after| is_hex(after.as_bytes().get(..2).unwrap_or_default()))
+}
+
+fn split_port(hostport: &str) -> Result<(&str, Option<&str>), HttpError> {
     if let Some(rest) = hostport.strip_prefix('[') {
-        let (host, tail) = rest.split_once(']').ok_or("missing ']' in host")?;
+        let (host, tail) =
+            rest.split_once(']').ok_or_else(|| HttpError::url("missing ']' in host"))?;
         return Ok((host, tail.strip_prefix(':')));
     }
     Ok(match hostport.rsplit_once(':') {
@@ -197,9 +219,20 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_http_url() {
-        for url in ["", "example.com", "ftp://a/", "http://", "http://a:99999/", "http://a b/"] {
-            assert!(Target::parse(url).is_err(), "{url}");
+        for (url, code) in [
+            ("", 1000),
+            ("example.com", 1000),
+            ("ftp://a/", 1000),
+            ("http://", 1000),
+            ("http://a:99999/", 1210),
+            ("http://a:x/", 1020),
+            ("http://a b/", 1020),
+            ("http://a/%z1", 1020),
+            ("http://a/%1", 1020),
+        ] {
+            assert_eq!(Target::parse(url).unwrap_err().code, code, "{url}");
         }
+        assert!(Target::parse("http://a/%20?%zz").is_ok());
     }
 
     #[test]

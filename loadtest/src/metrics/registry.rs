@@ -78,6 +78,11 @@ pub struct Metric {
 }
 
 impl Metric {
+    /// Whether it is of that kind and holds such values.
+    pub fn is(&self, kind: Kind, contains: Contains) -> bool {
+        self.kind == kind && self.contains == contains
+    }
+
     /// The parts that thresholds look at.
     pub fn submetrics(&self) -> &[Submetric] {
         &self.submetrics

@@ -3,19 +3,21 @@
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{OptionsError, layers};
+use super::{DurationError, OptionsError, layers, parse_duration};
 
 /// Flags that say what a script's options say; k6's names.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Flags {
     /// Number of virtual users
-    #[arg(short = 'u', long, value_name = "NUMBER")]
+    #[arg(
+        short = 'u', long, value_name = "NUMBER", allow_hyphen_values = true, value_parser = whole
+    )]
     pub vus: Option<String>,
     /// How long to run, like 30s or 5m
-    #[arg(short, long, value_name = "DURATION")]
+    #[arg(short, long, value_name = "DURATION", value_parser = duration)]
     pub duration: Option<String>,
     /// Iterations in all, shared by the VUs
-    #[arg(short, long, value_name = "NUMBER")]
+    #[arg(short, long, value_name = "NUMBER", allow_hyphen_values = true, value_parser = whole)]
     pub iterations: Option<String>,
     /// A stage of a ramp as duration:target; may be given again
     #[arg(short, long = "stage", value_name = "STAGE")]
@@ -83,6 +85,15 @@ pub struct Flags {
     /// Wait after the end until interrupted
     #[arg(short, long)]
     pub linger: bool,
+}
+
+/// A number as far as the command line is concerned; whether it makes sense, the options say.
+fn whole(text: &str) -> Result<String, std::num::ParseIntError> {
+    text.parse::<i64>().map(|_| text.to_owned())
+}
+
+fn duration(text: &str) -> Result<String, DurationError> {
+    parse_duration(text.trim_start_matches('-')).map(|_| text.to_owned())
 }
 
 impl Flags {

@@ -74,7 +74,7 @@ pub(super) fn environment<'a>(
 }
 
 /// One layer of several, the last of which wins.
-pub(super) fn merge<const N: usize>(layers: [Map<String, Value>; N]) -> Map<String, Value> {
+pub(super) fn merge(layers: Vec<Map<String, Value>>) -> Map<String, Value> {
     let mut merged: Map<String, Value> = Map::new();
     for layer in layers {
         let layer: Map<_, _> = layer.into_iter().filter(|(_, value)| !value.is_null()).collect();
@@ -82,12 +82,7 @@ pub(super) fn merge<const N: usize>(layers: [Map<String, Value>; N]) -> Map<Stri
             merged.retain(|option, _| !EXECUTION.contains(&&**option));
         }
         for (option, value) in layer {
-            match (option.as_str(), merged.get_mut(&option), value) {
-                ("tags", Some(Value::Object(below)), Value::Object(tags)) => below.extend(tags),
-                (_, _, value) => {
-                    merged.insert(option, value);
-                }
-            }
+            merged.insert(option, value);
         }
     }
     merged

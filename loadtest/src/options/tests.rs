@@ -10,7 +10,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn of(script: &Value) -> Result<Options, OptionsError> {
-    Options::from_layers(script, [], &Flags::default())
+    Options::from_layers(&[script], [], &Flags::default())
 }
 
 fn flags(line: &str) -> Flags {
@@ -201,10 +201,10 @@ fn the_command_line_wins_over_the_environment_and_that_over_the_script() {
     });
     let environment =
         [("K6_MAX_REDIRECTS", "4"), ("K6_BATCH", "5"), ("K6_DURATION", "2s"), ("K6_X", "")];
-    let options = |line| Options::from_layers(&script, environment, &flags(line)).unwrap();
+    let options = |line| Options::from_layers(&[&script], environment, &flags(line)).unwrap();
     let it = options("x --max-redirects 6 --tag a=2 --tag c=x,y -w");
     assert_eq!((it.max_redirects, it.batch, it.rps, it.throw), (6, 5, Some(3), true));
-    let tags = [("a", "2"), ("b", "1"), ("c", "x,y")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let tags = [("a", "2"), ("c", "x,y")].map(|(k, v)| (k.to_owned(), v.to_owned()));
     assert_eq!(it.tags, tags);
     let executor = Executor::ConstantVus { vus: 1, duration: seconds(2) };
     assert_eq!((it.scenarios.len(), &it.scenarios[0].executor), (1, &executor));
@@ -214,7 +214,8 @@ fn the_command_line_wins_over_the_environment_and_that_over_the_script() {
     };
     assert_eq!(stages[1], Stage { duration: seconds(60), target: 0 });
     assert_eq!(it.consolidated["scenarios"]["default"]["stages"][0]["target"], 5);
-    let error = Options::from_layers(&script, [("K6_STAGES", "x")], &Flags::default()).unwrap_err();
+    let error =
+        Options::from_layers(&[&script], [("K6_STAGES", "x")], &Flags::default()).unwrap_err();
     assert_eq!(error.option, "K6_STAGES");
 }
 
@@ -223,7 +224,7 @@ fn lists_and_pairs_can_be_written_as_one_text() {
     let line = "x --dns ttl=inf,select=first,policy=onlyIPv6 --summary-trend-stats p(99.9),count \
                 --system-tags method,vu --blacklist-ip 10.0.0.0/8 --blacklist-ip ::1/128";
     let environment = [("K6_HOSTS", "a.b=1.2.3.4,c.d:443=[::1]:8443")];
-    let it = Options::from_layers(&Value::Null, environment, &flags(line)).unwrap();
+    let it = Options::from_layers(&[], environment, &flags(line)).unwrap();
     let (ttl, select, policy) = (None, DnsSelect::First, DnsPolicy::OnlyIpv6);
     assert_eq!(it.dns, Dns { ttl, select, policy });
     assert_eq!(it.summary_trend_stats, [TrendStat::Percentile(99.9), TrendStat::Count]);

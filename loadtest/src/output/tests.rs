@@ -110,9 +110,11 @@ fn times_are_written_in_full() {
 
 #[test]
 fn a_thread_writes_all_that_it_is_given() {
-    assert_eq!(Target::parse("json"), Ok(Target::Json(None)));
-    assert_eq!(Target::parse("csv=a=b"), Ok(Target::Csv("a=b".to_owned())));
-    assert!(Target::parse("statsd").unwrap_err().to_string().contains("no output 'statsd'"));
+    assert_eq!(Target::parse("json", &|_| None), Ok(Target::Json(None)));
+    assert_eq!(Target::parse("csv=a=b", &|_| None), Ok(Target::Csv("a=b".to_owned())));
+    assert!(
+        Target::parse("statsd", &|_| None).unwrap_err().to_string().contains("no output 'statsd'")
+    );
     let folder = std::env::temp_dir().join(format!("weir-load-output-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();

@@ -13,7 +13,7 @@ use crate::{
 fn report() -> String {
     let script = json!({ "thresholds": {
         "http_req_duration": ["p(95)<1", "max<1e6"], "http_reqs{name:<b>}": ["count==0"] } });
-    let options = Options::from_layers(&script, [], &Flags::default()).unwrap();
+    let options = Options::from_layers(&[&script], [], &Flags::default()).unwrap();
     let mut registry = Registry::new();
     let mut thresholds = Thresholds::new(&options.thresholds, &mut registry).unwrap();
     let registry = Arc::new(registry);
@@ -74,7 +74,7 @@ fn the_report_is_one_page_with_all_its_charts() {
 
 #[test]
 fn a_run_without_requests_has_a_report_too() {
-    let options = Options::from_layers(&json!({}), [], &Flags::default()).unwrap();
+    let options = Options::from_layers(&[], [], &Flags::default()).unwrap();
     let totals = Totals::new(Arc::new(Registry::new()));
     let summary = Summary {
         totals: &totals,

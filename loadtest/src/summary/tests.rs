@@ -14,7 +14,7 @@ struct Run {
 }
 
 fn run(script: &Value, latency_ms: f64) -> Run {
-    let options = Options::from_layers(script, [], &Flags::default()).unwrap();
+    let options = Options::from_layers(&[script], [], &Flags::default()).unwrap();
     let mut registry = Registry::new();
     let mut define = |name: &str, kind| registry.define(name, kind, Contains::Default).unwrap();
     let counter = define("my_counter", Kind::Counter);
@@ -200,7 +200,7 @@ fn numbers_are_written_as_k6_writes_them() {
 
 #[test]
 fn handle_summary_is_given_what_k6_gives() {
-    let data = run(&script(), 2.5).summary().data();
+    let data = run(&script(), 2.5).summary().data(None);
     let metrics = &data["metrics"];
     assert_eq!(
         metrics["http_reqs{status:200}"],

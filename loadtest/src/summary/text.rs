@@ -60,8 +60,20 @@ pub(super) fn write(summary: &Summary<'_>, mode: Mode, colors: bool) -> String {
         }
     }
     text += "\n\n  \u{2588} TOTAL RESULTS \n";
-    text += &checks(summary, mark);
+    let groups = summary.totals.groups();
+    let all: Vec<&Check> = groups.iter().flat_map(|group| &group.checks).collect();
+    text += &checks(summary, &all, "    ", mark);
     text += &metrics(summary, mode);
+    if mode == Mode::Full {
+        for group in groups.iter().filter(|group| !group.path.is_empty()) {
+            let depth = group.path.matches("::").count();
+            let name = group.path.rsplit("::").next().unwrap_or_default();
+            let indent = "  ".repeat(depth + 1);
+            text += &format!("\n{indent}\u{21b3} GROUP: {name} \n");
+            let checks_of: Vec<&Check> = group.checks.iter().collect();
+            text += &checks(summary, &checks_of, &format!("{indent}  "), mark);
+        }
+    }
     if let Some(divergence) = summary.divergence() {
         text += &warnings(divergence, colors);
     }
@@ -89,9 +101,12 @@ fn stood_at(
     format!("{method}={value}")
 }
 
-fn checks(summary: &Summary<'_>, mark: impl Fn(bool) -> String) -> String {
-    let groups = summary.totals.groups();
-    let all: Vec<&Check> = groups.iter().flat_map(|group| &group.checks).collect();
+fn checks(
+    summary: &Summary<'_>,
+    all: &[&Check],
+    indent: &str,
+    mark: impl Fn(bool) -> String,
+) -> String {
     let passes: u64 = all.iter().map(|check| check.passes).sum();
     let fails: u64 = all.iter().map(|check| check.fails).sum();
     let total = passes + fails;
@@ -111,16 +126,16 @@ fn checks(summary: &Summary<'_>, mark: impl Fn(bool) -> String) -> String {
     let width = rows.iter().map(|(_, (first, _))| first.len()).max().unwrap_or(0);
     let mut text = "\n".to_owned();
     for (name, (first, more)) in rows {
-        text += &format!("    {name:.<35}: {first:width$} {more}\n");
+        text += &format!("{indent}{name:.<35}: {first:width$} {more}\n");
     }
     text += "\n";
     for check in all {
-        text += &format!("    {} {}\n", mark(check.fails == 0), check.name);
+        text += &format!("{indent}{} {}\n", mark(check.fails == 0), check.name);
         if check.fails > 0 {
             let percent = 100 * check.passes / (check.passes + check.fails);
             let Check { passes, fails, .. } = check;
             text += &format!(
-                "      \u{21b3}  {percent}% \u{2014} \u{2713} {passes} / \u{2717} {fails}\n"
+                "{indent}  \u{21b3}  {percent}% \u{2014} \u{2713} {passes} / \u{2717} {fails}\n"
             );
         }
     }

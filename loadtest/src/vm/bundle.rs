@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use crate::{grpc::Schemas, typescript};
+
 /// The largest source file and the largest file that `open()` reads.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
@@ -18,6 +20,8 @@ pub struct Bundle {
     files: Mutex<HashMap<PathBuf, Arc<[u8]>>>,
     /// Data that all virtual users share.
     pub arrays: SharedArrays,
+    /// What `.proto` files describe.
+    pub(super) schemas: Schemas,
 }
 
 /// `SharedArray`s by name: each element as JSON.
@@ -51,6 +55,7 @@ impl Bundle {
             sources: Mutex::default(),
             files: Mutex::default(),
             arrays: SharedArrays::default(),
+            schemas: Schemas::default(),
         };
         match source {
             Some(source) => {
@@ -80,11 +85,12 @@ impl Bundle {
         }
         let text = String::from_utf8(read(path)?)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))?;
-        let is_typed = path.extension().is_some_and(|end| end == "ts");
-        if is_typed {
-            let text = "TypeScript is not supported: compile it to JavaScript first";
-            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
-        }
+        let text = if typescript::is_typescript(path) {
+            let erased = typescript::erase(&text, &path.to_string_lossy());
+            erased.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?
+        } else {
+            text
+        };
         let source: Arc<str> = text.into();
         sources.insert(path.to_path_buf(), Arc::clone(&source));
         Ok(source)

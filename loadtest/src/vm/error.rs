@@ -2,7 +2,7 @@
 
 use rquickjs::{Ctx, Error, Value};
 
-use super::fiber;
+use super::{fiber, state};
 
 /// Why a script's code ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,12 @@ impl ScriptError {
     }
 }
 
+/// That an interpreter has used all the memory that it may.
+pub(super) fn out_of_memory(memory_bytes: usize) -> String {
+    let mib = memory_bytes >> 20;
+    format!("out of memory: all VUs of this thread have {mib} MiB together (--vm-memory)")
+}
+
 /// An exception as text: name, message, and where it came from.
 pub(crate) fn describe(value: &Value<'_>) -> String {
     let Some(object) = value.as_object().filter(|_| value.is_error()) else {
@@ -50,6 +56,12 @@ pub(crate) fn describe(value: &Value<'_>) -> String {
     };
     let text = |key: &str| object.get::<_, Option<String>>(key).ok().flatten().unwrap_or_default();
     let (name, message) = (text("name"), text("message"));
+    let message = match state::current() {
+        Some(vu) if name == "InternalError" && message == "out of memory" => {
+            out_of_memory(vu.local.environment.vm_memory_bytes)
+        }
+        _ => message,
+    };
     let mut all = if message.is_empty() { name } else { format!("{name}: {message}") };
     for line in text("stack").lines() {
         let line = line.trim();

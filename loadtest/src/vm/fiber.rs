@@ -12,6 +12,7 @@
 #![allow(unsafe_code, reason = "switches stacks under a C interpreter; each site says why it may")]
 
 mod handle;
+mod jobs;
 mod layout;
 
 use std::{
@@ -32,11 +33,12 @@ use corosensei::{
 };
 use rquickjs::{Context, Ctx, Error, Exception, Runtime, qjs};
 
-use self::layout::layout;
 pub(crate) use self::{
     handle::{Handle, copy_buffer},
+    jobs::discard_jobs,
     layout::can_share,
 };
+use self::{jobs::move_list, layout::layout};
 use crate::clock;
 
 /// Address space of a fiber's stack. Only touched pages cost memory.
@@ -221,26 +223,6 @@ impl State {
             }
         }
         self.enter();
-    }
-}
-
-/// Moves the entries of the intrusive list whose head is `from` to the empty head `to`.
-///
-/// # Safety
-/// Both are valid for writes; `from` is a list head, or all zero for an empty one.
-unsafe fn move_list(from: *mut [usize; 2], to: *mut [usize; 2]) {
-    let (from_word, to_word) = (from.addr(), to.addr());
-    // SAFETY: by the caller.
-    unsafe {
-        let [next, last] = *from;
-        if next == from_word || next == 0 {
-            *to = [to_word, to_word];
-        } else {
-            *to = [next, last];
-            (*ptr::with_exposed_provenance_mut::<[usize; 2]>(next))[1] = to.expose_provenance();
-            (*ptr::with_exposed_provenance_mut::<[usize; 2]>(last))[0] = to.expose_provenance();
-        }
-        *from = [from.expose_provenance(), from_word];
     }
 }
 

@@ -14,8 +14,6 @@ use rquickjs::{
 
 use super::{error::ScriptError, fiber, modules, state};
 
-/// Memory of one interpreter; beyond it, scripts see exceptions.
-const MEMORY_BYTES_MAX: usize = 8 << 30;
 /// How long a script has the CPU before the others of its thread get their turn.
 const SLICE: std::time::Duration = std::time::Duration::from_millis(10);
 
@@ -37,16 +35,23 @@ impl std::fmt::Debug for Machine {
 }
 
 impl Machine {
-    /// A new interpreter.
+    /// Memory of one interpreter where nothing else is said.
+    pub const MEMORY_BYTES: usize = 8 << 30;
+
+    /// A new interpreter that may use `memory_bytes`; beyond it, scripts see exceptions.
     ///
     /// # Errors
     /// When there is no memory for it.
-    pub fn new() -> std::result::Result<Rc<Self>, ScriptError> {
+    pub fn new(memory_bytes: usize) -> std::result::Result<Rc<Self>, ScriptError> {
         let failed = |error: Error| {
-            ScriptError::new(super::ScriptFailure::Exception, format!("interpreter: {error}"))
+            let why = match error {
+                Error::Allocation => super::error::out_of_memory(memory_bytes),
+                error => error.to_string(),
+            };
+            ScriptError::new(super::ScriptFailure::Exception, format!("interpreter: {why}"))
         };
         let runtime = Runtime::new().map_err(failed)?;
-        runtime.set_memory_limit(MEMORY_BYTES_MAX);
+        runtime.set_memory_limit(memory_bytes);
         runtime.set_loader(Modules, Modules);
         runtime.set_interrupt_handler(Some(Box::new(interrupted)));
         runtime.set_host_promise_rejection_tracker(Some(Box::new(|_, _, reason, is_handled| {
@@ -142,10 +147,12 @@ impl Loader for Modules {
             return modules::declare(ctx, index);
         }
         let Some(vu) = state::current() else { return Err(Error::new_loading(name)) };
-        let source = vu.local.environment.bundle.source(Path::new(name));
+        // On the thread's own stack: what reads TypeScript needs more than is left of a script's.
+        let source = fiber::wait(async { vu.local.environment.bundle.source(Path::new(name)) });
+        let source = source.map_err(|_| fiber::throw_stopped(ctx))?;
         let source = source.map_err(|error| {
             Exception::throw_message(ctx, &format!("cannot load module '{name}': {error}"))
         })?;
-        Module::declare(ctx.clone(), name, super::commonjs::as_module(&source))
+        Module::declare(ctx.clone(), name, super::commonjs::as_module(&source, name))
     }
 }

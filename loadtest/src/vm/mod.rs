@@ -12,6 +12,7 @@ mod fiber;
 mod machine;
 mod modules;
 mod operations;
+mod pump;
 mod state;
 mod vu;
 

@@ -38,6 +38,8 @@ pub struct Environment {
     pub abort: Arc<Abort>,
     /// When the test began.
     pub begun: Instant,
+    /// Memory of each interpreter.
+    pub vm_memory_bytes: usize,
 }
 
 /// The metrics: open while the script is first read, complete afterwards.
@@ -63,7 +65,7 @@ impl MetricTable {
             }
             // A copy: tells what defining it again would say, and defines nothing.
             Self::Complete(registry) => match registry.id(name) {
-                Some(id) if registry.metric(id).kind == kind => Ok(id),
+                Some(id) if registry.metric(id).is(kind, contains) => Ok(id),
                 _ => {
                     let mut scratch = Registry::clone(registry);
                     scratch.define(name, kind, contains)?;
@@ -109,6 +111,11 @@ impl Abort {
     /// Makes the run end as failed, in its own time.
     pub fn fail(&self, reason: String) {
         self.wish.lock().unwrap_or_else(PoisonError::into_inner).1.get_or_insert(reason);
+    }
+
+    /// The reason of an abort, which then was none.
+    pub fn take(&self) -> Option<String> {
+        self.wish.lock().unwrap_or_else(PoisonError::into_inner).0.take()
     }
 
     /// The reason of an abort.

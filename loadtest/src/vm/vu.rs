@@ -10,16 +10,13 @@ use std::{
     task::Poll,
 };
 
-use rquickjs::{
-    CatchResultExt, Context, Ctx, Function, Module, Object, Persistent, Promise, Value,
-    function::Args,
-};
+use rquickjs::{Context, Ctx, Function, Module, Object, Persistent, Value, function::Args};
 
 use super::{
     Local, Machine, Place, ScriptError, ScriptFailure,
-    error::describe,
     fiber::{self, Fiber, Interrupter},
     modules,
+    pump::{pump, wind_up},
     state::{self, VuState},
 };
 use crate::metrics::{TagSet, Tags as _};
@@ -122,7 +119,8 @@ impl Vu {
             match self.mailbox.outcome.take() {
                 Some(outcome) => Poll::Ready(outcome),
                 None if ended => {
-                    let text = "the interpreter has no memory for another virtual user";
+                    let text =
+                        "the interpreter has no memory for another virtual user (--vm-memory)";
                     Poll::Ready(Err(ScriptError::new(ScriptFailure::Exception, text)))
                 }
                 None => Poll::Pending,
@@ -139,6 +137,7 @@ impl Vu {
     /// Moves it to a scenario.
     pub fn enter(&mut self, place: Rc<Place>) {
         self.iterations_here = 0;
+        *self.state.tags.borrow_mut() = place.tags.clone();
         *self.state.place.borrow_mut() = Some(place);
     }
 
@@ -152,8 +151,6 @@ impl Vu {
         self.iterations += 1;
         self.iterations_here += 1;
         state.lag.set(lag);
-        let tags = state.place.borrow().as_ref().map(|place| place.tags.clone());
-        *state.tags.borrow_mut() = tags.unwrap_or_default();
         *state.group.borrow_mut() = "".into();
         let options = state.options();
         if !options.no_cookies_reset {
@@ -191,8 +188,11 @@ fn live(machine: &Rc<Machine>, vu: &Rc<VuState>, mailbox: &Mailbox) {
             None => Poll::Pending,
         });
         let Ok(job) = fiber::wait_idle(next) else { return };
-        let outcome = fiber::enter(&context, |ctx| script.run(&ctx, vu, job));
-        vu.operations.cancel_all();
+        let outcome = fiber::enter(&context, |ctx| {
+            let outcome = script.run(&ctx, vu, job);
+            wind_up(&ctx, vu);
+            outcome
+        });
         mailbox.outcome.set(Some(outcome));
     }
 }
@@ -251,8 +251,8 @@ impl Script {
             )
         })?;
         let name = bundle.main().to_string_lossy().into_owned();
-        let module = Module::declare(ctx.clone(), name, super::commonjs::as_module(&source))
-            .map_err(failed)?;
+        let module = super::commonjs::as_module(&source, &name);
+        let module = Module::declare(ctx.clone(), name, module).map_err(failed)?;
         let (module, promise) = module.eval().map_err(failed)?;
         pump(ctx, vu, Some(&promise))?;
         let mut exports = module.namespace().map_err(failed)?;
@@ -340,50 +340,6 @@ impl Script {
         let function: Function<'js> = exports.restore(ctx)?.get(name)?;
         self.functions.insert(name.into(), Persistent::save(ctx, function.clone()));
         Ok(function)
-    }
-}
-
-/// Runs what is pending until nothing is left: jobs of promises, timers, asynchronous requests.
-fn pump(ctx: &Ctx<'_>, vu: &VuState, promise: Option<&Promise<'_>>) -> Result<(), ScriptError> {
-    let stopped = || ScriptError::new(ScriptFailure::Stopped, "the iteration was stopped");
-    loop {
-        while ctx.execute_pending_job() {
-            if fiber::is_interrupted() {
-                return Err(stopped());
-            }
-        }
-        let is_rejected =
-            |promise: &Promise<'_>| promise.state() == rquickjs::promise::PromiseState::Rejected;
-        if let Some(promise) = promise.filter(|promise| is_rejected(promise)) {
-            vu.rejection.borrow_mut().take();
-            let result = promise.result::<Value<'_>>().unwrap_or(Err(rquickjs::Error::Unknown));
-            return match result.catch(ctx) {
-                Ok(_) => Ok(()),
-                Err(_) if fiber::is_interrupted() => Err(stopped()),
-                Err(rquickjs::CaughtError::Exception(e)) => Err(ScriptError::new(
-                    ScriptFailure::Exception,
-                    describe(e.as_object().as_value()),
-                )),
-                Err(rquickjs::CaughtError::Value(value)) => {
-                    Err(ScriptError::new(ScriptFailure::Exception, describe(&value)))
-                }
-                Err(error @ rquickjs::CaughtError::Error(_)) => {
-                    Err(ScriptError::new(ScriptFailure::Exception, error.to_string()))
-                }
-            };
-        }
-        if let Some(text) = vu.rejection.borrow_mut().take() {
-            let text = format!("Uncaught (in promise) {text}");
-            return Err(ScriptError::new(ScriptFailure::Exception, text));
-        }
-        if vu.operations.is_empty() {
-            return Ok(());
-        }
-        match vu.operations.run_next(ctx) {
-            Err(fiber::Stopped) => return Err(stopped()),
-            Ok(Err(error)) => return Err(ScriptError::of(ctx, &error)),
-            Ok(Ok(())) => {}
-        }
     }
 }
 

@@ -6,10 +6,13 @@
 -- Reply 1 if it may begin, else 0; how many are under way then
 --
 -- A sorted set of names, each with the moment at which it counts no more: what a gateway had under
--- way when it died is forgotten then. Beginning twice under one name is beginning once. The clock
--- is the server's; if it was set back, what would count for too long counts as just renewed.
+-- way when it died is forgotten then. Beginning twice under one name is beginning once. Gateways may
+-- differ in how long that is, while one of them has been told otherwise before the others: nobody
+-- shortens what others said. The clock is the server's; if it was set back, what would count for
+-- longer than anything may counts as just renewed.
 
 local STEP = 1000000
+local LONGEST = 3600000000
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -20,7 +23,7 @@ if #ARGV > 3 then
   redis.call('ZREM', KEYS[1], unpack(ARGV, 4))
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
-local late = string.format('(%.0f', now + lease + STEP)
+local late = string.format('(%.0f', now + math.max(lease, LONGEST) + STEP)
 for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], late, '+inf')) do
   redis.call('ZADD', KEYS[1], ends, other)
 end
@@ -31,5 +34,8 @@ if not again and under_way >= most then
   return { 0, under_way }
 end
 redis.call('ZADD', KEYS[1], ends, name)
-redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil((lease + STEP) / 1000)))
+local kept = math.ceil((lease + STEP) / 1000)
+if redis.call('PTTL', KEYS[1]) < kept then
+  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', kept))
+end
 return { 1, under_way + (again and 0 or 1) }

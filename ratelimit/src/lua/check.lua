@@ -1,4 +1,5 @@
--- Limits on a Redis server: all limits of a request in one call, all charged or none.
+-- Limits on a Redis server: all limits of a request in one call, all charged or none. A bucket
+-- alone is one.lua's.
 --
 -- The twin of bucket.rs, leaky.rs and window.rs, in whole microseconds. Numbers are doubles here:
 -- exact up to 2^53, which microseconds since 1970 and every sum below stay under (the caller bounds
@@ -24,29 +25,6 @@ local SLICES = 8
 local call, format = redis.call, string.format
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
-
--- One bucket: what nearly all requests ask about, without what several limits need.
-if #KEYS == 1 and tonumber(ARGV[3]) >= 0 then
-  local price, depth, worst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-  -- Of what is no string there is nothing, where GET would fail.
-  local ahead = (tonumber(call('MGET', KEYS[1])[1]) or 0) - now
-  if not (ahead > 0) then
-    ahead = 0
-  end
-  local stepped = ahead > worst + STEP
-  if stepped then
-    ahead = worst
-  end
-  local fits = ahead + price <= depth
-  if not fits then
-    price = 0
-  end
-  if price > 0 or (stepped and not fits) then
-    local left = ahead + price
-    call('SET', KEYS[1], format('%d', now + left), 'PX', format('%d', math.ceil(left / 1000) + 1))
-  end
-  return { (fits or ARGV[4] == '1') and 1 or 0, ahead }
-end
 
 local found = call('MGET', unpack(KEYS))
 

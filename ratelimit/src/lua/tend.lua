@@ -21,6 +21,9 @@ if renewed > 0 then
   for i = 3, 2 + renewed do
     redis.call('ZADD', KEYS[1], ends, ARGV[i])
   end
-  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil((lease + STEP) / 1000)))
+  local kept = math.ceil((lease + STEP) / 1000)
+  if redis.call('PTTL', KEYS[1]) < kept then
+    redis.call('PEXPIRE', KEYS[1], string.format('%.0f', kept))
+  end
 end
 return 1

@@ -53,6 +53,11 @@ impl Fault {
             Self::WrongType | Self::Other => false,
         }
     }
+
+    /// Whether the server said that it cannot write, though it may read.
+    pub(super) const fn is_unwritable(self) -> bool {
+        matches!(self, Self::ReadOnly | Self::Memory)
+    }
 }
 
 impl From<&RedisError> for Fault {

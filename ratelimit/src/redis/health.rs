@@ -45,6 +45,8 @@ struct Inner {
     /// When a fault is told again.
     told: [Option<Nanos>; Fault::ALL.len()],
     down: bool,
+    /// It cannot write. What it reads, and need not write down, says nothing of that.
+    unwritable: bool,
     /// That it is down has been told.
     down_told: bool,
     /// When it is told again.
@@ -74,14 +76,22 @@ impl Health {
         !self.lock().down
     }
 
-    /// Whether it counted as down, as far as was told.
-    pub(super) fn succeed(&self) -> bool {
+    /// Whether it is down since it cannot write: who probes it has to see whether it can.
+    pub(super) fn is_unwritable(&self) -> bool {
+        self.troubled.load(Relaxed) && self.lock().unwritable
+    }
+
+    /// Returns whether it counted as down, as far as was told.
+    pub(super) fn succeed(&self, probe: bool) -> bool {
         if !self.troubled.load(Relaxed) {
             return false;
         }
         let mut inner = self.lock();
+        if inner.unwritable && !probe {
+            return false;
+        }
         self.troubled.store(false, Relaxed);
-        inner.down = false;
+        (inner.down, inner.unwritable) = (false, false);
         inner.breaker.succeed();
         std::mem::take(&mut inner.down_told)
     }
@@ -96,7 +106,8 @@ impl Health {
         let mut inner = self.lock();
         if fault.is_lasting() {
             self.troubled.store(true, Relaxed);
-            if inner.breaker.fail(probe, now, rng) {
+            inner.unwritable |= fault.is_unwritable();
+            if inner.breaker.fail(probe, fault.is_unwritable(), now, rng) {
                 self.epoch.fetch_add(1, Relaxed);
                 inner.down = true;
             }
@@ -143,7 +154,7 @@ mod tests {
             }
             at += 100_000_000;
             assert_eq!(health.admit(Nanos::new(at)), Admission::Probe);
-            ups += u32::from(health.succeed());
+            ups += u32::from(health.succeed(true));
         }
         assert_eq!((downs, ups), (1, 1));
         // What was not told at first is, if it lasts.
@@ -155,6 +166,23 @@ mod tests {
         assert_eq!(probe(9_950_000_000), News::None);
         assert_eq!(probe(11_000_000_000), News::Down);
         assert_eq!(probe(30_000_000_000), News::None);
-        assert!(health.succeed());
+        assert!(health.succeed(true));
+    }
+
+    #[test]
+    fn one_that_cannot_write_is_not_well_for_what_it_reads() {
+        let (health, mut rng) = (Health::default(), fastrand::Rng::with_seed(1));
+        assert_eq!(health.fail(Fault::Memory, false, Nanos::ZERO, &mut rng), News::Down);
+        assert!(health.is_unwritable());
+        // Asked before that, and nothing had to be written.
+        assert!(!health.succeed(false));
+        assert!(!health.is_up());
+        assert_eq!(health.admit(Nanos::new(1)), Admission::Skip);
+        assert_eq!(health.admit(Nanos::new(100_000_000)), Admission::Probe);
+        // That it says nothing at all does not mean that it can.
+        health.fail(Fault::Slow, true, Nanos::new(100_000_000), &mut rng);
+        assert!(health.is_unwritable());
+        assert!(health.succeed(true));
+        assert!(health.is_up() && !health.is_unwritable());
     }
 }

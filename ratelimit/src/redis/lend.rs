@@ -6,10 +6,11 @@ use smallvec::SmallVec;
 use super::{
     Shared,
     leases::{Attempt, Lent, Taking, Want},
+    limit::SharedAsk,
     name::{Name, Numbers},
-    part::{Part, later},
-    runner::ticks,
+    part::{Part, Parts, later},
     script::{Call, Script},
+    wait::Wait,
 };
 use crate::{
     lease::{Lease, Stretch, Terms},
@@ -29,44 +30,81 @@ const GIVEN: usize = 256;
 
 impl Shared {
     /// Decides on the parts whose limits are leased. Returns the time then.
-    pub(super) async fn lend(&self, parts: &mut [Part<'_>], members: u32, now: Nanos) -> Nanos {
-        let began = ticks();
+    pub(super) async fn lend(
+        &self,
+        parts: &mut [Part<'_>],
+        members: u32,
+        wait: Wait,
+        now: Nanos,
+    ) -> Nanos {
         let leased = parts.iter_mut().filter_map(|part| {
             let terms = part.ask.limit.terms()?;
             let (key, cost) = (part.ask.key, part.ask.cost);
             let want = Want { key, terms, cost, members };
             Some(async move {
-                let lent = self.lend_one(part.name, want, now).await;
-                part.note_lent(lent);
+                let lent = self.lend_one(part.name, want, wait, now).await;
+                part.asked = lent.is_some_and(|(_, asked)| asked);
+                part.note_lent(lent.map(|(lent, _)| lent));
             })
         });
         join_all(leased).await;
-        later(now, ticks().saturating_duration_since(began))
+        later(now, wait.elapsed())
     }
 
-    /// `None` if the server was needed and did not answer.
-    async fn lend_one(&self, name: Name, want: Want<'_>, begin: Nanos) -> Option<Lent> {
+    /// What becomes of a request, and whether the server was asked; `None` if it was needed and did
+    /// not answer.
+    async fn lend_one(
+        &self,
+        name: Name,
+        want: Want<'_>,
+        wait: Wait,
+        begin: Nanos,
+    ) -> Option<(Lent, bool)> {
         let servers = self.runner.servers();
-        let began = ticks();
-        let now = || later(begin, ticks().saturating_duration_since(began));
+        let now = || later(begin, wait.elapsed());
         let mut attempt = servers.leases.begin(want, begin);
         for waits in 1..=WAITS {
             let Attempt::Wait(news) = attempt else { break };
-            tokio::time::timeout_at(began + servers.timeout(), news).await.ok()?;
+            tokio::time::timeout_at(wait.until, news).await.ok()?;
             attempt = servers.leases.again(want, waits == WAITS, now());
         }
         match attempt {
             Attempt::Done(lent) => {
                 servers.counters.lend();
-                Some(lent)
+                Some((lent, false))
             }
             // The last wait was the last.
             Attempt::Wait(_) => None,
             Attempt::Take(taking) => {
                 let asked_at = now();
-                let reply = self.take(name, &taking, want, asked_at).await?;
-                servers.leases.heard(&taking, want, &reply, asked_at, now())
+                let reply = self.take(name, &taking, want, wait.rest(), asked_at).await?;
+                let lent = servers.leases.heard(&taking, want, &reply, asked_at, now())?;
+                Some((lent, true))
             }
+        }
+    }
+
+    /// Asks how things stand with limits of the other mode, when a lease denies: a client is told
+    /// of all of them. Only with the call that was made for the denial, and remembered for those
+    /// who are denied without one; where nobody says, what is remembered has to do.
+    pub(super) async fn look(&self, parts: &mut [Part<'_>], wait: Wait, now: Nanos) {
+        self.remember(parts, now);
+        let unleased = |part: &&mut Part<'_>| !part.is_leased();
+        if !parts.iter().any(|part| part.asked) {
+            return;
+        }
+        let exact = parts.iter().map(|part| part.ask).filter(|ask| ask.limit.terms().is_none());
+        let free = exact.map(|ask| Part::new(SharedAsk { cost: 0, dry_run: true, ..ask }));
+        let mut looked: Parts<'_> = free.collect();
+        if looked.is_empty() {
+            return;
+        }
+        self.ask_servers(&mut looked, wait, now).await;
+        let most = self.runner.servers().options.remembered;
+        for (part, looked) in parts.iter_mut().filter(unleased).zip(looked) {
+            let Some(known) = looked.known else { continue };
+            part.known = Some(known);
+            self.denied.borrow_mut().insert(part.ask.key, known, most, now);
         }
     }
 
@@ -76,6 +114,7 @@ impl Shared {
         name: Name,
         taking: &Taking<'_>,
         want: Want<'_>,
+        wait: Wait,
         now: Nanos,
     ) -> Option<Vec<i64>> {
         let Want { terms, cost, .. } = want;
@@ -87,9 +126,8 @@ impl Shared {
         let beside = name.with(*b":b");
         let (keys, arguments) = ([name.bytes(), &beside], numbers.bytes());
         let call = Call::new(&LEASE, &keys, &arguments);
-        let patience = self.runner.servers().timeout();
         let place = self.runner.place(name.bytes());
-        self.runner.run_at(place, &call, patience, sound, now).await.ok()
+        self.runner.run_at(place, &call, wait, sound, now).await.ok()
     }
 
     /// Gives tokens back to their servers that were lent to this process and have not been used
@@ -117,7 +155,8 @@ impl Shared {
                 let sound = |reply| matches!(reply, redis::Value::Int(_)).then_some(());
                 let place = self.runner.place(name.bytes());
                 // What does not arrive is worthless when the bucket would have been full.
-                let _ = self.runner.run_at(place, &call, patience, sound, now).await;
+                let wait = Wait::new(patience);
+                let _ = self.runner.run_at(place, &call, wait, sound, now).await;
             });
             join_all(calls).await;
         }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, ptr, rc::Rc, sync::Arc, time::Duration};
 
 use futures_util::{
     FutureExt,
-    future::{LocalBoxFuture, Shared},
+    future::{LocalBoxFuture, Shared, join},
 };
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind, Value,
@@ -97,9 +97,7 @@ impl Link {
             Err(error) => error,
         };
         let trouble = Trouble::from(&error);
-        // After a failover the same name may lead to the server that may write.
-        let useless = error.is_unrecoverable_error() || trouble.fault == Fault::ReadOnly;
-        if useless {
+        if is_useless(&error, &trouble) {
             self.close(&ready);
         }
         if fresh || trouble.fault != Fault::Down || !call.script.repeatable {
@@ -114,10 +112,11 @@ impl Link {
         let (mut ready, _) = self.ready().await?;
         let outcome = command.query_async(&mut ready.connection).await;
         outcome.map_err(|error: RedisError| {
-            if error.is_unrecoverable_error() {
+            let trouble = Trouble::from(&error);
+            if is_useless(&error, &trouble) {
                 self.close(&ready);
             }
-            Trouble::from(&error)
+            trouble
         })
     }
 
@@ -157,7 +156,13 @@ impl Link {
     }
 
     async fn send(&self, mut ready: Ready, call: &Call<'_>) -> Result<Value, RedisError> {
-        let name = ready.name(call.script).await?;
+        let Some(name) = ready.name(call.script) else {
+            // Both at once: who asks first does not wait twice, and what is only told, not heard
+            // of, is told. Whether it was loaded the next one will hear.
+            let load = ready.clone().load(call.script);
+            let text = ready.ask(call, "EVAL", call.script.text);
+            return Box::pin(join(load, text)).await.1;
+        };
         match ready.ask(call, "EVALSHA", name).await {
             // It was not run. With the text it is, and the server knows it again.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
@@ -187,27 +192,31 @@ impl Ready {
         Ok(reply)
     }
 
-    /// What the server calls `script`, which has been sent to it.
-    async fn name(&mut self, script: &'static Script) -> Result<&'static str, RedisError> {
+    /// What the server calls `script`; `None` if it is to be sent to it first.
+    fn name(&self, script: &'static Script) -> Option<&'static str> {
         let known = self.sent.borrow().iter().any(|sent| ptr::eq(*sent, script));
         if !known {
             // At once, not when it is answered: what others send from now on comes behind it. If
             // it is lost, they will hear so and send the text.
             self.sent.borrow_mut().push(script);
-            return self.load(script).await;
+            return None;
         }
-        match script.name.get() {
-            Some(name) => Ok(name),
-            None => self.load(script).await,
-        }
+        script.name.get().map(|name| &**name)
     }
 
-    async fn load(&mut self, script: &'static Script) -> Result<&'static str, RedisError> {
+    async fn load(mut self, script: &'static Script) -> Result<(), RedisError> {
         let mut load = redis::cmd("SCRIPT");
         let name: String =
             load.arg("LOAD").arg(script.text).query_async(&mut self.connection).await?;
-        Ok(script.name.get_or_init(|| name))
+        script.name.get_or_init(|| name);
+        Ok(())
     }
+}
+
+/// Whether another connection is to be opened: after a failover the same name may lead to the
+/// server that may write.
+fn is_useless(error: &RedisError, trouble: &Trouble) -> bool {
+    error.is_unrecoverable_error() || trouble.fault == Fault::ReadOnly
 }
 
 /// In a task: requests that wait for it may all be gone before it is over, and the next may be long

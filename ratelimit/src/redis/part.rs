@@ -21,13 +21,22 @@ pub(super) struct Part<'a> {
     pub(super) charged: bool,
     /// What its lease made of it.
     pub(super) lent: Option<Lent>,
+    /// The server was asked for that.
+    pub(super) asked: bool,
 }
 
 pub(super) type Parts<'a> = SmallVec<[Part<'a>; 2]>;
 
 impl<'a> Part<'a> {
     pub(super) fn new(ask: SharedAsk<'a>) -> Self {
-        Self { ask, name: Name::new(ask.key), known: None, charged: false, lent: None }
+        Self {
+            ask,
+            name: Name::new(ask.key),
+            known: None,
+            charged: false,
+            lent: None,
+            asked: false,
+        }
     }
 
     /// The question, as the server is asked it.

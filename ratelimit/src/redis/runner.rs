@@ -16,7 +16,6 @@ use futures_util::{
 };
 use redis::Value;
 use smallvec::SmallVec;
-use tokio::time::Instant;
 
 use super::{
     breaker::Admission,
@@ -28,6 +27,7 @@ use super::{
     part::later,
     script::{Call, Script},
     servers::{Server, Servers},
+    wait::Wait,
 };
 use crate::moment::Nanos;
 
@@ -147,7 +147,7 @@ impl Runner {
         now: Nanos,
     ) -> Result<Value, Trouble> {
         let place = self.place(keys.first().copied().unwrap_or_default());
-        self.run_at(place, &Call::new(script, keys, args), patience, Some, now).await
+        self.run_at(place, &Call::new(script, keys, args), Wait::new(patience), Some, now).await
     }
 
     /// Where `key` lies: keys of one place can be in one call.
@@ -168,42 +168,41 @@ impl Runner {
         groups
     }
 
-    /// Runs a script where its keys lie; `accept` takes what its reply says, if it is one.
+    /// Runs a script where its keys lie; `accept` takes what its reply says, if it is one. `now` is
+    /// when `wait` began.
     pub(super) async fn run_at<T>(
         &self,
         place: usize,
         call: &Call<'_>,
-        patience: Duration,
+        wait: Wait,
         accept: impl Fn(Value) -> Option<T>,
         now: Nanos,
     ) -> Result<T, Trouble> {
-        let began = ticks();
         if !self.servers.is_cluster() {
             let links = self.links(place).ok_or_else(unknown)?;
-            return self.ask(&links, call, began, patience, accept, now).await;
+            return self.ask(&links, call, wait, accept, now).await;
         }
         // In a room of its own: calls of servers that are no cluster need not carry it along.
-        Box::pin(self.run_in_cluster(place, call, began, patience, accept, now)).await
+        Box::pin(self.run_in_cluster(place, call, wait, accept, now)).await
     }
 
     async fn run_in_cluster<T>(
         &self,
         place: usize,
         call: &Call<'_>,
-        began: Instant,
-        patience: Duration,
+        wait: Wait,
         accept: impl Fn(Value) -> Option<T>,
         now: Nanos,
     ) -> Result<T, Trouble> {
         let Some(Look { since, ends }) = self.look(now) else {
-            return self.follow(place, call, began, patience, accept, now).await;
+            return self.follow(place, call, wait, accept, now).await;
         };
         // Nobody waits longer for it than the one who began it, if there is anybody else to ask.
-        if self.owner(place).is_none() && now < later(since, patience) {
-            let _ = tokio::time::timeout_at(began + patience, ends).await;
-            return self.follow(place, call, began, patience, accept, now).await;
+        if self.owner(place).is_none() && now < later(since, wait.patience()) {
+            let _ = tokio::time::timeout_at(wait.until, ends).await;
+            return self.follow(place, call, wait, accept, now).await;
         }
-        let ask = pin!(self.follow(place, call, began, patience, accept, now));
+        let ask = pin!(self.follow(place, call, wait, accept, now));
         match select(ends, ask).await {
             Either::Left(((), ask)) => ask.await,
             Either::Right((outcome, _)) => outcome,
@@ -215,8 +214,7 @@ impl Runner {
         &self,
         slot: usize,
         call: &Call<'_>,
-        began: Instant,
-        patience: Duration,
+        wait: Wait,
         accept: impl Fn(Value) -> Option<T>,
         now: Nanos,
     ) -> Result<T, Trouble> {
@@ -225,14 +223,14 @@ impl Runner {
             self.servers.doubt();
             return Err(unknown());
         };
-        let outcome = self.ask(&links, call, began, patience, &accept, now).await;
+        let outcome = self.ask(&links, call, wait, &accept, now).await;
         let Err(Trouble { redirect: Some(redirect), .. }) = &outcome else { return outcome };
         let there = cluster::address(&redirect.address)
             .and_then(|(host, port)| self.servers.learn(host, port, &links.server))
             .and_then(|place| self.links(place));
         let Some(links) = there else { return outcome };
         let call = Call { asking: redirect.asking, ..*call };
-        let outcome = self.ask(&links, &call, began, patience, accept, now).await;
+        let outcome = self.ask(&links, &call, wait, accept, now).await;
         if matches!(&outcome, Err(trouble) if trouble.redirect.is_some()) {
             // Once is enough: they do not agree yet.
             self.servers.counters.fail(Fault::Other);
@@ -245,8 +243,7 @@ impl Runner {
         &self,
         links: &Links,
         call: &Call<'_>,
-        began: Instant,
-        patience: Duration,
+        wait: Wait,
         accept: impl Fn(Value) -> Option<T>,
         now: Nanos,
     ) -> Result<T, Trouble> {
@@ -260,27 +257,32 @@ impl Runner {
             Admission::Probe => Probe(server, true),
             Admission::Ask => Probe(server, false),
         };
-        let run = links.take().run(call);
-        let outcome = match tokio::time::timeout_at(began + patience, run).await {
+        let run = run_on(links.take(), call, probe.1 && server.health.is_unwritable());
+        let outcome = match tokio::time::timeout_at(wait.until, run).await {
             Ok(Ok(reply)) => {
                 accept(reply).ok_or_else(|| Trouble::new(Fault::Other, "an unknown reply"))
             }
             Ok(Err(trouble)) => Err(trouble),
+            Err(_) if !wait.fair => {
+                // It had no time to answer in: that says nothing of it.
+                self.servers.counters.fail(Fault::Slow);
+                return Err(Trouble::new(Fault::Slow, "no answer in what was left of the time"));
+            }
             Err(_) => Err(Trouble::new(Fault::Slow, "no answer in time")),
         };
         let probing = std::mem::take(&mut probe.1);
         match &outcome {
-            Ok(_) => server.succeed(),
+            Ok(_) => server.succeed(probing),
             // It is well, and knows who is to be asked.
             Err(trouble) if trouble.redirect.is_some() && self.servers.is_cluster() => {
                 self.servers.doubt();
-                server.recover();
+                server.recover(probing);
             }
             Err(trouble) => {
                 if trouble.fault.is_lasting() {
                     self.servers.doubt();
                 }
-                let now = later(now, ticks().saturating_duration_since(began));
+                let now = later(now, wait.elapsed());
                 server.fail(trouble, probing, now, &mut self.rng.borrow_mut());
             }
         }
@@ -335,6 +337,23 @@ impl Runner {
     }
 }
 
+/// Runs a script; with `write`, only where its server can write. The script itself may have nothing
+/// to write: a server that is full of data, or has become a replica, denies as well as ever.
+async fn run_on(link: &Link, call: &Call<'_>, write: bool) -> Result<Value, Trouble> {
+    if let (true, Some(key)) = (write, call.keys.first()) {
+        // In the same place, and gone in a moment.
+        let key = [key, &b":w"[..]].concat();
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(1).arg("PX").arg(1);
+        match Box::pin(link.query(&set)).await {
+            Err(trouble) if trouble.fault.is_lasting() => return Err(trouble),
+            // What else there is to say the script will hear.
+            _ => {}
+        }
+    }
+    link.run(call).await
+}
+
 /// Asks some of `nodes` who owns what.
 async fn look_at(servers: Arc<Servers>, nodes: Vec<Rc<Links>>, now: Nanos, mut rng: fastrand::Rng) {
     let mut command = redis::cmd("CLUSTER");
@@ -367,10 +386,4 @@ async fn look_at(servers: Arc<Servers>, nodes: Vec<Rc<Links>>, now: Nanos, mut r
 
 fn unknown() -> Trouble {
     Trouble::new(Fault::Down, "nobody is known to keep it")
-}
-
-/// Tokio's clock, for how long a call took; what requests are decided by is an argument.
-#[allow(clippy::disallowed_methods, reason = "the one place of this crate that reads a clock")]
-pub(super) fn ticks() -> Instant {
-    Instant::now()
 }

@@ -316,7 +316,7 @@ impl Server {
         self.counters.fail(trouble.fault);
         if probe && !trouble.fault.is_lasting() {
             // It answers: that is what the probe was to find out.
-            self.recover();
+            self.recover(true);
         }
         match self.health.fail(trouble.fault, probe, now, rng) {
             News::Down => tracing::warn!(server, fault, said, "Redis counts as down"),
@@ -326,14 +326,14 @@ impl Server {
     }
 
     /// Writes a success down, and tells of it when it is news.
-    pub(super) fn succeed(&self) {
+    pub(super) fn succeed(&self, probe: bool) {
         self.counters.answer();
-        self.recover();
+        self.recover(probe);
     }
 
     /// It answers.
-    pub(super) fn recover(&self) {
-        if self.health.succeed() {
+    pub(super) fn recover(&self, probe: bool) {
+        if self.health.succeed(probe) {
             tracing::info!(server = &*self.name, "Redis is up again");
         }
     }

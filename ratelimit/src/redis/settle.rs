@@ -6,8 +6,9 @@ use smallvec::SmallVec;
 use super::{
     Correction, Mode, OnFailure, Shared, Source,
     name::{Name, Numbers},
-    part::Part,
+    part::{Part, later},
     script::{Call, Script},
+    wait::Wait,
 };
 use crate::{key::Key, moment::Nanos, remote};
 
@@ -63,11 +64,12 @@ impl Shared {
             let settlement = limit.remote().settlement(charged, actual);
             changes.extend(settlement.map(|settlement| Change::new(key, settlement)));
         }
-        self.change(&changes, now).await;
+        self.change(&changes, Wait::new(self.runner.servers().timeout()), now).await;
     }
 
-    /// Takes back what some servers charged for a request that others denied.
-    pub(super) async fn give_back(&self, parts: &mut [Part<'_>], now: Nanos) {
+    /// Takes back what some servers charged for a request that others denied. Where no time is left
+    /// to hear of it they are told all the same.
+    pub(super) async fn give_back(&self, parts: &mut [Part<'_>], wait: Wait, now: Nanos) {
         let mut changes: SmallVec<[Change; 4]> = SmallVec::new();
         for part in parts.iter_mut().filter(|part| part.charged) {
             part.charged = false;
@@ -78,15 +80,17 @@ impl Shared {
             let settlement = part.ask.limit.remote().settlement(part.ask.cost, 0);
             changes.extend(settlement.map(|settlement| Change::new(part.ask.key, settlement)));
         }
-        self.change(&changes, now).await;
+        if !changes.is_empty() {
+            let now = later(now, wait.elapsed());
+            self.change(&changes, wait.rest(), now).await;
+        }
     }
 
-    async fn change(&self, changes: &[Change], now: Nanos) {
+    async fn change(&self, changes: &[Change], wait: Wait, now: Nanos) {
         if changes.is_empty() {
             return;
         }
         let groups = self.runner.places(changes.iter().map(|change| &change.name).enumerate());
-        let patience = self.runner.servers().timeout();
         let calls = groups.iter().map(|(place, members)| async move {
             let keys: SmallVec<[&[u8]; 4]> =
                 members.iter().map(|i| changes[*i].name.bytes()).collect();
@@ -95,7 +99,7 @@ impl Shared {
             let call = Call::new(&SETTLE, &keys, &arguments);
             let sound = |reply| (reply == redis::Value::Int(1)).then_some(());
             // Who is not told does not know.
-            let _ = self.runner.run_at(*place, &call, patience, sound, now).await;
+            let _ = self.runner.run_at(*place, &call, wait, sound, now).await;
         });
         join_all(calls).await;
     }

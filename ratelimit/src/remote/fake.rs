@@ -30,6 +30,12 @@ impl State {
                 let now = [self.now / 1_000_000, self.now % 1_000_000].map(|n| n.to_string());
                 Ok(Value::Table(lua.create_sequence_from(now)?))
             }
+            "GET" => match self.keys.get(&texts[1]) {
+                Some((value, until)) if !self.expires || *until > self.now => {
+                    lua.create_string(value).map(Value::String)
+                }
+                _ => Ok(Value::Boolean(false)),
+            },
             "MGET" => {
                 let (now, expires) = (self.now, self.expires);
                 let value = |key: &String| match self.keys.get(key) {
@@ -93,6 +99,10 @@ impl State {
                     lua.create_string(score.to_string()).map(Value::String)
                 });
             }
+            "PTTL" => {
+                let left = if *until == u64::MAX { -1 } else { (*until - now) as i64 / 1_000 };
+                return Ok(Value::Integer(left));
+            }
             "PEXPIRE" => {
                 assert!(known, "there is something to expire");
                 *until = now + texts[2].parse::<u64>().expect("a whole number") * 1_000;
@@ -112,7 +122,9 @@ impl Server {
         let call = move |lua: &Lua, arguments: MultiValue| {
             called.borrow_mut().call(lua, &arguments.into_vec())
         };
-        redis.set("call", lua.create_function(call).unwrap()).unwrap();
+        let call = lua.create_function(call).unwrap();
+        redis.set("call", call.clone()).unwrap();
+        redis.set("pcall", call).unwrap();
         lua.globals().set("redis", redis).unwrap();
         Self { lua, scripts: RefCell::default(), state }
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use weir_ratelimit::{
-    Local, Nanos,
+    Algorithm, Bucket, Limit, Local, Nanos, Rate, Secret,
     redis::{Correction, Mode, OnFailure, Servers, Shared, SharedLimit, Source},
 };
 
@@ -181,6 +181,40 @@ fn leased_and_exact_limits_of_one_request() {
         let large = other.ask("a").await.verdict.rulings()[0].decision.remaining;
         assert!((46..=47).contains(&large), "{large} after {size}");
     });
+}
+
+#[test]
+fn who_is_denied_by_one_mode_is_told_of_the_other() {
+    let Some(server) = Server::start(&[]) else { return };
+    let slowly = |name: &str, burst| {
+        let bucket = Bucket::new(Rate::new(1, 1_000 * SECOND).unwrap(), burst).unwrap();
+        let limit =
+            Limit::new(&Secret::new([7; 16]), "tests", name, Algorithm::TokenBucket(bucket));
+        SharedLimit::new(limit, OnFailure::Deny).unwrap().unwrap()
+    };
+    for (wide, narrow) in [(Mode::Exact, Mode::Leased), (Mode::Leased, Mode::Exact)] {
+        let (name, other) = (format!("wide {wide:?}"), format!("narrow {narrow:?}"));
+        let limits = vec![slowly(&name, 40).with_mode(wide), slowly(&other, 3).with_mode(narrow)];
+        let gateway = Gateway::new(patient(&[server.url()]), limits, Instant::now());
+        run(async {
+            for _ in 0..3 {
+                assert!(gateway.ask("a").await.verdict.allowed());
+            }
+            let calls = gateway.servers.counters().answered();
+            for _ in 0..5 {
+                let denied = gateway.ask("a").await.verdict;
+                let [wide, narrow] = denied.rulings() else { panic!("{denied:?}") };
+                assert!(wide.decision.allowed());
+                assert_eq!((wide.decision.remaining, narrow.decision.remaining), (37, 0));
+                assert_eq!(denied.tightest().unwrap().0, 1);
+                assert!(narrow.decision.retry_after().unwrap() > 900 * SECOND);
+            }
+            // For the denial, and for what else there is to say; the others were denied from
+            // memory.
+            let calls = gateway.servers.counters().answered() - calls;
+            assert!(calls <= 3, "{wide:?}: {calls}");
+        });
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod exactness;
 mod failures;
 mod leased;
 mod odd;
+mod patience;
 mod runner;
 mod server;
 mod under_way;

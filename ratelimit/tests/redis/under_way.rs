@@ -118,6 +118,28 @@ fn what_died_is_forgotten_and_what_lives_is_not() {
 }
 
 #[test]
+fn a_shorter_lease_of_one_gateway_forgets_nothing_of_another() {
+    let Some(server) = Server::start(&[]) else { return };
+    let (long, short) =
+        (Worker::new(&server.url(), 20 * SECOND, 1), Worker::new(&server.url(), SECOND, 2));
+    run(async {
+        let kept = [long.begin(3, OnFailure::Deny).await, long.begin(3, OnFailure::Deny).await];
+        assert!(kept.iter().all(Result::is_ok));
+        // It begins, it is renewed, and it ends: none of that cuts short what is not its own.
+        let one = short.begin(3, OnFailure::Deny).await.unwrap();
+        short.renew(SECOND).await;
+        drop(one);
+        short.all.tend(short.now()).await;
+        tokio::time::sleep(SECOND * 5 / 2).await;
+        assert_eq!(counted(&server), 2);
+        let one = short.begin(3, OnFailure::Deny).await.unwrap();
+        assert!(short.begin(3, OnFailure::Deny).await.is_err());
+        assert!(long.begin(3, OnFailure::Deny).await.is_err());
+        drop(one);
+    });
+}
+
+#[test]
 fn who_leaves_before_the_answer_is_not_counted() {
     let Some(server) = Server::start(&[]) else { return };
     let worker = Worker::new(&server.url(), 20 * SECOND, 1);

@@ -1,6 +1,9 @@
 //! How soon a crash is seen by one and by all, and how often there was none.
 
-use super::{Options, Report, SECOND, State, deaths, quantile, seconds};
+use std::collections::BTreeSet;
+
+use super::{Options, Report, SECOND, State, Swim, deaths, quantile, seconds};
+use crate::sim::Meter;
 
 /// One process ends at a random moment. Bars, at 128 members and up to 10 % loss: the first sees it
 /// within 5 s in half of the runs and 8 s in 99 of 100; all within a second more; and always.
@@ -55,6 +58,68 @@ pub(super) fn crash(options: &Options) -> Report {
         report.bar(wrong == 0, format!("{wrong} false deaths, none are allowed"));
     }
     report.bar(never == 0, format!("{never} crashes were not known to all"));
+    report
+}
+
+/// Ten processes, or a tenth of few, end at once. Bars, at 1,000 members: half of the views are
+/// told in at most three sizes, that of before among them, and all in four; in the half minute
+/// after, a member says 1 KB in a mean second, and says or hears 9 KB in the worst second of all.
+pub(super) fn crashes(options: &Options) -> Report {
+    let mut report = Report::default();
+    let ten = (options.nodes / 10).clamp(1, 10);
+    let (mut sizes, mut took, mut never, mut wrong) = (Vec::new(), Vec::new(), 0, 0);
+    let (mut said, mut told, mut means) = (0, 0, Vec::new());
+    for run in 0..options.runs {
+        let mut world = options.settled(run);
+        let crashed = |at: usize| at < ten;
+        world.run(20 * SECOND + (run * 377_003) % SECOND);
+        let at = world.now_us();
+        (0..ten).for_each(|one| world.crash(one));
+        for node in &mut world.nodes {
+            (node.said, node.told) = (Meter::default(), Meter::default());
+        }
+        let mut seen = vec![BTreeSet::new(); options.nodes];
+        // As often as a driver tells of changes.
+        world.run_until(at + 30 * SECOND, SECOND / 10, |world| {
+            for (node, seen) in world.nodes.iter().zip(&mut seen) {
+                seen.extend(node.swim.as_ref().map(Swim::live));
+            }
+            false
+        });
+        never += usize::from(!world.agrees());
+        let last = world.seen.iter().filter(|seen| seen.state == State::Dead);
+        took.extend(last.map(|seen| seconds(seen.at_us - at)).reduce(f64::max));
+        sizes.extend(seen[ten..].iter().map(|seen| seen.len() as f64));
+        let left = &world.nodes[ten..];
+        said = left.iter().map(|node| node.said.most).max().unwrap_or(0).max(said);
+        told = left.iter().map(|node| node.told.most).max().unwrap_or(0).max(told);
+        let all: u64 = left.iter().map(|node| node.said.all).sum();
+        means.push(all as f64 / left.len() as f64 / 30.0 / 1000.0);
+        wrong += deaths(&world, |subject| !crashed(subject), |_| true).0;
+        report.take(&world, options.seed + run);
+    }
+    for values in [&mut sizes, &mut took, &mut means] {
+        values.sort_by(f64::total_cmp);
+    }
+    let [most, mean] = [&sizes, &means].map(|values| quantile(values, 1.0));
+    let [said, told] = [said, told].map(|bytes| bytes as f64 / 1000.0);
+    report.figure("all told s p50 max", {
+        format!("{:.2} {:.2}", quantile(&took, 0.5), quantile(&took, 1.0))
+    });
+    let half = quantile(&sizes, 0.5);
+    report.figure("sizes of a view p50 max", format!("{half:.0} {most:.0}"));
+    report.figure("KB said in a mean second", format!("{mean:.2}"));
+    report.figure("KB said and heard in the worst second", format!("{said:.1} {told:.1}"));
+    report.figure("false deaths", wrong);
+    report.bar(never == 0, format!("{never} times not all knew"));
+    report.bar(wrong == 0, format!("{wrong} false deaths, none are allowed"));
+    if options.nodes >= 1_000 {
+        report.bar(half <= 3.0, format!("half of the views had {half:.0} sizes, at most 3"));
+        report.bar(most <= 4.0, format!("a view had {most:.0} sizes, at most 4"));
+        report.bar(mean <= 1.0, format!("{mean:.2} KB in a mean second, at most 1"));
+        let worst = said.max(told);
+        report.bar(worst <= 9.0, format!("{worst:.1} KB in the worst second, at most 9"));
+    }
     report
 }
 

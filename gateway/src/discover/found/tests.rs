@@ -7,13 +7,22 @@ use super::*;
 /// The dice that change nothing.
 const EVEN: u32 = u32::MAX / 2;
 
-fn upstream(keys: &str) -> Upstream {
+fn config(keys: &str) -> Config {
     let text = format!(
         "listeners: [\":80\"]\nupstreams:\n  a: {{ {keys} }}\nroutes: [{{ to: a }}]\n\
          membership: {{ bind: \"127.0.0.1:7946\", name: a }}\n"
     );
     let loaded = weir_config::load_str("weir.yaml", &text, &|_| None);
-    loaded.unwrap_or_else(|wrong| panic!("{wrong}")).config.upstreams.remove(0)
+    loaded.unwrap_or_else(|wrong| panic!("{wrong}")).config
+}
+
+fn upstream(keys: &str) -> Upstream {
+    config(keys).upstreams.remove(0)
+}
+
+/// What a configuration of one upstream wants to know.
+fn question(config: &Config) -> Question {
+    Question::of(config, &config.upstreams[0]).unwrap()
 }
 
 fn serving(name: &str, address: &str, weight: u32) -> Serving {
@@ -70,7 +79,7 @@ fn a_certificate_must_bear_the_name_that_was_asked_for() {
 #[test]
 fn changes_are_passed_on_when_they_have_come_to_rest() {
     let found = Found::default();
-    let question = Question::of(&upstream("discovery: { dns: \"a.test:1\" }")).unwrap();
+    let question = question(&config("discovery: { dns: \"a.test:1\" }"));
     let says = |name: &str, now: Tick| {
         let said = Said::For(vec![serving(name, name, 1)], Duration::from_secs(5));
         found.hear(&question, said, EVEN, now)
@@ -96,8 +105,8 @@ fn changes_are_passed_on_when_they_have_come_to_rest() {
 #[test]
 fn failures_are_told_and_change_nothing() {
     let found = Found::default();
-    let written = upstream("discovery: { dns: \"a.test:1\" }");
-    let question = Question::of(&written).unwrap();
+    let config = config("discovery: { dns: \"a.test:1\" }");
+    let (question, written) = (question(&config), &config.upstreams[0]);
     found.expect(&question);
     let ttl = Duration::from_secs(5);
     found.hear(&question, Said::For(vec![serving("a", "a", 1)], ttl), EVEN, at(0));
@@ -105,14 +114,45 @@ fn failures_are_told_and_change_nothing() {
     for _ in 0..3 {
         found.hear(&question, Said::Nothing(long.clone()), EVEN, at(10));
     }
-    let report = found.report_of(&written).unwrap();
+    let report = found.report_of(&config, written).unwrap();
     assert_eq!((report.failures, report.run, report.view.serving.len()), (3, 3, 1));
     assert_eq!(report.error.unwrap().len(), ERROR_MAX);
     assert_eq!((report.answered, report.changed), (Some(at(0)), Some(at(0))));
     found.hear(&question, Said::Surely(Vec::new()), EVEN, at(20));
-    let report = found.report_of(&written).unwrap();
+    let report = found.report_of(&config, written).unwrap();
     assert_eq!((report.failures, report.run, report.error), (3, 0, None));
     assert_eq!((report.view.serving.len(), report.changed), (0, Some(at(20))));
     found.keep(|_| false);
-    assert!(found.report().is_empty() && found.view(&written).is_none());
+    assert!(found.report().is_empty() && found.view(&config, written).is_none());
+}
+
+#[test]
+fn what_was_told_of_a_source_is_good_until_more_is() {
+    let found = Found::default();
+    let before = config("discovery: { dns: \"a.test:1\" }");
+    let (mut renamed, mut elsewhere) = (before.clone(), before.clone());
+    renamed.upstreams[0].name = "b".into();
+    elsewhere.resolver.servers = vec!["127.0.0.1:53".parse().unwrap()];
+    found.expect(&question(&before));
+    let one = vec![serving("one", "127.0.0.1:1", 1)];
+    found.hear(&question(&before), Said::Surely(one), EVEN, at(0));
+    found.keep(|asked| *asked == question(&before));
+    found.passed_on();
+    let view = |config: &Config| found.view(config, &config.upstreams[0]).unwrap();
+    for after in [&renamed, &elsewhere] {
+        assert!(found.view(after, &after.upstreams[0]).is_none(), "nobody asks");
+        found.expect(&question(after));
+        assert!(Arc::ptr_eq(&view(after), &view(&before)));
+        assert!(!found.is_complete(), "its own answer is waited for");
+        found.hear(&question(after), Said::Nothing("no".into()), EVEN, at(10));
+        assert!(Arc::ptr_eq(&view(after), &view(&before)) && found.due().is_none());
+        assert_eq!(found.report().len(), 1, "what runs is reported");
+    }
+    // What other servers say is not what the ones in use say, should the change be refused.
+    let two = vec![serving("two", "127.0.0.1:2", 1)];
+    found.hear(&question(&elsewhere), Said::Surely(two), EVEN, at(20));
+    assert_eq!(&*view(&before).serving[0].name, "one");
+    assert_eq!(&*view(&elsewhere).serving[0].name, "two");
+    found.keep(|asked| *asked == question(&renamed));
+    assert_eq!(&*found.report()[0].upstream, "b");
 }

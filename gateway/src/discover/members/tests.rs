@@ -63,3 +63,22 @@ fn what_is_no_announcement_offers_nothing() {
     let odd = Member { record, state, incarnation: 0, phi: None, round_trip: None };
     assert!(names(vec![odd]).unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn of_a_membership_that_is_over_nothing_is_believed() {
+    let text = "listeners: [\":80\"]\nmembership: { bind: \"127.0.0.1:1\", name: a }\nupstreams: { \
+                a: { discovery: { members: users } } }\n";
+    let config = weir_config::load_str("weir.yaml", text, &|_| None).unwrap().config;
+    let (question, found) =
+        (Question::of(&config, &config.upstreams[0]).unwrap(), Arc::new(Found::default()));
+    found.expect(&question);
+    let members =
+        vec![member("a", State::Alive, &[]), member("b", State::Alive, &[("users", 1, true)])];
+    let (tell, views) = tokio::sync::watch::channel(Arc::new(View { members, ..View::default() }));
+    drop(tell);
+    for _ in 0..2 {
+        listen(question.clone(), views.clone(), found.clone()).await;
+    }
+    let report = found.report_of(&config, &config.upstreams[0]).unwrap();
+    assert!(report.answered.is_none() && report.error.is_some() && report.view.serving.is_empty());
+}

@@ -71,7 +71,7 @@ fn shares_are_those_of_the_members_endpoints() {
     };
     let now = Tick::ZERO + Duration::from_secs(1);
     for upstream in &loaded.config.upstreams[..2] {
-        let question = Question::of(upstream).unwrap();
+        let question = Question::of(&loaded.config, upstream).unwrap();
         found.expect(&question);
         found.hear(&question, Said::Surely(vec![serving("a", 1), serving("c", 3)]), 0, now);
     }

@@ -18,7 +18,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use smallvec::SmallVec;
 
 use super::{Progress, Stream};
-use crate::error::Error;
+use crate::{error::Error, http::body::End};
 
 /// Pieces up to so many bytes are copied together instead of shared: a shared one holds on to the
 /// whole buffer in which it was read.
@@ -93,6 +93,11 @@ impl Reader {
     pub(super) fn lend(&mut self) -> Self {
         let turn = mem::replace(&mut self.turn, NEVER);
         Self { replay: self.replay.clone(), turn, lent: true }
+    }
+
+    /// Hangs a watcher on what the client sends.
+    pub(super) fn watched(&self, end: Box<dyn End>) -> bool {
+        self.replay.state.borrow_mut().stream.watched(end)
     }
 
     /// Takes the turn back, and begins anew.

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use regex::Regex;
 use weir_config::model::{
     Action, At, HeaderEdits, HostMatch, PathMatch, Respond, Route, RouteMatch, RoutePriority,
-    RouteTimeout, Segment, ValueMatch,
+    RouteTimeout, Segment, Traffic, ValueMatch,
 };
 
 use super::{BuildReason, Found, Matcher};
@@ -38,6 +38,7 @@ pub(in crate::route) fn route(host: &str, path: &str) -> Route {
         concurrency: None,
         rate_limits: Vec::new(),
         priority: RoutePriority::default(),
+        traffic: Traffic::default(),
         web: weir_config::model::Web::default(),
     }
 }

@@ -26,7 +26,8 @@ fn told(snapshot: &Snapshot, found: &Found, addresses: &[&str]) {
         weight: 1,
         zone: None,
     };
-    found.tell(&snapshot.config.upstreams[0], addresses.iter().map(serving).collect());
+    let config = &snapshot.config;
+    found.tell(config, &config.upstreams[0], addresses.iter().map(serving).collect());
 }
 
 fn addresses(upstream: &Upstream) -> Vec<&str> {

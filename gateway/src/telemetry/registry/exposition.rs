@@ -13,9 +13,9 @@ use crate::{
     admission::{Cause, PRIORITIES, priority_name},
     cache,
     clock::Tick,
-    discover::SourceReport,
     idempotency,
     limit::{shared::Counters, tally::Outcome},
+    policy::{Faulted, Mirrored},
     telemetry::{
         counters::{DURATION_BOUNDS_NANOS, FALLBACKS, HEDGES, RETRIES, RouteTotals, STOPS},
         names::{self, Kind, Metric},
@@ -27,6 +27,7 @@ use crate::{
     },
 };
 
+mod found;
 mod members;
 mod spans;
 mod web;
@@ -80,7 +81,7 @@ impl Collector for Scrape {
         self.encode_loads(&mut encoder, &all)?;
         encode_connections(&mut encoder, &all)?;
         encode_rosters(&mut encoder, &all, self.now)?;
-        encode_found(&mut encoder, &all)?;
+        found::encode(&mut encoder, &all)?;
         encode_gates(&mut encoder, &all)?;
         encode_admission(&mut encoder, &all)?;
         encode_limits(&mut encoder, &all)?;
@@ -127,6 +128,8 @@ impl Scrape {
         family(out, &names::CACHE_REFRESHES, refreshed)?;
         let keyed = each(&idempotency::Outcome::NAMES, |totals| &totals.keyed);
         family(out, &names::IDEMPOTENCY, keyed)?;
+        family(out, &names::MIRRORS, each(&Mirrored::NAMES, |totals| &totals.mirrored))?;
+        family(out, &names::FAULTS, each(&Faulted::NAMES, |totals| &totals.faulted))?;
         web::encode(out, &routes)
     }
 
@@ -256,15 +259,6 @@ fn encode_rosters(out: &mut DescriptorEncoder<'_>, all: &AllBlocks, now: Tick) -
     family(out, &names::HEALTH_CHECKS, checks)?;
     let panic = rosters.iter().map(|(key, one)| ([*key], Sample::Level(one.panic.into())));
     family(out, &names::UPSTREAM_PANIC, panic)
-}
-
-fn encode_found(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {
-    let found = all.found.upgrade().map(|found| found.report()).unwrap_or_default();
-    let level = |one: &SourceReport| Sample::Level(one.view.serving.len() as i64);
-    let endpoints = found.iter().map(|one| ([&*one.upstream], level(one)));
-    family(out, &names::DISCOVERY_ENDPOINTS, endpoints)?;
-    let failures = found.iter().map(|one| ([&*one.upstream], Sample::Count(one.failures)));
-    family(out, &names::DISCOVERY_FAILURES, failures)
 }
 
 fn encode_gates(out: &mut DescriptorEncoder<'_>, all: &AllBlocks) -> fmt::Result {

@@ -27,6 +27,9 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
+/// Slots looked at in one step of [`KeyTable::prepare`].
+pub(crate) const STEP: usize = 1 << 14;
+
 /// Where a request's key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place(u64);
@@ -125,6 +128,23 @@ impl KeyTable {
         let bound = config.bounded_load.map(LoadBound::new);
         let (config, balance) = (config.clone(), upstream.balance);
         Ok(Some(Arc::new(Self { config, balance, shape, members, weights, bound })))
+    }
+
+    /// Makes a step towards the quickest next change, of some milliseconds among a thousand
+    /// endpoints; whether there is more to do. Look-ups do not wait for it.
+    pub(crate) fn prepare(&self) -> bool {
+        match &self.shape {
+            Shape::Rendezvous(numbered) => numbered.set.prepare(STEP) == STEP,
+            Shape::Ring(_) | Shape::Maglev(..) => false,
+        }
+    }
+
+    /// Whether [`Self::prepare`] has anything to do.
+    pub(crate) const fn prepares(&self) -> bool {
+        match &self.shape {
+            Shape::Rendezvous(numbered) => numbered.set.prepares(),
+            Shape::Ring(_) | Shape::Maglev(..) => false,
+        }
     }
 
     /// Whether it is what `upstream` asks for.

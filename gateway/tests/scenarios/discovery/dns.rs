@@ -215,3 +215,40 @@ fn no_request_fails_while_endpoints_come_and_go() {
     }
     assert!(load.finish() > 50);
 }
+
+#[test]
+fn servers_of_a_refused_file_are_asked_and_not_believed() {
+    let [server, other] = [(); 2].map(|()| DnsServer::start());
+    let (port, _origins) = named_at(["one", "two"]);
+    server.has("users.test", &[11]);
+    other.has("users.test", &[12]);
+    let gateway = start(&server, port);
+    await_who(&gateway, &["one"]);
+    // An address that is in use keeps it from being taken.
+    rewrite(&gateway, "listeners: [", &format!("listeners: [\"127.0.0.11:{port}\", "));
+    rewrite(&gateway, &server.address.to_string(), &other.address.to_string());
+    assert_eq!(gateway.admin("POST", "/reload").status, 422);
+    assert!(other.asked()[0] > 0, "they were asked");
+    for _ in 0..10 {
+        assert_eq!(who(&gateway), ["one"].map(String::from).into());
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(metric(&gateway, "weir_discovery_endpoints"), 1.0);
+}
+
+#[test]
+fn an_upstream_of_another_name_knows_what_was_found() {
+    let server = DnsServer::start();
+    let (port, _origins) = named_at(["one"]);
+    server.has("users.test", &[11]);
+    let gateway = start(&server, port);
+    await_who(&gateway, &["one"]);
+    server.says("users.test", Reply::Failure);
+    await_state(&gateway, "failing");
+    rewrite(&gateway, "  users: {", "  people: {");
+    rewrite(&gateway, "to: users", "to: people");
+    assert_eq!(gateway.admin("POST", "/reload").status, 200);
+    assert_eq!(who(&gateway), ["one"].map(String::from).into());
+    // Its server has not answered this one yet.
+    assert_eq!(source(&gateway)["state"], "failing");
+}

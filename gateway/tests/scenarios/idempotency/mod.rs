@@ -2,6 +2,7 @@
 
 mod at_once;
 mod bodies;
+mod costs;
 mod first;
 mod keys;
 mod outcomes;

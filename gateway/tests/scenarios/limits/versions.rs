@@ -7,6 +7,7 @@ use super::limited;
 use crate::support::{
     PATIENCE,
     certificates::Authority,
+    eventually,
     gateway::Setup,
     h2_client::{self, connect},
     h3_client,
@@ -83,5 +84,62 @@ async fn over_http3_too() {
     }
     assert_eq!(origin.seen().len(), 1);
     drop(client);
+    tokio::task::spawn_blocking(|| drop(gateway)).await.unwrap();
+}
+
+/// How a client leaves.
+#[derive(Debug, Clone, Copy)]
+enum Leave {
+    /// It wants no answer any more.
+    Stop,
+    /// It takes back what it has begun to send, and wants no answer.
+    Cancel,
+    /// It closes the connection.
+    Close,
+}
+
+#[tokio::test]
+async fn who_leaves_over_http3_while_it_waits_for_its_turn_is_sent_nowhere() {
+    let origin = Origin::echo();
+    let (dir, authority) = (tempfile::TempDir::new().unwrap(), Authority::new());
+    authority.issue(&["edge.test"]).write(dir.path(), "edge");
+    let listener = "tls: { cert: $DIR/edge.pem, key: $DIR/edge.key }, protocols: [h3, h1, h2]";
+    let setup = Setup::to(&[origin.address]).listener(listener).within(dir);
+    // Ten seconds apart.
+    let route = "rate_limit: { rate: 6/m, burst: 9, algorithm: leaky_bucket, max_delay: 10m }, \
+                 concurrency: { key: client_ip, max: 5 }, timeout: { total: 10m }";
+    let gateway = std::sync::Arc::new(setup.route(route).start());
+    let tls = authority.client(&[b"h3"]);
+    let connect = || h3_client::connect(gateway.listen, tls.clone(), "edge.test");
+    let under_way = |wanted: u64| {
+        let gateway = gateway.clone();
+        let waits = move || gateway.admin("GET", "/limits").json()["keys"]["under_way"] == wanted;
+        async move { tokio::task::spawn_blocking(|| eventually(waits)).await.unwrap() }
+    };
+    assert_eq!(connect().await.unwrap().get("/first").await.unwrap().status(), 200);
+    for leave in [Leave::Stop, Leave::Cancel, Leave::Close] {
+        let client = connect().await.unwrap();
+        let mut stream =
+            client.open(h3_client::head(Method::POST, &format!("/{leave:?}"))).await.unwrap();
+        stream.send_data(Bytes::from_static(b"half")).await.unwrap();
+        assert!(under_way(1).await, "{leave:?} waits");
+        let code = h3::error::Code::H3_REQUEST_CANCELLED;
+        match leave {
+            Leave::Stop => stream.stop_sending(code),
+            Leave::Cancel => {
+                stream.stop_stream(code);
+                stream.stop_sending(code);
+            }
+            Leave::Close => client.quic.close(0x100u32.into(), b""),
+        }
+        assert!(under_way(0).await, "{leave:?} is over");
+        let (gateway, mark) = (gateway.clone(), format!("/{leave:?}"));
+        let line = tokio::task::spawn_blocking(move || gateway.access_line(&mark)).await.unwrap();
+        assert_eq!(line["status"], 499, "{line}");
+        assert_eq!(line["flag"], "DC", "{line}");
+        drop((stream, client));
+    }
+    let targets: Vec<_> = origin.seen().iter().map(|seen| seen.target.clone()).collect();
+    assert_eq!(targets, ["/first"]);
     tokio::task::spawn_blocking(|| drop(gateway)).await.unwrap();
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::metric;
+use super::{is_first, metric};
 use crate::{
     operations::rewrite,
     support::{
@@ -137,4 +137,25 @@ fn a_reload_keeps_count() {
         assert_eq!(client.answer("GET").unwrap().status, 200);
     }
     assert!(eventually(|| in_use(&gateway) == 0.0));
+}
+
+#[test]
+fn a_retry_that_waits_leaves_its_place_among_the_upstreams_to_others() {
+    let origin = Origin::start(|x| match x.target() {
+        "/again" if is_first(x) => x.reply(503, "Retry-After: 2\r\n", ""),
+        _ => x.echo(),
+    });
+    let gateway = Setup::to(&[origin.address])
+        .upstream("outlier: off, limits: { requests: 1, queue: 4, queue_timeout: 10s }")
+        .route("retry: { attempts: 2, backoff: { base: 1ms, max: 5s } }")
+        .start();
+    let mut waits = gateway.client();
+    waits.send(get("/again").as_bytes());
+    assert!(eventually(|| origin.seen_at("/again").len() == 1));
+    for _ in 0..3 {
+        assert_eq!(gateway.client().get("/other").unwrap().status, 200);
+    }
+    assert_eq!(origin.seen_at("/again").len(), 1, "it waits still");
+    assert_eq!(waits.answer("GET").unwrap().status, 200);
+    assert_eq!(origin.seen_at("/again").len(), 2);
 }

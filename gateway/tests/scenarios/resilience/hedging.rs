@@ -62,6 +62,33 @@ fn the_second_wins_and_the_first_is_given_up() {
 }
 
 #[test]
+fn a_breaker_hears_of_losers_that_are_slow_already() {
+    let script: fn(&mut Exchange) -> std::io::Result<Next> = |x| match is_first(x) {
+        true => stall(x),
+        false => x.echo(),
+    };
+    let origins = [Origin::start(script), Origin::start(script)];
+    for (over, all) in [("40ms", true), ("20s", false)] {
+        let breaker = format!(
+            "outlier: off, breaker: {{ min_requests: 100, window: 60s, open: 60s, \
+             slow: {{ over: {over}, rate: 50% }} }}"
+        );
+        let setup = Setup::to(&origins.each_ref().map(|origin| origin.address));
+        let gateway = setup.upstream(&breaker).route("retry: { hedge: 50ms }").start();
+        for n in 0..5 {
+            assert_eq!(gateway.client().get(&format!("/{n}")).unwrap().status, 200);
+        }
+        let counts = |name: &str| {
+            let count = |one: &serde_json::Value| one["breaker"][name].as_u64().unwrap();
+            endpoints(&gateway).iter().map(count).sum::<u64>()
+        };
+        // Of what was given up sooner nobody knows.
+        assert_eq!(counts("requests"), if all { 10 } else { 5 });
+        assert!(if all { counts("slow") >= 5 } else { counts("slow") == 0 }, "{}", counts("slow"));
+    }
+}
+
+#[test]
 fn the_first_may_still_win() {
     let (_origins, gateway) = before("retry: { hedge: 50ms }", |x| match is_first(x) {
         true => {

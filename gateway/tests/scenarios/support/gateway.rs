@@ -45,6 +45,7 @@ pub(crate) struct Setup {
     route: String,
     top: String,
     whole: Option<String>,
+    env: Vec<(String, String)>,
     dir: Option<TempDir>,
 }
 
@@ -102,6 +103,12 @@ impl Setup {
         self
     }
 
+    /// A variable of its environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     fn text(&self) -> String {
         if let Some(whole) = &self.whole {
             return whole.clone();
@@ -140,7 +147,8 @@ impl Setup {
             .replace("$DIR", &dir.path().display().to_string());
         let file = dir.path().join("weir.yaml");
         fs::write(&file, &text).unwrap();
-        let mut child = weir(&["run", "-c", file.to_str().unwrap()]).spawn().unwrap();
+        let mut command = weir(&["run", "-c", file.to_str().unwrap()]);
+        let mut child = command.envs(self.env).spawn().unwrap();
         let stderr = Collector::of(child.stderr.take().unwrap());
         let stdout = Collector::of(child.stdout.take().unwrap());
         let farewell = Signal::TERM;

@@ -8,17 +8,19 @@ use rquickjs::{
     qjs,
 };
 
-use super::enter;
+use super::{enter, jobs::NOTHING};
 
 thread_local! {
     static FIRST_ALLOCATION: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
-/// Where `JSRuntime` keeps the innermost frame and the head of the job queue, in bytes.
+/// Where `JSRuntime` keeps the innermost frame and the head of the job queue, and where a job has
+/// its function, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     pub(super) frame: usize,
     pub(super) jobs: usize,
+    pub(super) job_function: usize,
 }
 
 /// Whether fibers may share an interpreter.
@@ -32,7 +34,8 @@ pub(super) fn layout() -> Option<Layout> {
 }
 
 /// Finds the two words: the frame is 0 outside a call and a stack address inside one; the queue's
-/// head points to itself until a job is put in.
+/// head points to itself until a job is put in, whose function is then in one of the words behind
+/// the two of the list.
 fn probe() -> Result<Option<Layout>, Error> {
     FIRST_ALLOCATION.set((0, 0));
     let runtime = Runtime::new_with_alloc(Recording)?;
@@ -59,15 +62,8 @@ fn probe() -> Result<Option<Layout>, Error> {
         let is_near = inside.get(at).is_some_and(|word| word.abs_diff(here) < 128 * 1024);
         outside[at] == 0 && after[at] == 0 && is_near
     });
-    unsafe extern "C" fn nothing(
-        _: *mut qjs::JSContext,
-        _: i32,
-        _: *mut qjs::JSValue,
-    ) -> qjs::JSValue {
-        qjs::JS_UNDEFINED
-    }
     // SAFETY: a job without arguments that does nothing; it is run below.
-    unsafe { qjs::JS_EnqueueJob(context.as_raw().as_ptr(), Some(nothing), 0, ptr::null_mut()) };
+    unsafe { qjs::JS_EnqueueJob(context.as_raw().as_ptr(), Some(NOTHING), 0, ptr::null_mut()) };
     let queued = words();
     let heads = (0..after.len() - 1).filter(|&at| {
         let address = start + at * 8;
@@ -77,11 +73,17 @@ fn probe() -> Result<Option<Layout>, Error> {
             && queued[at] != address
     });
     let (frames, heads): (Vec<_>, Vec<_>) = (frames.collect(), heads.collect());
+    let (&[frame], &[jobs]) = (&frames[..], &heads[..]) else { return Ok(None) };
+    let entry = ptr::with_exposed_provenance::<usize>(queued[jobs]);
+    let functions = (2..4usize).filter(|&at| {
+        // SAFETY: the entry is in the list, and begins with the two words of the list, a context
+        // and a function in some order.
+        unsafe { entry.add(at).read() == NOTHING as usize }
+    });
+    let functions: Vec<_> = functions.collect();
     enter(&context, |ctx| ctx.execute_pending_job());
-    Ok(match (&frames[..], &heads[..]) {
-        (&[frame], &[jobs]) => Some(Layout { frame: frame * 8, jobs: jobs * 8 }),
-        _ => None,
-    })
+    let &[function] = &functions[..] else { return Ok(None) };
+    Ok(Some(Layout { frame: frame * 8, jobs: jobs * 8, job_function: function * 8 }))
 }
 
 /// The allocator of `probe`: notes the first allocation, which is the runtime itself.

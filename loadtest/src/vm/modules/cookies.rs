@@ -6,7 +6,7 @@ use rquickjs::{Ctx, Exception, Function, Object, Result, Value, function::Opt};
 
 use crate::{
     clock,
-    http::{Cookie, Jar, Target},
+    http::{Cookie, HttpError, Jar, Target},
     vm::{fiber::Handle, state},
 };
 
@@ -41,7 +41,7 @@ fn jar_current(ctx: Ctx<'_>) -> Result<Value<'_>> {
 }
 
 fn target(ctx: &Ctx<'_>, url: &str) -> Result<Target> {
-    Target::parse(url).map_err(|why| Exception::throw_message(ctx, &format!("invalid URL: {why}")))
+    Target::parse(url).map_err(|error| Exception::throw_message(ctx, &error.text))
 }
 
 fn jar_of_handle(ctx: &Ctx<'_>, handle: &Value<'_>) -> Result<Rc<RefCell<Jar>>> {
@@ -69,7 +69,15 @@ fn jar_set<'js>(
     value: String,
     options: Object<'js>,
 ) -> Result<bool> {
-    let (jar, target) = (jar_of_handle(&ctx, &handle)?, target(&ctx, &url)?);
+    let jar = jar_of_handle(&ctx, &handle)?;
+    let target = match Target::parse(&url) {
+        Ok(target) => target,
+        Err(error) if error.code == HttpError::INVALID_URL => {
+            return Err(Exception::throw_message(&ctx, &error.text));
+        }
+        // A URL, though none to which a cookie is ever sent.
+        Err(_) => return Ok(true),
+    };
     let text = |key: &str| options.get::<_, Option<rquickjs::Coerced<String>>>(key);
     let now = clock::unix();
     let mut cookie = Cookie {
@@ -92,7 +100,9 @@ fn jar_set<'js>(
         cookie.max_age = age as i64;
         cookie.expires = Some(now.saturating_add(Duration::from_secs(age.max(0.0) as u64)));
     } else if let Some(expires) = text("expires")?.filter(|expires| !expires.0.is_empty()) {
-        let at = httpdate::parse_http_date(&expires.0).map_err(|_| {
+        // k6 takes any zone's name, and no zone but one for what it says.
+        let date = expires.0.rsplit_once(' ').map_or("", |(date, _)| date);
+        let at = httpdate::parse_http_date(&format!("{date} GMT")).map_err(|_| {
             Exception::throw_message(
                 &ctx,
                 &format!("unable to parse \"expires\" date '{}'", expires.0),

@@ -65,6 +65,7 @@ fn check<'js>(
     let mut all = true;
     for entry in sets.props::<String, Value<'js>>() {
         let (name, test) = entry?;
+        refuse_colons(&ctx, &name)?;
         let result = match test.as_function() {
             Some(function) => function.call::<_, Value<'js>>((value.clone(),)),
             None => Ok(test),
@@ -77,14 +78,27 @@ fn check<'js>(
         }
         extra.extend(more.iter().map(|(key, value)| (&**key, &**value)));
         if let Some(recorder) = &mut *vu.local.recorder.borrow_mut() {
-            let group = vu.group.borrow().clone();
-            recorder.check(&group, &name, passed);
+            // As in k6, the summary knows checks and groups by these tags.
+            if vu.system_tags().has(SystemTag::Check) {
+                let has_group = vu.system_tags().has(SystemTag::Group);
+                let group = if has_group { vu.group.borrow().clone() } else { "".into() };
+                recorder.check(&group, &name, passed);
+            }
             let tags = vu.sample_tags(&extra);
             recorder.record(builtin::CHECKS, f64::from(u8::from(passed)), &tags, clock::unix());
         }
         result?;
     }
     Ok(all)
+}
+
+/// Names are parts of a path that is written with these.
+fn refuse_colons(ctx: &Ctx<'_>, name: &str) -> Result<()> {
+    if name.contains("::") {
+        let text = "group and check names may not contain '::'";
+        return Err(Exception::throw_message(ctx, text));
+    }
+    Ok(())
 }
 
 /// JavaScript's truth.
@@ -103,16 +117,18 @@ fn is_true(value: &Value<'_>) -> bool {
 
 fn group<'js>(ctx: Ctx<'js>, name: String, body: Function<'js>) -> Result<Value<'js>> {
     let Some(vu) = state::current() else { return body.call(()) };
+    let maker: Option<String> = body.get::<_, Object<'js>>("constructor")?.get("name")?;
+    if maker.as_deref() == Some("AsyncFunction") {
+        let text = "group() does not support async functions as arguments";
+        return Err(Exception::throw_type(&ctx, text));
+    }
     if vu.is_init.get() {
         let text = "using group() in the init context is not supported";
         return Err(Exception::throw_message(&ctx, text));
     }
-    if name.contains("::") {
-        let text = "group and check names may not contain '::'";
-        return Err(Exception::throw_message(&ctx, text));
-    }
+    refuse_colons(&ctx, &name)?;
     let outer = vu.group.borrow().clone();
-    let path = format!("{outer}::{name}");
+    let path = if name.is_empty() { outer.to_string() } else { format!("{outer}::{name}") };
     *vu.group.borrow_mut() = path.as_str().into();
     if let Some(recorder) = &mut *vu.local.recorder.borrow_mut() {
         recorder.enter_group(&path);
@@ -123,18 +139,12 @@ fn group<'js>(ctx: Ctx<'js>, name: String, body: Function<'js>) -> Result<Value<
     let tags = vu.sample_tags(&[]);
     vu.local.record(&[(builtin::GROUP_DURATION, took.as_secs_f64() * 1e3)], &tags);
     *vu.group.borrow_mut() = outer;
-    if result.as_ref().is_ok_and(Value::is_promise) {
-        let text = "group() does not support async functions as arguments";
-        return Err(Exception::throw_type(&ctx, text));
-    }
     result
 }
 
-fn sleep(ctx: Ctx<'_>, seconds: f64) -> Result<()> {
-    if state::current().is_none_or(|vu| vu.is_init.get()) {
-        let text = "using sleep() in the init context is not supported";
-        return Err(Exception::throw_message(&ctx, text));
-    }
+fn sleep<'js>(ctx: Ctx<'js>, seconds: Opt<Value<'js>>) -> Result<()> {
+    let Some(seconds) = seconds.0 else { return Ok(()) };
+    let seconds = seconds.get::<rquickjs::Coerced<f64>>()?.0;
     if seconds.is_nan() || seconds <= 0.0 {
         return Ok(());
     }
@@ -153,7 +163,7 @@ fn random() -> f64 {
 }
 
 fn log(level: String, text: String) {
-    console::write(&level, &text);
+    console::write_script(&level, &text);
 }
 
 fn is_init() -> bool {

@@ -6,7 +6,7 @@ use rquickjs::{Ctx, Exception, Function, IntoJs, Object, Result, Value};
 
 use crate::{
     clock,
-    options::Executor,
+    options::{Executor, SystemTag},
     vm::{fiber, state},
 };
 
@@ -23,6 +23,10 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
 fn look<'js>(ctx: Ctx<'js>, name: String) -> Result<Value<'js>> {
     let Some(vu) = state::current() else { return Ok(Value::new_undefined(ctx)) };
     let environment = &vu.local.environment;
+    if vu.is_init.get() {
+        let text = format!("getting {name} in the init context is not supported");
+        return Err(Exception::throw_message(&ctx, &text));
+    }
     let number = |ctx: Ctx<'js>, number: u64| Ok(Value::new_number(ctx, number as f64));
     if let Some(name) = name.strip_prefix("scenario.") {
         let place = vu.place.borrow();
@@ -89,10 +93,17 @@ fn fail_test(reason: String) {
     }
 }
 
+const GROUP: &str = "group";
+
+fn has_group(vu: &state::VuState) -> bool {
+    vu.system_tags().has(SystemTag::Group)
+}
+
 fn tag(name: String) -> Option<String> {
     let vu = state::current()?;
     let tags = vu.tags.borrow();
-    crate::metrics::Tags::value(&*tags, &name).map(str::to_string)
+    let own = crate::metrics::Tags::value(&*tags, &name).map(str::to_string);
+    own.or_else(|| (name == GROUP && has_group(&vu)).then(|| vu.group.borrow().to_string()))
 }
 
 fn set_tag(name: String, value: String) {
@@ -112,5 +123,6 @@ fn delete_tag(name: String) {
 fn tag_keys() -> Vec<String> {
     let Some(vu) = state::current() else { return Vec::new() };
     let tags = vu.tags.borrow();
-    tags.iter().map(|(key, _)| key.to_string()).collect()
+    let group = has_group(&vu).then_some(GROUP);
+    group.into_iter().chain(tags.iter().map(|(key, _)| key)).map(str::to_string).collect()
 }

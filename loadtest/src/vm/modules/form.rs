@@ -28,6 +28,8 @@ pub(super) fn encode<'js>(ctx: &Ctx<'js>, fields: &Object<'js>) -> Result<(Vec<u
     if all.iter().any(|(_, value)| is_file(value)) {
         return multipart(ctx, &all, is_file);
     }
+    // As k6 writes them: by name, the values of one in their own order.
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut body = String::new();
     for (name, value) in &all {
         if !body.is_empty() {
@@ -35,7 +37,8 @@ pub(super) fn encode<'js>(ctx: &Ctx<'js>, fields: &Object<'js>) -> Result<(Vec<u
         }
         escape(&mut body, name);
         body.push('=');
-        escape(&mut body, &text(value)?);
+        let value = if value.is_null() { "<nil>".to_owned() } else { text(value)? };
+        escape(&mut body, &value);
     }
     Ok((body.into_bytes(), "application/x-www-form-urlencoded".into()))
 }

@@ -2,41 +2,34 @@
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use bytes::Bytes;
 use rquickjs::{
-    Array, Ctx, Exception, Function, Object, Persistent, Promise, Result, Value,
-    function::{Opt, Rest},
+    Array, Ctx, Exception, Function, Object, Persistent, Promise, Result, Value, function::Opt,
 };
 
 use super::{
-    bytes as script_bytes,
-    cookies::jar_of,
     core::text,
     crypto,
+    params::{self, TIMEOUT, apply, check_method, set_body, set_header},
     perform::{self, Call, Wanted},
     response::Response,
 };
 use crate::{
     http::{self, HttpError, Request, Target},
-    options,
     vm::{
         console, fiber,
-        fiber::Handle,
-        operations::Then,
-        state::{self, Expected, VuState},
+        operations::{Make, Then},
+        state::{self, VuState},
     },
 };
 
-/// Of a request that sets none; k6's.
-const TIMEOUT: Duration = Duration::from_secs(60);
 /// URLs that a thread remembers taken apart.
 const TARGETS_MAX: usize = 4096;
 
 pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     for (name, method) in [("get", "GET"), ("head", "HEAD")] {
         let method: Rc<str> = method.into();
-        let verb = move |ctx: Ctx<'js>, url: Value<'js>, params: Opt<Value<'js>>| {
-            request(&ctx, &method, &url, None, params.0.as_ref())
+        let verb = move |ctx: Ctx<'js>, url: Opt<Value<'js>>, params: Opt<Value<'js>>| {
+            request(&ctx, &method, &or_undefined(&ctx, url), None, params.0.as_ref())
         };
         native.set(name, Function::new(ctx.clone(), verb)?)?;
     }
@@ -50,9 +43,10 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     for (name, method) in verbs {
         let method: Rc<str> = method.into();
         let verb = move |ctx: Ctx<'js>,
-                         url: Value<'js>,
+                         url: Opt<Value<'js>>,
                          body: Opt<Value<'js>>,
                          params: Opt<Value<'js>>| {
+            let url = or_undefined(&ctx, url);
             request(&ctx, &method, &url, body.0.as_ref(), params.0.as_ref())
         };
         native.set(name, Function::new(ctx.clone(), verb)?)?;
@@ -60,8 +54,11 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     native.set("request", Function::new(ctx.clone(), any_request)?)?;
     native.set("asyncRequest", Function::new(ctx.clone(), async_request)?)?;
     native.set("batch", Function::new(ctx.clone(), batch)?)?;
-    native.set("expectedStatuses", Function::new(ctx.clone(), expected_statuses)?)?;
-    native.set("setResponseCallback", Function::new(ctx.clone(), set_response_callback)?)
+    super::expected::install(ctx, native)
+}
+
+fn or_undefined<'js>(ctx: &Ctx<'js>, value: Opt<Value<'js>>) -> Value<'js> {
+    value.0.unwrap_or_else(|| Value::new_undefined(ctx.clone()))
 }
 
 fn request<'js>(
@@ -103,7 +100,7 @@ fn any_request<'js>(
     body: Opt<Value<'js>>,
     params: Opt<Value<'js>>,
 ) -> Result<Value<'js>> {
-    let method = method.to_ascii_uppercase().into();
+    let method = method.into();
     request(&ctx, &method, &url, body.0.as_ref(), params.0.as_ref())
 }
 
@@ -115,7 +112,7 @@ fn async_request<'js>(
     params: Opt<Value<'js>>,
 ) -> Result<Promise<'js>> {
     let vu = user(&ctx)?;
-    let method = method.to_ascii_uppercase().into();
+    let method = method.into();
     let call = call(&ctx, &vu, method, &url, body.0.as_ref(), params.0.as_ref())?;
     let (promise, resolve, reject) = ctx.promise()?;
     let then = Then::Settle {
@@ -126,9 +123,10 @@ fn async_request<'js>(
     let request = async move {
         let response = perform::perform(&user, call).await;
         response.warn();
-        response
+        let make: Make = Box::new(move |ctx| response.into_value(ctx));
+        make
     };
-    match vu.operations.start_request(then, request) {
+    match vu.operations.start_call(then, request) {
         Some(_) => Ok(promise),
         None => Err(Exception::throw_range(&ctx, "too many requests at once")),
     }
@@ -138,7 +136,7 @@ fn batch<'js>(ctx: Ctx<'js>, requests: Vec<Array<'js>>) -> Result<Array<'js>> {
     let vu = user(&ctx)?;
     let mut calls = Vec::with_capacity(requests.len());
     for request in requests {
-        let method = text(&request.get::<Value<'js>>(0)?)?.to_ascii_uppercase().into();
+        let method = text(&request.get::<Value<'js>>(0)?)?.into();
         let (url, body, params) = (request.get(1)?, request.get(2)?, request.get(3)?);
         calls.push(call(&ctx, &vu, method, &url, Some(&body), Some(&params))?);
     }
@@ -151,49 +149,6 @@ fn batch<'js>(ctx: Ctx<'js>, requests: Vec<Array<'js>>) -> Result<Array<'js>> {
     Ok(array)
 }
 
-fn expected_statuses<'js>(ctx: Ctx<'js>, wanted: Rest<Value<'js>>) -> Result<Value<'js>> {
-    let wrong = || {
-        let text = "argument to expectedStatuses is neither a number nor an object like \
-                    {min: 100, max: 329}";
-        Exception::throw_type(&ctx, text)
-    };
-    let mut ranges = Vec::new();
-    for value in wanted.0 {
-        if let Some(status) = value.as_number() {
-            ranges.push((status as u16, status as u16));
-        } else if let Some(object) = value.as_object() {
-            let (min, max) = (object.get::<_, Option<f64>>("min")?, object.get("max")?);
-            let (Some(min), Some(max)) = (min, max) else { return Err(wrong()) };
-            let max: f64 = max;
-            ranges.push((min as u16, max as u16));
-        } else {
-            return Err(wrong());
-        }
-    }
-    if ranges.is_empty() {
-        return Err(Exception::throw_type(&ctx, "no arguments"));
-    }
-    let Some(vu) = state::current() else { return Ok(Value::new_null(ctx)) };
-    Handle::object(vu.machine.prototypes().plain.clone().restore(&ctx)?, Expected(ranges))
-}
-
-fn expected_of<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> Result<Option<Rc<Expected>>> {
-    if value.is_null() {
-        return Ok(None);
-    }
-    Handle::of::<Expected>(value).map(Some).ok_or_else(|| {
-        Exception::throw_type(ctx, "a response callback is made by http.expectedStatuses()")
-    })
-}
-
-fn set_response_callback<'js>(ctx: Ctx<'js>, value: Value<'js>) -> Result<()> {
-    let expected = expected_of(&ctx, &value)?;
-    if let Some(vu) = state::current() {
-        *vu.expected.borrow_mut() = expected;
-    }
-    Ok(())
-}
-
 /// What a script asks for.
 fn call<'js>(
     ctx: &Ctx<'js>,
@@ -203,6 +158,7 @@ fn call<'js>(
     body: Option<&Value<'js>>,
     params: Option<&Value<'js>>,
 ) -> Result<Call> {
+    let is_url = url.is_object() || url.is_string();
     let (url, name) = match url.as_object() {
         Some(object) if url.as_string().is_none() => {
             (text(&object.get::<_, Value<'js>>("url")?)?, object.get::<_, Option<String>>("name")?)
@@ -210,9 +166,13 @@ fn call<'js>(
         _ => (text(url)?, None),
     };
     let options = vu.options();
-    let (target, error) = match target_of(vu, &url) {
+    let found = match is_url {
+        true => target_of(vu, &url),
+        false => Err(HttpError::url(&format!("'{url}' is neither a text nor http.url"))),
+    };
+    let (target, error) = match found {
         Ok(target) => (target, None),
-        Err(why) => (Rc::new(Target::nowhere()), Some(HttpError::url(&why))),
+        Err(error) => (Rc::new(Target::nowhere()), Some(error)),
     };
     let mut call = Call {
         request: Request {
@@ -231,6 +191,7 @@ fn call<'js>(
         cookies: Vec::new(),
         wanted: if options.discard_response_bodies { Wanted::Nothing } else { Wanted::Text },
         expected: vu.expected.borrow().clone(),
+        asked: None,
         error,
     };
     let mut coding = None;
@@ -240,109 +201,53 @@ fn call<'js>(
             if key == "compression" {
                 coding = Some(text(&value)?).filter(|coding| !coding.is_empty());
             } else {
-                apply(ctx, &mut call, &key, &value)?;
+                apply(&mut call, &key, &value)?;
             }
         }
     }
     if let Some(body) = body {
-        set_body(ctx, &mut call.request, body)?;
+        set_body(ctx, &mut call, body)?;
     }
     if let (Some(coding), Some(body)) = (coding, &call.request.body) {
-        let coded = http::encode(body, &coding);
-        let coded = coded.map_err(|why| Exception::throw_message(ctx, &why))?;
-        call.request.body = Some(coded.into());
+        match http::encode(body, &coding) {
+            Ok(coded) => call.request.body = Some(coded.into()),
+            Err(why) => call.error = Some(HttpError::param(why)),
+        }
         set_header(&mut call.request, "Content-Encoding", &coding);
     }
     if let Some(userinfo) = &call.request.target.userinfo {
         let value = crypto::basic(userinfo);
         set_header(&mut call.request, "Authorization", &value);
     }
-    let agent =
-        options.user_agent.as_deref().unwrap_or(concat!("weir-load/", env!("CARGO_PKG_VERSION")));
+    let agent = user_agent(vu);
     if !agent.is_empty() {
         set_header(&mut call.request, "User-Agent", agent);
     }
     call.request.keeps_body = call.wanted != Wanted::Nothing;
+    check_method(&mut call);
     Ok(call)
 }
 
-/// One of the `params` of a request.
-fn apply<'js>(ctx: &Ctx<'js>, call: &mut Call, key: &str, value: &Value<'js>) -> Result<()> {
-    if value.is_undefined() || (value.is_null() && key != "responseCallback") {
-        return Ok(());
-    }
-    let pairs = || match value.as_object() {
-        Some(object) => super::core::pairs(object),
-        None => Err(Exception::throw_type(ctx, &format!("{key} must be an object"))),
-    };
-    match key {
-        "headers" => {
-            for (name, value) in pairs()? {
-                let is_bad = |text: &str| text.contains(['\r', '\n', '\0']);
-                if is_bad(&value) || is_bad(&name) || name.is_empty() || name.contains([' ', ':']) {
-                    let text = format!("invalid header '{name}'");
-                    return Err(Exception::throw_message(ctx, &text));
-                }
-                call.request.headers.push((name.into(), value.into()));
-            }
-        }
-        "tags" => call.tags.extend(pairs()?),
-        "timeout" => call.request.timeout = duration(ctx, value)?,
-        "redirects" => call.redirects = value.get::<rquickjs::Coerced<f64>>()?.0.max(0.0) as u32,
-        "cookies" => cookies(ctx, call, value)?,
-        "jar" => match jar_of(value) {
-            Some(jar) => call.jar = jar,
-            None => return Err(Exception::throw_type(ctx, "jar is not a CookieJar")),
-        },
-        "auth" if text(value)? != "basic" => {
-            let text = format!("authentication '{}' is not supported by weir-load", text(value)?);
-            return Err(Exception::throw_message(ctx, &text));
-        }
-        "responseType" => {
-            call.wanted = match &*text(value)? {
-                "text" => Wanted::Text,
-                "binary" => Wanted::Binary,
-                "none" => Wanted::Nothing,
-                other => {
-                    let text = format!("invalid responseType '{other}'");
-                    return Err(Exception::throw_message(ctx, &text));
-                }
-            };
-        }
-        "responseCallback" => call.expected = expected_of(ctx, value)?,
-        _ => {}
+/// What `User-Agent` says of who sets none.
+pub(super) fn user_agent(vu: &VuState) -> &str {
+    let own = concat!("weir-load/", env!("CARGO_PKG_VERSION"));
+    vu.options().user_agent.as_deref().unwrap_or(own)
+}
+
+/// Refuses what would be more than one header.
+pub(super) fn check_header(ctx: &Ctx<'_>, name: &str, value: &str) -> Result<()> {
+    let is_bad = |text: &str| text.contains(['\r', '\n', '\0']);
+    if is_bad(value) || is_bad(name) || name.is_empty() || name.contains([' ', ':']) {
+        return Err(Exception::throw_message(ctx, &format!("invalid header '{name}'")));
     }
     Ok(())
 }
 
-fn cookies<'js>(ctx: &Ctx<'js>, call: &mut Call, value: &Value<'js>) -> Result<()> {
-    let Some(object) = value.as_object() else {
-        return Err(Exception::throw_type(ctx, "cookies must be an object"));
-    };
-    for entry in object.props::<String, Value<'js>>() {
-        let (name, value) = entry?;
-        let cookie = match value.as_object() {
-            Some(cookie) if value.as_string().is_none() => {
-                let text = text(&cookie.get::<_, Value<'js>>("value")?)?;
-                (name, text, cookie.get::<_, Option<bool>>("replace")?.unwrap_or(false))
-            }
-            _ => (name, text(&value)?, false),
-        };
-        call.cookies.push(cookie);
-    }
-    Ok(())
+pub(super) fn duration(ctx: &Ctx<'_>, value: &Value<'_>) -> Result<Duration> {
+    params::duration(value)?.map_err(|error| Exception::throw_message(ctx, &error.text))
 }
 
-fn duration(ctx: &Ctx<'_>, value: &Value<'_>) -> Result<Duration> {
-    if let Some(ms) = value.as_number() {
-        return Ok(Duration::try_from_secs_f64(ms / 1e3).unwrap_or(TIMEOUT));
-    }
-    let text = text(value)?;
-    options::parse_duration(&text)
-        .map_err(|error| Exception::throw_message(ctx, &format!("invalid timeout value: {error}")))
-}
-
-fn target_of(vu: &VuState, url: &str) -> std::result::Result<Rc<Target>, String> {
+fn target_of(vu: &VuState, url: &str) -> std::result::Result<Rc<Target>, HttpError> {
     let mut targets = vu.local.targets.borrow_mut();
     if let Some(target) = targets.get(url) {
         return Ok(Rc::clone(target));
@@ -353,31 +258,6 @@ fn target_of(vu: &VuState, url: &str) -> std::result::Result<Rc<Target>, String>
     }
     targets.insert(url.to_string(), Rc::clone(&target));
     Ok(target)
-}
-
-/// Sets a header unless the script has.
-fn set_header(request: &mut Request, name: &str, value: &str) {
-    if !request.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
-        request.headers.push((name.into(), value.into()));
-    }
-}
-
-fn set_body<'js>(ctx: &Ctx<'js>, request: &mut Request, body: &Value<'js>) -> Result<()> {
-    if body.is_null() || body.is_undefined() {
-        return Ok(());
-    }
-    if let Some(bytes) = script_bytes::of(body)? {
-        request.body = Some(Bytes::from(bytes));
-        return Ok(());
-    }
-    let Some(fields) = body.as_object() else {
-        request.body = Some(text(body)?.into());
-        return Ok(());
-    };
-    let (bytes, content_type) = super::form::encode(ctx, fields)?;
-    request.body = Some(bytes.into());
-    set_header(request, "Content-Type", &content_type);
-    Ok(())
 }
 
 impl Response {

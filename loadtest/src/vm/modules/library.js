@@ -52,7 +52,7 @@
     if (request && typeof request === "object") {
       return [request.method ?? "GET", request.url, request.body, request.params];
     }
-    throw new TypeError("invalid batch request");
+    return ["GET", request];
   }
 
   function batch(requests) {

@@ -13,10 +13,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     native.set("metricAdd", Function::new(ctx.clone(), metric_add)?)
 }
 
-struct Metric {
-    id: MetricId,
-    kind: Kind,
-}
+struct Metric(MetricId);
 
 fn metric_new<'js>(ctx: Ctx<'js>, kind: String, name: String, is_time: bool) -> Result<Value<'js>> {
     let Some(vu) = state::current().filter(|vu| vu.is_init.get()) else {
@@ -33,7 +30,7 @@ fn metric_new<'js>(ctx: Ctx<'js>, kind: String, name: String, is_time: bool) -> 
     let defined = vu.local.environment.metrics.define(&name, kind, contains);
     let id = defined.map_err(|error| Exception::throw_message(&ctx, &error.to_string()))?;
     let plain = vu.machine.prototypes().plain.clone().restore(&ctx)?;
-    Handle::object(plain, Metric { id, kind })
+    Handle::object(plain, Metric(id))
 }
 
 fn metric_add<'js>(
@@ -52,10 +49,11 @@ fn metric_add<'js>(
     let number = match (value.as_bool(), value.as_number()) {
         (Some(truth), _) => f64::from(u8::from(truth)),
         (_, Some(number)) => number,
+        // JavaScript would make it 0.
+        _ if value.is_null() => f64::NAN,
         _ => value.get::<rquickjs::Coerced<f64>>()?.0,
     };
-    let is_wrong = number.is_nan() || (metric.kind == Kind::Counter && number < 0.0);
-    if is_wrong {
+    if number.is_nan() {
         if vu.fail_on_error.get() {
             return Err(Exception::throw_type(&ctx, "an invalid value for a metric"));
         }
@@ -66,6 +64,6 @@ fn metric_add<'js>(
         None => Vec::new(),
     };
     let more: Vec<(&str, &str)> = more.iter().map(|(key, value)| (&**key, &**value)).collect();
-    vu.local.record(&[(metric.id, number)], &vu.sample_tags(&more));
+    vu.local.record(&[(metric.0, number)], &vu.sample_tags(&more));
     Ok(true)
 }

@@ -8,92 +8,44 @@ mod core;
 mod crypto;
 mod data;
 mod execution;
+mod expected;
 mod form;
+mod grpc;
+mod grpc_stream;
+mod grpc_tls;
+mod html;
 mod http;
 mod metrics;
+mod params;
 mod perform;
+mod queue;
 mod response;
 mod selector;
+mod session;
+mod table;
 mod timers;
+mod ws;
 
 use rquickjs::{
     Ctx, Exception, Function, Module, Object, Persistent, Result, Value,
     context::EvalOptions,
+    function::Opt,
     module::{Declarations, Declared, Exports, ModuleDef},
 };
 
-pub(crate) use self::response::Response;
+use self::table::TABLE;
 use super::{
-    ScriptError,
+    ScriptError, ScriptFailure,
     state::{self, VuState},
 };
 
-/// The modules and what they export beside their default.
-const TABLE: [(&str, &[&str]); 8] = [
-    ("k6", &["check", "fail", "group", "randomSeed", "sleep"]),
-    (
-        "k6/http",
-        &[
-            "get",
-            "head",
-            "post",
-            "put",
-            "patch",
-            "del",
-            "options",
-            "request",
-            "asyncRequest",
-            "batch",
-            "file",
-            "url",
-            "CookieJar",
-            "cookieJar",
-            "expectedStatuses",
-            "setResponseCallback",
-            "SSL_3_0",
-            "TLS_1_0",
-            "TLS_1_1",
-            "TLS_1_2",
-            "TLS_1_3",
-            "OCSP_STATUS_GOOD",
-            "OCSP_STATUS_REVOKED",
-            "OCSP_STATUS_SERVER_FAILED",
-            "OCSP_STATUS_UNKNOWN",
-            "OCSP_REASON_AA_COMPROMISE",
-            "OCSP_REASON_AFFILIATION_CHANGED",
-            "OCSP_REASON_CA_COMPROMISE",
-            "OCSP_REASON_CERTIFICATE_HOLD",
-            "OCSP_REASON_CESSATION_OF_OPERATION",
-            "OCSP_REASON_KEY_COMPROMISE",
-            "OCSP_REASON_PRIVILEGE_WITHDRAWN",
-            "OCSP_REASON_REMOVE_FROM_CRL",
-            "OCSP_REASON_SUPERSEDED",
-            "OCSP_REASON_UNSPECIFIED",
-        ],
-    ),
-    ("k6/metrics", &["Counter", "Gauge", "Rate", "Trend"]),
-    ("k6/data", &["SharedArray"]),
-    ("k6/execution", &["scenario", "instance", "test", "vu"]),
-    ("k6/encoding", &["b64encode", "b64decode"]),
-    (
-        "k6/crypto",
-        &[
-            "randomBytes",
-            "createHash",
-            "createHMAC",
-            "hmac",
-            "md4",
-            "md5",
-            "sha1",
-            "sha256",
-            "sha384",
-            "sha512",
-            "sha512_224",
-            "sha512_256",
-            "ripemd160",
-        ],
-    ),
-    ("k6/timers", &["setTimeout", "clearTimeout", "setInterval", "clearInterval"]),
+/// What is said in JavaScript; later ones may use what earlier ones export.
+const SOURCES: [&str; 5] = [
+    include_str!("library.js"),
+    include_str!("sockets.js"),
+    include_str!("grpc.js"),
+    include_str!("elements.js"),
+    include_str!("html.js"),
 ];
 
 /// Prototypes of the objects that natives make.
@@ -109,16 +61,7 @@ pub(crate) fn index(name: &str) -> Option<usize> {
 
 /// Why a module of k6 cannot be imported.
 pub(crate) fn why_not(name: &str) -> String {
-    let known = [
-        "k6/browser",
-        "k6/html",
-        "k6/ws",
-        "k6/websockets",
-        "k6/net/grpc",
-        "k6/secrets",
-        "k6/experimental/",
-        "k6/x/",
-    ];
+    let known = ["k6/browser", "k6/html", "k6/net/grpc", "k6/secrets", "k6/experimental/", "k6/x/"];
     if known.iter().any(|module| name.starts_with(module)) {
         format!("the module '{name}' is not supported by weir-load")
     } else {
@@ -137,7 +80,12 @@ pub(crate) fn declare<'js>(ctx: &Ctx<'js>, index: usize) -> Result<Module<'js, D
         4 => Module::declare_def::<Shared<4>, _>(ctx, TABLE[4].0),
         5 => Module::declare_def::<Shared<5>, _>(ctx, TABLE[5].0),
         6 => Module::declare_def::<Shared<6>, _>(ctx, TABLE[6].0),
-        _ => Module::declare_def::<Shared<7>, _>(ctx, TABLE[7].0),
+        7 => Module::declare_def::<Shared<7>, _>(ctx, TABLE[7].0),
+        8 => Module::declare_def::<Shared<8>, _>(ctx, TABLE[8].0),
+        9 => Module::declare_def::<Shared<9>, _>(ctx, TABLE[9].0),
+        10 => Module::declare_def::<Shared<10>, _>(ctx, TABLE[10].0),
+        11 => Module::declare_def::<Shared<11>, _>(ctx, TABLE[11].0),
+        _ => Module::declare_def::<Shared<12>, _>(ctx, TABLE[12].0),
     }
 }
 
@@ -182,12 +130,23 @@ pub(crate) fn library<'js>(ctx: &Ctx<'js>) -> Result<(Object<'js>, Prototypes)> 
     execution::install(ctx, &native)?;
     crypto::install(ctx, &native)?;
     timers::install(ctx, &native)?;
-    let mut options = EvalOptions::default();
-    options.filename = Some("weir:library".into());
-    let make: Function<'js> = ctx.eval_with_options(include_str!("library.js"), options)?;
-    let library: Object<'js> = make.call((native,))?;
+    ws::install(ctx, &native)?;
+    grpc::install(ctx, &native)?;
+    html::install(ctx, &native)?;
+    let library = Object::new(ctx.clone())?;
+    for source in SOURCES {
+        let mut options = EvalOptions::default();
+        options.filename = Some("weir:library".into());
+        let make: Function<'js> = ctx.eval_with_options(source, options)?;
+        let modules: Object<'js> = make.call((native.clone(), library.clone()))?;
+        for module in modules.props::<String, Value<'js>>() {
+            let (name, exports) = module?;
+            library.set(name, exports)?;
+        }
+    }
+    let methods: Object<'js> = library.get("weir:response")?;
     let prototypes = Prototypes {
-        response: Persistent::save(ctx, response::prototype(ctx)?),
+        response: Persistent::save(ctx, response::prototype(ctx, &methods)?),
         plain: Persistent::save(ctx, Object::new(ctx.clone())?),
     };
     Ok((library, prototypes))
@@ -206,8 +165,9 @@ pub(crate) fn install_globals(ctx: &Ctx<'_>, vu: &VuState) -> Result<()> {
     math.set("random", shared.get::<_, Value<'_>>("random")?)?;
     globals.set("require", Function::new(ctx.clone(), require)?)?;
     globals.set("global", globals.clone())?;
+    // Its callbacks would run in whichever iteration the collector happens to run. k6 has none.
+    globals.remove("FinalizationRegistry")?;
     globals.set("__VU", vu.id as f64)?;
-    globals.set("__ITER", 0)?;
     install_env(ctx, vu, &[])
 }
 
@@ -220,28 +180,57 @@ pub(crate) fn install_env(ctx: &Ctx<'_>, vu: &VuState, more: &[(String, String)]
     ctx.globals().set("__ENV", env)
 }
 
-/// `require()` of what can be imported, for bundles.
-fn require<'js>(ctx: Ctx<'js>, name: String) -> Result<Object<'js>> {
+/// `require()` of what can be imported, by the file `from` or by the script itself.
+fn require<'js>(ctx: Ctx<'js>, name: String, from: Opt<String>) -> Result<Value<'js>> {
     if index(&name).is_some() {
-        return module_of(&ctx, &name);
+        return module_of(&ctx, &name).map(Object::into_value);
     }
-    let why =
-        if name.starts_with("k6") { why_not(&name) } else { format!("cannot require '{name}'") };
-    Err(Exception::throw_message(&ctx, &why))
+    if name.starts_with("k6") {
+        return Err(Exception::throw_message(&ctx, &why_not(&name)));
+    }
+    let Some(vu) = state::current().filter(|vu| vu.is_init.get()) else {
+        let text = "require() is only available in the init stage";
+        return Err(Exception::throw_message(&ctx, text));
+    };
+    let bundle = &vu.local.environment.bundle;
+    let folder = from.0.map(std::path::PathBuf::from);
+    let folder = folder.as_deref().and_then(std::path::Path::parent);
+    let path = bundle.resolve(folder.unwrap_or_else(|| bundle.folder()), &name);
+    // As any import: each file runs once, whoever asks.
+    let module: Object<'js> = Module::import(&ctx, &*path.to_string_lossy())?.finish()?;
+    let source = bundle.source(&path).unwrap_or_default();
+    if super::commonjs::is_common(&source) {
+        module.get("default")
+    } else {
+        Ok(module.into_value())
+    }
 }
 
 /// What `handleSummary()` returned, as JSON: where to write and what. `None` when it returned
-/// nothing. Bytes are written as their text.
+/// nothing, [`ScriptFailure::Exports`] when it returned what cannot be written. Bytes are written
+/// as their text.
 pub(crate) fn summary_json(
     ctx: &Ctx<'_>,
     value: &Value<'_>,
 ) -> std::result::Result<Option<String>, ScriptError> {
     let failed = |error: rquickjs::Error| ScriptError::of(ctx, &error);
-    let Some(object) = value.as_object() else { return Ok(None) };
+    if value.is_undefined() || value.is_null() {
+        return Ok(None);
+    }
+    let wrong = |text: String| ScriptError::new(ScriptFailure::Exports, text);
+    let Some(object) = value.as_object() else {
+        return Err(wrong(format!("must return an object, and not a {}", value.type_name())));
+    };
     let outputs = Object::new(ctx.clone()).map_err(failed)?;
     for entry in object.props::<String, Value<'_>>() {
         let (place, content) = entry.map_err(failed)?;
-        let content = bytes::of(&content).map_err(failed)?.unwrap_or_default();
+        let bytes = bytes::of(&content).map_err(failed)?;
+        let content = bytes.ok_or_else(|| {
+            wrong(format!(
+                "'{place}' must be a text or a buffer, and not a {}",
+                content.type_name()
+            ))
+        })?;
         outputs.set(place, &*String::from_utf8_lossy(&content)).map_err(failed)?;
     }
     let text = ctx.json_stringify(outputs).map_err(failed)?;

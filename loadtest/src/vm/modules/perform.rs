@@ -36,6 +36,8 @@ pub(super) struct Call {
     pub(super) cookies: Vec<(String, String, bool)>,
     pub(super) wanted: Wanted,
     pub(super) expected: Option<Rc<Expected>>,
+    /// Method and URL as the script wrote them, where a redirect led elsewhere.
+    pub(super) asked: Option<Box<(Rc<str>, String)>>,
     /// Why it cannot be sent.
     pub(super) error: Option<HttpError>,
 }
@@ -89,19 +91,30 @@ pub(super) async fn perform(vu: &VuState, mut call: Call) -> Rc<Response> {
             (None, status) if status >= 400 => 1000 + u32::from(status),
             _ => 0,
         };
-        record(vu, &call, &reply, error_code);
+        // What never was a request is not counted as one.
+        let is_request = !reply
+            .error
+            .as_ref()
+            .is_some_and(|error| matches!(error.code, HttpError::PARAM | HttpError::INVALID_URL));
+        if is_request {
+            record(vu, &call, &reply, error_code);
+        }
         if followed < call.redirects
             && let Some(next) = redirect(&call.request, &reply)
         {
             followed += 1;
             match next {
                 Ok(request) => {
-                    call.request = request;
-                    call.url = call.request.target.url();
+                    let method = std::mem::replace(&mut call.request, request).method;
+                    let url = std::mem::replace(&mut call.url, call.request.target.url());
+                    call.asked.get_or_insert_with(|| Box::new((method, url)));
                     continue;
                 }
-                Err(why) => reply.error = Some(HttpError::url(&why)),
+                Err(error) => reply.error = Some(error),
             }
+        }
+        if error_code == HttpError::DECOMPRESSION {
+            reply.status = 0;
         }
         return Rc::new(Response::new(call, reply, error_code, sent_cookies));
     }
@@ -156,7 +169,7 @@ fn decode(reply: &mut Reply) {
 }
 
 /// The request that a redirect leads to (RFC 9110, 15.4).
-fn redirect(request: &Request, reply: &Reply) -> Option<Result<Request, String>> {
+fn redirect(request: &Request, reply: &Reply) -> Option<Result<Request, HttpError>> {
     if !matches!(reply.status, 301 | 302 | 303 | 307 | 308) {
         return None;
     }

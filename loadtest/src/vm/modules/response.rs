@@ -151,7 +151,7 @@ impl Response {
             object.set("value", &*cookie.value)?;
             let domain = if cookie.with_subdomains { &*cookie.domain } else { "" };
             object.set("domain", domain)?;
-            object.set("path", &*cookie.path)?;
+            object.set("path", if cookie.has_path { &*cookie.path } else { "" })?;
             object.set("http_only", cookie.http_only)?;
             object.set("httpOnly", cookie.http_only)?;
             object.set("secure", cookie.secure)?;
@@ -169,7 +169,8 @@ impl Response {
     }
 
     fn body<'js>(&self, ctx: &Ctx<'js>) -> Result<Value<'js>> {
-        let is_nothing = self.wanted == Wanted::Nothing || self.reply.status == 0;
+        let is_nothing =
+            self.wanted == Wanted::Nothing || matches!(self.reply.status, 0 | 204 | 304);
         match self.wanted {
             _ if is_nothing => Ok(Value::new_null(ctx.clone())),
             Wanted::Binary => bytes::buffer(ctx, &self.reply.body),
@@ -202,8 +203,13 @@ impl Response {
     fn request<'js>(&self, ctx: &Ctx<'js>) -> Result<Object<'js>> {
         let sent = &self.call.request;
         let request = Object::new(ctx.clone())?;
-        request.set("method", &*self.method)?;
-        request.set("url", &*self.url)?;
+        // A response tells of the request as the script made it.
+        let (method, url) = match self.call.asked.as_deref() {
+            Some((method, url)) => (method, url),
+            None => (&self.method, &self.url),
+        };
+        request.set("method", &**method)?;
+        request.set("url", &**url)?;
         let body = sent.body.as_deref().unwrap_or_default();
         request.set("body", &*String::from_utf8_lossy(body))?;
         let headers = Object::new(ctx.clone())?;
@@ -224,8 +230,8 @@ impl Response {
     }
 }
 
-/// The prototype of responses.
-pub(super) fn prototype<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
+/// The prototype of responses; `methods` are those said in JavaScript.
+pub(super) fn prototype<'js>(ctx: &Ctx<'js>, methods: &Object<'js>) -> Result<Object<'js>> {
     let prototype = Object::new(ctx.clone())?;
     for name in PROPERTIES {
         let get = move |ctx: Ctx<'js>, this: This<Object<'js>>| -> Result<Value<'js>> {
@@ -242,12 +248,9 @@ pub(super) fn prototype<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     }
     prototype.set("json", Function::new(ctx.clone(), json)?)?;
     prototype.set("toJSON", Function::new(ctx.clone(), to_json)?)?;
-    for name in ["html", "submitForm", "clickLink"] {
-        let missing = move |ctx: Ctx<'js>| -> Result<()> {
-            let text = format!("Response.{name}() is not supported by weir-load");
-            Err(Exception::throw_message(&ctx, &text))
-        };
-        prototype.set(name, Function::new(ctx.clone(), missing)?)?;
+    for method in methods.props::<String, Value<'js>>() {
+        let (name, method) = method?;
+        prototype.set(name, method)?;
     }
     Ok(prototype)
 }
@@ -280,14 +283,10 @@ fn json<'js>(ctx: Ctx<'js>, this: This<Value<'js>>, path: Opt<Value<'js>>) -> Re
         None => None,
     };
     let body = &response.reply.body;
-    let Some(path) = path.filter(|path| !path.is_empty()) else {
-        return ctx.json_parse(&**body);
-    };
-    let parsed: serde_json::Value = serde_json::from_slice(body).map_err(|error| {
-        let text = format!("cannot parse json due to an error: {error}");
-        Exception::throw_message(&ctx, &text)
-    })?;
-    match selector::select(&parsed, &path) {
+    let Some(path) = path else { return ctx.json_parse(&**body) };
+    // Nothing is found in what is no JSON.
+    let parsed: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    match parsed.and_then(|parsed| selector::select(&parsed, &path)) {
         Some(found) => ctx.json_parse(found.to_string()),
         None => Ok(Value::new_undefined(ctx)),
     }

@@ -2,12 +2,15 @@
 //!
 //! Supported: keys joined by `.`, with `\.` for a dot in a key; indexes; `#` for the number of
 //! elements; `#.key` for a key of each element; `*` and `?` as wildcards in keys; `#(key==value)`
-//! and `#(...)#` with `== != < <= > >= %`.
+//! and `#(...)#` with `== != < <= > >= % !%`, one within the other as well.
 
 use serde_json::Value;
 
 /// What `path` leads to.
 pub(super) fn select(value: &Value, path: &str) -> Option<Value> {
+    if path.is_empty() {
+        return None;
+    }
     let parts = split(path);
     walk(value, &parts)
 }
@@ -92,18 +95,35 @@ fn matches(text: &str, pattern: &str) -> bool {
     pattern[in_pattern..].iter().all(|c| *c == '*')
 }
 
+/// The first operator of a query that is not inside a query of its own or a text.
+fn operator_of(query: &str) -> Option<(usize, &'static str)> {
+    // Of two at one place the longer.
+    const OPERATORS: [&str; 9] = ["==", "!=", "!%", "<=", ">=", "<", ">", "%", "="];
+    let (mut depth, mut quoted) = (0, false);
+    for (at, byte) in query.bytes().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'(' if !quoted => depth += 1,
+            b')' if !quoted => depth -= 1,
+            _ if quoted || depth > 0 || !query.is_char_boundary(at) => {}
+            _ => {
+                let found = OPERATORS.iter().find(|operator| query[at..].starts_with(**operator));
+                if let Some(operator) = found {
+                    return Some((at, operator));
+                }
+            }
+        }
+    }
+    None
+}
+
 fn holds(item: &Value, query: &str) -> bool {
-    let operators = ["==", "!=", "<=", ">=", "<", ">", "%", "="];
-    let found = operators.iter().filter_map(|op| Some((query.find(op)?, *op))).min_by_key(
-        // The first in the text; of two at one place the longer.
-        |(at, op)| (*at, usize::MAX - op.len()),
-    );
-    let Some((at, operator)) = found else {
+    let Some((at, operator)) = operator_of(query) else {
         return walk(item, &split(query.trim())).is_some();
     };
     let (path, wanted) = (query[..at].trim(), query[at + operator.len()..].trim());
     let left = if path.is_empty() { Some(item.clone()) } else { walk(item, &split(path)) };
-    let Some(left) = left else { return operator == "!=" };
+    let Some(left) = left else { return matches!(operator, "!=" | "!%") };
     let wanted = wanted.trim_matches('"');
     let order = match &left {
         Value::Number(number) => {
@@ -111,6 +131,7 @@ fn holds(item: &Value, query: &str) -> bool {
             numbers.and_then(|(left, right)| left.partial_cmp(&right))
         }
         Value::String(text) if operator == "%" => return matches(text, wanted),
+        Value::String(text) if operator == "!%" => return !matches(text, wanted),
         Value::String(text) => Some(text.as_str().cmp(wanted)),
         other => Some(other.to_string().as_str().cmp(wanted)),
     };
@@ -139,7 +160,7 @@ mod tests {
             "fav.movie": "Deer Hunter",
             "friends": [
                 {"first": "Dale", "last": "Murphy", "age": 44},
-                {"first": "Roger", "last": "Craig", "age": 68},
+                {"first": "Roger", "last": "Craig", "age": 68, "nets": ["fb", "tw"]},
                 {"first": "Jane", "last": "Murphy", "age": 47},
             ],
         });
@@ -156,6 +177,9 @@ mod tests {
         assert_eq!(at(r#"friends.#(last=="Murphy")#.first"#), r#"["Dale","Jane"]"#);
         assert_eq!(at("friends.#(age>45)#.last"), r#"["Craig","Murphy"]"#);
         assert_eq!(at(r#"friends.#(first%"D*").last"#), "\"Murphy\"");
+        assert_eq!(at(r#"friends.#(first!%"D*").last"#), "\"Craig\"");
+        assert_eq!(at(r#"friends.#(nets.#(=="fb"))#.first"#), r#"["Roger"]"#);
         assert_eq!(at("nothing.here"), "");
+        assert_eq!(at(""), "");
     }
 }

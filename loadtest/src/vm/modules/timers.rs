@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use rquickjs::{Ctx, Exception, Function, Object, Persistent, Result};
 
-use crate::vm::{operations::Then, state};
+use crate::vm::{
+    operations::{Operations, Then},
+    state,
+};
 
 pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     native.set("startTimer", Function::new(ctx.clone(), start)?)?;
@@ -13,10 +16,21 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
 
 fn start<'js>(ctx: Ctx<'js>, call: Function<'js>, delay_ms: f64, repeats: bool) -> Result<u32> {
     let Some(vu) = state::current() else { return Ok(0) };
-    let delay_ms = delay_ms.clamp(if repeats { 1.0 } else { 0.0 }, 1e12);
-    let then = Then::Call { function: Persistent::save(&ctx, call), repeats };
-    let started = vu.operations.start_timer(Duration::from_secs_f64(delay_ms / 1e3), then);
+    let started = begin(&vu.operations, &ctx, call, delay_ms, repeats);
     started.ok_or_else(|| Exception::throw_range(&ctx, "too many timers"))
+}
+
+/// Begins a timer among `operations`; `None` when there are too many.
+pub(super) fn begin<'js>(
+    operations: &Operations,
+    ctx: &Ctx<'js>,
+    call: Function<'js>,
+    delay_ms: f64,
+    repeats: bool,
+) -> Option<u32> {
+    let delay_ms = delay_ms.clamp(if repeats { 1.0 } else { 0.0 }, 1e12);
+    let then = Then::Call { function: Persistent::save(ctx, call), repeats };
+    operations.start_timer(Duration::from_secs_f64(delay_ms / 1e3), then)
 }
 
 fn stop(id: rquickjs::function::Opt<f64>) {

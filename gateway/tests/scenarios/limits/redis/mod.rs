@@ -7,6 +7,7 @@ mod odd;
 mod outage;
 mod places;
 mod shared;
+mod tls;
 
 use std::{
     sync::{

@@ -125,6 +125,39 @@ fn a_cost_is_settled_there() {
 }
 
 #[test]
+fn a_denial_by_one_mode_tells_of_both() {
+    let Some(server) = Server::start(&[]) else { return };
+    let origin = Origin::echo();
+    for (first, second) in [("leased", "exact"), ("exact", "leased")] {
+        let rules = format!(
+            "name: {first}, rate_limit: [{{ name: few, rate: 3/h, store: redis, mode: {first} }}, \
+             {{ name: many, rate: 90/d, store: redis, mode: {second} }}]"
+        );
+        let redis = format!("url: \"{}\", timeout: 2s, secret: s3", server.url());
+        let top = format!("workers: 1\nredis: {{ {redis} }}");
+        let yaml = format!(
+            "{top}\nadmin: {{ bind: \"$ADMIN\" }}\nlisteners: [\"$LISTEN\"]\nupstreams:\n  \
+             origin: {{ endpoints: [\"{}\"] }}\nroutes:\n  - {{ match: \"/**\", to: origin, {rules} \
+             }}\n",
+            origin.address
+        );
+        let gateway = crate::support::gateway::Setup::yaml(&yaml).start();
+        assert_eq!(statuses(&gateway, &[ANY, ANY, ANY]), [200; 3]);
+        for _ in 0..3 {
+            let answer = get(&mut gateway.client(), "/", "");
+            assert_eq!(answer.status, 429);
+            let after: u64 = answer.field("retry-after").unwrap().parse().unwrap();
+            // A third of an hour, and a little: that of the one that denies.
+            assert!((1_100..=1_330).contains(&after), "{first}: {after}");
+            let (few, many) = (standing(&answer, "few"), standing(&answer, "many"));
+            assert_eq!((few.0, many.0), (0, 87), "{first}");
+            assert!(few.1.unwrap() <= after && many.1.unwrap() <= after, "{few:?} {many:?}");
+            assert!(answer.text().contains("[\"few\"]"), "{}", answer.text());
+        }
+    }
+}
+
+#[test]
 fn several_servers() {
     let (Some(one), Some(other)) = (Server::start(&[]), Server::start(&[])) else { return };
     let origin = Origin::echo();

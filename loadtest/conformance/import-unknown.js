@@ -1,0 +1,5 @@
+// A file that is not there.
+// run: => 107
+import { x } from './lib/nowhere.js';
+
+export default function () { x(); }

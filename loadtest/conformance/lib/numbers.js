@@ -1,0 +1,3 @@
+export const twice = (x) => 2 * x;
+export default { answer: 42 };
+export * from './more.js';

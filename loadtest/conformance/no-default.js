@@ -1,0 +1,3 @@
+// No function to run.
+// run: => 255
+export const options = {};

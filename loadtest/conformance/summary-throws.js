@@ -1,0 +1,5 @@
+// handleSummary() that throws.
+// run: => 0
+export default function () {}
+
+export function handleSummary() { throw new Error('on purpose'); }

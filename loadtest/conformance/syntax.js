@@ -1,0 +1,5 @@
+// A script that is none.
+// run: => 107
+export default function () {
+  const = 1;
+}

@@ -1,0 +1,13 @@
+//! gRPC from the client's side: messages that a script describes, over HTTP/2.
+
+mod channel;
+mod reflection;
+mod schema;
+mod status;
+
+pub(crate) use self::{
+    channel::{Call, Channel, Outgoing, Reply},
+    reflection::reflect,
+    schema::{Schema, Schemas},
+    status::{Code, Status},
+};
