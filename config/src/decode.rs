@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod admission;
+mod auth;
 mod balance;
 mod breaker;
 mod cache;
@@ -34,10 +35,12 @@ mod key;
 mod limit;
 mod listener;
 mod membership;
+mod network;
 mod respond;
 mod retry;
 mod route;
 mod servers;
+mod timeout;
 mod trace;
 mod traffic;
 mod upstream;
@@ -221,7 +224,10 @@ pub(crate) fn file(d: &mut Decoder<'_>, root: &Node) -> Option<Config> {
     let cache = cache::store(d, &fields);
     let idempotency = idempotency::store(d, &fields);
     let closed = traffic::closed(d, &fields);
-    let known = Known { upstreams: &names, limits: &shared, cache, closed: closed.as_ref() };
+    let asks = |tls: &crate::model::ServerTls| tls.client_ca.is_some();
+    let certificates = listeners.iter().any(|one| one.tls.as_ref().is_some_and(asks));
+    let known =
+        Known { upstreams: &names, limits: &shared, cache, closed: closed.as_ref(), certificates };
     let routes = route::all(d, &fields, &known);
     fields.finish();
     if d.report.failed() {
@@ -275,6 +281,8 @@ pub(crate) struct Known<'a> {
     cache: Option<CacheStore>,
     /// What a route answers that says nothing of maintenance.
     closed: Option<&'a Maintenance>,
+    /// Whether a listener asks for certificates of clients.
+    certificates: bool,
 }
 
 fn workers(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<NonZeroU32> {

@@ -93,6 +93,7 @@ pub enum Short {
     Below,
 }
 
+mod auth;
 mod discovery;
 mod edge;
 mod idempotency;
@@ -104,6 +105,7 @@ mod traffic;
 mod upstream;
 mod web;
 
+pub(crate) use auth::{CREDENTIAL, JWKS, NETWORK, SHA256, SUBJECT};
 pub(crate) use idempotency::SCOPE;
 
 /// Every key, parents before children.
@@ -118,6 +120,8 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         .chain(upstream::KEYS)
         .chain(discovery::KEYS)
         .chain(route::KEYS)
+        .chain(auth::NETWORKS)
+        .chain(auth::AUTH)
         .chain(idempotency::ROUTE)
         .chain(limit::CONCURRENCY)
         .chain(limit::OWN)
@@ -191,8 +195,8 @@ pub(crate) const SEED: &str = "an address such as `10.0.0.1:7946` or `edge.inter
 pub(crate) const JSON_PATH: &str = "names of objects and a number in them, such as \
                                     `usage.total_tokens`";
 /// What a part of a key of limits looks like.
-pub(crate) const KEY: &str =
-    "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name), `path` or `route`";
+pub(crate) const KEY: &str = "`client_ip`, `identity`, `header:N`, `cookie:N`, `query:N`, \
+                              `claim:N` (`N` being a name), `path` or `route`";
 /// What an origin looks like.
 pub(crate) const ORIGIN: &str = "an origin such as `https://app.example.com`, \
                                  `https://*.example.com` or `~ regex`, or `*`";
@@ -202,8 +206,8 @@ pub(crate) const MEDIA_RANGE: &str =
 /// What the name of a parameter in a cache's key looks like.
 pub(crate) const PARAMETER: &str = "the name of a parameter, or its beginning and a `*`";
 /// What a part of a key that endpoints are chosen by looks like.
-pub(crate) const HASH_KEY: &str =
-    "`client_ip`, `header:N`, `cookie:N`, `query:N` (`N` being a name) or `path`";
+pub(crate) const HASH_KEY: &str = "`client_ip`, `identity`, `header:N`, `cookie:N`, `query:N`, \
+                                   `claim:N` (`N` being a name) or `path`";
 /// What the address of a collector of spans looks like.
 pub(crate) const COLLECTOR: &str = "a URL such as `http://127.0.0.1:4318`";
 /// What a network looks like.

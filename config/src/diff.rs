@@ -161,12 +161,30 @@ fn push(
             let shown = map.iter().filter(|(key, _)| !is_secret(&join(&path, key)));
             mask_urls(&inline(&shown.map(|(key, value)| (key.clone(), value.clone())).collect()))
         }
+        value if path.starts_with("routes") => inline(&hidden(value)),
         value if path.starts_with("redis.") => mask_urls(&inline(value)),
         value => inline(value),
     };
     let (old, new) = (old.map(show), new.map(show));
     let note = note(kind, &path);
     out.push(Change { kind, path, old, new, note });
+}
+
+/// A route without the secrets of its `auth`.
+fn hidden(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(hidden).collect(),
+        Value::Object(map) => {
+            let entry = |(key, value): (&String, &Value)| {
+                let secret = matches!((key.as_str(), value), ("secret" | "jwk", Value::String(_)))
+                    || matches!((key.as_str(), value), ("users", Value::Object(_)));
+                let value = if secret { REDACTED.into() } else { hidden(value) };
+                (key.clone(), value)
+            };
+            map.iter().map(entry).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
 }
 
 /// Whether a key's value never shows.

@@ -12,7 +12,7 @@ use crate::{
     fields::REDACTED,
     model::{
         Action, Admin, AltSvc, Balance, Certificate, ClientTls, Config, HealthCheck, Listener,
-        Probe, Protocols, Redis, Route, RouteMatch, Secret, ServerTls, StatusRange, Upstream,
+        Probe, Protocols, Route, RouteMatch, Secret, ServerTls, StatusRange, Upstream,
         UpstreamProtocol, ValueMatch,
     },
     pattern,
@@ -20,12 +20,14 @@ use crate::{
 };
 
 mod action;
+mod auth;
 mod discovery;
 mod header;
 mod idempotency;
 mod limit;
 mod membership;
 mod resilience;
+mod servers;
 mod trace;
 mod traffic;
 mod web;
@@ -81,14 +83,14 @@ pub(crate) fn tree(config: &Config, secrets: Secrets) -> Value {
         "log": trace::log(config.log),
         "tracing": config.tracing.as_ref().map(|one| trace::tracing(one, secrets)),
         "resolver": discovery::resolver(&config.resolver),
-        "redis": config.redis.as_ref().map(|one| redis(one, secrets)),
+        "redis": config.redis.as_ref().map(|one| servers::redis(one, secrets)),
         "membership": config.membership.as_ref().map(|one| membership::membership(one, secrets)),
         "rate_limits": limit::shared(&config.rate_limits),
         "cache": config.cache.map(|one| json!({ "memory": show_size(one.memory) })),
         "idempotency": { "memory": show_size(config.idempotency.memory) },
         "maintenance": config.maintenance.as_ref().map(traffic::closed),
         "upstreams": upstreams,
-        "routes": config.routes.iter().map(|one| route(one, config)).collect::<Vec<_>>(),
+        "routes": config.routes.iter().map(|one| route(one, config, secrets)).collect::<Vec<_>>(),
     })
 }
 
@@ -102,23 +104,6 @@ fn secret(secret: &Secret, secrets: Secrets) -> Value {
         Secrets::Plain => json!(secret.0),
         Secrets::Redacted => json!(REDACTED),
     }
-}
-
-fn redis(redis: &Redis, secrets: Secrets) -> Value {
-    let urls = redis.urls.iter().map(|url| match secrets {
-        Secrets::Plain => url.0.clone(),
-        Secrets::Redacted => url.shown(),
-    });
-    let name = if redis.cluster { "cluster" } else { "urls" };
-    object([
-        (name, Some(urls.collect())),
-        ("username", redis.username.clone().map(Value::from)),
-        ("password", redis.password.as_ref().map(|one| secret(one, secrets))),
-        ("timeout", Some(json!(show_duration(redis.timeout)))),
-        ("connections", Some(json!(redis.connections))),
-        ("gateways", Some(json!(redis.gateways))),
-        ("secret", redis.secret.as_ref().map(|one| secret(one, secrets))),
-    ])
 }
 
 fn listener(listener: &Listener) -> Value {
@@ -237,7 +222,7 @@ fn client_tls(tls: &ClientTls) -> Value {
     ])
 }
 
-fn route(route: &Route, config: &Config) -> Value {
+fn route(route: &Route, config: &Config, secrets: Secrets) -> Value {
     let mut out = Map::new();
     out.insert("name".to_owned(), json!(route.name));
     out.insert("match".to_owned(), conditions(&route.matches));
@@ -275,6 +260,7 @@ fn route(route: &Route, config: &Config) -> Value {
     if let Some(one) = &route.fallback {
         out.insert("fallback".to_owned(), resilience::fallback(one, config));
     }
+    auth::who(route, config, secrets, &mut out);
     if let Some(one) = &route.cache {
         out.insert("cache".to_owned(), resilience::cache(one));
     }

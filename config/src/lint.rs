@@ -6,8 +6,8 @@ use http::Method;
 
 use crate::{
     model::{
-        Action, Address, Bind, Concurrency, Config, Fallback, HostMatch, KeyPart, PathMatch,
-        PlaceStore, RateLimit, RateStore, Route, RouteMatch, Segment,
+        Action, Address, AuthWay, Bind, Concurrency, Config, CredentialPlace, Fallback, HostMatch,
+        KeyPart, PathMatch, PlaceStore, RateLimit, RateStore, Route, RouteMatch, Segment,
     },
     report::Report,
     source::Span,
@@ -27,6 +27,8 @@ pub(crate) fn check(config: &Config, report: &mut Report<'_>) {
     alone(config, report);
     web::check(config, report);
     roomless(config, report);
+    unasked(config, report);
+    kept_for_all(config, report);
 }
 
 /// Keyed requests that there is never room for.
@@ -83,7 +85,7 @@ fn guessable(config: &Config, report: &mut Report<'_>) {
     let Some(redis) = config.redis.as_ref().filter(|redis| redis.secret.is_none()) else { return };
     let chosen = |part: &KeyPart| match part {
         KeyPart::Header(_) | KeyPart::Cookie(_) | KeyPart::Query(_) | KeyPart::Path => true,
-        KeyPart::ClientIp | KeyPart::Route => false,
+        KeyPart::ClientIp | KeyPart::Route | KeyPart::Identity | KeyPart::Claim(_) => false,
     };
     let guessed = |route: &Route| {
         let mut limits = route.rate_limits.iter().filter(|limit| limit.store != RateStore::Local);
@@ -127,6 +129,13 @@ fn unnamed(config: &Config, report: &mut Report<'_>) {
 fn unused(config: &Config, report: &mut Report<'_>) {
     let mut used = vec![false; config.upstreams.len()];
     for route in &config.routes {
+        for way in &route.auth {
+            if let AuthWay::Forward(forward) = way
+                && let Some(used) = used.get_mut(forward.to)
+            {
+                *used = true;
+            }
+        }
         let Action::Forward(forward) = &route.action else { continue };
         let mirror = route.traffic.mirror.as_ref().map(|mirror| mirror.to);
         for index in forward.split.iter().map(|(index, _)| *index).chain(mirror) {
@@ -245,6 +254,50 @@ fn loops(config: &Config, report: &mut Report<'_>) {
         if any || ours.contains(address) {
             let what = format!("`{address}` is a listener of this gateway: requests go in circles");
             report.warn_at(endpoint.at, what);
+        }
+    }
+}
+
+/// Endpoints that are chosen by who a client is, on routes that ask nobody.
+fn unasked(config: &Config, report: &mut Report<'_>) {
+    for route in config.routes.iter().filter(|route| route.auth.is_empty()) {
+        let Action::Forward(forward) = &route.action else { continue };
+        let by_identity = |(index, _): &&(usize, u32)| {
+            let hash = config.upstreams.get(*index).and_then(|upstream| upstream.hash.as_ref());
+            hash.is_some_and(|hash| hash.key.iter().any(KeyPart::is_of_identity))
+        };
+        if let Some((index, _)) = forward.split.iter().find(by_identity) {
+            let what = format!(
+                "`{}` asks nobody who they are, and `{}` chooses endpoints by that",
+                route.name, config.upstreams[*index].name
+            );
+            report.warn_at(route.at, what).hint = Some("give the route an `auth`".to_owned());
+        }
+    }
+}
+
+/// Answers that are kept behind credentials of which caches know nothing (RFC 9111, section 3.5, is
+/// about `Authorization` alone).
+fn kept_for_all(config: &Config, report: &mut Report<'_>) {
+    let known =
+        |place: &CredentialPlace| *place == CredentialPlace::Header(http::header::AUTHORIZATION);
+    for route in &config.routes {
+        let unknown = route.auth.iter().any(|way| match way {
+            AuthWay::Jwt(jwt) => !jwt.token.iter().all(known),
+            AuthWay::Basic(_) => false,
+            AuthWay::ApiKey(_) | AuthWay::Mtls(_) | AuthWay::Forward(_) => true,
+        });
+        let key = route.cache.as_ref().map(|cache| &cache.key);
+        let Some(key) = key.filter(|_| unknown) else { continue };
+        if key.headers.is_empty() && key.cookies.is_empty() {
+            let what = format!(
+                "`{}` keeps answers behind `auth`: one client may get what another was told",
+                route.name
+            );
+            report.warn_at(route.at, what).hint = Some(
+                "tell them apart with `cache.key.headers`, by a header that `auth` fills"
+                    .to_owned(),
+            );
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+mod auth;
 mod balance;
 mod cache;
 mod discovery;
@@ -16,12 +17,14 @@ mod idempotency;
 mod limit;
 mod log;
 mod membership;
+mod network;
 mod resilience;
 mod servers;
 mod trace;
 mod traffic;
 mod web;
 
+pub use auth::*;
 pub use balance::{Balance, HashBalance};
 pub use cache::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache};
 pub use discovery::{Discovery, DiscoverySource, Resolver};
@@ -35,6 +38,7 @@ pub use limit::{
 };
 pub use log::{AccessLog, Level, Log};
 pub use membership::Membership;
+pub use network::{Network, Networks, NotNetwork};
 pub use resilience::{
     Adaptive, Backoff, Breaker, Fallback, Hedge, MemoryLimit, Priority, Retry, RetryBudget,
     RetryOn, RoutePriority, SlowCalls,
@@ -445,6 +449,12 @@ pub struct Route {
     pub retry: Option<Retry>,
     /// What happens when its upstream cannot answer.
     pub fallback: Option<Fallback>,
+    /// The only addresses that may use it; `None` is any.
+    pub allow: Option<Networks>,
+    /// Addresses that may not, whatever `allow` says.
+    pub deny: Option<Networks>,
+    /// How clients say who they are: any of these. Empty is that nobody is asked.
+    pub auth: Vec<AuthWay>,
     /// What is kept of its responses; `None` is nothing.
     pub cache: Option<RouteCache>,
     /// What it does with requests that have an idempotency key; `None` is nothing.

@@ -172,6 +172,8 @@ fn access_log() {
                 limit_dry_run: None,
                 limit_delay_nanos: 0,
                 trail: None,
+                identity: None,
+                auth: None,
                 cache: None,
                 idempotency: None,
                 record: None,

@@ -45,6 +45,10 @@ pub enum Error {
     MethodNotAllowed,
     /// A rule forbids the request.
     Denied,
+    /// The client did not say who it is, or was not believed.
+    Unauthenticated,
+    /// Who the client is cannot be found out at present.
+    AuthUnavailable,
     /// One of the route's `rate_limit`s is used up.
     RateLimited,
     /// A key is required, and the request has none.
@@ -187,6 +191,8 @@ impl Error {
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Denied => "denied",
+            Self::Unauthenticated => "unauthenticated",
+            Self::AuthUnavailable => "auth_unavailable",
             Self::RateLimited => "rate_limited",
             Self::IdempotencyKeyMissing => "idempotency_key_missing",
             Self::IdempotencyKeyMalformed => "idempotency_key_malformed",
@@ -247,6 +253,8 @@ impl Error {
         "no_route",
         "method_not_allowed",
         "denied",
+        "unauthenticated",
+        "auth_unavailable",
         "rate_limited",
         "idempotency_key_missing",
         "idempotency_key_malformed",
@@ -336,6 +344,8 @@ impl fmt::Display for Error {
             Self::NoRoute => "no route takes this request",
             Self::MethodNotAllowed => "this method is not allowed here",
             Self::Denied => "the request is denied",
+            Self::Unauthenticated => "this needs a good credential",
+            Self::AuthUnavailable => "credentials cannot be checked at present",
             Self::RateLimited => "too many requests",
             Self::IdempotencyKeyMissing => "this request needs an idempotency key",
             Self::IdempotencyKeyMalformed => "the idempotency key is malformed",

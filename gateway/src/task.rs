@@ -7,7 +7,8 @@ use std::future::Future;
 
 use tokio::task::JoinHandle;
 
-/// Runs what may block, such as on a disk, on a thread where that does no harm.
+/// Runs what may block, such as on a disk, or takes a while, on a thread where that does no harm.
+/// Whoever calls it bounds how many there are at a time.
 pub(crate) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     tokio::task::spawn_blocking(work)
 }
@@ -19,9 +20,4 @@ where
     F: Future<Output = ()> + 'static,
 {
     tokio::task::spawn_local(future)
-}
-
-/// Runs what takes a while, and waits for nothing, on a thread beside this one.
-pub(crate) fn spawn_beside(work: impl FnOnce() + Send + 'static) {
-    drop(tokio::task::spawn_blocking(work));
 }

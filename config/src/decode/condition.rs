@@ -50,20 +50,21 @@ pub(super) fn read(d: &mut Decoder<'_>, node: Option<&Node>) -> (RouteMatch, boo
             false => Err(header::twice(&name)),
         });
         let name = name.map_err(|complaint| d.complain(word.span, &word.text, complaint)).ok();
-        let value = condition(d, node);
+        let value = value(d, node);
         name.zip(value)
     });
     matches.query = fields.pairs(d, "query", CONDITIONS, |d, word, node| {
         if word.text.is_empty() || word.text.len() > 256 {
             d.report.error(word.span, "a parameter's name has from 1 to 256 bytes");
         }
-        condition(d, node).map(|value| (word.text.clone(), value))
+        value(d, node).map(|value| (word.text.clone(), value))
     });
     fields.finish();
     (matches, good)
 }
 
-fn condition(d: &mut Decoder<'_>, node: &Node) -> Option<ValueMatch> {
+/// A condition on a value.
+pub(super) fn value(d: &mut Decoder<'_>, node: &Node) -> Option<ValueMatch> {
     d.pattern(node, VALUE, pattern::value)
 }
 

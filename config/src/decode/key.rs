@@ -87,6 +87,7 @@ pub(super) fn part(text: &str) -> Result<KeyPart, Complaint> {
             "client_ip" => Ok(KeyPart::ClientIp),
             "path" => Ok(KeyPart::Path),
             "route" => Ok(KeyPart::Route),
+            "identity" => Ok(KeyPart::Identity),
             _ => Err(unknown(text)),
         };
     };
@@ -95,13 +96,15 @@ pub(super) fn part(text: &str) -> Result<KeyPart, Complaint> {
         complaint
     };
     match kind {
-        "header" | "cookie" | "query" if name.is_empty() => {
+        "header" | "cookie" | "query" | "claim" if name.is_empty() => {
             let what = format!("a name is missing after `{kind}:`");
             Err(Complaint::new(what).hint("such as `header:x-api-key`"))
         }
         "header" => header::name(name).map_err(within).map(KeyPart::Header),
         "cookie" => cookie(name).map_err(within).map(KeyPart::Cookie),
         "query" => query(name).map_err(within).map(KeyPart::Query),
+        // Claims are named as freely as parameters.
+        "claim" => query(name).map_err(within).map(KeyPart::Claim),
         _ => Err(unknown(text)),
     }
 }
@@ -142,16 +145,17 @@ fn unknown(text: &str) -> Complaint {
         "ip" | "remote_addr" | "remote_ip" | "source_ip" | "address" | "client" => "client_ip",
         "uri" | "url" => "path",
         "param" | "parameter" | "arg" => "query",
-        _ => ["client_ip", "path", "route", "header", "cookie", "query"]
+        "user" | "subject" | "sub" => "identity",
+        _ => ["client_ip", "path", "route", "identity", "header", "cookie", "query", "claim"]
             .into_iter()
             .find(|word| Diagnostic::suggest(kind, [*word]).is_some())
             .unwrap_or_default(),
     };
     match meant {
-        "header" | "cookie" | "query" if name.is_empty() => {
+        "header" | "cookie" | "query" | "claim" if name.is_empty() => {
             complaint.hint(format!("a name belongs to it: `{meant}:name`"))
         }
-        "header" | "cookie" | "query" => {
+        "header" | "cookie" | "query" | "claim" => {
             complaint.hint(format!("did you mean `{meant}:{}`?", shorten(name)))
         }
         "" if text.contains('-') && header::name(text).is_ok() => {

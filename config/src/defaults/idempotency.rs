@@ -8,8 +8,8 @@ use super::{
 };
 
 /// What a part of a scope looks like.
-pub(crate) const SCOPE: &str =
-    "`header:N`, `cookie:N` (`N` being a name), `client_ip`, or `none` alone";
+pub(crate) const SCOPE: &str = "`identity`, `header:N`, `cookie:N`, `claim:N` (`N` being a \
+                                name), `client_ip`, or `none` alone";
 const HEADER: &str = "a header name";
 
 pub(super) const STORE: &[Key] = &[

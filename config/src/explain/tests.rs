@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     defaults::{self, Kind},
     load_str,
-    model::Secret,
+    model::{AuthWay, BasicAuth, JwtKeys, KeyMaterial, Secret, Users},
 };
 
 const FULL: &str = include_str!("../../tests/full.yaml");
@@ -29,6 +29,22 @@ fn forget(mut config: Config) -> Config {
     }
     if let Some(membership) = &mut config.membership {
         membership.secrets.iter_mut().for_each(|secret| secret.0.clear());
+    }
+    for way in config.routes.iter_mut().flat_map(|route| &mut route.auth) {
+        match way {
+            AuthWay::Jwt(jwt) => {
+                let JwtKeys::Inline(keys) = &mut jwt.keys else { continue };
+                for key in keys {
+                    if let KeyMaterial::Secret(text) | KeyMaterial::Jwk(text) = &mut key.material {
+                        text.0.clear();
+                    }
+                }
+            }
+            AuthWay::Basic(BasicAuth { users: Users::Listed(users), .. }) => {
+                users.iter_mut().for_each(|(_, hash)| hash.0.clear());
+            }
+            _ => {}
+        }
     }
     if let Some(tracing) = &mut config.tracing {
         tracing.headers.iter_mut().for_each(|(_, value)| *value = HeaderValue::from_static(""));
@@ -51,7 +67,7 @@ fn what_is_explained_means_the_same() {
 #[test]
 fn secrets_do_not_show() {
     let config = read(FULL);
-    let secrets = ["s3cret", "s4cret", "s5cret", "s6cret"];
+    let secrets = ["s3cret", "s4cret", "s5cret", "s6cret", "s7cret", "$2y$05$abc"];
     for shown in [explain(&config), format!("{config:?}")] {
         assert!(secrets.iter().all(|secret| !shown.contains(secret)), "{shown}");
     }

@@ -55,7 +55,11 @@ pub(super) fn stranger(
 fn elsewhere(here: &str, name: &str) -> Option<String> {
     let places = || keys().filter(|key| key.name() == name).map(Key::place);
     let within = |place: &&str| !here.is_empty() && place.starts_with(here);
-    let inner = places().find(within).filter(|_| places().filter(within).count() == 1);
+    // What stands nearest is meant, if nothing else stands as near.
+    let depth = |place: &&str| place.matches('.').count();
+    let nearest = places().filter(within).map(|place| depth(&place)).min();
+    let near = |place: &&str| within(place) && Some(depth(place)) == nearest;
+    let inner = places().find(near).filter(|_| places().filter(near).count() == 1);
     let only = places().next().filter(|_| places().count() == 1);
     match inner.or(only)? {
         "" => Some(format!("`{name}` belongs at the top of the file")),

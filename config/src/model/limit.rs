@@ -101,6 +101,18 @@ pub enum KeyPart {
     Path,
     /// The route; of use for limits that several share.
     Route,
+    /// Who the client is, by the route's `auth`.
+    Identity,
+    /// What its credential says of it, by the name of a claim.
+    Claim(String),
+}
+
+impl KeyPart {
+    /// Whether only a client that has said who it is has one.
+    #[must_use]
+    pub const fn is_of_identity(&self) -> bool {
+        matches!(self, Self::Identity | Self::Claim(_))
+    }
 }
 
 impl fmt::Display for KeyPart {
@@ -113,6 +125,8 @@ impl fmt::Display for KeyPart {
             Self::Query(name) => write!(f, "query:{name}"),
             Self::Path => f.write_str("path"),
             Self::Route => f.write_str("route"),
+            Self::Identity => f.write_str("identity"),
+            Self::Claim(name) => write!(f, "claim:{name}"),
         }
     }
 }

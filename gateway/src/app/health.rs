@@ -10,6 +10,7 @@ use weir_config::model::HealthCheck;
 
 use crate::{
     clock,
+    policy::Jwks,
     quic::Dialer,
     snapshot::{Route, Snapshot},
     task,
@@ -30,6 +31,7 @@ pub(super) struct Attendance {
     /// By the address in memory of what they attend to, which they keep alive.
     rosters: HashMap<*const Roster, Attended>,
     checks: HashMap<*const Endpoint, Checked>,
+    keys: HashMap<*const Jwks, Attended>,
     slots: Arc<Semaphore>,
     dialer: Rc<Dialer>,
     rng: Rng,
@@ -97,6 +99,7 @@ impl Attendance {
         Self {
             rosters: HashMap::new(),
             checks: HashMap::new(),
+            keys: HashMap::new(),
             slots: Arc::new(Semaphore::new(CHECKS)),
             dialer: Rc::default(),
             rng: Rng::with_seed(seed),
@@ -110,6 +113,13 @@ impl Attendance {
         snapshot.routes.iter().for_each(Route::adjust);
         snapshot.adjust_cache(clock::unix_time());
         self.take_over_upstreams(snapshot, |_| true);
+        let mut keys = std::mem::take(&mut self.keys);
+        for jwks in snapshot.jwks.iter() {
+            let key = Arc::as_ptr(jwks);
+            let fetch = || Attended(task::spawn(jwks.clone().attend(self.dialer.clone())));
+            let task = keys.remove(&key).unwrap_or_else(fetch);
+            self.keys.insert(key, task);
+        }
     }
 
     /// The same where nothing but the endpoints of some upstreams is different.

@@ -46,6 +46,9 @@ pub(super) fn files(source: &Source, loaded: &Loaded) -> Vec<PathBuf> {
     for tls in loaded.config.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref()) {
         files.extend(crate::upstream::tls::files(tls).map(PathBuf::from));
     }
+    for route in &loaded.config.routes {
+        files.extend(crate::policy::files(route).map(PathBuf::from));
+    }
     files
 }
 

@@ -62,10 +62,12 @@ fn make_ready(upstreams: &[Arc<Upstream>]) {
     if tables.is_empty() {
         return;
     }
-    task::spawn_beside(move || {
+    let ready = task::aside(move || {
         for table in tables {
             let steps = SLOTS as usize / STEP + 1;
             (0..steps).all(|_| table.upgrade().is_some_and(|table| table.prepare()));
         }
     });
+    // Nobody waits for it.
+    drop(ready);
 }

@@ -200,6 +200,9 @@ impl Lookup<'_> {
         }
         let snapshot = self.snapshot;
         let compiled = &snapshot.routes[matched.route];
+        for (name, line) in compiled.policies.iter().flat_map(|policies| policies.describe()) {
+            self.line(name, &line);
+        }
         self.gate(matched.route);
         match &compiled.action {
             snapshot::Action::Forward(forward) => {
@@ -277,6 +280,7 @@ impl Lookup<'_> {
             path: target.map_or("/", PathAndQuery::path),
             query: target.and_then(PathAndQuery::query),
             route: &route.name,
+            identity: None,
         };
         for (upstream, _) in &forward.split {
             let upstream = &snapshot.upstreams[*upstream];

@@ -72,6 +72,7 @@ impl Error {
                 | Self::UpstreamBusy
                 | Self::QueueTimeout
                 | Self::BreakerOpen
+                | Self::AuthUnavailable
                 | Self::IdempotencyKeyInFlight
                 | Self::IdempotencyKeyStoreDown => Some(BACK_OFF),
                 _ => None,
@@ -103,6 +104,7 @@ impl Error {
             Self::FaultInjected(status) => *status,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Denied => StatusCode::FORBIDDEN,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Maintenance
             | Self::Overloaded
@@ -112,6 +114,7 @@ impl Error {
             | Self::UpstreamBusy
             | Self::QueueTimeout
             | Self::BreakerOpen
+            | Self::AuthUnavailable
             | Self::IdempotencyKeyStoreDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::LookupFailed
             | Self::ConnectRefused
@@ -157,6 +160,7 @@ impl Error {
             Self::TooEarly
             | Self::MethodNotAllowed
             | Self::Denied
+            | Self::Unauthenticated
             | Self::RateLimited
             | Self::IdempotencyKeyUnscoped
             | Self::IdempotencyKeyReused
@@ -168,6 +172,7 @@ impl Error {
             | Self::Overloaded
             | Self::RouteBusy
             | Self::Draining
+            | Self::AuthUnavailable
             | Self::IdempotencyKeyStoreDown => "proxy_internal_response",
             Self::NoEndpoint | Self::ConnectFailed => "destination_unavailable",
             Self::UpstreamBusy | Self::QueueTimeout | Self::BreakerOpen => {
@@ -224,7 +229,10 @@ impl Error {
             Self::FileUnreadable => ("FE", Side::Gateway, Retry::Never),
             Self::Maintenance => ("MT", Side::Gateway, Retry::Never),
             Self::FaultInjected(_) => ("FI", Side::Gateway, Retry::Never),
-            Self::MethodNotAllowed | Self::Denied => ("DN", Side::Gateway, Retry::Never),
+            Self::Unauthenticated => ("DN", Side::Downstream, Retry::Never),
+            Self::MethodNotAllowed | Self::Denied | Self::AuthUnavailable => {
+                ("DN", Side::Gateway, Retry::Never)
+            }
             Self::Overloaded | Self::RouteBusy | Self::Draining => {
                 ("OM", Side::Gateway, Retry::Never)
             }

@@ -22,7 +22,7 @@ use crate::{
     idempotency::Told,
     limit::{self, KeyPermit, Limited, Meter},
     listen::connection::Connection,
-    policy::Seen,
+    policy::{Identity, Seen},
     telemetry::{record, trace::Place},
     upstream::{
         limit::Permit,
@@ -106,6 +106,8 @@ pub(crate) struct Exchange {
     pub(crate) asking: Option<Box<Asking>>,
     /// What the cache did, where the route has one.
     pub(crate) cache: Option<cache::Seen>,
+    /// Who the client is, once it has said so and been believed.
+    pub(crate) identity: Option<Rc<Identity>>,
     /// What the policies of its route know of it, where there are some.
     pub(crate) policy: Option<Box<Seen>>,
     /// What became of its idempotency key, where it has one that means something.
@@ -135,6 +137,7 @@ impl Exchange {
         let mut this = Self::new(self.connection.clone(), self.world.clone(), self.began);
         this.request_id.clone_from(&self.request_id);
         this.client = self.client;
+        this.identity.clone_from(&self.identity);
         this.route = self.route;
         this.upstream = self.upstream;
         this.ended = true;
@@ -199,6 +202,7 @@ impl Exchange {
             retry_after: None,
             asking: None,
             cache: None,
+            identity: None,
             policy: None,
             idempotency: None,
             status: 0,
@@ -233,6 +237,11 @@ impl Exchange {
         {
             hints.invite();
         }
+    }
+
+    /// Who the client is, where its route asks for that.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.identity.as_deref()
     }
 
     /// Whether the client waits no longer, by its own words.

@@ -162,6 +162,7 @@ pub(crate) fn look(
         path: target.path,
         query: target.query,
         route: "",
+        identity: exchange.identity(),
     };
     let record = rule.record(&key, &subject).ok_or(Error::IdempotencyKeyUnscoped)?;
     if matches!(checked.framing, Framing::Length(length) if length > config.max_body.into()) {

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, header::COOKIE};
 use weir_config::model::{AbsentKey, KeyPart};
 use weir_ratelimit::{Key, KeyHasher};
 
-use crate::route::decoded;
+use crate::{policy::Identity, route::decoded};
 
 /// A request, as far as limits and keys of endpoints look at it.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) query: Option<&'a str>,
     /// Name of its route.
     pub(crate) route: &'a str,
+    /// Who the client is, where its route asks for that.
+    pub(crate) identity: Option<&'a Identity>,
 }
 
 /// Whom a limit counts a request for.
@@ -75,6 +77,14 @@ pub(crate) fn value<T>(
         KeyPart::Query(name) => parameter(name, subject.query).map(|value| with(&value)),
         KeyPart::Path => Some(with(subject.path.as_bytes())),
         KeyPart::Route => Some(with(subject.route.as_bytes())),
+        KeyPart::Identity => {
+            let name = subject.identity.and_then(|identity| identity.name.as_deref());
+            name.map(|name| with(name.as_bytes()))
+        }
+        KeyPart::Claim(name) => {
+            let claim = subject.identity.and_then(|identity| identity.claim(name));
+            claim.map(|claim| with(claim.as_bytes()))
+        }
     }
 }
 
@@ -82,7 +92,11 @@ pub(crate) fn value<T>(
 pub(crate) fn identity(part: &KeyPart, subject: &Subject<'_>) -> Option<Vec<u8>> {
     match part {
         KeyPart::Query(_) | KeyPart::Path | KeyPart::Route => None,
-        KeyPart::ClientIp | KeyPart::Header(_) | KeyPart::Cookie(_) => {
+        KeyPart::ClientIp
+        | KeyPart::Header(_)
+        | KeyPart::Cookie(_)
+        | KeyPart::Identity
+        | KeyPart::Claim(_) => {
             value(part, subject, <[u8]>::to_vec).filter(|value| !value.trim_ascii().is_empty())
         }
     }
@@ -137,7 +151,14 @@ pub(crate) fn label(hasher: KeyHasher, parts: &[KeyPart], subject: &Subject<'_>)
             (KeyPart::ClientIp, None) => write!(label, "{before}no address"),
             (KeyPart::Path, _) => write!(label, "{before}{}", subject.path),
             (KeyPart::Route, _) => write!(label, "{before}{}", subject.route),
-            (KeyPart::Header(_) | KeyPart::Cookie(_) | KeyPart::Query(_), _) => {
+            (KeyPart::Identity, _) => {
+                let name = subject.identity.and_then(|identity| identity.name.as_deref());
+                write!(label, "{before}{}", name.unwrap_or("no identity"))
+            }
+            (
+                KeyPart::Header(_) | KeyPart::Cookie(_) | KeyPart::Query(_) | KeyPart::Claim(_),
+                _,
+            ) => {
                 let word = word(part);
                 match add(hasher, part, subject) {
                     Some(hasher) => {
@@ -161,6 +182,8 @@ pub(crate) fn word(part: &KeyPart) -> String {
         KeyPart::Query(name) => format!("query:{name}"),
         KeyPart::Path => "path".into(),
         KeyPart::Route => "route".into(),
+        KeyPart::Identity => "identity".into(),
+        KeyPart::Claim(name) => format!("claim:{name}"),
     }
 }
 

@@ -42,6 +42,7 @@ use crate::{
     clock::{self, Tick},
     error::Error,
     http::{body::Body, exchange::Exchange},
+    policy::Identity,
     snapshot::Route,
     worker::World,
 };
@@ -56,7 +57,8 @@ pub(crate) fn check(
     path: &str,
 ) -> Result<bool, Error> {
     let Some(limits) = &route.limits else { return Ok(false) };
-    let subject = subject(exchange, route, head, path);
+    let identity = exchange.identity.clone();
+    let subject = subject(exchange, route, (head, path), identity.as_deref());
     match limits.per_key.as_ref().map(|bulkhead| bulkhead.enter(&subject)) {
         Some(Entry::Busy) => return Err(Error::RouteBusy),
         Some(Entry::Counted(permit)) => exchange.key_permit = Some(KeyPermit::Here(permit)),
@@ -85,7 +87,8 @@ pub(crate) async fn ask(
     let route = exchange.route.and_then(|route| world.snapshot.routes.get(route));
     let route = route.ok_or(Error::Bug)?;
     let limits = route.limits.as_ref().ok_or(Error::Bug)?;
-    let subject = subject(exchange, route, head, path);
+    let identity = exchange.identity.clone();
+    let subject = subject(exchange, route, (head, path), identity.as_deref());
     let mut limited = match exchange.limited.take() {
         Some(limited) => limited,
         None => {
@@ -124,11 +127,17 @@ async fn enter(
 fn subject<'a>(
     exchange: &Exchange,
     route: &'a Route,
-    head: &'a request::Parts,
-    path: &'a str,
+    (head, path): (&'a request::Parts, &'a str),
+    identity: Option<&'a Identity>,
 ) -> Subject<'a> {
-    let query = head.uri.query();
-    Subject { client: exchange.client, headers: &head.headers, path, query, route: &route.name }
+    Subject {
+        client: exchange.client,
+        headers: &head.headers,
+        path,
+        query: head.uri.query(),
+        route: &route.name,
+        identity,
+    }
 }
 
 /// Takes down what all limits said.

@@ -45,7 +45,7 @@ fn fields(pairs: &[(&'static str, &str)]) -> HeaderMap {
 
 fn subject(headers: &HeaderMap) -> Subject<'_> {
     let client = Some("192.0.2.7".parse().unwrap());
-    Subject { client, headers, path: "/a", query: None, route: "api" }
+    Subject { client, headers, path: "/a", query: None, route: "api", identity: None }
 }
 
 /// Limits of a route, their counts, and a clock.

@@ -94,6 +94,9 @@ fn admit(worker: &Rc<Worker>, bind: &Bind, stream: Stream, peer: Option<IpAddr>)
         let peer = Peer::new(peer, tls, listener.shared.config.trusted_hops);
         let carrier = if tls { Carrier::Tls } else { Carrier::Clear };
         let connection = Connection::new(worker.clone(), listener, peer, carrier, clock::now());
+        if let Some(leaf) = leaf(&transport).filter(|_| connection.is_uncertified()) {
+            connection.certify(leaf);
+        }
         let _enrolled = worker.enroll(&connection);
         let settled = match (transport, version) {
             (Transport::Clear(stream), Version::Unknown) => {
@@ -155,6 +158,12 @@ struct Greeted {
     peer: Option<IpAddr>,
     tls: bool,
     version: Version,
+}
+
+/// The certificate that the client has proved to own.
+fn leaf(transport: &Transport) -> Option<&[u8]> {
+    let Transport::ServerTls(stream) = transport else { return None };
+    Some(stream.get_ref().1.peer_certificates()?.first()?.as_ref())
 }
 
 /// PROXY header and TLS handshake, where the listener has them.

@@ -1,7 +1,7 @@
 //! What a downstream connection and its requests know of each other.
 
 use std::{
-    cell::{Cell, Ref, RefCell},
+    cell::{Cell, OnceCell, Ref, RefCell},
     net::IpAddr,
     rc::Rc,
     task::{Context, Waker},
@@ -10,6 +10,7 @@ use std::{
 use crate::{
     clock::Tick,
     http::{headers::Peer, upload::Progress},
+    policy::Certified,
     snapshot::live::ListenerState,
     worker::Worker,
 };
@@ -46,6 +47,8 @@ pub(crate) struct Connection {
     uploads: RefCell<Vec<Rc<Progress>>>,
     draining: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    /// Who the client is by its certificate, where the listener asked for one.
+    certified: OnceCell<Certified>,
 }
 
 impl Connection {
@@ -67,12 +70,34 @@ impl Connection {
             uploads: RefCell::default(),
             draining: Cell::new(false),
             waker: RefCell::new(None),
+            certified: OnceCell::new(),
         })
     }
 
     /// Who is on the other side.
     pub(crate) fn peer(&self) -> Ref<'_, Peer> {
         self.peer.borrow()
+    }
+
+    /// The client has proved to own this certificate.
+    pub(crate) fn certify(&self, leaf: &[u8]) {
+        if self.certified.get().is_none()
+            && let Some(certified) = Certified::read(leaf)
+        {
+            // It was empty a moment ago.
+            let _ = self.certified.set(certified);
+        }
+    }
+
+    /// Whether the listener asks for certificates and none is known.
+    pub(crate) fn is_uncertified(&self) -> bool {
+        let tls = self.listener.shared.config.tls.as_ref();
+        self.certified.get().is_none() && tls.is_some_and(|tls| tls.client_ca.is_some())
+    }
+
+    /// Who the client is by its certificate.
+    pub(crate) fn certified(&self) -> Option<&Certified> {
+        self.certified.get()
     }
 
     /// The client goes on from another address (RFC 9000 section 9).

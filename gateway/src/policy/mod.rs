@@ -3,34 +3,39 @@
 //! On the way in policies are steps of [`crate::route`]'s gate, on the way out they are applied in
 //! [`see_off`]. A route without any has no [`Policies`], and pays one test for that.
 
-use std::rc::Rc;
+use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderValue, Response, header, request};
-use tokio::sync::Semaphore;
+use http::{HeaderMap, HeaderValue, Method, Response, header, request};
 use weir_config::model;
 
 use crate::{
-    clock,
     error::Error,
-    files,
-    http::{body::Body, exchange::Exchange, headers::name},
-    limit::key::Subject,
+    http::{body::Body, exchange::Exchange},
 };
 
+mod auth;
 mod chance;
+pub(crate) mod cidr;
 mod fault;
 mod maintenance;
 mod mirror;
 mod places;
 mod sticky;
+mod traffic;
 
+use auth::Refused;
+pub(crate) use auth::{
+    Around, Auth, AuthTally, Identity, Memory, Outcome, Passage, Wrong, certificate::Certified,
+    files, jwks::Jwks,
+};
+use cidr::NetworkSet;
 pub use fault::Fault;
 pub(crate) use fault::{Faulted, Struck};
 pub use maintenance::Maintenance;
 pub use mirror::Mirror;
 pub(crate) use mirror::Mirrored;
-use places::Places;
 pub use sticky::Sticky;
+pub(crate) use traffic::{Aside, is_held, is_struck, stay, strike, suffer};
 
 pub mod compress;
 pub(crate) mod cors;
@@ -45,8 +50,14 @@ pub(crate) mod web;
 use web::Web;
 
 /// The policies of a route.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Policies {
+    /// The only addresses that may use it.
+    allow: Option<NetworkSet>,
+    /// Those that may not.
+    deny: Option<NetworkSet>,
+    /// How clients say who they are.
+    pub(crate) auth: Option<Auth>,
     /// Whether it is closed.
     pub maintenance: Option<Maintenance>,
     /// Who stays with which upstream of its split.
@@ -59,34 +70,89 @@ pub struct Policies {
     pub(crate) web: Option<Web>,
 }
 
+/// A request, as far as policies look at it.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) headers: &'a HeaderMap,
+    /// Its path, as routes see it.
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    /// The host that it is for, maybe with a port.
+    pub(crate) authority: &'a str,
+}
+
 impl Policies {
     /// Those of a route, where it has any.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, mostly with files that they name.
     pub(crate) fn compile(
         route: &model::Route,
         upstreams: &[model::Upstream],
-    ) -> Option<Box<Self>> {
+        around: &mut Around<'_>,
+    ) -> Result<Option<Box<Self>>, Vec<Wrong>> {
+        let mut wrong = Vec::new();
+        let mut networks = |name: &str, config: &Option<model::Networks>| {
+            let config = config.as_ref()?;
+            let set = networks_of(config);
+            set.map_err(|what| wrong.push((config.at, format!("{name}: {what}")))).ok()
+        };
+        let (allow, deny) = (networks("allow", &route.allow), networks("deny", &route.deny));
+        let auth = match Auth::compile(route, around) {
+            Ok(auth) => auth,
+            Err(more) => {
+                wrong.extend(more);
+                None
+            }
+        };
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
         let traffic = &route.traffic;
-        let named = |(index, weight): &(usize, u32)| {
-            upstreams.get(*index).map(|upstream| (*index, upstream.name.as_str(), *weight))
-        };
-        let split = match &route.action {
-            model::Action::Forward(forward) => forward.split.as_slice(),
-            _ => &[],
-        };
-        let split = || split.iter().filter_map(named);
         let this = Self {
+            allow,
+            deny,
+            auth,
             maintenance: traffic.maintenance.as_ref().map(Maintenance::new),
-            sticky: traffic.sticky.as_ref().and_then(|sticky| Sticky::new(sticky, split())),
+            sticky: sticky(route, upstreams),
             fault: Fault::new(&traffic.fault),
             mirror: traffic.mirror.as_ref().map(Mirror::new),
             web: Web::compile(&route.web),
         };
-        let any = this.maintenance.is_some()
-            || this.sticky.is_some()
-            || this.fault.is_some()
-            || this.mirror.is_some()
-            || this.web.is_some();
-        any.then(|| Box::new(this))
+        Ok(this.is_any().then(|| Box::new(this)))
+    }
+
+    const fn is_any(&self) -> bool {
+        self.allow.is_some()
+            || self.deny.is_some()
+            || self.auth.is_some()
+            || self.maintenance.is_some()
+            || self.sticky.is_some()
+            || self.fault.is_some()
+            || self.mirror.is_some()
+            || self.web.is_some()
+    }
+
+    /// Whether a client at this address may use the route. One without an address, on a Unix
+    /// socket, is on no list.
+    pub(crate) fn admits(&self, client: Option<IpAddr>) -> bool {
+        let on = |list: &NetworkSet| client.is_some_and(|client| list.contains(client));
+        !self.deny.as_ref().is_some_and(on) && self.allow.as_ref().is_none_or(on)
+    }
+
+    /// In words, for `weir route`.
+    pub(crate) fn describe(&self) -> Vec<(&'static str, String)> {
+        let networks = |set: &NetworkSet| format!("{} ranges of addresses", set.len());
+        let auth = |auth: &Auth| {
+            auth.ways.iter().map(auth::Way::describe).collect::<Vec<_>>().join(" or ")
+        };
+        let lines = [
+            ("allow", self.allow.as_ref().map(networks)),
+            ("deny", self.deny.as_ref().map(networks)),
+            ("auth", self.auth.as_ref().map(auth)),
+        ];
+        lines.into_iter().filter_map(|(name, line)| Some((name, line?))).collect()
     }
 
     /// Whether one of them may look at a field that the gateway vouches for.
@@ -101,10 +167,36 @@ impl Policies {
     }
 }
 
+/// Who stays with which upstream of the route's split.
+fn sticky(route: &model::Route, upstreams: &[model::Upstream]) -> Option<Sticky> {
+    let split = match &route.action {
+        model::Action::Forward(forward) => forward.split.as_slice(),
+        _ => &[],
+    };
+    let named = split.iter().filter_map(|(index, weight)| {
+        upstreams.get(*index).map(|upstream| (*index, upstream.name.as_str(), *weight))
+    });
+    Sticky::new(route.traffic.sticky.as_ref()?, named)
+}
+
+/// The networks of the configuration and of its file.
+fn networks_of(config: &model::Networks) -> Result<NetworkSet, String> {
+    let file = match &config.file {
+        None => Vec::new(),
+        Some(path) => {
+            let text = auth::read(path)?;
+            cidr::read_list(&text).map_err(|what| format!("{}: {what}", path.display()))?
+        }
+    };
+    Ok(config.listed.iter().copied().chain(file).collect())
+}
+
 /// What policies know of one request.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) web: web::Seen,
+    /// Why it was turned away, where nobody believed it.
+    pub(crate) refused: Option<Box<Refused>>,
     /// The cookie that keeps its client with its upstream, where it has none.
     cookie: Option<HeaderValue>,
     /// What goes wrong with it on purpose.
@@ -113,98 +205,17 @@ pub(crate) struct Seen {
     held: bool,
 }
 
-/// What a worker has room for beside its requests.
-#[derive(Debug)]
-pub(crate) struct Aside {
-    /// Copies under way.
-    copies: Places,
-    /// Requests held back on purpose.
-    delays: Places,
-    /// Turns to read files.
-    pub(crate) reads: Rc<Semaphore>,
+/// Why nobody believed a client, for the log.
+pub(crate) fn refused(exchange: &Exchange) -> Option<String> {
+    Some(exchange.policy.as_ref()?.refused.as_ref()?.describe())
 }
 
-impl Default for Aside {
-    fn default() -> Self {
-        let reads = Rc::new(Semaphore::new(files::READS));
-        Self { copies: Places::new(COPIES), delays: Places::new(DELAYS), reads }
+/// Tells a client that is turned away what it may do about it.
+pub(crate) fn explain(exchange: &Exchange, error: Error, headers: &mut HeaderMap) {
+    let refused = exchange.policy.as_ref().and_then(|seen| seen.refused.as_ref());
+    if let Some(refused) = refused {
+        auth::challenge(error, refused, headers);
     }
-}
-
-/// Most copies of requests under way on one worker: each may hold a body.
-const COPIES: u32 = 128;
-/// Most requests that one worker holds back on purpose.
-const DELAYS: u32 = 1024;
-
-/// The upstream that a request stays with, where its route is sticky and something decides.
-pub(crate) fn stay(
-    exchange: &mut Exchange,
-    policies: &Policies,
-    headers: &HeaderMap,
-    (path, query): (&str, Option<&str>),
-) -> Option<usize> {
-    let sticky = policies.sticky.as_ref()?;
-    let subject = Subject { client: exchange.client, headers, path, query, route: "" };
-    let connection = &exchange.connection;
-    let told = connection.peer().trusts()
-        && headers.get(&name::X_FORWARDED_PROTO).is_some_and(|scheme| scheme == "https");
-    let secure = told || connection.scheme() == "https";
-    let choice = sticky.choose(&subject, secure, &mut exchange.connection.worker.rng.borrow_mut());
-    if let Some(seen) = &mut exchange.policy {
-        seen.cookie = choice.cookie;
-    }
-    choice.upstream
-}
-
-/// Draws what goes wrong on purpose with a request that is about to be forwarded.
-pub(crate) fn strike(exchange: &mut Exchange, policies: &Policies, headers: &HeaderMap) {
-    if let (Some(fault), Some(seen)) = (&policies.fault, &mut exchange.policy) {
-        seen.struck = fault.strike(headers, &mut exchange.connection.worker.rng.borrow_mut());
-    }
-}
-
-/// Whether something goes wrong on purpose.
-pub(crate) fn is_struck(exchange: &Exchange) -> bool {
-    exchange.policy.as_ref().is_some_and(|seen| seen.struck != Struck::default())
-}
-
-/// Has go wrong what was drawn.
-pub(crate) async fn suffer(exchange: &mut Exchange) -> Result<(), Error> {
-    let Some(seen) = &mut exchange.policy else { return Ok(()) };
-    let Struck { delay, abort } = seen.struck;
-    if let Some(delay) = delay {
-        let place = exchange.connection.worker.aside.delays.take();
-        let held = place.is_some();
-        seen.held = held;
-        count(exchange, if held { Faulted::Delay } else { Faulted::DelaySkipped });
-        if held {
-            let turn = clock::now() + delay;
-            let route = exchange.route.map(|index| &exchange.world.snapshot.routes[index]);
-            let total = route.and_then(|route| route.timeout.total);
-            let end = total
-                .map_or(exchange.deadline, |total| exchange.deadline.min(exchange.began + total));
-            tokio::time::sleep_until(turn.min(end).instant()).await;
-            if end <= turn {
-                return Err(Error::DeadlinePassed);
-            }
-        }
-    }
-    match abort {
-        None => Ok(()),
-        Some(status) => {
-            count(exchange, Faulted::Abort);
-            Err(Error::FaultInjected(status))
-        }
-    }
-}
-
-fn count(exchange: &Exchange, faulted: Faulted) {
-    exchange.world.counters(exchange.route, exchange.upstream).record_fault(faulted);
-}
-
-/// Whether a request was held back on purpose.
-pub(crate) fn is_held(exchange: &Exchange) -> bool {
-    exchange.policy.as_ref().is_some_and(|seen| seen.held)
 }
 
 /// What policies make of a response, whoever made it, the innermost first.

@@ -14,6 +14,7 @@ mod endpoint;
 mod lost;
 mod message;
 mod path;
+mod peer;
 mod socket;
 pub(crate) mod steer;
 mod stream;

@@ -8,12 +8,14 @@ use http::{Method, Response, Version, request};
 use super::{
     Found,
     act::{Routed, act, dress},
+    carry::own,
     stack::{Plan, Refusal},
 };
 use crate::{
     error::Error,
     http::{body::Body, exchange::Exchange, guard::Framing, reply::is_grpc},
-    limit, policy,
+    limit,
+    policy::{self, Asked, Auth, Passage},
     snapshot::{Route, Snapshot},
 };
 
@@ -24,6 +26,10 @@ pub(crate) enum Step {
     Maintenance,
     /// Preflights are answered.
     Preflight,
+    /// From where clients may come.
+    Allow,
+    /// Who they are.
+    Authenticate,
     /// How often the route may be used, and by whom.
     Limit,
     /// The request gets the form in which its upstream takes it.
@@ -31,7 +37,14 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 4] = [Self::Maintenance, Self::Preflight, Self::Limit, Self::Decode];
+    const ALL: [Self; 6] = [
+        Self::Maintenance,
+        Self::Preflight,
+        Self::Allow,
+        Self::Authenticate,
+        Self::Limit,
+        Self::Decode,
+    ];
 
     /// The steps from this one on.
     fn on(self) -> &'static [Self] {
@@ -90,6 +103,17 @@ fn take(
             let answer = web.zip(seen).and_then(|(web, seen)| web.preflight(exchange, seen));
             Ok(answer.map_or(Pass::On, Pass::Answer))
         }
+        Step::Allow => {
+            match route.policies.as_ref().is_none_or(|one| one.admits(exchange.client)) {
+                true => Ok(Pass::On),
+                false => Err(Error::Denied.into()),
+            }
+        }
+        Step::Authenticate => {
+            let Some(auth) = auth(route) else { return Ok(Pass::On) };
+            let passage = auth.judge(exchange, &asked(routed));
+            believe(exchange, route, routed, auth, passage)
+        }
         Step::Limit => {
             let waits = limit::check(exchange, route, &routed.head, routed.path())?;
             Ok(if waits { Pass::Wait } else { Pass::On })
@@ -145,10 +169,60 @@ fn closed(exchange: &mut Exchange, route: &Route, routed: &Routed) -> Pass {
     Pass::Answer(response)
 }
 
+fn auth(route: &Route) -> Option<&Auth> {
+    route.policies.as_ref()?.auth.as_ref()
+}
+
+/// What policies see of a request.
+fn asked(routed: &Routed) -> Asked<'_> {
+    Asked {
+        method: &routed.head.method,
+        headers: &routed.head.headers,
+        path: routed.path(),
+        query: routed.head.uri.query(),
+        authority: routed.checked.authority(),
+    }
+}
+
+/// What follows from what a client says of itself, and who believes it.
+fn believe(
+    exchange: &mut Exchange,
+    route: &Route,
+    routed: &mut Routed,
+    auth: &Auth,
+    passage: Passage,
+) -> Result<Pass, Refusal> {
+    match passage {
+        Passage::On(identity) => {
+            auth.tell(&mut routed.head.headers, identity.as_deref());
+            exchange.identity = identity;
+            Ok(Pass::On)
+        }
+        Passage::Wait => Ok(Pass::Wait),
+        Passage::Answer(response) => {
+            let (mut head, body) = response.into_parts();
+            own(exchange, route, &Method::GET, None, &mut head)?;
+            Ok(Pass::Answer(Response::from_parts(head, body)))
+        }
+        Passage::Refused(error) => Err(error.into()),
+    }
+}
+
 /// What it can tell in time.
-async fn wait(exchange: &mut Exchange, routed: &mut Routed, step: Step) -> Result<Pass, Refusal> {
+async fn wait(
+    exchange: &mut Exchange,
+    route: &Route,
+    routed: &mut Routed,
+    step: Step,
+) -> Result<Pass, Refusal> {
     match step {
-        Step::Maintenance => Ok(Pass::On),
+        // They tell at once.
+        Step::Maintenance | Step::Allow => Err(Error::Bug.into()),
+        Step::Authenticate => {
+            let auth = auth(route).ok_or(Error::Bug)?;
+            let passage = auth.judge_in_time(exchange, &asked(routed)).await;
+            believe(exchange, route, routed, auth, passage)
+        }
         Step::Limit => {
             limit::ask(exchange, &routed.head, routed.path()).await?;
             Ok(Pass::On)
@@ -162,11 +236,9 @@ async fn wait(exchange: &mut Exchange, routed: &mut Routed, step: Step) -> Resul
 pub(super) async fn pass(exchange: &mut Exchange, mut planned: Plan) -> Result<Plan, Refusal> {
     let world = exchange.world.clone();
     while let Plan::Wait(step, mut routed) = planned {
-        planned = match wait(exchange, &mut routed, step).await? {
-            Pass::On => {
-                let route = &world.snapshot.routes[routed.matched.route];
-                go(exchange, route, routed, &step.on()[1..])?
-            }
+        let route = &world.snapshot.routes[routed.matched.route];
+        planned = match wait(exchange, route, &mut routed, step).await? {
+            Pass::On => go(exchange, route, routed, &step.on()[1..])?,
             Pass::Wait => return Err(Error::Bug.into()),
             Pass::Answer(response) => Plan::Answer(response),
         };

@@ -7,7 +7,8 @@
 //! receive    hop-by-hop fields go, the client's address and the request's id are settled
 //! route      by host, path, method, headers, query; 404 and 405 end here
 //! admit      503 for who is turned away under pressure, or is one too many for the route
-//! policies   what the route says of clients: see `gate`
+//! allow      403 for addresses that the route does not let in
+//! auth       401 for who does not say who it is, or is not believed; some wait for an answer
 //! limit      429 for who comes more often than the route's limits allow; some wait for their turn
 //! key        the outcome that is stored, where the request has an idempotency key; else all that
 //!            follows is done for it once
@@ -222,6 +223,7 @@ fn rescue(
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     cache::tell(exchange, headers);
+    policy::explain(exchange, refusal.error, headers);
     if let Some(allow) = refusal.allow {
         headers.insert(header::ALLOW, allow);
     }

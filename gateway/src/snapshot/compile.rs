@@ -24,7 +24,7 @@ use crate::{
     limit::{KeyedBulkhead, LimitStore, RouteLimits, SharedStore, Stores},
     listen::tls::{Remembered, ServerTlsState},
     pem::TlsProblem,
-    policy::Policies,
+    policy::{Around, Policies},
     route::{Location, Matcher, PathRewrite},
     upstream::{
         connect::Connector,
@@ -65,6 +65,11 @@ pub fn compile(
         wall: UNIX_EPOCH + unix_time,
         cache: cache(loaded.config.cache, previous),
         records: records(loaded.config.idempotency, previous),
+        around: Around {
+            before: previous.map_or(&[], |previous| &previous.jwks),
+            jwks: Vec::new(),
+            now: UNIX_EPOCH + unix_time,
+        },
         errors: Vec::new(),
         warnings: loaded.warnings.iter().cloned().collect(),
     };
@@ -79,7 +84,7 @@ pub fn compile(
             routes.extend(compiler.route(route, matcher.params(index)));
         }
     }
-    let Compiler { limit_store, cache, records, errors, warnings, .. } = compiler;
+    let Compiler { limit_store, cache, records, around, errors, warnings, .. } = compiler;
     match matcher {
         Some(matcher) if errors.is_empty() => Ok(Compiled {
             snapshot: Snapshot {
@@ -91,6 +96,7 @@ pub fn compile(
                 routes: routes.into(),
                 upstreams,
                 listeners,
+                jwks: around.jwks.into(),
                 cache,
                 records,
                 limit_store,
@@ -111,6 +117,7 @@ struct Compiler<'a> {
     wall: SystemTime,
     cache: Option<Arc<Cache>>,
     records: Arc<idempotency::Records>,
+    around: Around<'a>,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
 }
@@ -258,8 +265,19 @@ impl Compiler<'_> {
                 Bulkhead::new(concurrency.max, before.and_then(|before| before.bulkhead.as_ref()))
             }),
             limits: self.limits(route)?,
-            policies: Policies::compile(route, &self.loaded.config.upstreams),
+            policies: self.policies(route)?,
         })
+    }
+
+    /// What else a route does; `None` where that is impossible.
+    fn policies(&mut self, route: &model::Route) -> Option<Option<Box<Policies>>> {
+        match Policies::compile(route, &self.loaded.config.upstreams, &mut self.around) {
+            Ok(policies) => Some(policies),
+            Err(wrong) => {
+                wrong.into_iter().for_each(|(at, what)| self.error(at, what));
+                None
+            }
+        }
     }
 
     /// What a route keeps, each upstream's answers by themselves.

@@ -47,6 +47,7 @@ impl Live {
         registry.watch_admission(&admission);
         first.cache.iter().for_each(|cache| registry.watch_cache(cache));
         registry.watch_records(&first.records);
+        registry.watch_jwks(&first.jwks);
         let found = Arc::default();
         registry.watch_found(&found);
         let spans = Arc::default();
@@ -80,6 +81,7 @@ impl Live {
     pub fn store(&self, next: Snapshot) {
         let version = next.version;
         next.cache.iter().for_each(|cache| self.registry.watch_cache(cache));
+        self.registry.watch_jwks(&next.jwks);
         self.current.store(Arc::new(next));
         self.version.store(version, Ordering::Release);
     }

@@ -21,7 +21,7 @@ use crate::{
     idempotency,
     limit::{LimitStore, RouteLimits, SharedStore},
     listen::tls::ServerTlsState,
-    policy::{Mirror, Policies},
+    policy::{Jwks, Mirror, Policies},
     route::{Location, Matcher, PathRewrite},
     upstream::{endpoint::Upstream, retry::policy::RetryPolicy},
 };
@@ -51,6 +51,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Listeners, in file order.
     pub listeners: Vec<Arc<Listener>>,
+    /// Sets of keys that others serve, each once.
+    pub(crate) jwks: Arc<[Arc<Jwks>]>,
     /// What is kept of responses.
     pub(crate) cache: Option<Arc<Cache>>,
     /// What became of idempotency keys.

@@ -65,6 +65,10 @@ pub struct AccessRecord<'a> {
     pub duration_nanos: u64,
     /// From the last attempt's start to its response's head.
     pub upstream_nanos: Option<u64>,
+    /// Who the client is, by its credential.
+    pub identity: Option<&'a str>,
+    /// Why it was not believed.
+    pub auth: Option<&'a str>,
     /// Name of the limit that denied the request.
     pub limit: Option<&'a str>,
     /// Name of a limit that would have, were it not in dry run.
@@ -126,6 +130,8 @@ impl AccessRecord<'_> {
             out.extend_from_slice(b",\"upstream_ms\":");
             millis(out, nanos);
         }
+        optional(out, b",\"identity\":", self.identity);
+        optional(out, b",\"auth\":", self.auth);
         optional(out, b",\"limit\":", self.limit);
         optional(out, b",\"limit_dry_run\":", self.limit_dry_run);
         optional(out, b",\"limit_source\":", self.limit_source);

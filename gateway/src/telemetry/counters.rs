@@ -298,7 +298,7 @@ pub struct EndpointCounters {
 
 /// Sums of a block with so many counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sums<const N: usize>(pub(super) [u64; N]);
+pub(crate) struct Sums<const N: usize>(pub(crate) [u64; N]);
 
 impl<const N: usize> Default for Sums<N> {
     fn default() -> Self {

@@ -24,6 +24,7 @@ pub struct Metric {
     pub labels: &'static [&'static str],
 }
 
+mod auth;
 mod endpoint;
 mod idempotency;
 mod limit;
@@ -32,6 +33,7 @@ mod trace;
 mod traffic;
 mod web;
 
+pub use auth::*;
 pub use endpoint::*;
 pub use idempotency::*;
 pub use limit::*;
@@ -349,6 +351,9 @@ pub const ALL: &[&Metric] = &[
     &RATE_LIMIT_KEYS_LOST,
     &RATE_LIMIT_FALLBACK,
     &CONCURRENCY_KEYS,
+    &AUTH,
+    &JWKS_FETCHES,
+    &JWKS_KEYS,
     &REDIS_UP,
     &REDIS_CALLS,
     &REDIS_SKIPPED,

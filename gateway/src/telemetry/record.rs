@@ -63,6 +63,7 @@ fn line(exchange: &Exchange, asked: &Asked, received: u64, duration: u64) {
     let route = exchange.route.map(|index| &*snapshot.routes[index].name);
     let upstream = exchange.upstream.map(|index| &*snapshot.upstreams[index].name);
     let limited = limit::said(exchange);
+    let refused = policy::refused(exchange);
     let mut client = [0; CLIENT_TEXT];
     // All that a CONNECT names is a host and its port.
     let whole = || asked.uri.authority().map_or("", |host| host.as_str());
@@ -96,6 +97,8 @@ fn line(exchange: &Exchange, asked: &Asked, received: u64, duration: u64) {
             bytes_out: exchange.sent,
             duration_nanos: duration,
             upstream_nanos: exchange.upstream_time.map(|time| time.as_nanos() as u64),
+            identity: exchange.identity().and_then(|identity| identity.name.as_deref()),
+            auth: refused.as_deref(),
             limit: limited.and_then(|(limits, said)| said.denied_by(limits)),
             limit_dry_run: limited.and_then(|(limits, said)| said.would_be_denied_by(limits)),
             limit_source: limited.and_then(|(_, said)| said.source()),
@@ -186,6 +189,8 @@ pub(crate) fn refusal(connection: &Rc<Connection>, error: Error, sent: u64) {
             bytes_out: sent,
             duration_nanos: now.nanos_since(connection.idle_since.get()),
             upstream_nanos: None,
+            identity: None,
+            auth: None,
             limit: None,
             limit_dry_run: None,
             limit_source: None,

@@ -31,6 +31,7 @@ use crate::{
         shared::Servers,
         tally::{Tally, Totals},
     },
+    policy::{AuthTally, Jwks},
     upstream::{adaptive::AdaptiveLimit, limit::Gate, load::EndpointLoad, roster::Roster},
 };
 
@@ -93,6 +94,9 @@ struct AllBlocks {
     bulkheads: BTreeMap<Box<str>, Weak<Gate>>,
     /// By route and limit.
     limits: BTreeMap<Pair, Blocks<Tally>>,
+    /// By route and way.
+    auths: BTreeMap<Pair, Blocks<AuthTally>>,
+    jwks: Vec<Weak<Jwks>>,
     limit_store: Weak<LimitStore>,
     redis: Weak<Servers>,
     members: Weak<Roll>,
@@ -163,6 +167,20 @@ impl Registry {
         let block = Arc::default();
         all.limits.entry(pair(route, limit)).or_default().join(&block);
         block
+    }
+
+    /// A worker's counts of one of a route's ways to say who one is.
+    pub(crate) fn auth(&self, route: &str, way: &str) -> Arc<AuthTally> {
+        let mut all = self.shared.lock();
+        all.make_room();
+        let block = Arc::default();
+        all.auths.entry(pair(route, way)).or_default().join(&block);
+        block
+    }
+
+    /// Shows how sets of keys fare in the scrape.
+    pub(crate) fn watch_jwks(&self, jwks: &[Arc<Jwks>]) {
+        self.shared.lock().jwks = jwks.iter().map(Arc::downgrade).collect();
     }
 
     /// All workers' counts of one of a route's limits.
@@ -327,6 +345,7 @@ impl AllBlocks {
             + self.adaptive.len()
             + self.bulkheads.len()
             + self.limits.len()
+            + self.auths.len()
             + self.rosters.len()
     }
 
@@ -340,6 +359,7 @@ impl AllBlocks {
         self.bulkheads.retain(|_, gate| gate.strong_count() > 0);
         self.rosters.retain(|_, roster| roster.strong_count() > 0);
         self.limits.retain(|_, blocks| blocks.fold());
+        self.auths.retain(|_, blocks| blocks.fold());
         let gone = self.routes.values_mut().filter_map(|blocks| (!blocks.fold()).then_some(()));
         if gone.count() > KEPT {
             self.fold_removed_routes();

@@ -60,6 +60,21 @@ impl Connector {
         Self { protocol, tls, timeout, written: None, files: Vec::new() }
     }
 
+    /// A connector of HTTP/1.1 for a server that is no upstream, with what its TLS came to.
+    pub(crate) fn single(
+        tls: Option<(ClientTls, UpstreamTls)>,
+        files: FileStamps,
+        timeout: Duration,
+    ) -> Self {
+        let (written, tls) = tls.unzip();
+        Self { protocol: UpstreamProtocol::H1, tls, timeout, written, files }
+    }
+
+    /// Whether the files of both are the same, and unchanged.
+    pub(crate) fn has_files_of(&self, other: &Self) -> bool {
+        self.written == other.written && self.files == other.files
+    }
+
     /// The present state of the files that `written` names.
     pub fn stamp_files(written: Option<&ClientTls>) -> FileStamps {
         let stamp = |path: &Path| {

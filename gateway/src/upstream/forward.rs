@@ -158,6 +158,7 @@ impl<'a> Run<'a> {
             path: head.uri.path(),
             query: head.uri.query(),
             route: &route.name,
+            identity: exchange.identity(),
         });
         Self {
             upstream,

@@ -10,6 +10,7 @@ mod clocks;
 pub mod connect;
 pub(crate) mod draft;
 pub mod endpoint;
+pub(crate) mod fetch;
 pub(crate) mod forward;
 pub mod h1;
 pub(crate) mod h2;

@@ -7,6 +7,7 @@ use weir_config::model::Bind;
 use crate::{
     idempotency::SharedRecords,
     limit::{RouteLimits, shared::WorkerStore, tally::Tally},
+    policy::Memory,
     quic::Dialer,
     snapshot::{
         Action, Snapshot,
@@ -27,6 +28,8 @@ pub(crate) struct World {
     pub(crate) routes: Rc<[Vec<Arc<RouteCounters>>]>,
     /// Counters of requests that no route took.
     pub(crate) unrouted: Arc<RouteCounters>,
+    /// What is remembered and counted of credentials, by index of the route, then of the way.
+    memories: Rc<[Box<[Memory]>]>,
     /// Counts of limits, by index of the route.
     tallies: Rc<[Box<[Arc<Tally>]>]>,
     /// The way to the records of idempotency keys that gateways share.
@@ -67,6 +70,14 @@ impl World {
             });
             tallies.collect()
         });
+        let memories = same.map(|old| old.memories.clone()).unwrap_or_else(|| {
+            let memories = snapshot.routes.iter().map(|route| {
+                let auth = route.policies.as_ref().and_then(|policies| policies.auth.as_ref());
+                let ways = auth.iter().flat_map(|auth| &auth.ways);
+                ways.map(|way| Memory::new(registry.auth(&route.name, way.kind()))).collect()
+            });
+            memories.collect()
+        });
         let listeners = snapshot.listeners.iter().map(|listener| {
             let counters = previous
                 .and_then(|old| old.listener(&listener.config.bind))
@@ -81,7 +92,17 @@ impl World {
         });
         let before = previous.and_then(|old| old.records.as_ref());
         let records = SharedRecords::of(&snapshot, before, rng);
-        Self { upstreams, routes, unrouted, tallies, records, shared, listeners, snapshot }
+        Self {
+            upstreams,
+            routes,
+            unrouted,
+            memories,
+            tallies,
+            records,
+            shared,
+            listeners,
+            snapshot,
+        }
     }
 
     /// The pools of an upstream, most likely at this index.
@@ -93,6 +114,11 @@ impl World {
     /// The listener bound to an address, as this configuration describes it.
     pub(crate) fn listener(&self, bind: &Bind) -> Option<&Rc<ListenerState>> {
         self.listeners.iter().find(|listener| listener.shared.config.bind == *bind)
+    }
+
+    /// What is remembered of credentials on a route.
+    pub(crate) fn memories(&self, route: Option<usize>) -> &[Memory] {
+        route.and_then(|route| self.memories.get(route)).map_or(&[], |memories| memories)
     }
 
     /// The counts of a route's limits.

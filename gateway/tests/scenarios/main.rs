@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests live in real time")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod auth;
 mod cache;
 mod cluster;
 mod connect;

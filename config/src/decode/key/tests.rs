@@ -63,8 +63,8 @@ fn what_is_no_key_is_refused() {
         ("{ header: x-a }", "name and kind are one word: `header:x-api-key`"),
         ("[route, path, route]", "`route` stands in the key twice"),
         ("[header:a, header:A]", "`header:a` stands in the key twice"),
-        ("nonsense", "expected `client_ip`, `header:N`"),
-        ("on", "expected `client_ip`, `header:N`"),
+        ("nonsense", "expected `client_ip`, `identity`, `header:N`"),
+        ("on", "expected `client_ip`, `identity`, `header:N`"),
     ] {
         let said = refused(text);
         assert!(said.contains(expected), "{text}: {said}");

@@ -38,6 +38,7 @@ impl Lookup<'_> {
                 path: origin.path,
                 query: origin.query,
                 route: &route.name,
+                identity: None,
             };
             let choice = sticky.choose(&subject, false, &mut fastrand::Rng::with_seed(0));
             let by = sticky.describe();

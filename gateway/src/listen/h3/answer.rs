@@ -62,6 +62,11 @@ pub(super) fn answer(
             Err(Unread::Gone) => return cancelled(&send, &cancels),
         };
         let (request, fault) = with_body(request, reader, bounds, &connection, early).await;
+        if connection.is_uncertified()
+            && let Some(leaf) = send.connection().peer_leaf()
+        {
+            connection.certify(&leaf);
+        }
         let mut exchange = Exchange::begin(&connection);
         let hints = exchange.take_hints();
         let mut serving = Box::pin(stack::serve(exchange, request));

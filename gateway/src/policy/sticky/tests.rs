@@ -16,7 +16,8 @@ fn by_key(weights: [u32; 3]) -> Sticky {
 }
 
 fn choose(sticky: &Sticky, headers: &HeaderMap) -> Choice {
-    let subject = Subject { client: None, headers, path: "/", query: None, route: "r" };
+    let subject =
+        Subject { client: None, headers, path: "/", query: None, route: "r", identity: None };
     sticky.choose(&subject, true, &mut fastrand::Rng::with_seed(1))
 }
 

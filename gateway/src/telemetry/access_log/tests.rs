@@ -40,6 +40,8 @@ fn record() -> AccessRecord<'static> {
         limit_source: None,
         limit_delay_nanos: 0,
         trail: None,
+        identity: None,
+        auth: None,
         cache: None,
         idempotency: None,
         record: None,

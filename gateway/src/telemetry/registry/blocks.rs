@@ -4,6 +4,7 @@ use std::{ops::AddAssign, sync::Arc};
 
 use crate::{
     limit::tally::{Tally, Totals},
+    policy::{self, AuthTally},
     telemetry::counters::{
         EndpointCounters, ListenerCounters, RouteCounters, RouteTotals, Sums, sum,
     },
@@ -36,6 +37,14 @@ impl Block for EndpointCounters {
     type Totals = Sums<6>;
 
     fn totals(&self) -> Sums<6> {
+        self.totals()
+    }
+}
+
+impl Block for AuthTally {
+    type Totals = Sums<{ policy::Outcome::NAMES.len() }>;
+
+    fn totals(&self) -> Self::Totals {
         self.totals()
     }
 }

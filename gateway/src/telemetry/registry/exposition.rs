@@ -27,6 +27,7 @@ use crate::{
     },
 };
 
+mod auth;
 mod found;
 mod members;
 mod spans;
@@ -85,6 +86,7 @@ impl Collector for Scrape {
         encode_gates(&mut encoder, &all)?;
         encode_admission(&mut encoder, &all)?;
         encode_limits(&mut encoder, &all)?;
+        auth::encode(&mut encoder, &all)?;
         encode_redis(&mut encoder, &all)?;
         members::encode(&mut encoder, &all)?;
         spans::encode(&mut encoder, &all)?;

@@ -1,7 +1,24 @@
 //! `examples/files.yaml`, as it stands there.
 
 use super::get;
-use crate::support::{gateway::Setup, origin::Origin};
+use crate::support::{
+    gateway::{Setup, weir},
+    origin::Origin,
+};
+
+#[test]
+fn the_command_line_says_which_file_it_would_be() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/files.yaml");
+    for (url, line) in [
+        ("http://h/guide/pages/one.txt", "`pages/one.txt` of "),
+        ("http://h/style.css", "`style.css` of "),
+        ("http://h/.git/config", "nothing of "),
+    ] {
+        let output = weir(&["route", example, "GET", url]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains(&format!("file              {line}")), "{said}");
+    }
+}
 
 #[test]
 fn the_example_does_what_it_says() {

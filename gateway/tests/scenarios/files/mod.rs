@@ -5,6 +5,7 @@ mod example;
 mod found;
 mod large;
 mod refused;
+mod versions;
 
 use std::{fs, path::Path};
 

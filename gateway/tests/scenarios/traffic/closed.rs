@@ -20,7 +20,7 @@ fn a_closed_route_says_so() {
          \x20 - { match: /open, to: api }",
     );
     let client = &mut gateway.client();
-    let plain = ask(client, "POST", "/plain", "", "body");
+    let plain = ask(&mut gateway.client(), "POST", "/plain", "", "body");
     assert_eq!((plain.status, plain.field("retry-after")), (503, None));
     assert_eq!(plain.text(), "503 closed for maintenance (MT)\n");
     assert_eq!(plain.field("proxy-status"), Some("weir; error=proxy_internal_response"));

@@ -3,7 +3,50 @@
 use std::time::{Duration, Instant};
 
 use super::{ask, get, named};
-use crate::support::{eventually, gateway::Setup};
+use crate::support::{
+    eventually,
+    gateway::{Setup, weir},
+};
+
+#[test]
+fn the_command_line_says_what_it_would_do() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/traffic.yaml");
+    let route = |method: &str, url: &str, field: &str| {
+        let output = weir(&["route", example, method, url, "-H", field]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for (method, url, field, lines) in [
+        (
+            "GET",
+            "http://h/api/a",
+            "x-user: 7",
+            &["stays with        `api`, by header:x-user", "mirror            100% to `shadow`"][..],
+        ),
+        ("GET", "http://h/api/a", "x-other: 7", &["stays with        any, for the request has no"]),
+        ("GET", "http://h/shop/", "a: b", &["stays with        any, which a new cookie:side"]),
+        (
+            "GET",
+            "http://h/drill/",
+            "a: b",
+            &[
+                "fault             delay 2s for 100% of requests with `x-fault-delay`",
+                "fault             503 for 100% of requests with `x-fault-abort`",
+            ],
+        ),
+        ("PUT", "http://h/uploads/a", "a: b", &["body              at most 1GiB"]),
+        (
+            "GET",
+            "http://h/orders/1",
+            "a: b",
+            &["maintenance       503, again in 10m, but for 192."],
+        ),
+    ] {
+        let said = route(method, url, field);
+        for line in lines {
+            assert!(said.contains(line), "{line}: {said}");
+        }
+    }
+}
 
 #[test]
 fn the_example_does_what_it_says() {

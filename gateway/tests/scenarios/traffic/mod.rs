@@ -47,7 +47,7 @@ fn ask(client: &mut Client, method: &str, target: &str, fields: &str, body: &str
         body => format!("Content-Length: {}\r\n", body.len()),
     };
     let head = format!("{method} {target} HTTP/1.1\r\nHost: weir.test\r\n{length}{fields}\r\n");
-    client.send(head.as_bytes()).send(body.as_bytes());
+    client.send(format!("{head}{body}").as_bytes());
     client.answer(method).unwrap()
 }
 
