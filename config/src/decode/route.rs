@@ -13,7 +13,6 @@ use crate::{
     fields::Fields,
     model::{
         Action, Files, Forward, PathMatch, Piece, Redirect, Rewrite, Route, RouteMatch,
-        RouteTimeout,
     },
     pattern,
     source::Span,
