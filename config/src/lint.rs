@@ -25,10 +25,10 @@ pub(crate) fn check(config: &Config, report: &mut Report<'_>) {
     shadowed(config, report);
     loops(config, report);
     alone(config, report);
-    web::check(config, report);
     roomless(config, report);
     unasked(config, report);
     kept_for_all(config, report);
+    web::check(config, report);
 }
 
 /// Keyed requests that there is never room for.

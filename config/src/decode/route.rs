@@ -11,9 +11,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     fields::Fields,
-    model::{
-        Action, Files, Forward, PathMatch, Piece, Redirect, Rewrite, Route, RouteMatch,
-    },
+    model::{Action, Files, Forward, PathMatch, Piece, Redirect, Rewrite, Route, RouteMatch},
     pattern,
     source::Span,
     yaml::{Node, Value, shorten},

@@ -16,12 +16,21 @@ use crate::{
 mod auth;
 mod chance;
 pub(crate) mod cidr;
+pub mod compress;
+pub(crate) mod cors;
+pub mod decompress;
 mod fault;
+mod grpc_web;
 mod maintenance;
 mod mirror;
 mod places;
+#[cfg(test)]
+mod script;
+mod security_headers;
 mod sticky;
 mod traffic;
+mod vary;
+pub(crate) mod web;
 
 use auth::Refused;
 pub(crate) use auth::{
@@ -36,17 +45,6 @@ pub use mirror::Mirror;
 pub(crate) use mirror::Mirrored;
 pub use sticky::Sticky;
 pub(crate) use traffic::{Aside, is_held, is_struck, stay, strike, suffer};
-
-pub mod compress;
-pub(crate) mod cors;
-pub mod decompress;
-mod grpc_web;
-#[cfg(test)]
-mod script;
-mod security_headers;
-mod vary;
-pub(crate) mod web;
-
 use web::Web;
 
 /// The policies of a route.
@@ -155,15 +153,15 @@ impl Policies {
         lines.into_iter().filter_map(|(name, line)| Some((name, line?))).collect()
     }
 
+    /// What their responses will depend on, before anything else happens to a request.
+    pub(crate) fn note(&self, head: &request::Parts) -> Box<Seen> {
+        let web = self.web.as_ref().map(|web| web.note(head));
+        Box::new(Seen { web: web.unwrap_or_default(), ..Seen::default() })
+    }
+
     /// Whether one of them may look at a field that the gateway vouches for.
     pub(crate) fn reads_vouched(&self) -> bool {
         self.sticky.as_ref().is_some_and(Sticky::reads_vouched)
-    }
-
-    /// What their responses will depend on, before anything else happens to a request.
-    pub(crate) fn note(&self, head: &request::Parts) -> Box<Seen> {
-        let web = self.web.as_ref().map(|web| web.note(head)).unwrap_or_default();
-        Box::new(Seen { web, ..Seen::default() })
     }
 }
 
@@ -194,7 +192,6 @@ fn networks_of(config: &model::Networks) -> Result<NetworkSet, String> {
 /// What policies know of one request.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    pub(crate) web: web::Seen,
     /// Why it was turned away, where nobody believed it.
     pub(crate) refused: Option<Box<Refused>>,
     /// The cookie that keeps its client with its upstream, where it has none.
@@ -203,6 +200,7 @@ pub(crate) struct Seen {
     struck: Struck,
     /// It was held back on purpose.
     held: bool,
+    pub(crate) web: web::Seen,
 }
 
 /// Why nobody believed a client, for the log.
@@ -226,13 +224,14 @@ pub(crate) async fn see_off(
     let world = exchange.world.clone();
     let route = exchange.route.map(|route| &world.snapshot.routes[route]);
     let policies = route.and_then(|route| route.policies.as_deref());
-    let Some(mut seen) = exchange.policy.take() else { return response };
-    if let Some(web) = policies.and_then(|policies| policies.web.as_ref()) {
-        response = web.see_off(exchange, &mut seen.web, response);
-    }
-    // Behind that: a cookie of ours makes no secret of what the upstream said.
+    let (Some(policies), Some(mut seen)) = (policies, exchange.policy.take()) else {
+        return response;
+    };
     if let Some(cookie) = seen.cookie.take() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    if let Some(web) = &policies.web {
+        response = web.see_off(exchange, &mut seen.web, response);
     }
     exchange.policy = Some(seen);
     response

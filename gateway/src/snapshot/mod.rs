@@ -177,15 +177,15 @@ impl Route {
             || self.policies.as_ref().is_some_and(|policies| policies.reads_vouched())
     }
 
+    /// Who gets copies of its requests.
+    pub(crate) fn mirror(&self) -> Option<&Mirror> {
+        self.policies.as_ref()?.mirror.as_ref()
+    }
+
     /// Whether it answers what browsers ask before they send a request of another origin.
     pub(crate) fn answers_preflights(&self) -> bool {
         let web = self.policies.as_ref().and_then(|policies| policies.web.as_ref());
         web.is_some_and(|web| web.cors.is_some())
-    }
-
-    /// Who gets copies of its requests.
-    pub(crate) fn mirror(&self) -> Option<&Mirror> {
-        self.policies.as_ref()?.mirror.as_ref()
     }
 
     /// What counts of a request's query where its answer is kept.

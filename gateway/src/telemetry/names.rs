@@ -291,7 +291,6 @@ pub const BUGS: Metric = metric(
 
 /// All of them, in the order of a scrape.
 pub const ALL: &[&Metric] = &[
-    &SPANS,
     &REQUESTS,
     &ERRORS,
     &REQUEST_BYTES,
@@ -369,6 +368,7 @@ pub const ALL: &[&Metric] = &[
     &MEMBER_CHANGES,
     &MEMBER_SUSPICIONS,
     &MEMBER_PACKETS,
+    &SPANS,
     &SHED,
     &MEMORY_PRESSURE,
     &EVENT_LOOP_LAG,
