@@ -39,6 +39,7 @@ mod network;
 mod respond;
 mod retry;
 mod route;
+mod script;
 mod servers;
 mod timeout;
 mod trace;

@@ -27,6 +27,7 @@ mod idempotency;
 mod limit;
 mod membership;
 mod resilience;
+mod script;
 mod servers;
 mod trace;
 mod traffic;
@@ -261,12 +262,12 @@ fn route(route: &Route, config: &Config, secrets: Secrets) -> Value {
         out.insert("fallback".to_owned(), resilience::fallback(one, config));
     }
     auth::who(route, config, secrets, &mut out);
-    if let Some(one) = &route.cache {
-        out.insert("cache".to_owned(), resilience::cache(one));
-    }
+    let cache = route.cache.as_ref().map(resilience::cache);
+    out.extend(cache.map(|cache| ("cache".to_owned(), cache)));
     if let Some(one) = &route.idempotency {
         out.insert("idempotency".to_owned(), idempotency::route(one));
     }
+    out.extend(route.script.as_ref().map(|one| ("script".to_owned(), script::route(one))));
     if let Some(one) = &route.concurrency {
         out.insert("concurrency".to_owned(), limit::concurrency(one));
     }

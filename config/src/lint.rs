@@ -153,6 +153,10 @@ fn unused(config: &Config, report: &mut Report<'_>) {
         report.warn(Span::default(), "no routes: every request is answered 404");
         return;
     }
+    if config.routes.iter().any(|route| route.script.is_some()) {
+        // A script may use any.
+        return;
+    }
     for (upstream, _) in config.upstreams.iter().zip(&used).filter(|(_, used)| !**used) {
         let what = format!("no route uses the upstream `{}`", upstream.name);
         report.warn_at(upstream.at, what);

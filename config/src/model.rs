@@ -19,6 +19,7 @@ mod log;
 mod membership;
 mod network;
 mod resilience;
+mod script;
 mod servers;
 mod trace;
 mod traffic;
@@ -43,6 +44,7 @@ pub use resilience::{
     Adaptive, Backoff, Breaker, Fallback, Hedge, MemoryLimit, Priority, Retry, RetryBudget,
     RetryOn, RoutePriority, SlowCalls,
 };
+pub use script::{OnScriptError, RouteScript, ScriptSource};
 pub use servers::{Redis, RedisUrl};
 pub use trace::{Collector, Tracing};
 pub use traffic::{
@@ -469,6 +471,8 @@ pub struct Route {
     pub traffic: Traffic,
     /// What it does for browsers, and with codings of bodies.
     pub web: Web,
+    /// Hooks in Lua; `None` is none.
+    pub script: Option<RouteScript>,
 }
 
 /// Conditions of a route; all must hold.

@@ -152,6 +152,7 @@ fn access_log() {
                 unix_millis: 1_700_000_000_000 + u64::from(i),
                 id: b"0123456789abcdef0123456789abcdef",
                 trace: None,
+                script: None,
                 client: "192.0.2.7",
                 method: "GET",
                 host: b"api.example.com",

@@ -112,5 +112,6 @@ fn route(host: HostMatch, path: PathMatch) -> Route {
         priority: RoutePriority::default(),
         traffic: Traffic::default(),
         web: weir_config::model::Web::default(),
+        script: None,
     }
 }

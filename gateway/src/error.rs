@@ -45,6 +45,8 @@ pub enum Error {
     MethodNotAllowed,
     /// A rule forbids the request.
     Denied,
+    /// The route's script failed.
+    ScriptFailed,
     /// The client did not say who it is, or was not believed.
     Unauthenticated,
     /// Who the client is cannot be found out at present.
@@ -191,6 +193,7 @@ impl Error {
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Denied => "denied",
+            Self::ScriptFailed => "script_failed",
             Self::Unauthenticated => "unauthenticated",
             Self::AuthUnavailable => "auth_unavailable",
             Self::RateLimited => "rate_limited",
@@ -253,6 +256,7 @@ impl Error {
         "no_route",
         "method_not_allowed",
         "denied",
+        "script_failed",
         "unauthenticated",
         "auth_unavailable",
         "rate_limited",
@@ -344,6 +348,7 @@ impl fmt::Display for Error {
             Self::NoRoute => "no route takes this request",
             Self::MethodNotAllowed => "this method is not allowed here",
             Self::Denied => "the request is denied",
+            Self::ScriptFailed => "the script of this route failed",
             Self::Unauthenticated => "this needs a good credential",
             Self::AuthUnavailable => "credentials cannot be checked at present",
             Self::RateLimited => "too many requests",

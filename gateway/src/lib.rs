@@ -21,6 +21,7 @@ pub mod pem;
 pub mod policy;
 mod quic;
 pub mod route;
+mod script;
 pub mod snapshot;
 mod task;
 pub mod telemetry;

@@ -6,7 +6,7 @@ use http::{StatusCode, Uri};
 
 use super::{
     Complaint, Decoder, Known, Names, admission, auth, cache, condition, connect, fallback, files,
-    header, idempotency, limit, network, respond, retry, timeout, traffic, upstream, web,
+    header, idempotency, limit, network, respond, retry, script, timeout, traffic, upstream, web,
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -75,6 +75,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
     let traffic = traffic::of_route(d, &fields, action.as_ref(), names, known.closed);
     let web = web::read(d, &fields);
     auth::needed(d, &fields, (&rate_limits, concurrency.as_ref(), idempotency.as_ref()));
+    let script = script::route(d, &fields);
     let forwards = matches!(action, Some(Action::Forward(_)) | None);
     if !forwards {
         idle(d, &fields);
@@ -102,6 +103,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
         priority,
         traffic,
         web,
+        script,
     })
 }
 

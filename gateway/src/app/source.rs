@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use weir_config::{Diagnostics, Loaded};
+use weir_config::{Diagnostics, Loaded, model::ScriptSource};
 
 use crate::watch::Watcher;
 
@@ -48,6 +48,11 @@ pub(super) fn files(source: &Source, loaded: &Loaded) -> Vec<PathBuf> {
     }
     for route in &loaded.config.routes {
         files.extend(crate::policy::files(route).map(PathBuf::from));
+    }
+    for script in loaded.config.routes.iter().filter_map(|route| route.script.as_ref()) {
+        if let ScriptSource::File(path) = &script.source {
+            files.push(path.clone());
+        }
     }
     files
 }

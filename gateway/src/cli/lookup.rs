@@ -232,6 +232,10 @@ impl Lookup<'_> {
                 self.fields("respond with", &respond.headers);
             }
         }
+        let policies = compiled.policies.as_ref();
+        if let Some(script) = policies.and_then(|policies| policies.script.as_ref()) {
+            self.line("script", &script.describe());
+        }
         self.edits(matched.route);
         for (label, text) in web::lines(&self.loaded.config.routes[matched.route].web) {
             self.line(label, &text);

@@ -136,7 +136,9 @@ impl Error {
             | Self::UpstreamBodyTimeout => StatusCode::GATEWAY_TIMEOUT,
             // 499 is what nginx made customary; it is a valid code, so the fallback never shows.
             Self::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
-            Self::FileUnreadable | Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::FileUnreadable | Self::ScriptFailed | Self::Bug => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 
@@ -196,7 +198,7 @@ impl Error {
             Self::UpstreamBodyBroken => "http_response_incomplete",
             // The gateway is the origin of it: nothing went wrong on a way.
             Self::FileNotFound | Self::ClientGone => return None,
-            Self::FileUnreadable | Self::Bug => "proxy_internal_error",
+            Self::FileUnreadable | Self::ScriptFailed | Self::Bug => "proxy_internal_error",
         })
     }
 
@@ -215,6 +217,7 @@ impl Error {
             | Self::UnknownCoding => ("DPE", Side::Downstream, Retry::Never),
             Self::TooEarly => ("DN", Side::Downstream, Retry::Never),
             Self::RateLimited => ("RL", Side::Downstream, Retry::Never),
+            Self::ScriptFailed => ("SC", Side::Gateway, Retry::Never),
             Self::IdempotencyKeyMissing
             | Self::IdempotencyKeyMalformed
             | Self::IdempotencyKeyUnscoped

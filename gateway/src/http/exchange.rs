@@ -23,6 +23,7 @@ use crate::{
     limit::{self, KeyPermit, Limited, Meter},
     listen::connection::Connection,
     policy::{Identity, Seen},
+    script,
     telemetry::{record, trace::Place},
     upstream::{
         limit::Permit,
@@ -287,6 +288,9 @@ impl Exchange {
             }
         }
         limit::settle_read(self, now);
+        if self.policy.is_some() {
+            script::log(self, now);
+        }
         // Before the endpoint's place is given back: the record names the endpoint.
         record::exchange(self, now);
         self.in_flight = None;

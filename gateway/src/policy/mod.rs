@@ -11,6 +11,7 @@ use weir_config::model;
 use crate::{
     error::Error,
     http::{body::Body, exchange::Exchange},
+    script::{self, RouteScript, Scripted},
 };
 
 mod auth;
@@ -25,7 +26,7 @@ mod maintenance;
 mod mirror;
 mod places;
 #[cfg(test)]
-mod script;
+mod scripted;
 mod security_headers;
 mod sticky;
 mod traffic;
@@ -66,6 +67,8 @@ pub struct Policies {
     pub mirror: Option<Mirror>,
     /// What it does for browsers, and with codings of bodies.
     pub(crate) web: Option<Web>,
+    /// Hooks in Lua.
+    pub(crate) script: Option<RouteScript>,
 }
 
 /// A request, as far as policies look at it.
@@ -88,6 +91,7 @@ impl Policies {
     pub(crate) fn compile(
         route: &model::Route,
         upstreams: &[model::Upstream],
+        script: Option<RouteScript>,
         around: &mut Around<'_>,
     ) -> Result<Option<Box<Self>>, Vec<Wrong>> {
         let mut wrong = Vec::new();
@@ -117,6 +121,7 @@ impl Policies {
             fault: Fault::new(&traffic.fault),
             mirror: traffic.mirror.as_ref().map(Mirror::new),
             web: Web::compile(&route.web),
+            script,
         };
         Ok(this.is_any().then(|| Box::new(this)))
     }
@@ -130,6 +135,7 @@ impl Policies {
             || self.fault.is_some()
             || self.mirror.is_some()
             || self.web.is_some()
+            || self.script.is_some()
     }
 
     /// Whether a client at this address may use the route. One without an address, on a Unix
@@ -161,7 +167,7 @@ impl Policies {
 
     /// Whether one of them may look at a field that the gateway vouches for.
     pub(crate) fn reads_vouched(&self) -> bool {
-        self.sticky.as_ref().is_some_and(Sticky::reads_vouched)
+        self.script.is_some() || self.sticky.as_ref().is_some_and(Sticky::reads_vouched)
     }
 }
 
@@ -200,7 +206,10 @@ pub(crate) struct Seen {
     struck: Struck,
     /// It was held back on purpose.
     held: bool,
+    /// What its browser policies know.
     pub(crate) web: web::Seen,
+    /// What its script knows.
+    pub(crate) script: Option<Box<Scripted>>,
 }
 
 /// Why nobody believed a client, for the log.
@@ -224,9 +233,11 @@ pub(crate) async fn see_off(
     let world = exchange.world.clone();
     let route = exchange.route.map(|route| &world.snapshot.routes[route]);
     let policies = route.and_then(|route| route.policies.as_deref());
-    let (Some(policies), Some(mut seen)) = (policies, exchange.policy.take()) else {
-        return response;
-    };
+    let Some(policies) = policies else { return response };
+    if let Some(script) = &policies.script {
+        response = script::see_off(exchange, script, response).await;
+    }
+    let Some(mut seen) = exchange.policy.take() else { return response };
     if let Some(cookie) = seen.cookie.take() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

@@ -16,6 +16,7 @@ use crate::{
     http::{body::Body, exchange::Exchange, guard::Checked, headers::name, host::without_port},
     idempotency::{self, Target},
     limit,
+    script::Scripted,
     snapshot::{Action, Forward, Route},
 };
 
@@ -63,7 +64,10 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
     let query = head.uri.query();
     match &route.action {
         Action::Forward(to) => {
-            let chosen = choose(exchange, route, to, &head.headers, (path, query))?;
+            let chosen = match chosen(exchange) {
+                Some(chosen) => chosen,
+                None => choose(exchange, route, to, &head.headers, (path, query))?,
+            };
             exchange.upstream = Some(chosen);
             let keyed = match &route.idempotency {
                 None => None,
@@ -90,7 +94,13 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
             };
             vouch(exchange, &mut head.headers, head.version, &checked, &mut vouched);
             let sent = if is_recalled(&head.method) { kept.as_deref() } else { query };
-            if let Some(target) = rewrite(to, &head, sent, path, &matched)? {
+            let target = match scripted(exchange).is_some_and(Scripted::sets_path) {
+                // What a script has set is what it means.
+                true if sent != query => Some(join(path, sent).map_err(bad_target)?),
+                true => None,
+                false => rewrite(to, &head, sent, path, &matched)?,
+            };
+            if let Some(target) = target {
                 head.uri = target.into();
             }
             if let Some(response) = stale {
@@ -126,6 +136,15 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
             Ok(Plan::Files(Box::new(Wanted { path, head })))
         }
     }
+}
+
+fn scripted(exchange: &Exchange) -> Option<&Scripted> {
+    exchange.policy.as_ref()?.script.as_deref()
+}
+
+/// The upstream that a script chose.
+fn chosen(exchange: &Exchange) -> Option<usize> {
+    scripted(exchange)?.upstream()
 }
 
 /// Whether memory may answer: then what is left out of the key is not asked for, either.

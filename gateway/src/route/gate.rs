@@ -16,6 +16,7 @@ use crate::{
     http::{body::Body, exchange::Exchange, guard::Framing, reply::is_grpc},
     limit,
     policy::{self, Asked, Auth, Passage},
+    script::{self, Inbound, Met, RouteScript},
     snapshot::{Route, Snapshot},
 };
 
@@ -32,17 +33,20 @@ pub(crate) enum Step {
     Authenticate,
     /// How often the route may be used, and by whom.
     Limit,
+    /// What its script says.
+    Script,
     /// The request gets the form in which its upstream takes it.
     Decode,
 }
 
 impl Step {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Maintenance,
         Self::Preflight,
         Self::Allow,
         Self::Authenticate,
         Self::Limit,
+        Self::Script,
         Self::Decode,
     ];
 
@@ -118,6 +122,10 @@ fn take(
             let waits = limit::check(exchange, route, &routed.head, routed.path())?;
             Ok(if waits { Pass::Wait } else { Pass::On })
         }
+        Step::Script => match script(route) {
+            Some(script) => Ok(script::meet(exchange, script, inbound(routed))?.into()),
+            None => Ok(Pass::On),
+        },
         Step::Decode => {
             decode(exchange, route, routed)?;
             Ok(Pass::On)
@@ -208,6 +216,25 @@ fn believe(
     }
 }
 
+fn script(route: &Route) -> Option<&RouteScript> {
+    route.policies.as_ref()?.script.as_ref()
+}
+
+/// What a script may change of a request.
+const fn inbound(routed: &mut Routed) -> Inbound<'_> {
+    Inbound { head: &mut routed.head, path: &mut routed.path, checked: &routed.checked }
+}
+
+impl From<Met> for Pass {
+    fn from(met: Met) -> Self {
+        match met {
+            Met::On => Self::On,
+            Met::Wait => Self::Wait,
+            Met::Answer(response) => Self::Answer(response),
+        }
+    }
+}
+
 /// What it can tell in time.
 async fn wait(
     exchange: &mut Exchange,
@@ -217,7 +244,7 @@ async fn wait(
 ) -> Result<Pass, Refusal> {
     match step {
         // They tell at once.
-        Step::Maintenance | Step::Allow => Err(Error::Bug.into()),
+        Step::Maintenance | Step::Preflight | Step::Allow | Step::Decode => Err(Error::Bug.into()),
         Step::Authenticate => {
             let auth = auth(route).ok_or(Error::Bug)?;
             let passage = auth.judge_in_time(exchange, &asked(routed)).await;
@@ -227,8 +254,10 @@ async fn wait(
             limit::ask(exchange, &routed.head, routed.path()).await?;
             Ok(Pass::On)
         }
-        // They tell at once.
-        Step::Preflight | Step::Decode => Ok(Pass::On),
+        Step::Script => match script(route) {
+            Some(script) => Ok(script::go_on(exchange, script, inbound(routed)).await?.into()),
+            None => Ok(Pass::On),
+        },
     }
 }
 

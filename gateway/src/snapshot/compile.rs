@@ -26,6 +26,7 @@ use crate::{
     pem::TlsProblem,
     policy::{Around, Policies},
     route::{Location, Matcher, PathRewrite},
+    script::{RouteScript, Scripts},
     upstream::{
         connect::Connector,
         endpoint::Upstream,
@@ -70,6 +71,7 @@ pub fn compile(
             jwks: Vec::new(),
             now: UNIX_EPOCH + unix_time,
         },
+        scripts: Scripts::after(previous.map(|previous| &previous.scripts)),
         errors: Vec::new(),
         warnings: loaded.warnings.iter().cloned().collect(),
     };
@@ -84,7 +86,7 @@ pub fn compile(
             routes.extend(compiler.route(route, matcher.params(index)));
         }
     }
-    let Compiler { limit_store, cache, records, around, errors, warnings, .. } = compiler;
+    let Compiler { limit_store, cache, records, around, scripts, errors, warnings, .. } = compiler;
     match matcher {
         Some(matcher) if errors.is_empty() => Ok(Compiled {
             snapshot: Snapshot {
@@ -99,6 +101,7 @@ pub fn compile(
                 jwks: around.jwks.into(),
                 cache,
                 records,
+                scripts,
                 limit_store,
                 shared_store,
             },
@@ -118,6 +121,7 @@ struct Compiler<'a> {
     cache: Option<Arc<Cache>>,
     records: Arc<idempotency::Records>,
     around: Around<'a>,
+    scripts: Scripts,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
 }
@@ -271,7 +275,9 @@ impl Compiler<'_> {
 
     /// What else a route does; `None` where that is impossible.
     fn policies(&mut self, route: &model::Route) -> Option<Option<Box<Policies>>> {
-        match Policies::compile(route, &self.loaded.config.upstreams, &mut self.around) {
+        let script = self.script(route)?;
+        let upstreams = &self.loaded.config.upstreams;
+        match Policies::compile(route, upstreams, script, &mut self.around) {
             Ok(policies) => Some(policies),
             Err(wrong) => {
                 wrong.into_iter().for_each(|(at, what)| self.error(at, what));
@@ -284,7 +290,10 @@ impl Compiler<'_> {
     fn rule(&self, route: &model::Route, config: &model::RouteCache) -> Option<Rule> {
         let model::Action::Forward(forward) = &route.action else { return None };
         let upstreams = &self.loaded.config.upstreams;
-        let names = forward.split.iter().map(|(index, _)| (*index, &*upstreams[*index].name));
+        // A script may choose any.
+        let any = route.script.is_some();
+        let may = |index: &usize| any || forward.split.iter().any(|(one, _)| one == index);
+        let names = (0..upstreams.len()).filter(may).map(|index| (index, &*upstreams[index].name));
         // Names may be by number: after a reload another route can have that of before.
         let mut conditions = DefaultHasher::new();
         format!("{:?}", route.matches).hash(&mut conditions);
@@ -304,6 +313,19 @@ impl Compiler<'_> {
             Err((index, error)) => {
                 let at = route.rate_limits.get(index).map_or(route.at, |limit| limit.at);
                 self.error(at, format!("rate_limit: {error}"));
+                None
+            }
+        }
+    }
+
+    /// The script of a route; `None` where it does not load.
+    fn script(&mut self, route: &model::Route) -> Option<Option<RouteScript>> {
+        let Some(config) = &route.script else { return Some(None) };
+        let before = self.previous.map(|previous| &previous.scripts);
+        match self.scripts.load(config, &route.name, before) {
+            Ok(script) => Some(Some(script)),
+            Err(error) => {
+                self.error(config.at, format!("script: {error}"));
                 None
             }
         }

@@ -23,6 +23,7 @@ use crate::{
     listen::tls::ServerTlsState,
     policy::{Jwks, Mirror, Policies},
     route::{Location, Matcher, PathRewrite},
+    script::Scripts,
     upstream::{endpoint::Upstream, retry::policy::RetryPolicy},
 };
 
@@ -57,6 +58,8 @@ pub struct Snapshot {
     pub(crate) cache: Option<Arc<Cache>>,
     /// What became of idempotency keys.
     pub(crate) records: Arc<idempotency::Records>,
+    /// Scripts of routes.
+    pub(crate) scripts: Scripts,
     /// What the limits of all routes count with.
     pub limit_store: Arc<LimitStore>,
     /// The servers that gateways share.

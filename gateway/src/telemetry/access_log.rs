@@ -87,6 +87,8 @@ pub struct AccessRecord<'a> {
     pub record: Option<&'a RecordKey>,
     /// By what the response was compressed here.
     pub encoding: Option<&'a str>,
+    /// What came of the hooks of the route's script, where it has one.
+    pub script: Option<&'a str>,
 }
 
 impl AccessRecord<'_> {
@@ -141,6 +143,7 @@ impl AccessRecord<'_> {
         }
         optional(out, b",\"cache\":", self.cache);
         optional(out, b",\"idempotency\":", self.idempotency);
+        optional(out, b",\"script\":", self.script);
         if let Some(record) = self.record {
             optional(out, b",\"idempotency_record\":", Some(&record.to_string()));
         }

@@ -12,8 +12,8 @@ use std::{
 use crate::{
     cache::{Outcome, Refresh},
     idempotency,
-    policy::web::Seen,
-    policy::{Faulted, Mirrored},
+    policy::{Faulted, Mirrored, web::Seen},
+    script,
     upstream::{
         retry::policy::Stop,
         trail::{Said, Trail, Turn},
@@ -52,6 +52,7 @@ pub(super) const STOPS: Range<usize> = 5..TRIES;
 const TRIES: usize = 5 + Stop::NAMES.len();
 const CACHED: usize = Outcome::NAMES.len();
 const KEYED: usize = idempotency::Outcome::NAMES.len();
+const SCRIPTED: usize = script::Outcome::NAMES.len();
 /// How many ways there are for a refresh to end.
 const REFRESHED: usize = Refresh::NAMES.len();
 
@@ -110,6 +111,7 @@ pub struct RouteCounters {
     tries: [Count; TRIES],
     cached: [Count; CACHED],
     keyed: [Count; KEYED],
+    scripted: [Count; SCRIPTED],
     refreshed: [Count; REFRESHED],
     mirrored: [Count; Mirrored::NAMES.len()],
     faulted: [Count; Faulted::NAMES.len()],
@@ -129,6 +131,7 @@ impl RouteCounters {
             tries: [const { Count::new() }; TRIES],
             cached: [const { Count::new() }; CACHED],
             keyed: [const { Count::new() }; KEYED],
+            scripted: [const { Count::new() }; SCRIPTED],
             refreshed: [const { Count::new() }; REFRESHED],
             mirrored: [const { Count::new() }; Mirrored::NAMES.len()],
             faulted: [const { Count::new() }; Faulted::NAMES.len()],
@@ -181,6 +184,11 @@ impl RouteCounters {
         self.keyed[outcome as usize].add(1);
     }
 
+    /// Counts what came of the hooks of a request.
+    pub(crate) fn record_script(&self, outcome: script::Outcome) {
+        self.scripted[outcome as usize].add(1);
+    }
+
     /// Counts what came of asking for a fresh answer while a client had a stale one.
     pub(crate) fn record_refresh(&self, refresh: Refresh) {
         self.refreshed[refresh as usize].add(1);
@@ -213,6 +221,7 @@ impl RouteCounters {
             tries: self.tries.each_ref().map(Count::value),
             cached: self.cached.each_ref().map(Count::value),
             keyed: self.keyed.each_ref().map(Count::value),
+            scripted: self.scripted.each_ref().map(Count::value),
             refreshed: self.refreshed.each_ref().map(Count::value),
             mirrored: self.mirrored.each_ref().map(Count::value),
             faulted: self.faulted.each_ref().map(Count::value),
@@ -233,6 +242,7 @@ pub(super) struct RouteTotals {
     pub(super) tries: [u64; TRIES],
     pub(super) cached: [u64; CACHED],
     pub(super) keyed: [u64; KEYED],
+    pub(super) scripted: [u64; SCRIPTED],
     pub(super) refreshed: [u64; REFRESHED],
     pub(super) mirrored: [u64; Mirrored::NAMES.len()],
     pub(super) faulted: [u64; Faulted::NAMES.len()],
@@ -251,6 +261,7 @@ impl AddAssign for RouteTotals {
         add_all(&mut self.tries, &other.tries);
         add_all(&mut self.cached, &other.cached);
         add_all(&mut self.keyed, &other.keyed);
+        add_all(&mut self.scripted, &other.scripted);
         add_all(&mut self.refreshed, &other.refreshed);
         add_all(&mut self.mirrored, &other.mirrored);
         add_all(&mut self.faulted, &other.faulted);

@@ -29,6 +29,7 @@ mod endpoint;
 mod idempotency;
 mod limit;
 mod member;
+mod script;
 mod trace;
 mod traffic;
 mod web;
@@ -38,6 +39,7 @@ pub use endpoint::*;
 pub use idempotency::*;
 pub use limit::*;
 pub use member::*;
+pub use script::*;
 pub use trace::*;
 pub use traffic::*;
 pub use web::*;
@@ -311,6 +313,7 @@ pub const ALL: &[&Metric] = &[
     &COMPRESSION_OUTPUT,
     &DECOMPRESSED,
     &GRPC_WEB_CALLS,
+    &SCRIPTS,
     &CACHE_ENTRIES,
     &CACHE_BYTES,
     &CACHE_EVICTIONS,

@@ -15,7 +15,7 @@ use crate::{
     http::exchange::{Asked, Exchange},
     limit,
     listen::connection::Connection,
-    policy,
+    policy, script,
     upstream::trail::{FailedRequest, Trail},
 };
 
@@ -45,6 +45,8 @@ pub(crate) fn exchange(exchange: &Exchange, now: Tick) {
     if let Some(seen) = &exchange.policy {
         counters.record_web(&seen.web, exchange.sent);
     }
+    let scripted = script::outcome(exchange).into_iter();
+    scripted.for_each(|outcome| counters.record_script(outcome));
     if exchange.status >= 500 || exchange.error.is_some() {
         remember(exchange, now);
     }
@@ -106,6 +108,7 @@ fn line(exchange: &Exchange, asked: &Asked, received: u64, duration: u64) {
             trail: exchange.trail.as_deref(),
             cache: exchange.cache.map(|seen| seen.outcome.name()),
             idempotency: exchange.idempotency.as_ref().map(|told| told.outcome.name()),
+            script: script::outcome(exchange).map(script::Outcome::name),
             record: exchange.idempotency.as_ref().and_then(|told| told.key.as_ref()),
             encoding: exchange
                 .policy
@@ -198,6 +201,7 @@ pub(crate) fn refusal(connection: &Rc<Connection>, error: Error, sent: u64) {
             trail: None,
             cache: None,
             idempotency: None,
+            script: None,
             record: None,
             encoding: None,
         },

@@ -1,6 +1,6 @@
 //! What a worker knows of a snapshot: the snapshot itself, beside its own pools and counters.
 
-use std::{rc::Rc, sync::Arc};
+use std::{cell::OnceCell, rc::Rc, sync::Arc};
 
 use weir_config::model::Bind;
 
@@ -9,6 +9,7 @@ use crate::{
     limit::{RouteLimits, shared::WorkerStore, tally::Tally},
     policy::Memory,
     quic::Dialer,
+    script::Vms,
     snapshot::{
         Action, Snapshot,
         live::{ListenerState, Live},
@@ -26,10 +27,15 @@ pub(crate) struct World {
     /// Counters by index of the route, then place in its split, the fallback last; routes without
     /// one have one.
     pub(crate) routes: Rc<[Vec<Arc<RouteCounters>>]>,
+    /// Counters of routes towards upstreams that only their scripts choose, made when one does.
+    chosen: Rc<[OnceCell<Chosen>]>,
+    registry: Registry,
     /// Counters of requests that no route took.
     pub(crate) unrouted: Arc<RouteCounters>,
     /// What is remembered and counted of credentials, by index of the route, then of the way.
     memories: Rc<[Box<[Memory]>]>,
+    /// What runs scripts.
+    pub(crate) vms: Vms,
     /// Counts of limits, by index of the route.
     tallies: Rc<[Box<[Arc<Tally>]>]>,
     /// The way to the records of idempotency keys that gateways share.
@@ -63,6 +69,8 @@ impl World {
         let same = previous.filter(|old| Arc::ptr_eq(&old.snapshot.routes, &snapshot.routes));
         let routes = same.map(|old| old.routes.clone());
         let routes = routes.unwrap_or_else(|| route_counters(&snapshot, registry));
+        // By index of the upstream: they are others where upstreams are.
+        let chosen = snapshot.routes.iter().map(|_| OnceCell::new()).collect();
         let tallies = same.map(|old| old.tallies.clone()).unwrap_or_else(|| {
             let tallies = snapshot.routes.iter().map(|route| {
                 let rules = route.limits.iter().flat_map(RouteLimits::rules);
@@ -91,12 +99,18 @@ impl World {
             store.of_worker(before, &snapshot.limit_store, live.roll.gateways(), rng)
         });
         let before = previous.and_then(|old| old.records.as_ref());
+        let vms =
+            Vms::new(&snapshot.scripts, previous.map(|old| (&old.snapshot.scripts, &old.vms)));
         let records = SharedRecords::of(&snapshot, before, rng);
+        let registry = registry.clone();
         Self {
             upstreams,
             routes,
+            chosen,
+            registry,
             unrouted,
             memories,
+            vms,
             tallies,
             records,
             shared,
@@ -132,6 +146,10 @@ impl World {
         let place = match (&self.snapshot.routes[route].action, upstream) {
             (Action::Forward(forward), Some(upstream)) => {
                 let place = forward.split.iter().position(|(index, _)| *index == upstream);
+                let route_of = &self.snapshot.routes[route];
+                if place.is_none() && route_of.fallback_upstream() != Some(upstream) {
+                    return self.chosen(route, upstream);
+                }
                 // The fallback comes last.
                 Some(place.unwrap_or(forward.split.len()))
             }
@@ -140,6 +158,21 @@ impl World {
         self.routes[route].get(place.unwrap_or(0)).map_or(&*self.unrouted, |counters| counters)
     }
 }
+
+impl World {
+    /// The counters of a route towards an upstream that its script chose.
+    fn chosen(&self, route: usize, upstream: usize) -> &RouteCounters {
+        let upstreams = &self.snapshot.upstreams;
+        let Some(chosen) = self.chosen.get(route) else { return &self.unrouted };
+        let all = chosen.get_or_init(|| upstreams.iter().map(|_| OnceCell::new()).collect());
+        let make =
+            || self.registry.route(&self.snapshot.routes[route].name, &upstreams[upstream].name);
+        all.get(upstream).map_or(&*self.unrouted, |counters| &**counters.get_or_init(make))
+    }
+}
+
+/// By index of the upstream.
+type Chosen = Box<[OnceCell<Arc<RouteCounters>>]>;
 
 /// This worker's counters of each route.
 fn route_counters(snapshot: &Snapshot, registry: &Registry) -> Rc<[Vec<Arc<RouteCounters>>]> {

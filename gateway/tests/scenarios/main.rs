@@ -24,6 +24,7 @@ mod matrix;
 mod membership;
 mod operations;
 mod resilience;
+mod scripts;
 mod slow;
 mod smuggling;
 mod streams;

@@ -1,7 +1,7 @@
 use http::{HeaderName, Request};
 
 use super::*;
-use crate::policy::script::{Step, body, read};
+use crate::policy::scripted::{Step, body, read};
 
 fn call(fields: &[(&str, &str)]) -> Option<Call> {
     let mut request = Request::builder().method("POST");

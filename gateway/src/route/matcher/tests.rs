@@ -43,6 +43,7 @@ pub(in crate::route) fn route(host: &str, path: &str) -> Route {
         priority: RoutePriority::default(),
         traffic: Traffic::default(),
         web: weir_config::model::Web::default(),
+        script: None,
     }
 }
 

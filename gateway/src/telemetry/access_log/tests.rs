@@ -46,6 +46,7 @@ fn record() -> AccessRecord<'static> {
         idempotency: None,
         record: None,
         encoding: None,
+        script: None,
     }
 }
 

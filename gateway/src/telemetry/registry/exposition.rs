@@ -16,6 +16,7 @@ use crate::{
     idempotency,
     limit::{shared::Counters, tally::Outcome},
     policy::{Faulted, Mirrored},
+    script,
     telemetry::{
         counters::{DURATION_BOUNDS_NANOS, FALLBACKS, HEDGES, RETRIES, RouteTotals, STOPS},
         names::{self, Kind, Metric},
@@ -132,6 +133,7 @@ impl Scrape {
         family(out, &names::IDEMPOTENCY, keyed)?;
         family(out, &names::MIRRORS, each(&Mirrored::NAMES, |totals| &totals.mirrored))?;
         family(out, &names::FAULTS, each(&Faulted::NAMES, |totals| &totals.faulted))?;
+        family(out, &names::SCRIPTS, each(&script::Outcome::NAMES, |totals| &totals.scripted))?;
         web::encode(out, &routes)
     }
 

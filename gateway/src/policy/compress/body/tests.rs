@@ -4,7 +4,7 @@ use weir_config::model::{Encoding, Levels};
 use super::*;
 use crate::policy::{
     decompress::decoder::{Coding, Decoder},
-    script::{Step, body, read, text},
+    scripted::{Step, body, read, text},
 };
 
 const LEVELS: Levels = Levels { br: 4, zstd: 3, gzip: 5 };

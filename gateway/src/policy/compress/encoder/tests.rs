@@ -1,7 +1,7 @@
 use std::io::Read as _;
 
 use super::*;
-use crate::policy::script::text;
+use crate::policy::scripted::text;
 
 const LEVELS: Levels = Levels { br: 4, zstd: 3, gzip: 5 };
 const ALL: [Encoding; 3] = [Encoding::Br, Encoding::Zstd, Encoding::Gzip];

@@ -3,7 +3,7 @@ use http::HeaderValue;
 use super::*;
 use crate::policy::{
     decompress::decoder::{Coding, tests::coded},
-    script::{Step, body, read, text},
+    scripted::{Step, body, read, text},
 };
 
 const WIDE: Bounds = Bounds { coded: 1 << 30, plain: 1 << 30, ratio: 1_000_000 };

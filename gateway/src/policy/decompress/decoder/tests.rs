@@ -6,7 +6,7 @@ use weir_config::model::{Encoding, Levels};
 use super::*;
 use crate::policy::{
     compress::encoder::{Encoder, Then},
-    script::text,
+    scripted::text,
 };
 
 const ALL: [Coding; 4] = [Coding::Gzip, Coding::Deflate, Coding::Br, Coding::Zstd];
