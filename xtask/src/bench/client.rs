@@ -99,7 +99,7 @@ impl Client {
 
     /// Whether the answer to a GET with this field is compressed with gzip. What is left of it is
     /// not read: the connection is of no use any more.
-    pub(super) fn is_gzipped(mut self, path: &str, field: &str) -> Result<bool, String> {
+    pub(super) fn gets_gzip(&mut self, path: &str, field: &str) -> Result<bool, String> {
         let (_, text) = self.head(path, &format!("{field}\r\n"))?;
         Ok(text.lines().any(|line| line == "content-encoding: gzip"))
     }

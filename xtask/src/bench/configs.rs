@@ -67,37 +67,7 @@ pub(super) fn nginx(task: &Task, ports: Ports, duty: Duty) -> String {
       proxy_set_header Connection \"\";
       proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
-    // What is denied is not logged, as by the others.
-    let (zones, open, shut) = match duty {
-        Duty::Limit => (
-            format!(
-                "limit_req_zone $binary_remote_addr zone=open:10m rate={OPEN}r/s;
-  limit_req_zone $binary_remote_addr zone=shut:10m rate=1r/m;
-  limit_req_status 429; limit_req_log_level info;"
-            ),
-            format!("limit_req zone=open burst={OPEN} nodelay;"),
-            format!("location = /shut {{ limit_req zone=shut; {proxy} }}"),
-        ),
-        Duty::Cache => (
-            format!(
-                "proxy_cache_path {folder}/nginx-cache levels=1:2 keys_zone=memory:10m
-    use_temp_path=off;
-  sendfile on; open_file_cache max=1000; open_file_cache_valid 60s;"
-            ),
-            "proxy_cache memory;".to_owned(),
-            String::new(),
-        ),
-        Duty::Script => (String::new(), NGINX_HOOK.to_owned(), String::new()),
-        Duty::Compress => (
-            format!(
-                "gzip on; gzip_proxied any; gzip_comp_level {GZIP_LEVEL};
-  gzip_types application/json;"
-            ),
-            String::new(),
-            String::new(),
-        ),
-        Duty::Forward => Default::default(),
-    };
+    let (zones, open, shut) = nginx_duty(duty, &folder.to_string(), proxy);
     let modules = if duty == Duty::Script { NGINX_MODULES } else { "" };
     let quic =
         if h3 == 0 { String::new() } else { format!("listen 127.0.0.1:{h3} quic reuseport;") };
@@ -131,6 +101,41 @@ http {{
 }}
 "
     )
+}
+
+/// What its duty adds: to all of it, to the place that all may use, and a place of its own.
+fn nginx_duty(duty: Duty, folder: &str, proxy: &str) -> (String, String, String) {
+    // What is denied is not logged, as by the others.
+    match duty {
+        Duty::Limit => (
+            format!(
+                "limit_req_zone $binary_remote_addr zone=open:10m rate={OPEN}r/s;
+  limit_req_zone $binary_remote_addr zone=shut:10m rate=1r/m;
+  limit_req_status 429; limit_req_log_level info;"
+            ),
+            format!("limit_req zone=open burst={OPEN} nodelay;"),
+            format!("location = /shut {{ limit_req zone=shut; {proxy} }}"),
+        ),
+        Duty::Cache => (
+            format!(
+                "proxy_cache_path {folder}/nginx-cache levels=1:2 keys_zone=memory:10m
+    use_temp_path=off;
+  sendfile on; open_file_cache max=1000; open_file_cache_valid 60s;"
+            ),
+            "proxy_cache memory;".to_owned(),
+            String::new(),
+        ),
+        Duty::Script => (String::new(), NGINX_HOOK.to_owned(), String::new()),
+        Duty::Compress => (
+            format!(
+                "gzip on; gzip_proxied any; gzip_comp_level {GZIP_LEVEL};
+  gzip_types application/json;"
+            ),
+            String::new(),
+            String::new(),
+        ),
+        Duty::Forward => Default::default(),
+    }
 }
 
 pub(super) fn haproxy(task: &Task, ports: Ports, pem: &str, duty: Duty) -> String {

@@ -171,7 +171,7 @@ impl Bench {
         }
         let mut client = Client::connect(peer.port(port), self.tls_of(port))?;
         if let Some(field) = scenario.field() {
-            return match client.is_gzipped(scenario.path(), field)? {
+            return match client.gets_gzip(scenario.path(), field)? {
                 true => Ok(()),
                 false => Err("a probe got an answer that is not compressed".into()),
             };
