@@ -3,9 +3,10 @@
 //!
 //! A route without policies takes only the last of them, and in [`super::stack`] itself.
 
-use http::{Method, Response, Version};
+use http::{Method, Response, Version, request};
 
 use super::{
+    Found,
     act::{Routed, act, dress},
     carry::own,
     stack::{Plan, Refusal},
@@ -14,9 +15,9 @@ use crate::{
     error::Error,
     http::{body::Body, exchange::Exchange, guard::Framing, reply::is_grpc},
     limit,
-    policy::{Asked, Auth, Passage},
+    policy::{self, Asked, Auth, Passage},
     script::{self, Inbound, Met, RouteScript},
-    snapshot::Route,
+    snapshot::{Route, Snapshot},
 };
 
 /// A step, in the order in which they are taken.
@@ -132,6 +133,20 @@ fn take(
     }
 }
 
+/// The method by which a preflight is routed: that which it asks for, where the route of that
+/// answers preflights.
+pub(crate) fn preflight(
+    snapshot: &Snapshot,
+    host: &str,
+    path: &str,
+    head: &request::Parts,
+) -> Option<Method> {
+    let method = policy::cors::preflight_of(head)?;
+    let found = snapshot.matcher.find(host, path, head.uri.query(), &method, &head.headers);
+    let Found::Route(matched) = found else { return None };
+    snapshot.routes[matched.route].answers_preflights().then_some(method)
+}
+
 /// Gives a request the form in which its upstream takes it. What becomes a tunnel has none.
 fn decode(exchange: &mut Exchange, route: &Route, routed: &mut Routed) -> Result<(), Error> {
     let web = route.policies.as_ref().and_then(|policies| policies.web.as_ref());
@@ -139,9 +154,8 @@ fn decode(exchange: &mut Exchange, route: &Route, routed: &mut Routed) -> Result
     if routed.checked.bridged || routed.checked.upgrade.is_some() {
         return Ok(());
     }
-    let limit = exchange.world.snapshot.limits.body;
     let headers = &mut routed.head.headers;
-    let changed = web.enter(&mut seen.web, headers, &mut routed.body, limit)?;
+    let changed = web.enter(&mut seen.web, headers, &mut routed.body, route.max_body)?;
     if changed.length {
         routed.checked.framing = Framing::Unknown;
     }
