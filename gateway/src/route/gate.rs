@@ -139,9 +139,8 @@ fn decode(exchange: &mut Exchange, route: &Route, routed: &mut Routed) -> Result
     if routed.checked.bridged || routed.checked.upgrade.is_some() {
         return Ok(());
     }
-    let limit = exchange.world.snapshot.limits.body;
     let headers = &mut routed.head.headers;
-    let changed = web.enter(&mut seen.web, headers, &mut routed.body, limit)?;
+    let changed = web.enter(&mut seen.web, headers, &mut routed.body, route.max_body)?;
     if changed.length {
         routed.checked.framing = Framing::Unknown;
     }
