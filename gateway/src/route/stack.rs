@@ -277,13 +277,13 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     };
     exchange.route = Some(matched.route);
     let route = &snapshot.routes[matched.route];
+    exchange.policy = route.policies.as_ref().map(|policies| policies.note(&head));
     if matches!(checked.framing, Framing::Length(length) if length > route.max_body) {
         return Err(Error::BodyTooLarge.into());
     }
     if route.reads_vouched() {
         vouch(exchange, &mut head.headers, head.version, &checked, &mut vouched);
     }
-    exchange.policy = route.policies.as_ref().map(|policies| policies.note(&head));
     admit(exchange, route, &head.headers)?;
     let plain = route.policies.is_none();
     // Before the request is put together: most of what is turned away is turned away here.

@@ -69,6 +69,17 @@ fn a_page_can_read_that_it_came_too_often() {
 }
 
 #[test]
+fn a_page_can_read_that_it_sent_too_much() {
+    let origin = origin();
+    let gateway = crate::support::gateway::Setup::to(&[origin.address])
+        .route("max_body: 1KiB, cors: [\"https://a.com\"]")
+        .start();
+    let answer = super::send(&gateway, "/x", "Origin: https://a.com\r\n", &[b'x'; 2_000]);
+    let allowed = answer.field("access-control-allow-origin");
+    assert_eq!((answer.status, allowed), (413, Some("https://a.com")));
+}
+
+#[test]
 fn each_page_is_told_of_its_own_origin_out_of_one_cache() {
     let origin = Origin::start(|x: &mut Exchange| {
         x.read_body()?;
