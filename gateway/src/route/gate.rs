@@ -3,9 +3,10 @@
 //!
 //! A route without policies takes only the last of them, and in [`super::stack`] itself.
 
-use http::{Method, Response, Version};
+use http::{Method, Response, Version, request};
 
 use super::{
+    Found,
     act::{Routed, act, dress},
     carry::own,
     stack::{Plan, Refusal},
@@ -14,9 +15,9 @@ use crate::{
     error::Error,
     http::{body::Body, exchange::Exchange, guard::Framing, reply::is_grpc},
     limit,
-    policy::{Asked, Auth, Passage},
+    policy::{self, Asked, Auth, Passage},
     script::{self, Inbound, Met, RouteScript},
-    snapshot::Route,
+    snapshot::{Route, Snapshot},
 };
 
 /// A step, in the order in which they are taken.
@@ -130,6 +131,20 @@ fn take(
             Ok(Pass::On)
         }
     }
+}
+
+/// The method by which a preflight is routed: that which it asks for, where the route of that
+/// answers preflights.
+pub(crate) fn preflight(
+    snapshot: &Snapshot,
+    host: &str,
+    path: &str,
+    head: &request::Parts,
+) -> Option<Method> {
+    let method = policy::cors::preflight_of(head)?;
+    let found = snapshot.matcher.find(host, path, head.uri.query(), &method, &head.headers);
+    let Found::Route(matched) = found else { return None };
+    snapshot.routes[matched.route].answers_preflights().then_some(method)
 }
 
 /// Gives a request the form in which its upstream takes it. What becomes a tunnel has none.

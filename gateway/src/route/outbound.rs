@@ -18,11 +18,13 @@ use crate::{
     },
     pause::Pause,
     policy,
+    script::Scripted,
     snapshot::{Forward, Route},
     upstream::draft::{Draft, Runs, Shape},
 };
 
-/// The upstream that is asked: the one that the request stays with, or as the shares say.
+/// The upstream that is asked: the one that a script chose or the request stays with, or as the
+/// shares say.
 pub(super) fn choose(
     exchange: &mut Exchange,
     route: &Route,
@@ -30,10 +32,13 @@ pub(super) fn choose(
     headers: &HeaderMap,
     target: (&str, Option<&str>),
 ) -> Result<usize, Error> {
-    if let Some(policies) = &route.policies
-        && let Some(upstream) = policy::stay(exchange, policies, headers, target)
-    {
-        return Ok(upstream);
+    if let Some(policies) = &route.policies {
+        let script = exchange.policy.as_ref().and_then(|seen| seen.script.as_deref());
+        let chosen = script.and_then(Scripted::upstream);
+        if let Some(upstream) = chosen.or_else(|| policy::stay(exchange, policies, headers, target))
+        {
+            return Ok(upstream);
+        }
     }
     to.choose(&mut exchange.connection.worker.rng.borrow_mut()).ok_or(Error::NoEndpoint)
 }

@@ -54,7 +54,7 @@ use crate::{
     listen::connection::Carrier,
     pause::Pause,
     policy,
-    snapshot::{Route, Snapshot},
+    snapshot::Route,
     telemetry::trace::Place,
     upstream::{draft::Draft, forward::Forwarded, wire::Wire},
 };
@@ -263,7 +263,7 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     let path = routed_path(&head.uri)?;
     let host = canonical_host(checked.authority());
     let query = head.uri.query();
-    let asked = preflight(snapshot, &host, &path, &head);
+    let asked = gate::preflight(snapshot, &host, &path, &head);
     let method = asked.as_ref().unwrap_or(&head.method);
     let matched = match snapshot.matcher.find(&host, &path, query, method, &head.headers) {
         Found::Route(matched) => matched,
@@ -300,20 +300,6 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
         return Ok(Plan::Wait(Step::Limit, Box::new(routed)));
     }
     act(exchange, route, routed).map_err(Into::into)
-}
-
-/// The method by which a preflight is routed: that which it asks for, where the route of that
-/// answers preflights.
-pub(crate) fn preflight(
-    snapshot: &Snapshot,
-    host: &str,
-    path: &str,
-    head: &request::Parts,
-) -> Option<Method> {
-    let method = policy::cors::preflight_of(head)?;
-    let found = snapshot.matcher.find(host, path, head.uri.query(), &method, &head.headers);
-    let Found::Route(matched) = found else { return None };
-    snapshot.routes[matched.route].answers_preflights().then_some(method)
 }
 
 /// Turns the request away when there is too much at once.

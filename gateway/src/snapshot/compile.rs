@@ -1,38 +1,29 @@
 //! A validated configuration made into a snapshot: the one place that knows both.
 
 use std::{
-    hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState},
+    hash::{BuildHasher as _, RandomState},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use http::{HeaderMap, HeaderValue, header};
 use weir_config::{
     Diagnostic, Diagnostics, Loaded,
     model::{self, At, Config},
 };
 
-use super::{Action, Fallback, Forward, Listener, Respond, Route, Snapshot, upstream};
+use super::{Listener, Snapshot, upstream};
 use crate::{
-    admission::bulkhead::Bulkhead,
-    cache::{Cache, Rule},
+    cache::Cache,
     clock::Tick,
     discover::{Found, found::filled},
-    files::Files,
-    http::headers::Edits,
     idempotency,
-    limit::{KeyedBulkhead, LimitStore, RouteLimits, SharedStore, Stores},
+    limit::{LimitStore, SharedStore},
     listen::tls::{Remembered, ServerTlsState},
     pem::TlsProblem,
-    policy::{Around, Policies},
-    route::{Location, Matcher, PathRewrite},
-    script::{RouteScript, Scripts},
-    upstream::{
-        connect::Connector,
-        endpoint::Upstream,
-        retry::{budget::Budget, policy::RetryPolicy},
-        tls::UpstreamTls,
-    },
+    policy::Around,
+    route::Matcher,
+    script::Scripts,
+    upstream::{connect::Connector, endpoint::Upstream, tls::UpstreamTls},
 };
 
 /// A snapshot and what an operator should look at.
@@ -111,23 +102,23 @@ pub fn compile(
     }
 }
 
-struct Compiler<'a> {
-    loaded: &'a Loaded,
-    found: &'a Found,
-    previous: Option<&'a Snapshot>,
-    limit_store: Arc<LimitStore>,
-    now: Tick,
-    wall: SystemTime,
-    cache: Option<Arc<Cache>>,
-    records: Arc<idempotency::Records>,
-    around: Around<'a>,
-    scripts: Scripts,
-    errors: Vec<Diagnostic>,
-    warnings: Vec<Diagnostic>,
+pub(super) struct Compiler<'a> {
+    pub(super) loaded: &'a Loaded,
+    pub(super) found: &'a Found,
+    pub(super) previous: Option<&'a Snapshot>,
+    pub(super) limit_store: Arc<LimitStore>,
+    pub(super) now: Tick,
+    pub(super) wall: SystemTime,
+    pub(super) cache: Option<Arc<Cache>>,
+    pub(super) records: Arc<idempotency::Records>,
+    pub(super) around: Around<'a>,
+    pub(super) scripts: Scripts,
+    pub(super) errors: Vec<Diagnostic>,
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 impl Compiler<'_> {
-    fn error(&mut self, at: At, what: impl Into<String>) {
+    pub(super) fn error(&mut self, at: At, what: impl Into<String>) {
         self.errors.push(self.loaded.error(at, what));
     }
 
@@ -227,110 +218,6 @@ impl Compiler<'_> {
         }
     }
 
-    fn route(&mut self, route: &model::Route, params: &[Box<str>]) -> Option<Route> {
-        let action = match &route.action {
-            model::Action::Forward(forward) => self.forward(route.at, forward, params)?,
-            model::Action::Redirect(redirect) => match Location::compile(&redirect.to, params) {
-                Ok(location) => Action::Redirect(location, redirect.status),
-                Err(error) => {
-                    self.error(route.at, format!("redirect: {error}"));
-                    return None;
-                }
-            },
-            model::Action::Respond(fixed) => Action::Respond(respond(fixed)),
-            model::Action::Files(files) => match Files::compile(files, params) {
-                Ok(files) => Action::Files(files),
-                Err(error) => {
-                    self.error(route.at, format!("files: {error}"));
-                    return None;
-                }
-            },
-        };
-        let whole = route.concurrency.as_ref().filter(|concurrency| concurrency.key.is_empty());
-        Some(Route {
-            name: route.name.as_str().into(),
-            action,
-            max_body: route.traffic.max_body.unwrap_or(self.loaded.config.limits.body),
-            request_edits: Edits::new(&route.headers.request),
-            response_edits: Edits::new(&route.headers.response),
-            timeout: route.timeout,
-            retry: route.retry.as_ref().map(|retry| self.retry(&route.name, retry)),
-            fallback: route.fallback.as_ref().map(|fallback| match fallback {
-                model::Fallback::Upstream(index) => Fallback::Upstream(*index),
-                model::Fallback::Respond(fixed) => Fallback::Respond(respond(fixed)),
-            }),
-            cache: route.cache.as_ref().and_then(|cache| self.rule(route, cache)),
-            idempotency: route.idempotency.as_ref().map(|config| {
-                idempotency::Rule::new(config, &lasting_name(route), self.records.clone())
-            }),
-            priority: route.priority.clone(),
-            bulkhead: whole.map(|concurrency| {
-                let before = self.route_before(&route.name);
-                Bulkhead::new(concurrency.max, before.and_then(|before| before.bulkhead.as_ref()))
-            }),
-            limits: self.limits(route)?,
-            policies: self.policies(route)?,
-        })
-    }
-
-    /// What else a route does; `None` where that is impossible.
-    fn policies(&mut self, route: &model::Route) -> Option<Option<Box<Policies>>> {
-        let script = self.script(route)?;
-        let upstreams = &self.loaded.config.upstreams;
-        match Policies::compile(route, upstreams, script, &mut self.around) {
-            Ok(policies) => Some(policies),
-            Err(wrong) => {
-                wrong.into_iter().for_each(|(at, what)| self.error(at, what));
-                None
-            }
-        }
-    }
-
-    /// What a route keeps, each upstream's answers by themselves.
-    fn rule(&self, route: &model::Route, config: &model::RouteCache) -> Option<Rule> {
-        let model::Action::Forward(forward) = &route.action else { return None };
-        let upstreams = &self.loaded.config.upstreams;
-        // A script may choose any.
-        let any = route.script.is_some();
-        let may = |index: &usize| any || forward.split.iter().any(|(one, _)| one == index);
-        let names = (0..upstreams.len()).filter(may).map(|index| (index, &*upstreams[index].name));
-        // Names may be by number: after a reload another route can have that of before.
-        let mut conditions = DefaultHasher::new();
-        format!("{:?}", route.matches).hash(&mut conditions);
-        let route = format!("{} {:x}", route.name, conditions.finish());
-        Some(Rule::new(config, self.cache.clone()?, &route, names))
-    }
-
-    /// The limits of a route; `None` where one is impossible.
-    fn limits(&mut self, route: &model::Route) -> Option<Option<RouteLimits>> {
-        let store = &self.limit_store;
-        let per_key = route.concurrency.as_ref().filter(|bound| !bound.key.is_empty());
-        let shared = SharedStore::secret(self.loaded.config.redis.as_ref());
-        let stores = Stores { own: store, shared };
-        let per_key = per_key.map(|bound| KeyedBulkhead::new(&route.name, bound, &stores));
-        match RouteLimits::new(&route.name, &route.rate_limits, per_key, &stores) {
-            Ok(limits) => Some(limits),
-            Err((index, error)) => {
-                let at = route.rate_limits.get(index).map_or(route.at, |limit| limit.at);
-                self.error(at, format!("rate_limit: {error}"));
-                None
-            }
-        }
-    }
-
-    /// The script of a route; `None` where it does not load.
-    fn script(&mut self, route: &model::Route) -> Option<Option<RouteScript>> {
-        let Some(config) = &route.script else { return Some(None) };
-        let before = self.previous.map(|previous| &previous.scripts);
-        match self.scripts.load(config, &route.name, before) {
-            Ok(script) => Some(Some(script)),
-            Err(error) => {
-                self.error(config.at, format!("script: {error}"));
-                None
-            }
-        }
-    }
-
     /// The servers that gateways share.
     fn shared_store(&mut self) -> Option<SharedStore> {
         let redis = self.loaded.config.redis.as_ref()?;
@@ -342,40 +229,6 @@ impl Compiler<'_> {
                 None
             }
         }
-    }
-
-    /// The route of this name in the running configuration.
-    fn route_before(&self, name: &str) -> Option<&Route> {
-        self.previous?.routes.iter().find(|route| &*route.name == name)
-    }
-
-    /// A retry policy, with the budget that the route of this name has used so far.
-    fn retry(&self, route: &str, retry: &model::Retry) -> RetryPolicy {
-        let before = self.route_before(route).and_then(|before| before.retry.as_ref());
-        let budget = before.map(|before| before.budget.clone());
-        RetryPolicy::new(retry, budget.unwrap_or_else(|| Arc::new(Budget::new(retry.budget))))
-    }
-
-    fn forward(&mut self, at: At, forward: &model::Forward, params: &[Box<str>]) -> Option<Action> {
-        let rewrite = match PathRewrite::compile(&forward.rewrite, params) {
-            Ok(rewrite) => rewrite,
-            Err(error) => {
-                self.error(at, format!("rewrite: {error}"));
-                return None;
-            }
-        };
-        let mut sum = 0;
-        let split =
-            forward.split.iter().filter(|(_, weight)| *weight > 0).map(|(index, weight)| {
-                sum += weight;
-                (*index, sum)
-            });
-        let split = split.collect();
-        let Ok(host) = forward.host.as_deref().map(HeaderValue::try_from).transpose() else {
-            self.error(at, "the host is not a valid field value");
-            return None;
-        };
-        Some(Action::Forward(Forward { split, rewrite, host }))
     }
 }
 
@@ -395,14 +248,6 @@ fn records(
     before.unwrap_or_else(|| Arc::new(idempotency::Records::new(config.memory)))
 }
 
-/// What tells a route from all others, in configurations to come and of other gateways as well.
-/// Names may be by number, which is another route's once the file has one more.
-fn lasting_name(route: &model::Route) -> String {
-    let number = route.name.strip_prefix("route-").unwrap_or_default();
-    let numbered = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    if numbered { format!("{:?}", route.matches) } else { route.name.clone() }
-}
-
 /// From the system's randomness, through the standard library's hasher keys.
 fn secret() -> u64 {
     RandomState::new().hash_one(0)
@@ -414,16 +259,4 @@ fn empty_store(limits: &model::Limits) -> Arc<LimitStore> {
     // Without randomness from the system nothing of TLS works either.
     let _ = aws_lc_rs::rand::fill(&mut secret);
     Arc::new(LimitStore::new(limits.rate_limit_keys as usize, secret))
-}
-
-fn respond(respond: &model::Respond) -> Respond {
-    let mut headers = HeaderMap::new();
-    if !respond.body.is_empty() {
-        let text = HeaderValue::from_static("text/plain; charset=utf-8");
-        headers.insert(header::CONTENT_TYPE, text);
-    }
-    for (name, value) in &respond.headers {
-        headers.insert(name, value.clone());
-    }
-    Respond { status: respond.status, headers, body: respond.body.clone().into() }
 }

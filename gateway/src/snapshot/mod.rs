@@ -29,6 +29,7 @@ use crate::{
 
 mod compile;
 pub mod live;
+mod routes;
 mod upstream;
 
 pub use compile::{Compiled, compile};

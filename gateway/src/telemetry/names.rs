@@ -293,7 +293,6 @@ pub const BUGS: Metric = metric(
 
 /// All of them, in the order of a scrape.
 pub const ALL: &[&Metric] = &[
-    &SPANS,
     &REQUESTS,
     &ERRORS,
     &REQUEST_BYTES,
@@ -372,6 +371,7 @@ pub const ALL: &[&Metric] = &[
     &MEMBER_CHANGES,
     &MEMBER_SUSPICIONS,
     &MEMBER_PACKETS,
+    &SPANS,
     &SHED,
     &MEMORY_PRESSURE,
     &EVENT_LOOP_LAG,

@@ -1,6 +1,7 @@
 //! What stands behind the peers: two servers that answer 1 KiB or 1 MiB at once, and count.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
@@ -39,6 +40,11 @@ const CACHED_FIELDS: [[&str; 2]; 4] = [
 /// Fields of a whole answer with that.
 pub(super) const CACHED_FIELDS_LEAST: usize = CACHED_FIELDS.len() + 3;
 
+/// Where there is text worth compressing.
+pub(super) const TEXT_PATH: &str = "/text.json";
+/// About its length.
+const TEXT_BYTES: usize = 16 * 1024;
+
 const COUNT_PATH: &str = "/backend-count";
 /// A fair share of two is a half; what is below this is no balancing.
 const SHARE_LEAST: f64 = 0.3;
@@ -62,6 +68,7 @@ impl Backends {
         let ports = [free_port()?, free_port()?];
         let nginx = find("nginx");
         fs::write(folder.join("1m"), "x".repeat(LARGE_BYTES)).map_err(|e| e.to_string())?;
+        fs::write(folder.join("text.json"), text()).map_err(|e| e.to_string())?;
         let mut servers = Vec::new();
         for port in ports {
             let name = format!("backend-{port}");
@@ -148,6 +155,9 @@ http {{
     listen 127.0.0.1:{port} backlog=1024;
     location = {COUNT_PATH} {{ stub_status; }}
     location = {LARGE_PATH} {{ default_type text/plain; alias {folder}/1m; }}
+    location = {TEXT_PATH} {{
+      default_type application/json; alias {folder}/text.json; open_file_cache max=10;
+    }}
     location = {CACHED_PATH} {{
       default_type text/plain; {fields} return 200 \"{body}\";
     }}
@@ -156,6 +166,30 @@ http {{
 }}
 "
     )
+}
+
+/// A list of orders, the same each time, about as alike as those of an API are.
+fn text() -> String {
+    let mut state = 1_u32;
+    // Of the generator by Lehmer: any will do that repeats.
+    let mut draw = |below: u32| {
+        state = (u64::from(state) * 48_271 % 2_147_483_647) as u32;
+        state % below
+    };
+    let mut text = String::from("[");
+    while text.len() < TEXT_BYTES {
+        let state = ["open", "paid", "sent", "returned"][draw(4) as usize];
+        let (id, cents, hour) = (draw(1 << 30), draw(100_000), draw(24));
+        let _ = write!(
+            text,
+            "{{\"id\":{id},\"state\":\"{state}\",\"cents\":{cents},\"currency\":\"EUR\",\
+             \"placed\":\"2026-08-04T{hour:02}:12:44Z\",\"customer\":\"c-{:06x}\"}},",
+            draw(1 << 24)
+        );
+    }
+    text.pop();
+    text.push(']');
+    text
 }
 
 /// The verb: PORT; a thread per connection, one fixed response per request head.
@@ -175,6 +209,7 @@ fn answer(mut stream: TcpStream, served: &AtomicU64) {
     let [small, large] = [BODY_BYTES, LARGE_BYTES].map(|bytes| reply(&"x".repeat(bytes), ""));
     let fields = CACHED_FIELDS.map(|[name, value]| format!("{name}: {value}\r\n")).concat();
     let cached = reply(&"x".repeat(BODY_BYTES), &fields);
+    let json = reply(&text(), "").replace("text/plain", "application/json");
     stream.set_nodelay(true).ok();
     let (mut buffer, mut filled) = ([0; 16 * 1024], 0);
     loop {
@@ -193,6 +228,8 @@ fn answer(mut stream: TcpStream, served: &AtomicU64) {
             stream.write_all(reply(&page, "").as_bytes())
         } else if asks(LARGE_PATH) {
             stream.write_all(large.as_bytes())
+        } else if asks(TEXT_PATH) {
+            stream.write_all(json.as_bytes())
         } else if asks(CACHED_PATH) {
             stream.write_all(cached.as_bytes())
         } else {

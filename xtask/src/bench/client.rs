@@ -80,19 +80,7 @@ impl Client {
 
     /// Sends one GET and reads the whole response, which must tell its length.
     pub(super) fn get(&mut self, path: &str) -> Result<Answer, String> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        self.write(request.as_bytes()).map_err(|e| format!("sending: {e}"))?;
-        self.buffer.clear();
-        let head = loop {
-            if let Some(end) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
-                break end + 4;
-            }
-            if self.buffer.len() > HEAD_BYTES_MAX {
-                return Err("a response head without an end".into());
-            }
-            self.fill()?;
-        };
-        let text = String::from_utf8_lossy(&self.buffer[..head]).to_ascii_lowercase();
+        let (head, text) = self.head(path, "")?;
         let status = text.split(' ').nth(1).and_then(|word| word.parse().ok());
         let status = status.ok_or("a response without a status")?;
         let fields = text.lines().skip(1).filter(|line| !line.is_empty()).count();
@@ -107,6 +95,30 @@ impl Client {
             return Err("bytes after the response".into());
         }
         Ok(Answer { status, fields, body: self.buffer[head..].to_vec() })
+    }
+
+    /// Whether the answer to a GET with this field is compressed with gzip. What is left of it is
+    /// not read: the connection is of no use any more.
+    pub(super) fn gets_gzip(&mut self, path: &str, field: &str) -> Result<bool, String> {
+        let (_, text) = self.head(path, &format!("{field}\r\n"))?;
+        Ok(text.lines().any(|line| line == "content-encoding: gzip"))
+    }
+
+    /// Sends one GET and reads the head of the response: its length, and it in lower case.
+    fn head(&mut self, path: &str, fields: &str) -> Result<(usize, String), String> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+        self.write(request.as_bytes()).map_err(|e| format!("sending: {e}"))?;
+        self.buffer.clear();
+        let head = loop {
+            if let Some(end) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
+                break end + 4;
+            }
+            if self.buffer.len() > HEAD_BYTES_MAX {
+                return Err("a response head without an end".into());
+            }
+            self.fill()?;
+        };
+        Ok((head, String::from_utf8_lossy(&self.buffer[..head]).to_ascii_lowercase()))
     }
 
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {

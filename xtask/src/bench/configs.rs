@@ -9,6 +9,20 @@ use super::{
 /// once.
 const OPEN: u32 = 1_000_000;
 
+/// The hook of the script, as each of them writes it.
+const WEIR_HOOK: &str = "function on_request(req) \
+    req.headers:set('x-one', '1') req.headers:set('x-two', '2') end";
+const NGINX_HOOK: &str = "access_by_lua_block { \
+    ngx.req.set_header('x-one', '1') ngx.req.set_header('x-two', '2') }";
+
+/// Where Debian's package `libnginx-mod-http-lua` puts what OpenResty is made of.
+pub(super) const NGINX_LUA: &str = "/usr/lib/nginx/modules/ngx_http_lua_module.so";
+const NGINX_MODULES: &str = "load_module modules/ndk_http_module.so;
+load_module modules/ngx_http_lua_module.so;
+";
+
+const GZIP_LEVEL: u32 = 5;
+
 pub(super) fn weir(task: &Task, ports: Ports, duty: Duty) -> String {
     let [a, b] = &task.backends;
     let (cert, key) = (task.cert.display(), task.key.display());
@@ -18,6 +32,10 @@ pub(super) fn weir(task: &Task, ports: Ports, duty: Duty) -> String {
             "    rate_limit: {OPEN}/s\n  - {{ match: /shut, to: backend, rate_limit: 1/h }}\n"
         ),
         Duty::Cache => "    cache: on\n".to_owned(),
+        Duty::Script => format!("    script: {{ inline: \"{WEIR_HOOK}\" }}\n"),
+        Duty::Compress => {
+            format!("    compress: {{ encodings: [gzip], levels: {{ gzip: {GZIP_LEVEL} }} }}\n")
+        }
         Duty::Forward => String::new(),
     };
     let protocols = if h3 == 0 { "h1, h2" } else { "h1, h2, h3" };
@@ -49,32 +67,12 @@ pub(super) fn nginx(task: &Task, ports: Ports, duty: Duty) -> String {
       proxy_set_header Connection \"\";
       proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
-    // What is denied is not logged, as by the others.
-    let (zones, open, shut) = match duty {
-        Duty::Limit => (
-            format!(
-                "limit_req_zone $binary_remote_addr zone=open:10m rate={OPEN}r/s;
-  limit_req_zone $binary_remote_addr zone=shut:10m rate=1r/m;
-  limit_req_status 429; limit_req_log_level info;"
-            ),
-            format!("limit_req zone=open burst={OPEN} nodelay;"),
-            format!("location = /shut {{ limit_req zone=shut; {proxy} }}"),
-        ),
-        Duty::Cache => (
-            format!(
-                "proxy_cache_path {folder}/nginx-cache levels=1:2 keys_zone=memory:10m
-    use_temp_path=off;
-  sendfile on; open_file_cache max=1000; open_file_cache_valid 60s;"
-            ),
-            "proxy_cache memory;".to_owned(),
-            String::new(),
-        ),
-        Duty::Forward => Default::default(),
-    };
+    let (zones, open, shut) = nginx_duty(duty, &folder.to_string(), proxy);
+    let modules = if duty == Duty::Script { NGINX_MODULES } else { "" };
     let quic =
         if h3 == 0 { String::new() } else { format!("listen 127.0.0.1:{h3} quic reuseport;") };
     format!(
-        "daemon off; master_process off; pid {folder}/nginx.pid;
+        "{modules}daemon off; master_process off; pid {folder}/nginx.pid;
 worker_rlimit_nofile 16384;
 events {{ worker_connections 16384; }}
 http {{
@@ -103,6 +101,41 @@ http {{
 }}
 "
     )
+}
+
+/// What its duty adds: to all of it, to the place that all may use, and a place of its own.
+fn nginx_duty(duty: Duty, folder: &str, proxy: &str) -> (String, String, String) {
+    // What is denied is not logged, as by the others.
+    match duty {
+        Duty::Limit => (
+            format!(
+                "limit_req_zone $binary_remote_addr zone=open:10m rate={OPEN}r/s;
+  limit_req_zone $binary_remote_addr zone=shut:10m rate=1r/m;
+  limit_req_status 429; limit_req_log_level info;"
+            ),
+            format!("limit_req zone=open burst={OPEN} nodelay;"),
+            format!("location = /shut {{ limit_req zone=shut; {proxy} }}"),
+        ),
+        Duty::Cache => (
+            format!(
+                "proxy_cache_path {folder}/nginx-cache levels=1:2 keys_zone=memory:10m
+    use_temp_path=off;
+  sendfile on; open_file_cache max=1000; open_file_cache_valid 60s;"
+            ),
+            "proxy_cache memory;".to_owned(),
+            String::new(),
+        ),
+        Duty::Script => (String::new(), NGINX_HOOK.to_owned(), String::new()),
+        Duty::Compress => (
+            format!(
+                "gzip on; gzip_proxied any; gzip_comp_level {GZIP_LEVEL};
+  gzip_types application/json;"
+            ),
+            String::new(),
+            String::new(),
+        ),
+        Duty::Forward => Default::default(),
+    }
 }
 
 pub(super) fn haproxy(task: &Task, ports: Ports, pem: &str, duty: Duty) -> String {
@@ -289,7 +322,14 @@ mod tests {
             key: "/tmp/key.pem".into(),
         };
         let forward = Duty::Forward;
-        for (h3, duty) in [(0, forward), (1004, forward), (0, Duty::Limit), (0, Duty::Cache)] {
+        for (h3, duty) in [
+            (0, forward),
+            (1004, forward),
+            (0, Duty::Limit),
+            (0, Duty::Cache),
+            (0, Duty::Script),
+            (0, Duty::Compress),
+        ] {
             let text = weir(&task, Ports { h1: 1003, tls: 1004, h2c: 1003, h3 }, duty);
             let loaded = weir_config::load_str("weir.yaml", &text, &|_| None).unwrap();
             assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);

@@ -94,7 +94,7 @@ pub(super) fn saturate(
             let half = scenario == Scenario::LimitHalf;
             let requests = if half { WRK_HALF } else { "" };
             fs::write(&script, format!("{WRK_SCRIPT}{requests}")).map_err(|e| e.to_string())?;
-            let words = [
+            let mut words = vec![
                 "wrk".into(),
                 "-t1".into(),
                 "-c16".into(),
@@ -103,6 +103,7 @@ pub(super) fn saturate(
                 script.display().to_string(),
                 format!("{scheme}://127.0.0.1:{port}{}", scenario.path()),
             ];
+            words.extend(scenario.field().map(|field| format!("-H{field}")));
             wrk_said(&output(&mut client(&words, folder)?)?, half)
         }
     }

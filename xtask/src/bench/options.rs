@@ -18,6 +18,8 @@ Weir and its peers side by side: one worker each on core 0, load and backends on
                     limit-all           CPU per request under a rate limit that all pass
                     limit-half          and under one that denies half of them; limit: both
                     cache               CPU per request that a cache answers
+                    script              CPU per request with a Lua hook that sets two fields
+                    compress            CPU per response compressed with gzip
   --peers A,B       of weir, nginx, haproxy, envoy, varnish; by default weir and those installed
   --extra NAME=CMD  one more peer; CMD may name {h1} {tls} {h2c} {h3} (ports to listen on),
                     {backends} (addresses), {cert} and {key} (files)

@@ -94,6 +94,8 @@ impl Peer {
     pub(super) fn takes_part(&self, scenario: Scenario) -> bool {
         let able = match (&self.kind, scenario.duty()) {
             (Kind::Varnish(_), duty) => duty == Duty::Cache,
+            // OpenResty is NGINX with a module, where that is installed.
+            (Kind::Nginx(_), Duty::Script) => Path::new(configs::NGINX_LUA).is_file(),
             (_, Duty::Forward) | (Kind::Weir(_) | Kind::Nginx(_), _) => true,
             // It counts requests in stick tables, which is another thing.
             (Kind::Haproxy(_), duty) => duty == Duty::Cache,

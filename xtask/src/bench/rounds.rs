@@ -170,6 +170,12 @@ impl Bench {
             return Ok(());
         }
         let mut client = Client::connect(peer.port(port), self.tls_of(port))?;
+        if let Some(field) = scenario.field() {
+            return match client.gets_gzip(scenario.path(), field)? {
+                true => Ok(()),
+                false => Err("a probe got an answer that is not compressed".into()),
+            };
+        }
         let answer = client.get(scenario.path())?;
         if answer.status != 200 || answer.body.len() != BODY_BYTES {
             let (status, length) = (answer.status, answer.body.len());

@@ -1,6 +1,6 @@
 //! What is measured.
 
-use super::backend::{BODY_BYTES, CACHED_PATH, LARGE_BYTES, LARGE_PATH};
+use super::backend::{BODY_BYTES, CACHED_PATH, LARGE_BYTES, LARGE_PATH, TEXT_PATH};
 
 /// One kind of traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,10 @@ pub(super) enum Scenario {
     LimitHalf,
     /// HTTP/1.1 in the clear at saturation, all answered from memory.
     Cache,
+    /// HTTP/1.1 in the clear at saturation, each request seen by a script that sets two fields.
+    Script,
+    /// HTTP/1.1 in the clear at saturation, each response compressed with gzip.
+    Compress,
 }
 
 /// What a peer has to do for a request beside passing it on.
@@ -44,6 +48,10 @@ pub(super) enum Duty {
     Limit,
     /// Answer from a cache.
     Cache,
+    /// Run a script in Lua.
+    Script,
+    /// Compress what is sent.
+    Compress,
 }
 
 /// Which of a peer's ports.
@@ -70,7 +78,7 @@ pub(super) struct Spread {
 
 impl Scenario {
     /// In the order of the report.
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::H1,
         Self::H1Tls,
         Self::H2,
@@ -85,6 +93,8 @@ impl Scenario {
         Self::Limit,
         Self::LimitHalf,
         Self::Cache,
+        Self::Script,
+        Self::Compress,
     ];
 
     /// The word on the command line.
@@ -104,6 +114,8 @@ impl Scenario {
             Self::Limit => "limit-all",
             Self::LimitHalf => "limit-half",
             Self::Cache => "cache",
+            Self::Script => "script",
+            Self::Compress => "compress",
         }
     }
 
@@ -112,6 +124,8 @@ impl Scenario {
         match self {
             Self::Limit | Self::LimitHalf => Duty::Limit,
             Self::Cache => Duty::Cache,
+            Self::Script => Duty::Script,
+            Self::Compress => Duty::Compress,
             _ => Duty::Forward,
         }
     }
@@ -134,7 +148,7 @@ impl Scenario {
     pub(super) fn port(self) -> Port {
         match self {
             Self::H1 | Self::Rate | Self::Idle => Port::H1,
-            Self::Limit | Self::LimitHalf | Self::Cache => Port::H1,
+            Self::Limit | Self::LimitHalf | Self::Cache | Self::Script | Self::Compress => Port::H1,
             Self::H1Tls | Self::H2 | Self::RateTls | Self::IdleTls => Port::Tls,
             Self::H2c => Port::H2c,
             Self::H3 | Self::H3Large | Self::H3Single => Port::H3,
@@ -146,8 +160,14 @@ impl Scenario {
         match self {
             Self::H3Large => LARGE_PATH,
             Self::Cache => CACHED_PATH,
+            Self::Compress => TEXT_PATH,
             _ => "/",
         }
+    }
+
+    /// What the request says beside its host.
+    pub(super) fn field(self) -> Option<&'static str> {
+        (self == Self::Compress).then_some("Accept-Encoding: gzip")
     }
 
     /// Bytes of a whole response's body.
@@ -183,6 +203,8 @@ impl Scenario {
                 "HTTP/1.1 under rate limits by address, half is denied, 16 connections"
             }
             Self::Cache => "HTTP/1.1 from the cache, hits only, 16 connections",
+            Self::Script => "HTTP/1.1 with a Lua hook that sets two fields, 16 connections",
+            Self::Compress => "HTTP/1.1 with gzip at level 5 of 16 KiB of JSON, 16 connections",
         }
     }
 }
