@@ -231,6 +231,22 @@ fn route_tells_whose_a_key_is() {
 }
 
 #[test]
+fn route_tells_by_which_bound_bodies_are_decoded() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "weir.yaml",
+        "listeners: [\":8080\"]\nupstreams: { a: { endpoints: [\"127.0.0.1:1\"] } }\nroutes:\n  \
+         - { match: /a, to: a, decompress: true, max_body: 1MiB }\n  \
+         - { match: /b, to: a, decompress: true }\n",
+    );
+    for (path, most) in [("/a", "1MiB"), ("/b", "limits.body")] {
+        let (_, lines) = route(&file, &["GET", path]);
+        let expected = format!("up to {most}, 100 times as long as it came");
+        assert!(says(&lines, "decompress", &expected), "{lines:?}");
+    }
+}
+
+#[test]
 fn route_tells_where_a_connect_goes() {
     let folder = Folder::new();
     let file = folder.write(

@@ -186,7 +186,9 @@ pub(super) const ROUTE: &[Key] = &[
     Key::new(
         "routes[].decompress.max_size",
         Size(1, 1 << 40),
-        Absent("`limits.body`, which counts the decoded body in any case"),
+        Absent(
+            "the route's `max_body` or `limits.body`, which counts the decoded body in any case",
+        ),
         "Longest body once it is decoded; a longer one is answered 413.",
     ),
     Key::new(

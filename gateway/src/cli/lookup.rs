@@ -237,7 +237,7 @@ impl Lookup<'_> {
             self.line("script", &script.describe());
         }
         self.edits(matched.route);
-        for (label, text) in web::lines(&self.loaded.config.routes[matched.route].web) {
+        for (label, text) in web::lines(&self.loaded.config.routes[matched.route]) {
             self.line(label, &text);
         }
         Ok(())

@@ -28,6 +28,8 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Sought {
     pub(super) place: Place,
+    /// Whether the client's own path ends with a slash, whatever the route made of it.
+    pub(super) slashed: bool,
     /// What the client takes instead, best first.
     pub(super) codings: SmallVec<[Coding; 3]>,
     /// A file of at most so many bytes is read at once.
@@ -103,7 +105,7 @@ impl Search<'_> {
             // A file is no directory, whatever the path says.
             FileType::RegularFile if place.is_folder => Ok(Found::Missing),
             FileType::RegularFile => self.opened(place, fd, &stat).map(found),
-            FileType::Directory if !place.is_folder => Ok(Found::Folder),
+            FileType::Directory if !place.is_folder && !self.sought.slashed => Ok(Found::Folder),
             FileType::Directory => self.within(place, &fd),
             _ => Ok(Found::Forbidden),
         }

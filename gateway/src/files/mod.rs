@@ -79,6 +79,11 @@ impl Files {
         Ok(rewritten.map_or(Cow::Borrowed(path), |target| Cow::Owned(target.path().to_owned())))
     }
 
+    /// Whether a prefix of paths is left out.
+    fn strips(&self) -> bool {
+        matches!(self.tree.rewrite, model::Rewrite::StripPrefix(_))
+    }
+
     /// The file that a path means, for people.
     pub(crate) fn describe(&self, path: &str) -> String {
         let root = self.tree.root.display();
@@ -101,12 +106,16 @@ pub(crate) async fn answer(
     let world = exchange.world.clone();
     let action = exchange.route.map(|route| &world.snapshot.routes[route].action);
     let Some(crate::snapshot::Action::Files(files)) = action else { return Err(Error::Bug) };
-    let place = Place::of(&path).ok_or(Error::FileNotFound)?;
+    let mut place = Place::of(&path).ok_or(Error::FileNotFound)?;
+    let slashed = head.uri.path().ends_with('/');
+    // What is left of the prefix alone is the directory, without the slash that it needs.
+    place.is_folder &= slashed || !files.strips();
     let conditional = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE];
     let whole = head.method == Method::GET
         && !conditional.iter().any(|name| head.headers.contains_key(name));
     let sought = Sought {
         place,
+        slashed,
         codings: coding::accepted(&head.headers),
         small: if whole { SMALL } else { 0 },
     };

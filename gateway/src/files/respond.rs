@@ -17,7 +17,7 @@ use weir_cache::{
 };
 
 use super::{coding::Coding, kind::Kind};
-use crate::http::body::Body;
+use crate::http::{body::Body, path::normalize};
 
 /// A file that was changed so short a time ago could be changed again without its time showing it.
 const SETTLED: u64 = 2;
@@ -162,8 +162,9 @@ pub(super) fn moved(path: &str, query: Option<&str>) -> Response<Body> {
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
-    // More than one slash would name a host.
-    let path = path.trim_start_matches('/');
+    // As it was sent, more than one slash or a backslash could make browsers go to another host.
+    let path = normalize(path).unwrap_or_default();
+    let path = path.trim_matches('/');
     set(response.headers_mut(), header::LOCATION, &format!("/{path}/{query}"));
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(0));
     response

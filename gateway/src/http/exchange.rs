@@ -137,6 +137,7 @@ impl Exchange {
     pub(crate) fn beside(&self) -> Box<Self> {
         let mut this = Self::new(self.connection.clone(), self.world.clone(), self.began);
         this.request_id.clone_from(&self.request_id);
+        this.place = self.place;
         this.client = self.client;
         this.identity.clone_from(&self.identity);
         this.route = self.route;

@@ -2,20 +2,21 @@
 
 use http::{HeaderName, HeaderValue, Method};
 use weir_config::{
-    model::{Compress, Cors, FrameOptions, Names, Origins, SecurityHeaders, Web},
+    model::{Compress, Cors, FrameOptions, Names, Origins, Route, SecurityHeaders},
     units::{show_duration, show_size},
 };
 
 use super::show;
 
 /// Labels and what follows them.
-pub(super) fn lines(web: &Web) -> Vec<(&'static str, String)> {
+pub(super) fn lines(Route { web, traffic, .. }: &Route) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     lines.extend(web.cors.as_ref().map(|one| ("cors", cors(one))));
     lines.extend(web.security.as_ref().map(|one| ("security headers", security(one))));
     lines.extend(web.compress.as_ref().map(|one| ("compress", compress(one))));
     lines.extend(web.decompress.map(|one| {
-        let most = one.max_size.map_or_else(|| "limits.body".to_owned(), show_size);
+        let most = one.max_size.or(traffic.max_body);
+        let most = most.map_or_else(|| "limits.body".to_owned(), show_size);
         ("decompress", format!("up to {most}, {} times as long as it came", one.max_ratio))
     }));
     lines.extend(web.grpc_web.then(|| ("grpc-web", "as calls of gRPC".to_owned())));

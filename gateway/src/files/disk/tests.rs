@@ -55,7 +55,8 @@ impl Tree {
 
     fn find_with(&self, path: &str, codings: &[Coding]) -> Found {
         let place = Place::of(path).unwrap();
-        find(&self.config, &Sought { place, codings: codings.into(), small: 1 << 16 })
+        let (codings, small) = (codings.into(), 1 << 16);
+        find(&self.config, &Sought { place, slashed: false, codings, small })
     }
 
     fn text(&self, path: &str) -> String {
@@ -102,7 +103,8 @@ fn compressed_ones_stand_in() {
     assert_eq!((facts.coding, facts.varies), (Some(Coding::Gzip), true));
     let plain = model::Files { precompressed: false, ..tree.config.clone() };
     let place = Place::of("/a.css").unwrap();
-    let sought = Sought { place, codings: [Coding::Gzip].as_slice().into(), small: 1 << 16 };
+    let codings = [Coding::Gzip].as_slice().into();
+    let sought = Sought { place, slashed: false, codings, small: 1 << 16 };
     assert_eq!(text(find_in(&plain, &sought)), "plain");
 }
 
@@ -184,7 +186,7 @@ fn a_root_that_is_gone_is_said_to_be() {
 fn large_files_are_left_for_later() {
     let tree = tree();
     let place = Place::of("/a.css").unwrap();
-    let sought = Sought { place, codings: SmallVec::new(), small: 4 };
+    let sought = Sought { place, slashed: false, codings: SmallVec::new(), small: 4 };
     let Found::File(file) = find(&tree.config, &sought) else { panic!() };
     assert!(file.bytes.is_none());
     assert_eq!(piece(&file.file, 1, 3).unwrap(), "lai");

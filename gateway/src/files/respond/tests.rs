@@ -152,9 +152,14 @@ fn an_empty_file_has_no_body() {
 
 #[test]
 fn a_redirect_stays_on_this_host() {
-    for (path, query, wanted) in
-        [("/a", None, "/a/"), ("/a", Some("b=c"), "/a/?b=c"), ("//evil.test", None, "/evil.test/")]
-    {
+    for (path, query, wanted) in [
+        ("/a", None, "/a/"),
+        ("/a", Some("b=c"), "/a/?b=c"),
+        ("//evil.test", None, "/evil.test/"),
+        ("/\\evil.test/%2e%2e/a", None, "/a/"),
+        ("/\\evil.test", None, "/%5Cevil.test/"),
+        ("/.//evil.test", None, "/evil.test/"),
+    ] {
         let response = moved(path, query);
         assert_eq!(response.status(), StatusCode::PERMANENT_REDIRECT);
         assert_eq!(response.headers()[header::LOCATION], wanted);

@@ -35,7 +35,9 @@ impl Rule {
     /// What a request says of it.
     pub(crate) fn wish(&self, head: &request::Parts) -> Wish {
         let headers = &head.headers;
-        let accepted = if accept::forbids_change(headers) {
+        // A tunnel has no body to be coded.
+        let tunnel = head.method == Method::CONNECT;
+        let accepted = if tunnel || accept::forbids_change(headers) {
             accept::Accepted::default()
         } else {
             accept::accepted(headers, &self.offered)

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header, response};
 use weir_config::model::{self, Encoding, Levels, MediaRange};
 
 use super::accept::{Accepted, forbids_change};
-use crate::policy::vary::vary;
+use crate::{http::reply::is_grpc, policy::vary::vary};
 
 /// What a route says of coding its responses.
 #[derive(Debug)]
@@ -103,14 +103,15 @@ fn ends_with(text: &[u8], suffix: &[u8]) -> bool {
     text.len() > suffix.len() && text[text.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
 }
 
-/// Whether what stands in the body is bound to these very bytes: they are coded already, a part of
-/// a whole, or vouched for by a digest (RFC 9530).
+/// Whether what stands in the body is bound to these very bytes: they are coded already, messages
+/// of gRPC (which codes each by itself), a part of a whole, or vouched for by a digest (RFC 9530).
 fn is_fixed(headers: &HeaderMap) -> bool {
     let coded = headers.get(header::CONTENT_ENCODING);
     if coded.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return true;
     }
-    headers.contains_key(header::CONTENT_RANGE)
+    is_grpc(headers)
+        || headers.contains_key(header::CONTENT_RANGE)
         || ["content-digest", "repr-digest", "digest", "content-md5"]
             .iter()
             .any(|name| headers.contains_key(*name))

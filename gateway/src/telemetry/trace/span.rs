@@ -6,7 +6,10 @@ use http::Version;
 use super::Place;
 use crate::{
     clock::Tick,
-    http::exchange::{Asked, Exchange},
+    http::{
+        exchange::{Asked, Exchange},
+        host::without_port,
+    },
     listen::connection::Carrier,
 };
 
@@ -51,7 +54,7 @@ pub(crate) fn describe(
     let route = exchange.route.map(|index| &*snapshot.routes[index].name);
     let method = asked.method.as_str();
     let secure = exchange.connection.carrier != Carrier::Clear;
-    let host = asked.host.as_ref().and_then(|host| host.to_str().ok());
+    let host = asked.host.as_ref().and_then(|host| host.to_str().ok()).map(without_port);
     let mut attributes = Vec::with_capacity(16);
     let mut say = |name, value: Option<&str>| {
         attributes.extend(value.map(|value| (name, Value::Text(value.to_owned()))));

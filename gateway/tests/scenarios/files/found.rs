@@ -50,6 +50,28 @@ fn directories_have_a_slash_and_an_index() {
 }
 
 #[test]
+fn a_redirect_to_a_directory_leads_there() {
+    let gateway = serving(
+        &[("docs/index.html", b"docs")],
+        "  - { match: /manual/, rewrite: /docs, files: $DIR/public }\n\
+         \x20 - { match: /manual, rewrite: /docs, files: $DIR/public }\n\
+         \x20 - { match: /assets/**, strip_prefix: /assets, files: $DIR/public }\n\
+         \x20 - { match: /**, files: $DIR/public }",
+    );
+    let client = &mut gateway.client();
+    let moved = get(client, "/manual", "");
+    assert_eq!((moved.status, moved.field("location")), (308, Some("/manual/")));
+    let page = get(client, "/manual/", "");
+    assert_eq!((page.status, page.text().as_str()), (200, "docs"), "not sent there for ever");
+    let moved = get(client, "/assets?a=b", "");
+    assert_eq!((moved.status, moved.field("location")), (308, Some("/assets/?a=b")));
+    assert_eq!(get(client, "/assets/", "").status, 403, "no index");
+    assert_eq!(get(client, "/assets/docs/", "").text(), "docs");
+    let elsewhere = get(client, "/\\evil.test/%2e%2e/docs", "");
+    assert_eq!(elsewhere.field("location"), Some("/docs/"), "a backslash is a slash to browsers");
+}
+
+#[test]
 fn a_directory_may_be_listed() {
     let gateway = serving(
         &[("a/b.txt", b"b"), ("a/<i>.txt", b"i"), ("a/.hidden", b"h"), ("a/c/d", b"d")],

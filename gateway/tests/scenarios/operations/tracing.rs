@@ -67,6 +67,7 @@ fn a_client_s_trace_goes_through_the_gateway() {
     assert_eq!((&span["name"], &span["kind"]), (&"GET all".into(), &2.into()));
     assert_eq!(said(span, "url.path"), "/x");
     assert_eq!(said(span, "url.query"), "q=1");
+    assert!(!said(span, "server.address").as_str().unwrap().contains(':'), "{span}");
     assert_eq!(said(span, "http.response.status_code"), "200");
     assert_eq!(said(span, "weir.endpoint"), &origin.address.to_string());
     let nanos = |name: &str| span[name].as_str().unwrap().parse::<u64>().unwrap();
@@ -97,6 +98,26 @@ fn what_its_client_does_not_record_is_passed_on_as_it_is() {
     assert_eq!(all.len(), 1, "{all:?}");
     assert_eq!(said(&all[0], "url.path"), "/own");
     assert_eq!(all[0].get("parentSpanId"), None, "its trace begins here");
+}
+
+#[test]
+fn a_refresh_beside_a_stale_answer_is_in_the_trace_of_its_request() {
+    let collector = collector();
+    let origin = Origin::start(|x| {
+        x.read_body()?;
+        x.reply(200, "Cache-Control: max-age=1, stale-while-revalidate=60\r\n", "kept")
+    });
+    let more = format!("tracing: {{ otlp: \"http://{}/otel\", sample: 100% }}", collector.address);
+    let gateway = Setup::to(&[origin.address]).route("cache: true").top(&more).start();
+    gateway.client().get("/x").unwrap();
+    std::thread::sleep(Duration::from_millis(1_500));
+    gateway.client().get("/x").unwrap();
+    assert!(eventually(|| origin.seen_at("/x").len() == 2), "nothing was refreshed");
+    assert!(eventually(|| spans(&collector).len() == 2), "a refresh has no span of its own");
+    for (span, seen) in spans(&collector).iter().zip(origin.seen_at("/x")) {
+        let [trace, id] = ["traceId", "spanId"].map(|name| span[name].as_str().unwrap());
+        assert_eq!(seen.all("traceparent"), [format!("00-{trace}-{id}-01")]);
+    }
 }
 
 #[test]

@@ -77,3 +77,22 @@ fn a_slow_upload_in_chunks_arrives() {
     assert_eq!(client.answer("PUT").unwrap().text(), "PUT /api/slow 10000");
     assert!(origin.completed("/api/slow").body == text(10_000).as_bytes());
 }
+
+#[test]
+fn the_bound_of_the_route_counts() {
+    let origin = Origin::echo();
+    let gateway = crate::support::gateway::Setup::yaml(&format!(
+        "workers: 1\nadmin: {{ bind: \"$ADMIN\" }}\nlisteners: [\"$LISTEN\"]\n\
+         limits: {{ body: 10KiB }}\nupstreams: {{ app: {{ endpoints: [\"{}\"] }} }}\n\
+         routes: [{{ to: app, decompress: true, max_body: 1MiB }}]\n",
+        origin.address
+    ))
+    .start();
+    let body = coded("gzip", text(500_000).as_bytes());
+    assert!(body.len() > 20 << 10);
+    let answer = send(&gateway, "/long", "Content-Encoding: gzip\r\n", &body);
+    assert_eq!((answer.status, answer.text()), (200, "PUT /long 500000".to_owned()));
+    let longer = coded("gzip", text(2 << 20).as_bytes());
+    let answer = send(&gateway, "/longer", "Content-Encoding: gzip\r\n", &longer);
+    assert_eq!(answer.status, 413);
+}

@@ -67,6 +67,9 @@ fn what_must_stay_as_it_is_does() {
     ] {
         assert_eq!(of(200, &[HTML, field]), Verdict::Leave, "{field:?}");
     }
+    for kind in ["application/grpc", "application/grpc+proto"] {
+        assert_eq!(of(200, &[("content-type", kind)]), Verdict::Leave, "{kind}");
+    }
     for status in [101, 204, 205, 206] {
         assert_eq!(of(status, &[HTML]), Verdict::Leave, "{status}");
     }
@@ -137,4 +140,16 @@ fn weak_tags_are_asked_for_in_both_forms() {
     assert_eq!(of(&["W/\"a\"", "\"b\""]), ["W/\"a\", \"b\", \"a\""]);
     assert_eq!(of(&["W/\"a"]).len(), 1, "what is no tag does no harm");
     assert_eq!(of(&[]), Vec::<String>::new());
+}
+
+#[test]
+fn a_tunnel_is_never_coded() {
+    let rule = rule("true");
+    let of = |method: &str| {
+        let request = http::Request::builder().method(method);
+        let request = request.header("accept-encoding", "gzip, identity;q=0").body(()).unwrap();
+        let wish = rule.wish(&request.into_parts().0);
+        rule.judge(&wish, &head(200, &[]), None)
+    };
+    assert_eq!((of("GET"), of("CONNECT")), (CODE, Verdict::Leave));
 }
