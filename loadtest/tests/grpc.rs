@@ -171,3 +171,24 @@ fn streams_leave_nothing_behind() {
     assert!(!run.stderr.contains("memory"), "{}", run.stderr);
     assert_eq!(run.value("grpc_streams", "count"), 400.0);
 }
+
+#[test]
+fn a_unary_call_takes_one_message() {
+    let server = CallServer::start();
+    let proto = PROTO.replace("returns (stream Reply)", "returns (Reply)");
+    let script = "import grpc from 'k6/net/grpc';
+        import { check } from 'k6';
+        export const options = { thresholds: { checks: ['rate==1'] } };
+        const client = new grpc.Client();
+        client.load(['.'], 'greeter.proto');
+        export default function () {
+            client.connect(__ENV.GRPC, { plaintext: true });
+            const one = client.invoke('test.Greeter/Count', { name: 'a', count: 1 });
+            check(one, { one: (r) => r.status === grpc.StatusOK && r.message.text === 'a' });
+            const two = client.invoke('test.Greeter/Count', { name: 'a', count: 2 });
+            check(two, { two: (r) => r.status === grpc.StatusInternal });
+        }";
+    let files = [("greeter.proto", &*proto), ("kinds.proto", KINDS)];
+    let run = run_with(script, &["-e", &server.variable()], &files).ends_with(0);
+    assert_eq!(run.value("checks", "passes"), 2.0, "{}", run.stdout);
+}

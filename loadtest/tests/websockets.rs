@@ -216,3 +216,15 @@ fn sockets_speak_tls() {
         run_with(script, &["-e", &server.secure(), "-e", trust], &[]).ends_with(0);
     }
 }
+
+#[test]
+fn a_message_that_is_too_long_is_an_error_of_its_socket() {
+    holds(
+        "const r = ws.connect(url, {}, (socket) => {
+             socket.on('open', () => socket.send('boast'));
+             socket.on('error', (e) => said.push(e.error().includes('too long')));
+             socket.on('close', (code) => said.push(code));
+         });
+         is('said', said, [true, 1006]);",
+    );
+}

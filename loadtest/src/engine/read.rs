@@ -70,12 +70,7 @@ pub(super) async fn read(invocation: &Invocation) -> Result<Test, Failed> {
     let mut options = layers(&script).map_err(|error| invalid(&error))?;
     let functions: BTreeSet<String> = exports.functions.into_iter().collect();
     find_functions(&options, &functions)?;
-    let mut registry = match &first.metrics {
-        MetricTable::Open(registry) => {
-            registry.lock().unwrap_or_else(PoisonError::into_inner).clone()
-        }
-        MetricTable::Complete(registry) => Registry::clone(registry),
-    };
+    let mut registry = made_metrics(&first.metrics);
     let thresholds = if invocation.no_thresholds {
         let names = std::mem::take(&mut options.thresholds);
         Thresholds::none(names.iter().map(|(name, _)| &**name), &mut registry)
@@ -98,6 +93,16 @@ pub(super) async fn read(invocation: &Invocation) -> Result<Test, Failed> {
     };
     let options = Arc::clone(&environment.options);
     Ok(Test { options, thresholds, functions, environment: Arc::new(environment), net, tls })
+}
+
+/// The metrics that the script made when it was loaded.
+fn made_metrics(table: &MetricTable) -> Registry {
+    match table {
+        MetricTable::Open(registry) => {
+            registry.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }
+        MetricTable::Complete(registry) => Registry::clone(registry),
+    }
 }
 
 /// What the script wished, where it is why reading it failed.

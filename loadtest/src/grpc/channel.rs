@@ -121,7 +121,7 @@ impl Channel {
         Ok((Outgoing(stream), incoming))
     }
 
-    /// Sends a message and reads all answers.
+    /// Sends a message and reads the answer.
     pub(crate) async fn unary(&self, call: &Call, message: &Bytes) -> Reply {
         let mut reply = Reply {
             status: Status::new(Code::OK, ""),
@@ -150,7 +150,11 @@ impl Channel {
         outgoing.send(message, true).await?;
         let ended = loop {
             match incoming.message().await {
-                Ok(Some(message)) => reply.messages.push(message),
+                Ok(Some(message)) if reply.messages.is_empty() => reply.messages.push(message),
+                Ok(Some(_)) => {
+                    let text = "grpc: the server sent more than one message for a unary call";
+                    break Err(Status::new(Code::INTERNAL, text));
+                }
                 Ok(None) => break Ok(()),
                 Err(status) => break Err(status),
             }

@@ -14,12 +14,14 @@ use super::{
     counted::{Counted, Traffic},
     message::{HEADERS_MAX, Head},
 };
-use crate::clock;
 
 /// The longest head and the longest body of a refusal that are read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How long the body of a refusal is waited for.
 const BODY_TIME: Duration = Duration::from_secs(5);
+
+/// How long a server may take to open a socket.
+const OPEN_TIME: Duration = Duration::from_secs(60);
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -49,16 +51,14 @@ pub(crate) struct Upgraded {
 /// Connects and asks for a WebSocket. What goes wrong is in the answer.
 pub(crate) async fn upgrade(net: &Net, wanted: &Upgrade) -> Upgraded {
     let mut answer = Upgraded::default();
-    if let Err(error) = attempt(net, wanted, &mut answer).await {
-        answer.error = Some(error);
-    }
+    let opened = tokio::time::timeout(OPEN_TIME, attempt(net, wanted, &mut answer)).await;
+    answer.error = opened.unwrap_or_else(|_| Err(HttpError::timeout())).err();
     answer
 }
 
 async fn attempt(net: &Net, wanted: &Upgrade, answer: &mut Upgraded) -> Result<(), HttpError> {
     let dialed = net.dial(&wanted.target, Alpn::Http1).await?;
     answer.remote = Some(dialed.remote);
-    let begun = clock::now();
     let mut stream = Counted::new(dialed.stream, Rc::clone(&answer.traffic));
     let key = STANDARD.encode(wanted.key);
     let request = request(wanted, &key);
@@ -69,7 +69,7 @@ async fn attempt(net: &Net, wanted: &Upgrade, answer: &mut Upgraded) -> Result<(
         if let Some(end) = find_end(&read) {
             break end;
         }
-        if read.len() > ANSWER_BYTES_MAX || clock::now() - begun > Duration::from_secs(60) {
+        if read.len() > ANSWER_BYTES_MAX {
             return Err(HttpError::new(HttpError::GENERIC, "malformed HTTP response"));
         }
         let count = stream.read_buf(&mut read).await.map_err(|error| HttpError::io(&error))?;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use super::{Protocol, PushOptions, otlp, remote_write};
 use crate::http::{Client, Net, NetOptions, Reply, Request, Target, client_config};
@@ -23,6 +24,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// How often one is tried, and how long to wait before it is tried again; twice as long each time.
 const TRIES: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// How long the end of a run waits for what is not sent yet.
+const LAST_TIME: Duration = Duration::from_secs(10);
 
 /// What became of the pushes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub(super) struct Told {
 pub(super) struct Sender {
     queue: Option<SyncSender<Vec<u8>>>,
     thread: Option<JoinHandle<Told>>,
+    /// Dropped when the run has ended.
+    running: Option<oneshot::Sender<()>>,
     /// Found no room in the queue.
     crowded: u64,
 }
@@ -56,6 +61,7 @@ impl Sender {
             Protocol::Otlp { .. } => (otlp::HEADERS, options.headers.clone()),
         };
         let (queue, bodies) = sync_channel(WAITING_MOST);
+        let (running, ended) = oneshot::channel();
         let thread = thread::Builder::new().name("push".to_owned()).spawn(move || {
             let agent = concat!("weir-load/", env!("CARGO_PKG_VERSION"));
             let fixed = of_protocol.iter().map(|(name, value)| (*name, *value));
@@ -73,7 +79,7 @@ impl Sender {
                 Ok(runtime) => {
                     let client = Client::new(Rc::new(Net::new(NetOptions::default(), tls)));
                     let set = tokio::task::LocalSet::new();
-                    runtime.block_on(set.run_until(work(&client, &request, &bodies)))
+                    runtime.block_on(set.run_until(work(&client, &request, &bodies, ended)))
                 }
                 Err(error) => {
                     let dropped = bodies.iter().count() as u64;
@@ -81,7 +87,7 @@ impl Sender {
                 }
             }
         })?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), crowded: 0 })
+        Ok(Self { queue: Some(queue), thread: Some(thread), running: Some(running), crowded: 0 })
     }
 
     /// Sends a body when its turn comes.
@@ -90,9 +96,10 @@ impl Sender {
         self.crowded += u64::from(!taken);
     }
 
-    /// Waits until all are sent or given up.
+    /// Waits until all are sent or given up, but not for long.
     pub(super) fn finish(&mut self) -> Told {
         self.queue = None;
+        self.running = None;
         let told = self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
         let mut told = Told { dropped: told.dropped + self.crowded, ..told };
         if told.why.is_empty() {
@@ -102,8 +109,31 @@ impl Sender {
     }
 }
 
-async fn work(client: &Client, request: &Request, bodies: &Receiver<Vec<u8>>) -> Told {
+async fn work(
+    client: &Client,
+    request: &Request,
+    bodies: &Receiver<Vec<u8>>,
+    ended: oneshot::Receiver<()>,
+) -> Told {
     let mut told = Told::default();
+    let overdue = async {
+        // An error is what is waited for: the other end is dropped.
+        let _ = ended.await;
+        tokio::time::sleep(LAST_TIME).await;
+    };
+    let is_overdue = tokio::select! {
+        () = send_all(client, request, bodies, &mut told) => false,
+        () = overdue => true,
+    };
+    if is_overdue {
+        // One was on its way.
+        told.dropped += 1 + bodies.try_iter().count() as u64;
+        "the server was too slow".clone_into(&mut told.why);
+    }
+    told
+}
+
+async fn send_all(client: &Client, request: &Request, bodies: &Receiver<Vec<u8>>, told: &mut Told) {
     // Nothing else runs on this thread, so that it may wait for the next here.
     for body in bodies {
         let request = Request { body: Some(Bytes::from(body)), ..request.clone() };
@@ -126,7 +156,6 @@ async fn work(client: &Client, request: &Request, bodies: &Receiver<Vec<u8>>) ->
             wait *= 2;
         }
     }
-    told
 }
 
 fn why(reply: &Reply) -> String {

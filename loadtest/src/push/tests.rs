@@ -317,3 +317,19 @@ fn variables_say_where_and_how() {
         assert!(refused.is_err(), "{name}");
     }
 }
+
+#[test]
+fn the_end_of_a_run_does_not_wait_long_for_a_silent_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/push", listener.local_addr().unwrap());
+    let protocol = Protocol::Otlp { prefix: String::new() };
+    let mut sender = Sender::start(&options(&url, protocol)).unwrap();
+    for _ in 0..3 {
+        sender.send(vec![1]);
+    }
+    let begun = crate::clock::now();
+    let told = sender.finish();
+    let took = crate::clock::now() - begun;
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert_eq!((told.sent, told.dropped), (0, 3), "{told:?}");
+}

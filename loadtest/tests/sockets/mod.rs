@@ -5,7 +5,7 @@ use std::{net::TcpListener, sync::Arc, thread};
 use futures_util::{SinkExt, StreamExt};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     sync::oneshot,
 };
 use tokio_rustls::TlsAcceptor;
@@ -125,6 +125,11 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<(), Error>
                     socket.close(Some(frame)).await?;
                 }
                 "vanish" => return Ok(()),
+                // A frame's head: its length is the largest that there can be.
+                "boast" => {
+                    let head = [&[0x82, 127, 0x7f][..], &[0xff; 7]].concat();
+                    socket.get_mut().write_all(&head).await?;
+                }
                 "ping" => socket.send(Message::Ping("x".into())).await?,
                 "flood" => {
                     for number in 0..1000 {

@@ -39,6 +39,9 @@ use crate::{
 const CLOSE_TIME: Duration = Duration::from_secs(5);
 /// What is read at a time, for each connection.
 const READ_BYTES: usize = 8 * 1024;
+/// The longest message that is taken. Room for a frame is made when its length was read, so that
+/// without a bound a server could ask for more than there is.
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 type Stream = WebSocketStream<Counted>;
 
@@ -104,8 +107,8 @@ impl Session {
     pub(super) async fn start(&self, stream: Counted, rest: Vec<u8>) -> SplitStream<Stream> {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
-            .max_message_size(None)
-            .max_frame_size(None);
+            .max_message_size(Some(MESSAGE_BYTES_MAX))
+            .max_frame_size(Some(MESSAGE_BYTES_MAX));
         let stream =
             WebSocketStream::from_partially_read(stream, rest, Role::Client, Some(config)).await;
         let (sink, stream) = stream.split();
