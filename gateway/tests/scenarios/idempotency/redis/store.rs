@@ -172,9 +172,12 @@ fn a_server_in_trouble_is_no_answer() {
         assert_eq!(claim(&other, 4, &TERMS).await, Err(StoreDown::Full));
         server.ask("CONFIG SET maxmemory 0");
         server.ask("REPLICAOF 127.0.0.1 1");
+        // A server that said that it cannot write is believed, and asked again after a pause.
+        sleep(Duration::from_millis(300)).await;
         assert_eq!(claim(&other, 4, &TERMS).await, Err(StoreDown::ReadOnly));
         server.ask("REPLICAOF NO ONE");
         server.ask("SCRIPT FLUSH");
+        sleep(Duration::from_millis(600)).await;
         granted(&other, 4, &TERMS).await;
         server.ask("CONFIG SET requirepass s3");
         let stranger = patient(&server, 2);
