@@ -6,12 +6,13 @@ use mlua::{
 };
 use regex::bytes::{Captures, Regex, RegexBuilder};
 
-/// Bytes that an expression may take once it is compiled.
-const SIZE_MAX: usize = 256 << 10;
+/// Bytes that an expression may take once it is compiled. Nothing leaves a search before its end,
+/// and what the worst may take is about the product of this and the text: some tens of milliseconds.
+const SIZE_MAX: usize = 16 << 10;
 /// Longest expression, in bytes.
 const PATTERN_MAX: usize = 4 << 10;
 /// Longest text that is searched, in bytes.
-const TEXT_MAX: usize = 256 << 10;
+const TEXT_MAX: usize = 8 << 10;
 /// Longest text that a replacement may make, in bytes.
 const MADE_MAX: usize = 1 << 20;
 
@@ -24,7 +25,7 @@ pub(super) fn function(lua: &Lua) -> Result<Function> {
             let what = format!("a regular expression has at most {PATTERN_MAX} bytes");
             return Err(Error::runtime(what));
         }
-        let regex = RegexBuilder::new(&pattern).size_limit(SIZE_MAX).build();
+        let regex = RegexBuilder::new(&pattern).unicode(false).size_limit(SIZE_MAX).build();
         let regex = regex.map_err(|error| {
             let text = error.to_string();
             let last = text.lines().last().unwrap_or_default().trim();
