@@ -38,6 +38,9 @@ fn main() -> ExitCode {
         Some((verb, rest)) => (verb.as_str(), rest),
         None => ("help", &[][..]),
     };
+    if ["test", "lint", "doc"].contains(&verb) {
+        tools::ensure(tools::FOR_BUILD);
+    }
     let outcome = match verb {
         "test" => test::run(rest),
         "lint" => lint::run(),

@@ -26,6 +26,16 @@ pub(crate) enum Package {
     PyPi(&'static str),
 }
 
+/// What the workspace is built with beside the Rust toolchain and a C compiler.
+pub(crate) const FOR_BUILD: &[Tool] = &[
+    Tool {
+        program: "c++",
+        package: Package::Debian("g++"),
+        purpose: "scripts, so no build at all",
+    },
+    Tool { program: "make", package: Package::Debian("make"), purpose: "allocator, so no build" },
+];
+
 /// What the tests use.
 pub(crate) const FOR_TESTS: &[Tool] = &[
     Tool {
