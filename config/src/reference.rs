@@ -50,13 +50,17 @@ pub fn reference() -> String {
             let _ = writeln!(out, "| `{name}` | {value} | {default} | {} |", cell(key.meaning));
         }
     }
-    out.push_str("\n## Not built yet\n\nThese words are refused by name; keys may be `off`.\n\n");
-    for (place, word) in UNBUILT {
-        let _ = match (*place, *word) {
-            ("", word) => writeln!(out, "- `{word}`"),
-            (place, word) if section(place).is_empty() => writeln!(out, "- `{place}: {word}`"),
-            (place, word) => writeln!(out, "- `{place}.{word}`"),
-        };
+    let unbuilt = UNBUILT.iter().map(|(place, word)| match (*place, *word) {
+        ("", word) => format!("- `{word}`\n"),
+        (place, word) if section(place).is_empty() => format!("- `{place}: {word}`\n"),
+        (place, word) => format!("- `{place}.{word}`\n"),
+    });
+    let unbuilt: String = unbuilt.collect();
+    if !unbuilt.is_empty() {
+        out.push_str(
+            "\n## Not built yet\n\nThese words are refused by name; keys may be `off`.\n\n",
+        );
+        out.push_str(&unbuilt);
     }
     out
 }

@@ -69,11 +69,11 @@ fn a_port_in_use_is_an_error_that_names_it() {
 }
 
 #[test]
-fn what_this_build_cannot_do_is_an_error() {
+fn what_the_gateway_does_not_know_is_an_error() {
     let text = answering("x").replace("$LISTEN", "127.0.0.1:0").replace("$ADMIN", "127.0.0.1:0");
-    let output = run(&format!("{text}tracing: {{ otlp: \"http://127.0.0.1:4318\" }}\n"), "run");
+    let output = run(&format!("{text}acme: on\n"), "run");
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("tracing"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("unknown key `acme`"));
 }
 
 #[test]
