@@ -7,7 +7,8 @@ use mlua::{
 use regex::bytes::{Captures, Regex, RegexBuilder};
 
 /// Bytes that an expression may take once it is compiled. Nothing leaves a search before its end,
-/// and what the worst may take is about the product of this and the text: some tens of milliseconds.
+/// and the worst takes about as long as the product of this and the text says: some tens of
+/// milliseconds.
 const SIZE_MAX: usize = 16 << 10;
 /// Longest expression, in bytes.
 const PATTERN_MAX: usize = 4 << 10;
