@@ -260,6 +260,15 @@ impl Gateway {
         kill_process(pid, signal).unwrap();
     }
 
+    /// Stops all its threads, and returns when they stand; `Signal::CONT` wakes it.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+        let stat = format!("/proc/{}/stat", self.child.id());
+        // The state follows the name, which is in parentheses.
+        let stands = || fs::read_to_string(&stat).unwrap().contains(") T ");
+        assert!(eventually(stands), "it runs on after SIGSTOP");
+    }
+
     /// Kills it, as a machine does that loses its power.
     pub(crate) fn kill(mut self) {
         self.farewell = Signal::KILL;

@@ -16,6 +16,7 @@ use super::{assert_single, backend, fields, gateway, pay};
 use crate::{
     idempotency::{is_replayed, problem, request},
     support::{
+        answer::Answer,
         client::Client,
         eventually,
         gateway::{Gateway, Setup},
@@ -28,19 +29,26 @@ use crate::{
 /// Keys under way when a gateway is killed.
 const KEYS: usize = 6;
 
-/// What a later request hears, once nobody is taken to run it any more.
-fn settled(gateway: &Gateway, target: &str) -> (u16, String) {
+/// What a later request is answered, once nobody is taken to run it any more.
+fn settled_answer(gateway: &Gateway, target: &str) -> Answer {
     let mut said = None;
     let there = eventually(|| {
         let answer = pay(&mut gateway.client(), target);
-        let kind = if answer.status == 409 { problem(&answer) } else { answer.text() };
+        let in_flight = answer.status == 409 && problem(&answer) == "idempotency-key-in-flight";
         // A gateway may not have found the server up again yet.
-        let over = kind != "idempotency-key-in-flight" && answer.status != 503;
-        said = Some((answer.status, kind));
+        let over = !in_flight && answer.status != 503;
+        said = Some(answer);
         over
     });
     assert!(there, "{target} is in flight for ever");
     said.unwrap()
+}
+
+/// Its status, and what it says.
+fn settled(gateway: &Gateway, target: &str) -> (u16, String) {
+    let answer = settled_answer(gateway, target);
+    let said = if answer.status == 409 { problem(&answer) } else { answer.text() };
+    (answer.status, said)
 }
 
 #[test]
@@ -190,7 +198,7 @@ fn paused(keys: &str, meanwhile: impl FnOnce(&Gateway), later: impl Fn(&Gateway)
     let mut first: Client = holder.client();
     first.send(request("/k", &fields("/k"), "x").as_bytes());
     origin.completed("/k");
-    holder.signal(Signal::STOP);
+    holder.pause();
     let stopped = Instant::now();
     *gate.0.lock().unwrap() = true;
     gate.1.notify_all();
@@ -198,8 +206,9 @@ fn paused(keys: &str, meanwhile: impl FnOnce(&Gateway), later: impl Fn(&Gateway)
     if stopped.elapsed() < Duration::from_millis(300) {
         assert_eq!(problem(&in_flight), "idempotency-key-in-flight");
     }
-    thread::sleep(Duration::from_millis(1_100));
     meanwhile(&other);
+    // Also when the other one heard of it a little sooner than the lease was long.
+    thread::sleep(Duration::from_secs(1).saturating_sub(stopped.elapsed()));
     holder.signal(Signal::CONT);
     // Its own client hears what the upstream said.
     let answer = first.answer("POST").unwrap();
@@ -212,8 +221,7 @@ fn paused(keys: &str, meanwhile: impl FnOnce(&Gateway), later: impl Fn(&Gateway)
 #[test]
 fn a_gateway_that_wakes_after_its_lease_is_not_believed() {
     let unknown = |gateway: &Gateway| {
-        let answer = pay(&mut gateway.client(), "/k");
-        assert_eq!(problem(&answer), "idempotency-outcome-unknown");
+        assert_eq!(settled(gateway, "/k"), (409, "idempotency-outcome-unknown".into()));
     };
     paused("unknown: conflict", unknown, unknown);
 }
@@ -221,11 +229,11 @@ fn a_gateway_that_wakes_after_its_lease_is_not_believed() {
 #[test]
 fn a_gateway_that_wakes_after_a_redrive_does_not_change_its_outcome() {
     let again = |gateway: &Gateway| {
-        let answer = pay(&mut gateway.client(), "/k");
+        let answer = settled_answer(gateway, "/k");
         assert_eq!((answer.text().as_str(), is_replayed(&answer)), ("run 2", false));
     };
     let replayed = |gateway: &Gateway| {
-        let answer = pay(&mut gateway.client(), "/k");
+        let answer = settled_answer(gateway, "/k");
         assert_eq!((answer.text().as_str(), is_replayed(&answer)), ("run 2", true));
     };
     paused("unknown: redrive", again, replayed);
@@ -250,11 +258,10 @@ fn what_lost_its_claim_while_it_waited_is_not_sent() {
     second.send(request("/k", &fields("/k"), "x").as_bytes());
     let claimed = || problem(&pay(&mut other.client(), "/k")) == "idempotency-key-in-flight";
     // Who asks before the holder does would have the key.
-    thread::sleep(Duration::from_millis(200));
+    thread::sleep(Duration::from_millis(500));
     assert!(claimed());
-    holder.signal(Signal::STOP);
-    thread::sleep(Duration::from_millis(1_100));
-    assert_eq!(problem(&pay(&mut other.client(), "/k")), "idempotency-outcome-unknown");
+    holder.pause();
+    assert_eq!(settled(&other, "/k"), (409, "idempotency-outcome-unknown".into()));
     *gate.0.lock().unwrap() = true;
     gate.1.notify_all();
     thread::sleep(Duration::from_millis(50));
