@@ -14,6 +14,8 @@ use std::{net::IpAddr, time::Duration};
 
 use serde_json::Value;
 
+use crate::http::Version;
+
 pub use self::{
     duration::{DurationError, format_duration, parse_duration},
     flags::Flags,
@@ -176,6 +178,8 @@ pub struct Options {
     pub tls_cipher_suites: Vec<String>,
     /// Client certificates.
     pub tls_auth: Vec<TlsAuth>,
+    /// What requests are made with that do not say so themselves; an option of our own.
+    pub http_version: Version,
     /// A connection per request.
     pub no_connection_reuse: bool,
     /// A connection per iteration.

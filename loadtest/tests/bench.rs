@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod origins;
+
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
@@ -15,8 +17,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use rustls::pki_types::PrivateKeyDer;
 use serde_json::Value;
 
 /// Runs `weir-load bench` with these words; what it said and wrote.
@@ -142,62 +142,10 @@ fn what_cannot_be_done_is_said_at_once() {
     }
 }
 
-fn tls(protocol: &[u8]) -> Arc<rustls::ServerConfig> {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.into()], key)
-        .unwrap();
-    config.alpn_protocols = vec![protocol.to_vec()];
-    Arc::new(config)
-}
-
-/// Answers all streams of a connection with five bytes.
-async fn serve_h2(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin) {
-    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
-    while let Some(Ok((request, mut respond))) = connection.accept().await {
-        assert_eq!(request.uri().path(), "/x");
-        let mut stream = respond.send_response(http::Response::new(()), false).unwrap();
-        stream.send_data(Bytes::from_static(b"hello"), true).unwrap();
-    }
-}
-
-/// Runs `server` on a thread of its own; what it sends first is the address.
-fn serve<F: Future<Output = ()>>(
-    server: impl FnOnce(tokio::sync::oneshot::Sender<SocketAddr>) -> F + Send + 'static,
-) -> SocketAddr {
-    let (address, bound) = tokio::sync::oneshot::channel();
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        tokio::task::LocalSet::new().block_on(&runtime, server(address));
-    });
-    bound.blocking_recv().unwrap()
-}
-
 #[test]
 fn http_2_with_and_without_tls() {
     for is_tls in [false, true] {
-        let acceptor = tokio_rustls::TlsAcceptor::from(tls(b"h2"));
-        let address = serve(move |bound| async move {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            bound.send(listener.local_addr().unwrap()).unwrap();
-            let mut connections = tokio::task::JoinSet::new();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let acceptor = acceptor.clone();
-                connections.spawn_local(async move {
-                    if is_tls {
-                        serve_h2(acceptor.accept(stream).await.unwrap()).await;
-                    } else {
-                        serve_h2(stream).await;
-                    }
-                });
-            }
-        });
+        let address = origins::tcp(is_tls.then(|| origins::tls(&["h2"]).0));
         let folder = tempfile::tempdir().unwrap();
         let json = folder.path().join("out.json");
         let (url, words) = match is_tls {
@@ -213,26 +161,7 @@ fn http_2_with_and_without_tls() {
 
 #[test]
 fn http_3() {
-    let config = quinn::crypto::rustls::QuicServerConfig::try_from(tls(b"h3")).unwrap();
-    let config = quinn::ServerConfig::with_crypto(Arc::new(config));
-    let address = serve(move |bound| async move {
-        let any = "127.0.0.1:0".parse().unwrap();
-        let endpoint = quinn::Endpoint::server(config, any).unwrap();
-        bound.send(endpoint.local_addr().unwrap()).unwrap();
-        let mut connections = tokio::task::JoinSet::new();
-        while let Some(incoming) = endpoint.accept().await {
-            connections.spawn_local(async move {
-                let quic = h3_quinn::Connection::new(incoming.await.unwrap());
-                let mut connection = h3::server::Connection::new(quic).await.unwrap();
-                while let Ok(Some(resolver)) = connection.accept().await {
-                    let (_, mut stream) = resolver.resolve_request().await.unwrap();
-                    stream.send_response(http::Response::new(())).await.unwrap();
-                    stream.send_data(Bytes::from_static(b"hello")).await.unwrap();
-                    stream.finish().await.unwrap();
-                }
-            });
-        }
-    });
+    let (address, _) = origins::quic("h3");
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("out.json");
     let words = "-k --http 3 -n 60 -c 2 -p 3";

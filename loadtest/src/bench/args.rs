@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::{
-    http::{Target, client_config},
+    http::{Target, Version, client_config},
     options::parse_duration,
 };
 
@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(short = 't', long, value_name = "N")]
     threads: Option<usize>,
     /// The protocol: `1`, `2` or `3`; by default what TLS agrees on, and HTTP/1.1 without
-    #[arg(long, value_name = "VERSION", value_parser = ["1", "1.1", "2", "3"])]
+    #[arg(long, value_name = "VERSION", value_parser = Version::WORDS)]
     http: Option<String>,
     /// The method; by default GET, and POST with a body
     #[arg(short = 'X', long, value_name = "METHOD")]
@@ -71,16 +71,6 @@ pub(super) enum End {
     After(Duration),
     /// So many requests were begun.
     Requests(u64),
-}
-
-/// What is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
-    /// What TLS agrees on.
-    Agreed,
-    H1,
-    H2,
-    H3,
 }
 
 /// What is to be done.
@@ -146,12 +136,11 @@ impl Args {
     }
 
     fn version(&self, target: &Target) -> Result<Version, String> {
-        match (self.http.as_deref(), target.is_tls) {
-            (None, true) => Ok(Version::Agreed),
-            (None | Some("1" | "1.1"), _) => Ok(Version::H1),
-            (Some("2"), _) => Ok(Version::H2),
-            (Some(_), true) => Ok(Version::H3),
-            (Some(_), false) => Err("HTTP/3 needs an https:// URL".to_owned()),
+        let asked = self.http.as_deref().and_then(Version::parse).unwrap_or_default();
+        match (asked, target.is_tls) {
+            (Version::Agreed, false) => Ok(Version::H1),
+            (Version::H3, false) => Err("HTTP/3 needs an https:// URL".to_owned()),
+            (asked, _) => Ok(asked),
         }
     }
 

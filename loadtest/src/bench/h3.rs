@@ -1,12 +1,11 @@
 //! HTTP/3: as with HTTP/2, over QUIC.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::{Buf as _, Bytes};
 use h3::client::SendRequest;
 use h3_quinn::OpenStreams;
 use http::Request;
-use quinn::{Endpoint, crypto::rustls::QuicClientConfig};
 use tokio::time::timeout;
 
 use super::{
@@ -15,7 +14,7 @@ use super::{
     tally::Answered,
     worker::{Session, Slot},
 };
-use crate::task;
+use crate::http::{Quic, quic_config};
 
 /// How long a connection may take to be there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -86,26 +85,9 @@ async fn connect(
     plan: &Plan,
     address: SocketAddr,
 ) -> Result<SendRequest<OpenStreams, Bytes>, String> {
-    let own: SocketAddr = match address {
-        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-        SocketAddr::V6(_) => ([0; 16], 0).into(),
-    };
-    let endpoint = Endpoint::client(own).map_err(said)?;
-    let crypto = QuicClientConfig::try_from(plan.tls.clone()).map_err(said)?;
-    let config = quinn::ClientConfig::new(Arc::new(crypto));
-    let connecting = endpoint.connect_with(config, address, &plan.target.host).map_err(said)?;
-    let quic = connecting.await.map_err(said)?;
-    let made = h3::client::builder()
-        .send_grease(false)
-        .build::<_, _, Bytes>(h3_quinn::Connection::new(quic))
-        .await;
-    let (mut driver, send) = made.map_err(said)?;
-    task::spawn("h3 connection", async move {
-        // Its streams hear why it ended.
-        driver.wait_idle().await;
-        drop(endpoint);
-    });
-    Ok(send)
+    let config = quic_config(rustls::ClientConfig::clone(&plan.tls))?;
+    let quic = Quic::connect(config, address, &plan.target.host).await.map_err(said)?;
+    Ok(quic.send)
 }
 
 fn said(error: impl std::fmt::Display) -> String {

@@ -5,10 +5,10 @@ use std::{fmt::Write as _, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    args::{Plan, Version},
+    args::Plan,
     tally::{Tally, milliseconds},
 };
-use crate::metrics::Trend;
+use crate::{http::Version, metrics::Trend};
 
 /// Percentiles that are shown.
 const PERCENTILES: [f64; 6] = [50.0, 75.0, 90.0, 99.0, 99.9, 99.99];

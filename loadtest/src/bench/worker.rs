@@ -16,13 +16,13 @@ use tokio::{
 };
 
 use super::{
-    args::{Plan, Version},
+    args::Plan,
     counter::Counters,
     h1, h2, h3,
     pacer::{Pacer, Start},
     tally::{Answered, Tally, milliseconds},
 };
-use crate::{clock, task};
+use crate::{clock, http::Version, task};
 
 /// How often a worker hands over what it counted, and looks for requests that take too long.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);

@@ -94,7 +94,7 @@ impl Channel {
 
     /// Bytes sent and received since the last time.
     pub(crate) fn take_traffic(&self) -> (u64, u64) {
-        (self.traffic.sent.take(), self.traffic.received.take())
+        self.traffic.take()
     }
 
     /// Where it leads, as scripts wrote it.

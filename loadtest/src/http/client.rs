@@ -2,13 +2,13 @@
 
 use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Instant};
 
-use tokio::time::timeout;
+use tokio::{sync::OnceCell, time::timeout};
 
 use super::{
     HttpError, Net, Target,
     connect::{Alpn, Stream},
-    h1, h2,
-    message::{Reply, Request, TlsInfo},
+    h1, h2, h3,
+    message::{Reply, Request, TlsInfo, Version},
 };
 use crate::clock;
 
@@ -21,7 +21,11 @@ pub struct Client {
     net: Rc<Net>,
     idle: RefCell<Vec<Idle>>,
     sessions: RefCell<Vec<(Rc<Target>, h2::Session)>>,
+    /// Of HTTP/3; who comes while one is made waits for it.
+    quic: RefCell<Vec<(Rc<Target>, QuicSlot)>>,
 }
+
+type QuicSlot = Rc<OnceCell<h3::Session>>;
 
 #[derive(Debug)]
 struct Idle {
@@ -34,7 +38,8 @@ struct Idle {
 impl Client {
     /// Without connections yet.
     pub fn new(net: Rc<Net>) -> Self {
-        Self { net, idle: RefCell::default(), sessions: RefCell::default() }
+        let (idle, sessions, quic) = Default::default();
+        Self { net, idle, sessions, quic }
     }
 
     /// What the worker shares.
@@ -61,6 +66,7 @@ impl Client {
     pub fn close(&self) {
         self.idle.borrow_mut().clear();
         self.sessions.borrow_mut().clear();
+        self.quic.borrow_mut().clear();
     }
 
     async fn attempts(&self, request: &Request, begun: Instant) -> Result<Reply, HttpError> {
@@ -75,7 +81,15 @@ impl Client {
     }
 
     async fn attempt(&self, request: &Request, begun: Instant) -> Result<Reply, HttpError> {
-        if let Some(session) = self.session(&request.target) {
+        let alpn = match request.version {
+            Version::H3 => return self.attempt_quic(request, begun).await,
+            Version::Agreed => Alpn::Any,
+            Version::H1 => Alpn::Http1,
+            Version::H2 => Alpn::Http2,
+        };
+        if alpn != Alpn::Http1
+            && let Some(session) = self.session(&request.target)
+        {
             let at_hand = clock::now();
             let result = session.exchange(request, at_hand, true).await;
             if result.is_err() {
@@ -86,12 +100,17 @@ impl Client {
                 reply
             });
         }
-        if let Some(idle) = self.take(&request.target) {
+        if alpn != Alpn::Http2
+            && let Some(idle) = self.take(&request.target)
+        {
             return self.exchange(idle, request, begun, None).await;
         }
-        let dialed = self.net.dial(&request.target, Alpn::Any).await?;
+        let dialed = self.net.dial(&request.target, alpn).await?;
         let spent = (dialed.connecting, dialed.tls_handshaking);
-        if dialed.is_h2 {
+        if alpn == Alpn::Http2 && request.target.is_tls && !dialed.is_h2 {
+            return Err(HttpError::new(HttpError::H2, "http2: the server does not speak it"));
+        }
+        if dialed.is_h2 || alpn == Alpn::Http2 {
             let session = h2::Session::begin(dialed).await?;
             if !self.net.options().no_connection_reuse {
                 let entry = (Rc::clone(&request.target), session.clone());
@@ -110,6 +129,44 @@ impl Client {
             tls: dialed.tls,
         };
         self.exchange(idle, request, begun, Some(spent)).await
+    }
+
+    async fn attempt_quic(&self, request: &Request, begun: Instant) -> Result<Reply, HttpError> {
+        loop {
+            let slot = self.quic_slot(&request.target);
+            let mut spent = None;
+            let made = slot.get_or_try_init(|| async {
+                let session = h3::Session::begin(&self.net, &request.target).await?;
+                spent = Some(session.connecting);
+                Ok(session)
+            });
+            let session = made.await?;
+            let at_hand = clock::now();
+            let mut reply = match session.exchange(request, at_hand, spent.is_none()).await {
+                Ok(reply) => reply,
+                // The server said in the meantime that it is to be another connection.
+                Err(h3::Failure::Unsent(_)) if spent.is_none() => continue,
+                Err(h3::Failure::Unsent(error) | h3::Failure::Sent(error)) => return Err(error),
+            };
+            reply.timings.connecting = spent.unwrap_or_default();
+            reply.timings.blocked = (at_hand - begun).saturating_sub(reply.timings.connecting);
+            return Ok(reply);
+        }
+    }
+
+    /// The place of the connection to an origin.
+    fn quic_slot(&self, target: &Rc<Target>) -> QuicSlot {
+        if self.net.options().no_connection_reuse {
+            return QuicSlot::default();
+        }
+        let mut slots = self.quic.borrow_mut();
+        slots.retain(|(_, slot)| !slot.get().is_some_and(h3::Session::is_closed));
+        if let Some((_, slot)) = slots.iter().find(|(other, _)| is_same_origin(other, target)) {
+            return Rc::clone(slot);
+        }
+        let slot = QuicSlot::default();
+        slots.push((Rc::clone(target), Rc::clone(&slot)));
+        slot
     }
 
     async fn exchange(

@@ -1,7 +1,7 @@
 //! Making connections: names to addresses, TCP, TLS.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
@@ -20,7 +20,12 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{HttpError, NetOptions, Target, message::TlsInfo, tls};
+use super::{
+    HttpError, NetOptions, Target,
+    message::TlsInfo,
+    quic::{Quic, quic_config},
+    tls,
+};
 use crate::clock;
 
 /// How long a TCP connect or a TLS handshake may take; k6's.
@@ -35,6 +40,7 @@ pub struct Net {
     tls: Arc<rustls::ClientConfig>,
     names: RefCell<HashMap<String, (Vec<IpAddr>, Instant)>>,
     turn: Cell<usize>,
+    quic: OnceCell<quinn::ClientConfig>,
 }
 
 /// Which versions of HTTP a connection is for.
@@ -62,7 +68,7 @@ pub(crate) struct Dialed {
 impl Net {
     /// For a worker; `tls` is shared by all of them.
     pub fn new(options: NetOptions, tls: Arc<rustls::ClientConfig>) -> Self {
-        Self { options, tls, names: RefCell::default(), turn: Cell::new(0) }
+        Self { options, tls, names: RefCell::default(), turn: Cell::new(0), quic: OnceCell::new() }
     }
 
     /// The options it was made with.
@@ -82,11 +88,7 @@ impl Net {
         alpn: Alpn,
         tls: Option<&rustls::ClientConfig>,
     ) -> Result<Dialed, HttpError> {
-        let remote = self.resolve(target).await?;
-        if self.options.blacklist.iter().any(|net| net.contains(remote.ip())) {
-            let text = format!("IP ({}) is in a blacklisted range", remote.ip());
-            return Err(HttpError::new(HttpError::BLACKLISTED, text));
-        }
+        let remote = self.address(target).await?;
         let begun = clock::now();
         let tcp = timeout(DIAL_TIMEOUT, TcpStream::connect(remote))
             .await
@@ -113,6 +115,40 @@ impl Net {
         let tls_handshaking = clock::now() - connected;
         let stream = Stream::Tls(Box::new(stream));
         Ok(Dialed { stream, remote, tls, is_h2, connecting, tls_handshaking })
+    }
+
+    /// Connects with QUIC, for HTTP/3; gives also whereto, and how long the handshake took.
+    pub(crate) async fn dial_quic(
+        &self,
+        target: &Target,
+    ) -> Result<(Quic, SocketAddr, Duration), HttpError> {
+        if !target.is_tls {
+            return Err(HttpError::new(HttpError::H3, "HTTP/3 needs an https:// URL"));
+        }
+        let remote = self.address(target).await?;
+        let config = match self.quic.get() {
+            Some(config) => config.clone(),
+            None => {
+                let made = quic_config(rustls::ClientConfig::clone(&self.tls))
+                    .map_err(|why| HttpError::new(HttpError::TLS, format!("tls: {why}")))?;
+                self.quic.get_or_init(|| made).clone()
+            }
+        };
+        let begun = clock::now();
+        let quic = timeout(DIAL_TIMEOUT, Quic::connect(config, remote, &target.host))
+            .await
+            .map_err(|_| HttpError::dial(&io::ErrorKind::TimedOut.into()))??;
+        Ok((quic, remote, clock::now() - begun))
+    }
+
+    /// Where a connection is to lead, if it may.
+    async fn address(&self, target: &Target) -> Result<SocketAddr, HttpError> {
+        let remote = self.resolve(target).await?;
+        if self.options.blacklist.iter().any(|net| net.contains(remote.ip())) {
+            let text = format!("IP ({}) is in a blacklisted range", remote.ip());
+            return Err(HttpError::new(HttpError::BLACKLISTED, text));
+        }
+        Ok(remote)
     }
 
     fn config(&self, alpn: Alpn, tls: Option<&rustls::ClientConfig>) -> Arc<rustls::ClientConfig> {

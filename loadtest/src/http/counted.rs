@@ -20,6 +20,13 @@ pub(crate) struct Traffic {
     pub(crate) is_closed: Cell<bool>,
 }
 
+impl Traffic {
+    /// Bytes sent and received since the last time.
+    pub(crate) fn take(&self) -> (u64, u64) {
+        (self.sent.take(), self.received.take())
+    }
+}
+
 /// Counts the bytes of a connection.
 #[derive(Debug)]
 pub(crate) struct Counted {

@@ -58,6 +58,14 @@ impl HttpError {
     pub const H2_STREAM: u32 = 1630;
     /// The connection broke a rule.
     pub const H2_CONNECTION: u32 = 1650;
+    /// Something else about HTTP/3 or QUIC; k6 has no numbers for them.
+    pub const H3: u32 = 1800;
+    /// The server closed the connection, or takes no further request on it.
+    pub const H3_CLOSED: u32 = 1810;
+    /// The stream was reset.
+    pub const H3_STREAM: u32 = 1830;
+    /// The connection broke a rule, or nothing was heard on it for too long.
+    pub const H3_CONNECTION: u32 = 1850;
     /// The body could not be decompressed.
     pub const DECOMPRESSION: u32 = 1701;
 

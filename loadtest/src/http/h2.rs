@@ -9,7 +9,8 @@ use super::{
     HttpError,
     connect::Dialed,
     counted::{Counted, Traffic},
-    message::{Head, Proto, Reply, Request, TlsInfo},
+    fields::{head_of, reply_of},
+    message::{Proto, Reply, Request, TlsInfo},
 };
 use crate::{clock, task};
 
@@ -57,7 +58,6 @@ impl Session {
             let error = HttpError::h2(&error);
             if is_reused { error.stale() } else { error }
         };
-        let (sent, received) = (self.traffic.sent.get(), self.traffic.received.get());
         let head = head_of(request)?;
         let mut send = self.send.clone().ready().await.map_err(stale)?;
         let has_body = request.body.as_ref().is_some_and(|body| !body.is_empty());
@@ -78,45 +78,13 @@ impl Session {
                 body.extend_from_slice(&data);
             }
         }
-        let pairs = parts.headers.iter().map(|(name, value)| {
-            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        });
-        let mut reply = Reply {
-            status: parts.status.as_u16(),
-            proto: Proto::Http2,
-            head: Head::Pairs(pairs.collect()),
-            body: body.into(),
-            remote: Some(self.remote),
-            tls: self.tls.clone(),
-            sent: self.traffic.sent.get() - sent,
-            received: self.traffic.received.get() - received,
-            ..Reply::default()
-        };
-        reply.notes.has_cookies = parts.headers.contains_key(::http::header::SET_COOKIE);
-        reply.notes.is_encoded = parts.headers.contains_key(::http::header::CONTENT_ENCODING);
+        let mut reply = reply_of(&parts, Proto::Http2);
+        reply.body = body.into();
+        (reply.remote, reply.tls) = (Some(self.remote), self.tls.clone());
+        (reply.sent, reply.received) = self.traffic.take();
         reply.timings.sending = wrote - begun;
         reply.timings.waiting = first - wrote;
         reply.timings.receiving = clock::now() - first;
         Ok(reply)
     }
-}
-
-fn head_of(request: &Request) -> Result<::http::Request<()>, HttpError> {
-    let invalid = |error: &dyn std::fmt::Display| {
-        HttpError::new(HttpError::GENERIC, format!("invalid request: {error}"))
-    };
-    let host = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
-    let authority = host.map_or(&*request.target.authority, |(_, value)| value);
-    let uri = format!("https://{authority}{}", request.target.path);
-    let mut builder = ::http::Request::builder().method(&*request.method).uri(uri);
-    for (name, value) in &request.headers {
-        let hop = ["host", "connection", "transfer-encoding", "keep-alive", "upgrade"];
-        if !hop.iter().any(|hop| name.eq_ignore_ascii_case(hop)) {
-            builder = builder.header(&**name, &**value);
-        }
-    }
-    if let Some(body) = &request.body {
-        builder = builder.header(::http::header::CONTENT_LENGTH, body.len());
-    }
-    builder.body(()).map_err(|error| invalid(&error))
 }

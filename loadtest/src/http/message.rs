@@ -21,6 +21,37 @@ pub struct Request {
     pub timeout: Duration,
     /// Whether the body of the response is wanted.
     pub keeps_body: bool,
+    /// What is to be spoken.
+    pub version: Version,
+}
+
+/// Which version of HTTP a request asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// What TLS agrees on, HTTP/1.1 without TLS.
+    #[default]
+    Agreed,
+    /// HTTP/1.1.
+    H1,
+    /// HTTP/2; without TLS with prior knowledge (RFC 9113, 3.3).
+    H2,
+    /// HTTP/3; never without TLS.
+    H3,
+}
+
+impl Version {
+    /// The words for it, as options and the command line take them.
+    pub const WORDS: [&str; 4] = ["1", "1.1", "2", "3"];
+
+    /// One of [`Self::WORDS`].
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "1" | "1.1" => Some(Self::H1),
+            "2" => Some(Self::H2),
+            "3" => Some(Self::H3),
+            _ => None,
+        }
+    }
 }
 
 /// How long the parts of a request took.
@@ -28,7 +59,7 @@ pub struct Request {
 pub struct Timings {
     /// Until there was a connection, without making one.
     pub blocked: Duration,
-    /// TCP connect.
+    /// TCP connect, or the handshake of QUIC, whose TLS cannot be told apart.
     pub connecting: Duration,
     /// TLS handshake.
     pub tls_handshaking: Duration,
@@ -57,6 +88,8 @@ pub enum Proto {
     Http11,
     /// HTTP/2.
     Http2,
+    /// HTTP/3.
+    Http3,
 }
 
 impl Proto {
@@ -66,6 +99,7 @@ impl Proto {
             Self::Http10 => "HTTP/1.0",
             Self::Http11 => "HTTP/1.1",
             Self::Http2 => "HTTP/2.0",
+            Self::Http3 => "HTTP/3",
         }
     }
 }
@@ -87,7 +121,7 @@ pub enum Head {
     None,
     /// The bytes of an HTTP/1 head.
     Raw(Bytes),
-    /// Name and value as HTTP/2 gave them.
+    /// Name and value as HTTP/2 or HTTP/3 gave them.
     Pairs(Vec<(String, String)>),
 }
 

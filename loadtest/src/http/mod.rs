@@ -1,15 +1,18 @@
-//! The HTTP client: HTTP/1.1 and HTTP/2, with k6's rules for reuse, timings and errors.
+//! The HTTP client: HTTP/1.1, HTTP/2 and HTTP/3, with k6's rules for reuse, timings and errors.
 
 mod client;
 mod coding;
 mod connect;
 mod counted;
 mod error;
+mod fields;
 mod h1;
 mod h2;
+mod h3;
 mod jar;
 mod message;
 mod options;
+mod quic;
 mod target;
 mod tls;
 mod upgrade;
@@ -20,7 +23,7 @@ pub use self::{
     connect::Net,
     error::HttpError,
     jar::{Cookie, Jar},
-    message::{Head, Notes, Proto, Reply, Request, Timings, TlsInfo, canonical},
+    message::{Head, Notes, Proto, Reply, Request, Timings, TlsInfo, Version, canonical},
     options::{NamePattern, NetOptions, Network},
     target::Target,
     tls::client_config,
@@ -28,5 +31,6 @@ pub use self::{
 pub(crate) use self::{
     connect::{Alpn, Stream},
     counted::{Counted, Traffic},
+    quic::{Quic, quic_config},
     upgrade::{Upgrade, Upgraded, upgrade},
 };

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::{DurationError, OptionsError, layers, parse_duration};
+use crate::http::Version;
 
 /// Flags that say what a script's options say; k6's names.
 #[derive(Args, Clone, Debug, Default)]
@@ -43,6 +44,9 @@ pub struct Flags {
     /// Log requests and responses; with `full`, their bodies too
     #[arg(long, value_name = "HOW", num_args = 0..=1, default_missing_value = "headers")]
     pub http_debug: Option<String>,
+    /// The version of HTTP: 1.1, 2 or 3; by default what TLS agrees on, and HTTP/1.1 without
+    #[arg(long = "http", value_name = "VERSION", value_parser = Version::WORDS)]
+    pub http_version: Option<String>,
     /// Accept any certificate
     #[arg(long)]
     pub insecure_skip_tls_verify: bool,
@@ -110,6 +114,7 @@ impl Flags {
             ("rps", "--rps", self.rps.clone()),
             ("maxRedirects", "--max-redirects", self.max_redirects.clone()),
             ("userAgent", "--user-agent", self.user_agent.clone()),
+            ("httpVersion", "--http", self.http_version.clone()),
             ("httpDebug", "--http-debug", self.http_debug.clone()),
             (
                 "minIterationDuration",

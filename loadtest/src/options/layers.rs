@@ -19,6 +19,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("EXECUTION_SEGMENT", "executionSegment"),
     ("HOSTS", "hosts"),
     ("HTTP_DEBUG", "httpDebug"),
+    ("HTTP_VERSION", "httpVersion"),
     ("INSECURE_SKIP_TLS_VERIFY", "insecureSkipTLSVerify"),
     ("ITERATIONS", "iterations"),
     ("LINGER", "linger"),

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::{
     Dns, DnsPolicy, DnsSelect, HostAddress, OptionsError, TlsAuth, TlsVersion, reader::Reader,
 };
+use crate::http::Version;
 
 pub(super) fn hosts(options: &Reader<'_>) -> Result<Vec<(String, HostAddress)>, OptionsError> {
     let host = |(name, text): (String, String)| {
@@ -94,6 +95,15 @@ pub(super) fn local_ips(options: &Reader<'_>) -> Result<Vec<IpAddr>, OptionsErro
         text.parse().map_err(|_| options.error("localIPs", problem()))
     };
     options.texts("localIPs")?.into_iter().map(ip).collect()
+}
+
+pub(super) fn http_version(options: &Reader<'_>) -> Result<Version, OptionsError> {
+    let Some(value) = options.value("httpVersion") else { return Ok(Version::default()) };
+    // A script may write the number 2 as well.
+    let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Version::parse(&word).ok_or_else(|| {
+        options.error("httpVersion", format!("'{word}' is none of '1.1', '2' and '3'"))
+    })
 }
 
 pub(super) fn tls_version(

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{Protocol, PushOptions, otlp, remote_write};
-use crate::http::{Client, Net, NetOptions, Reply, Request, Target, client_config};
+use crate::http::{Client, Net, NetOptions, Reply, Request, Target, Version, client_config};
 
 /// Pushes that wait for the server at most; further ones are dropped.
 const WAITING_MOST: usize = 4;
@@ -74,6 +74,7 @@ impl Sender {
                 body: None,
                 timeout: TIMEOUT,
                 keeps_body: false,
+                version: Version::Agreed,
             };
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => {

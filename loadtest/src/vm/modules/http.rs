@@ -182,6 +182,7 @@ fn call<'js>(
             body: None,
             timeout: TIMEOUT,
             keeps_body: true,
+            version: options.http_version,
         },
         url,
         name,

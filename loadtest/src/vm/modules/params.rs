@@ -12,7 +12,7 @@ use super::{
     perform::{Call, Wanted},
 };
 use crate::{
-    http::{HttpError, Request},
+    http::{self, HttpError, Request},
     options,
     vm::{fiber::Handle, state::Expected},
 };
@@ -80,6 +80,13 @@ pub(super) fn apply<'js>(call: &mut Call, key: &str, value: &Value<'js>) -> Resu
                 }
             };
         }
+        "httpVersion" => match http::Version::parse(&text(value)?) {
+            Some(version) => call.request.version = version,
+            None => {
+                let text = format!("'{}' is no httpVersion: '1.1', '2' or '3'", text(value)?);
+                call.error = Some(HttpError::param(text));
+            }
+        },
         "responseCallback" if value.is_null() => call.expected = None,
         "responseCallback" => match Handle::of::<Expected>(value) {
             Some(expected) => call.expected = Some(expected),
