@@ -16,7 +16,7 @@ use crate::{
     exit::Exit,
     options::Flags,
     output::Target,
-    scenario::{self, Scenario},
+    scenario::{self, Scenario, Work},
     vm::console,
 };
 
@@ -238,9 +238,23 @@ fn run_scenario(args: ScenarioArgs) -> Result<Exit, String> {
             .ok_or_else(|| format!("`{pair}` sets nothing that it reads:\n{}", scenario.about()))?;
         env.push((name.to_owned(), value.to_owned()));
     }
+    let script = match scenario.work {
+        Work::Script(script) => script,
+        Work::Native(_) if args.report.is_some() => {
+            return Err(format!("--report: `{name}` is no script and has none"));
+        }
+        Work::Native(native) => {
+            let (exit, result) = native.run(env, args.quiet)?;
+            if let Some(path) = &args.summary_export {
+                let written = fs::write(path, format!("{result:#}\n"));
+                written.map_err(|error| format!("{}: {error}", path.display()))?;
+            }
+            return Ok(exit);
+        }
+    };
     Ok(engine::run(&Invocation {
         script: PathBuf::from(format!("{name}.js")),
-        source: Some(scenario.script.to_owned()),
+        source: Some(script.to_owned()),
         env,
         report: args.report,
         summary_export: args.summary_export,

@@ -1,29 +1,72 @@
 //! What a gateway should be asked: scripts that come with the program, each with an oracle that
-//! judges the responses. They are k6 scripts, and run under k6 as well.
+//! judges the responses. They are k6 scripts, and run under k6 as well; but for what no script can
+//! do, which is built in.
 
-/// A script that comes with the program.
+use crate::exit::Exit;
+
+mod slow_clients;
+
+/// Something to ask a gateway.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scenario {
     /// What it is called.
     pub(crate) name: &'static str,
-    /// Its text; the first line says what it asks.
-    pub(crate) script: &'static str,
+    /// What is done.
+    pub(crate) work: Work,
+}
+
+/// What a scenario does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work {
+    /// A script that comes with the program; its first line says what it asks.
+    Script(&'static str),
+    /// What no script can do.
+    Native(Native),
+}
+
+/// A scenario that is no script.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Native {
+    /// What it asks, and on further lines more about it.
+    about: &'static str,
+    /// Its settings with their defaults.
+    settings: &'static [(&'static str, &'static str)],
+    /// Runs it with all of its settings, and gives what came out as JSON.
+    run: fn(&[(String, String)], is_quiet: bool) -> Result<(Exit, serde_json::Value), String>,
+}
+
+impl Native {
+    /// Runs it with these settings, and the defaults of the others.
+    ///
+    /// # Errors
+    /// A setting makes no sense.
+    pub(crate) fn run(
+        &self,
+        given: Vec<(String, String)>,
+        is_quiet: bool,
+    ) -> Result<(Exit, serde_json::Value), String> {
+        let defaults = self.settings.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let mut all: Vec<(String, String)> = given;
+        all.extend(defaults);
+        (self.run)(&all, is_quiet)
+    }
 }
 
 /// All of them.
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "balance", script: include_str!("../scripts/balance.js") },
-    Scenario { name: "breaker", script: include_str!("../scripts/breaker.js") },
-    Scenario { name: "cache", script: include_str!("../scripts/cache.js") },
-    Scenario { name: "failover", script: include_str!("../scripts/failover.js") },
-    Scenario { name: "hash-churn", script: include_str!("../scripts/hash-churn.js") },
-    Scenario { name: "idempotency", script: include_str!("../scripts/idempotency.js") },
+    Scenario { name: "balance", work: Work::Script(include_str!("../scripts/balance.js")) },
+    Scenario { name: "breaker", work: Work::Script(include_str!("../scripts/breaker.js")) },
+    Scenario { name: "cache", work: Work::Script(include_str!("../scripts/cache.js")) },
+    Scenario { name: "failover", work: Work::Script(include_str!("../scripts/failover.js")) },
+    Scenario { name: "hash-churn", work: Work::Script(include_str!("../scripts/hash-churn.js")) },
+    Scenario { name: "idempotency", work: Work::Script(include_str!("../scripts/idempotency.js")) },
     Scenario {
         name: "ratelimit-exactness",
-        script: include_str!("../scripts/ratelimit-exactness.js"),
+        work: Work::Script(include_str!("../scripts/ratelimit-exactness.js")),
     },
-    Scenario { name: "reload", script: include_str!("../scripts/reload.js") },
-    Scenario { name: "retry-storm", script: include_str!("../scripts/retry-storm.js") },
+    Scenario { name: "reload", work: Work::Script(include_str!("../scripts/reload.js")) },
+    Scenario { name: "retry-storm", work: Work::Script(include_str!("../scripts/retry-storm.js")) },
+    Scenario { name: "slow-clients", work: Work::Native(slow_clients::NATIVE) },
 ];
 
 /// Their names and what they ask, a line each.
@@ -43,14 +86,23 @@ impl Scenario {
 
     /// What it asks, in one line.
     fn asks(self) -> &'static str {
-        self.script.lines().next().unwrap_or_default().trim_start_matches("// ")
+        let text = match self.work {
+            Work::Script(script) => script,
+            Work::Native(native) => native.about,
+        };
+        text.lines().next().unwrap_or_default().trim_start_matches("// ")
     }
 
     /// What it says of itself, and its settings with their defaults.
     pub(crate) fn about(self) -> String {
-        let comment = self.script.lines().take_while(|line| line.starts_with("//"));
-        let comment =
-            comment.map(|line| format!("{}\n", line.trim_start_matches('/').trim_start()));
+        let comment: Vec<&str> = match self.work {
+            Work::Script(script) => {
+                let lines = script.lines().take_while(|line| line.starts_with("//"));
+                lines.map(|line| line.trim_start_matches('/').trim_start()).collect()
+            }
+            Work::Native(native) => native.about.lines().collect(),
+        };
+        let comment = comment.into_iter().map(|line| format!("{line}\n"));
         let settings = self.settings();
         let settings = settings.iter().map(|(name, default)| format!("\n  {name:<16} {default}"));
         comment.chain(settings).chain(["\n".to_owned()]).collect()
@@ -63,8 +115,12 @@ impl Scenario {
 
     /// What it reads of its environment, with the defaults: `RATE` and `100`.
     fn settings(self) -> Vec<(&'static str, &'static str)> {
+        let script = match self.work {
+            Work::Script(script) => script,
+            Work::Native(native) => return native.settings.to_vec(),
+        };
         let mut settings = Vec::new();
-        for rest in self.script.split("__ENV.").skip(1) {
+        for rest in script.split("__ENV.").skip(1) {
             let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
             let (name, rest) = rest.split_at(rest.find(|c| !is_name(c)).unwrap_or(rest.len()));
             let default = rest.strip_prefix(" || ").unwrap_or_default();
@@ -91,7 +147,9 @@ mod tests {
             assert!(scenario.about().lines().count() > 4, "{}", scenario.name);
             let settings = scenario.settings();
             assert!(settings.contains(&("TARGET", "http://127.0.0.1:8080")), "{settings:?}");
-            assert!(scenario.script.contains("thresholds"), "{} judges nothing", scenario.name);
+            if let Work::Script(script) = scenario.work {
+                assert!(script.contains("thresholds"), "{} judges nothing", scenario.name);
+            }
         }
         let limits = Scenario::named("ratelimit-exactness").unwrap();
         assert!(limits.settings().contains(&("RATE", "100")) && limits.reads("BURST"));

@@ -39,7 +39,10 @@ fn named_service(name: &'static str, ended: &Arc<AtomicBool>) -> SocketAddr {
                     }
                     let pause = if path.starts_with("/keys") { 0 } else { 5 };
                     thread::sleep(Duration::from_millis(pause));
-                    let body = format!("{name} {}", count.fetch_add(1, Relaxed));
+                    let body = match path.starts_with("/large") {
+                        true => "x".repeat(8 << 20),
+                        false => format!("{name} {}", count.fetch_add(1, Relaxed)),
+                    };
                     let kept = if path.starts_with("/news") { "max-age=60" } else { "no-store" };
                     let answer = format!(
                         "HTTP/1.1 200 OK\r\ncontent-length: {}\r\ncache-control: {kept}\r\n\r\n{body}",
@@ -242,6 +245,47 @@ fn keys_that_move_are_judged() {
     let settings = ["PATH_HASHED=/any", "KEYS=30", "DURATION=2"];
     let (code, text) = gateway.ask("hash-churn", &gateway.target, &settings);
     assert_eq!(code, Some(99), "{text}");
+}
+
+#[test]
+fn slow_clients_are_judged() {
+    let service = service();
+    let with = |header_read: &str| {
+        Gateway::with(&format!(
+            "timeouts: {{ header_read: {header_read} }}\n\
+             upstreams:\n  api: {{ endpoints: [\"{service}\"], outlier: off }}\n\
+             routes: [{{ match: \"/**\", to: api }}]\n"
+        ))
+    };
+    // Times are not judged here: the machine may have other things to do.
+    let settings = [
+        "CLIENTS=10",
+        "RATE=20",
+        "BASELINE=1",
+        "DURATION=8",
+        "PAUSE=0.1",
+        "HEADER_TIMEOUT=1",
+        "SLACK=5",
+        "P99=9000",
+        "PATH_LARGE=/large",
+    ];
+    let gateway = with("1s");
+    let (code, text) = gateway.ask("slow-clients", &gateway.target, &settings);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("✓ slow heads end within 6.0s"), "{text}");
+    assert!(text.contains("✓ all good requests are answered: 0 failed of 160"), "{text}");
+    assert!(text.contains("✓ memory grew by"), "{text}");
+    let summary = std::fs::read(gateway.folder.path().join("slow-clients.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+    assert!(summary["slow"]["heads"]["told_408"].as_u64().unwrap() >= 10, "{summary}");
+    assert!(summary["slow"]["readers"]["connections"].as_u64().unwrap() >= 10, "{summary}");
+    // Who lets a head take a day is found out.
+    let patient = with("24h");
+    let (code, text) = patient.ask("slow-clients", &patient.target, &settings);
+    assert_eq!(code, Some(99), "{text}");
+    assert!(text.contains("✗ slow heads end within 6.0s: 0 closed"), "{text}");
+    let (code, text) = gateway.ask("slow-clients", &gateway.target, &["DURATION=10"]);
+    assert!(code == Some(104) && text.contains("DURATION must be above"), "{text}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use quinn::{
     ConnectionError, Endpoint, EndpointConfig, TokioRuntime, TransportErrorCode,
     crypto::rustls::QuicClientConfig,
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::Interest;
 
 use super::HttpError;
 use crate::task;
@@ -87,6 +87,7 @@ fn endpoint(remote: SocketAddr) -> io::Result<(Endpoint, UdpSocket)> {
     if cfg!(target_os = "linux") {
         socket.connect(remote)?;
     }
+    socket.set_nonblocking(true)?;
     let own = socket.try_clone()?;
     let runtime = Arc::new(TokioRuntime);
     Ok((Endpoint::new(EndpointConfig::default(), None, socket, runtime)?, own))
@@ -95,11 +96,11 @@ fn endpoint(remote: SocketAddr) -> io::Result<(Endpoint, UdpSocket)> {
 /// What the network says of packets that did not arrive. QUIC overhears it: sending the next packet
 /// takes the error away from reading.
 async fn refusal(socket: UdpSocket) -> io::Error {
-    let Ok(watched) = AsyncFd::with_interest(socket, Interest::ERROR) else {
+    let Ok(watched) = tokio::net::UdpSocket::from_std(socket) else {
         return std::future::pending().await;
     };
     match watched.ready(Interest::ERROR).await {
-        Ok(_) => match watched.get_ref().take_error() {
+        Ok(_) => match watched.take_error() {
             Ok(Some(error)) | Err(error) => error,
             Ok(None) => io::ErrorKind::ConnectionRefused.into(),
         },
