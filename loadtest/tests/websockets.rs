@@ -32,6 +32,72 @@ fn holds(body: &str) -> Run {
 }
 
 #[test]
+fn a_server_that_never_reads_holds_nobody_up() {
+    // What is sent waits, and the loop goes on.
+    holds(
+        "const big = 'x'.repeat(1 << 20);
+         let ticks = 0;
+         await new Promise((done) => {
+             const socket = new WebSocket(url);
+             socket.onopen = () => {
+                 socket.send('mute');
+                 const timer = setInterval(() => {
+                     socket.send(big);
+                     if (++ticks < 14) return;
+                     clearInterval(timer);
+                     is('waits', socket.bufferedAmount > (4 << 20), true);
+                     is('within bounds', socket.bufferedAmount <= (14 << 20), true);
+                     socket.close();
+                 }, 5);
+             };
+             socket.onclose = (event) => { said.push(event.code); done(); };
+         });
+         is('said', said, [1006]);",
+    );
+    // Too much of it is the socket's end.
+    holds(
+        "const big = 'x'.repeat(1 << 20);
+         await new Promise((done) => {
+             const socket = new WebSocket(url);
+             socket.onopen = () => {
+                 socket.send('mute');
+                 for (let i = 0; i < 40; i++) socket.send(big);
+                 said.push(socket.bufferedAmount);
+             };
+             socket.onerror = (event) => said.push(event.error.includes('takes no messages'));
+             socket.onclose = (event) => { said.push(event.code); done(); };
+         });
+         is('said', said, [0, true, 1006]);",
+    );
+    holds(
+        "const big = 'x'.repeat(1 << 20);
+         ws.connect(url, (socket) => {
+             socket.on('open', () => {
+                 socket.send('mute');
+                 for (let i = 0; i < 40; i++) socket.send(big);
+             });
+             socket.on('error', (e) => said.push(e.error().includes('takes no messages')));
+             socket.on('close', (code) => said.push(code));
+         });
+         is('said', said, [true, 1006]);",
+    );
+    // One that reads gets all of it, however much waits meanwhile.
+    holds(
+        "const big = 'x'.repeat(1 << 20);
+         let got = 0;
+         await new Promise((done) => {
+             const socket = new WebSocket(url);
+             socket.onopen = () => { for (let i = 0; i < 40; i++) socket.send(big); };
+             socket.onmessage = (event) => {
+                 got += event.data.length;
+                 if (got === 40 << 20) { socket.close(); done(); }
+             };
+         });
+         is('got', got, 40 << 20);",
+    );
+}
+
+#[test]
 fn connect_lasts_until_the_socket_is_closed() {
     let run = holds(
         "const r = ws.connect(url + '/a', { headers: { 'X-Mine': 'yes' }, tags: { t: '1' } },

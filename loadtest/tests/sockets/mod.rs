@@ -125,6 +125,8 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<(), Error>
                     socket.close(Some(frame)).await?;
                 }
                 "vanish" => return Ok(()),
+                // Reads nothing any more.
+                "mute" => std::future::pending().await,
                 // A frame's head: its length is the largest that there can be.
                 "boast" => {
                     let head = [&[0x82, 127, 0x7f][..], &[0xff; 7]].concat();

@@ -113,6 +113,10 @@ async fn talk(
     tokio::select! {
         ended = reading => ended,
         () = send(&mut outgoing, waiting) => Ok(()),
+        () = waiting.stuck() => {
+            let text = "the server takes no messages, and too many wait";
+            Err(Status::new(Code::RESOURCE_EXHAUSTED, text))
+        }
     }
 }
 
@@ -150,7 +154,7 @@ fn write<'js>(ctx: Ctx<'js>, handle: Value<'js>, message: Value<'js>) -> Result<
     let message = encode(&ctx, &writing.method, message)?;
     writing.record(builtin::GRPC_STREAMS_MSGS_SENT);
     let bytes = message.len();
-    writing.messages.push(&ctx, message, bytes)
+    writing.messages.push(&ctx, message, bytes, || 0)
 }
 
 fn end<'js>(ctx: Ctx<'js>, handle: Value<'js>) -> Result<()> {

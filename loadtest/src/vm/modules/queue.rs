@@ -3,25 +3,33 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    time::Duration,
 };
 
 use rquickjs::{Ctx, Result};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 use crate::vm::fiber;
 
-/// Bytes that may wait; beyond it, who writes waits.
+/// Bytes that may wait; beyond it, who writes waits while the other side takes any.
 const BYTES_MAX: usize = 16 << 20;
 /// Messages that may wait, however short.
 const MESSAGES_MAX: usize = 100_000;
+
+/// How long a full queue may stand still before it is given up.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Messages in order, with their lengths.
 pub(super) struct Queue<T> {
     items: RefCell<VecDeque<T>>,
     bytes: Cell<usize>,
     state: Cell<State>,
+    /// How often something was sent.
+    turns: Cell<u64>,
     filled: Notify,
     drained: Notify,
+    over: Notify,
+    stuck: Notify,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,28 +47,59 @@ impl<T> Default for Queue<T> {
             items: RefCell::default(),
             bytes: Cell::new(0),
             state: Cell::new(State::Open),
+            turns: Cell::new(0),
             filled: Notify::new(),
             drained: Notify::new(),
+            over: Notify::new(),
+            stuck: Notify::new(),
         }
     }
 }
 
 impl<T> Queue<T> {
-    /// Puts a message in, and has the script wait while too much waits. One that is put in after
-    /// the end is dropped.
-    pub(super) fn push(&self, ctx: &Ctx<'_>, item: T, bytes: usize) -> Result<()> {
+    /// Puts a message in, and has the script wait while too much waits; `carried` is a number that
+    /// changes while any of it is sent. When nothing is for a while, the queue is closed, and who
+    /// waits for [`Self::stuck`] hears of it. A message that is put in after the end is dropped.
+    pub(super) fn push(
+        &self,
+        ctx: &Ctx<'_>,
+        item: T,
+        bytes: usize,
+        carried: impl Fn() -> u64,
+    ) -> Result<()> {
         if self.state.get() != State::Open {
             return Ok(());
         }
         self.items.borrow_mut().push_back(item);
         self.bytes.set(self.bytes.get() + bytes);
         self.filled.notify_one();
-        while self.state.get() == State::Open
-            && (self.bytes.get() > BYTES_MAX || self.items.borrow().len() > MESSAGES_MAX)
-        {
-            fiber::wait(self.drained.notified()).map_err(|_| fiber::throw_stopped(ctx))?;
+        while self.is_full() {
+            let before = (self.turns.get(), carried());
+            let waited = fiber::wait(timeout(PATIENCE, self.drained.notified()));
+            let waited = waited.map_err(|_| fiber::throw_stopped(ctx))?;
+            if waited.is_err() && self.is_full() && before == (self.turns.get(), carried()) {
+                self.close();
+                self.stuck.notify_one();
+            }
         }
         Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        let much = self.bytes.get() > BYTES_MAX || self.items.borrow().len() > MESSAGES_MAX;
+        much && self.state.get() == State::Open
+    }
+
+    /// Waits until the queue is given up because nothing was taken out of it for too long.
+    pub(super) async fn stuck(&self) {
+        self.stuck.notified().await;
+    }
+
+    /// Waits until no more will be put in.
+    pub(super) async fn over(&self) {
+        while self.state.get() == State::Open {
+            self.over.notified().await;
+        }
     }
 
     /// No more will be put in.
@@ -70,6 +109,7 @@ impl<T> Queue<T> {
         }
         self.filled.notify_one();
         self.drained.notify_waiters();
+        self.over.notify_waiters();
     }
 
     /// No more will be taken out.
@@ -77,7 +117,9 @@ impl<T> Queue<T> {
         self.state.set(State::Closed);
         self.items.borrow_mut().clear();
         self.bytes.set(0);
+        self.filled.notify_one();
         self.drained.notify_waiters();
+        self.over.notify_waiters();
     }
 
     /// The next message; `None` after the last.
@@ -101,6 +143,7 @@ impl<T> Queue<T> {
     /// `bytes` of what was taken out are sent.
     pub(super) fn sent(&self, bytes: usize) {
         self.bytes.set(self.bytes.get().saturating_sub(bytes));
+        self.turns.set(self.turns.get() + 1);
         self.drained.notify_waiters();
     }
 

@@ -39,6 +39,8 @@ use crate::{
 const CLOSE_TIME: Duration = Duration::from_secs(5);
 /// What is read at a time, for each connection.
 const READ_BYTES: usize = 8 * 1024;
+/// What is written at a time, or one message.
+const TOGETHER_BYTES: usize = 128 * 1024;
 /// The longest message that is taken. Room for a frame is made when its length was read, so that
 /// without a bound a server could ask for more than there is.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
@@ -126,6 +128,12 @@ impl Session {
             let next = tokio::select! {
                 next = stream.next() => next,
                 () = &mut overdue => None,
+                () = self.outgoing.stuck() => {
+                    let text = "websocket: close 1006 (abnormal closure): the server takes no \
+                                messages, and too many wait";
+                    events.send(Happening::Error(text.to_owned()).into_value()).await;
+                    None
+                }
             };
             let happening = match next {
                 Some(Ok(Message::Text(text))) => {
@@ -213,7 +221,8 @@ impl Session {
 
     fn queue(&self, ctx: &Ctx<'_>, message: Message) -> rquickjs::Result<()> {
         let bytes = message.len();
-        self.outgoing.push(ctx, message, bytes)
+        let traffic = Rc::clone(&self.traffic.borrow());
+        self.outgoing.push(ctx, message, bytes, || traffic.sent.get())
     }
 
     fn ponged(&self, payload: &[u8]) {
@@ -238,14 +247,27 @@ impl Drop for Ending {
     }
 }
 
-async fn write(mut sink: SplitSink<Stream, Message>, outgoing: Rc<Queue<Message>>) {
+/// Sends what is queued. A server that does not read any more is left alone soon after the end.
+async fn write(sink: SplitSink<Stream, Message>, outgoing: Rc<Queue<Message>>) {
+    let overdue = async {
+        outgoing.over().await;
+        tokio::time::sleep(CLOSE_TIME).await;
+    };
+    tokio::select! {
+        () = write_all(sink, &outgoing) => {}
+        () = overdue => {}
+    }
+}
+
+async fn write_all(mut sink: SplitSink<Stream, Message>, outgoing: &Queue<Message>) {
     while let Some(first) = outgoing.next().await {
         let (mut next, mut bytes, mut sent) = (Some(first), 0, Ok(()));
-        // What waits goes out together.
+        // What waits goes out together, but not so much that nobody sees it go.
         while let Some(message) = next {
             bytes += message.len();
             sent = sink.feed(message).await;
-            next = if sent.is_ok() { outgoing.try_next() } else { None };
+            let goes_on = sent.is_ok() && bytes < TOGETHER_BYTES;
+            next = if goes_on { outgoing.try_next() } else { None };
         }
         if sent.is_err() || sink.flush().await.is_err() {
             // What happened is told by who reads.
@@ -254,8 +276,8 @@ async fn write(mut sink: SplitSink<Stream, Message>, outgoing: Rc<Queue<Message>
         }
         outgoing.sent(bytes);
     }
-    // A server that does not read any more is left alone.
-    let _ = tokio::time::timeout(CLOSE_TIME, sink.close()).await;
+    // What happened is told by who reads.
+    let _ = sink.close().await;
 }
 
 impl Happening {
