@@ -7,6 +7,7 @@
 
 pub mod builtin;
 mod checks;
+mod parts;
 mod recorder;
 mod registry;
 mod sink;
@@ -16,6 +17,7 @@ mod trend;
 
 pub use self::{
     checks::{Check, Group, Groups},
+    parts::{Parts, ScenarioPart},
     recorder::{Delta, Recorder, Sample, Streaming},
     registry::{Contains, Kind, Metric, MetricError, MetricId, Registry, Submetric},
     sink::{Counter, Gauge, Rate, Sink},

@@ -3,6 +3,7 @@
 
 mod format;
 mod groups;
+mod table;
 mod text;
 
 use std::time::Duration;

@@ -286,3 +286,43 @@ fn interrupts_what_takes_too_long() {
     .ends_with(0);
     assert!(run.value("iterations", "count").is_nan() || run.value("iterations", "count") == 0.0);
 }
+
+#[test]
+fn a_full_summary_tells_scenarios_and_groups_apart() {
+    let script = "import http from 'k6/http'; import { check, group } from 'k6';
+        import { Counter } from 'k6/metrics';
+        const mine = new Counter('mine');
+        const once = (exec) => ({ executor: 'per-vu-iterations', vus: 1, iterations: 2, exec });
+        export const options = { scenarios: { one: once('a'), two: once('b') } };
+        export function setup() { group('before', () => mine.add(5)); }
+        export function a() {
+            group('login', () => {
+                http.get(__ENV.URL + '/');
+                group('inner', () => { mine.add(3); check(1, { holds: () => true }); });
+            });
+            mine.add(1);
+        }
+        export function b() { check(1, { breaks: () => false }); }";
+    let run = run_with(script, &["--summary-mode", "full"], &[]).ends_with(0);
+    let (total, parts) = run.stdout.split_once("GROUP: setup").unwrap();
+    assert!(total.contains("mine") && total.contains(": 13 "), "{}", run.stdout);
+    let (before, parts) = parts.split_once("\u{2588} SCENARIO: one").unwrap();
+    assert!(before.contains("\u{21b3} GROUP: before") && before.contains(": 5 "), "{before}");
+    let (one, two) = parts.split_once("\u{2588} SCENARIO: two").unwrap();
+    assert!(two.contains("\u{2717} breaks") && !two.contains("holds"), "{two}");
+    assert!(two.contains("iterations") && !two.contains("http_reqs"), "{two}");
+    // A group's metrics are those of its own: what is counted further in is told there.
+    let (one, login) = one.split_once("    \u{21b3} GROUP: login").unwrap();
+    let (login, inner) = login.split_once("      \u{21b3} GROUP: inner").unwrap();
+    assert!(one.contains(": 8 ") && one.contains("data_sent"), "{one}");
+    assert!(login.contains("http_reqs") && !login.contains("mine"), "{login}");
+    assert!(inner.contains(": 6 ") && inner.contains("\u{2713} holds"), "{inner}");
+    // Without scenarios there are only groups, and without the mode none of this.
+    let single = script.replace("scenarios: {", "tags: { no: '1' } }; const none = { x: {");
+    let single = single + " export default a;";
+    let run = run_with(&single, &["--summary-mode", "full"], &[]).ends_with(0);
+    assert!(run.stdout.contains("\u{2588} GROUP: login"), "{}", run.stdout);
+    assert!(!run.stdout.contains("SCENARIO"), "{}", run.stdout);
+    let run = run_with(script, &[], &[]).ends_with(0);
+    assert!(!run.stdout.contains("SCENARIO") && !run.stdout.contains("GROUP"), "{}", run.stdout);
+}

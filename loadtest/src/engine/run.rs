@@ -130,7 +130,11 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
     let outputs = open_outputs(invocation, &test, &registry)?;
     let streaming = if outputs.is_some() { Streaming::On } else { Streaming::Off };
     let net = Rc::new(Net::new(test.net.clone(), Arc::clone(&test.tls)));
-    let recorder = Recorder::new(Arc::clone(&registry), streaming);
+    let in_parts = invocation.summary_mode == SummaryMode::Full;
+    let mut recorder = Recorder::new(Arc::clone(&registry), streaming);
+    if in_parts {
+        recorder = recorder.with_parts();
+    }
     let local = Local::new(Arc::clone(&test.environment), net, Some(recorder));
     let machine = machine(&test.environment)?;
     let mut vu = control_vu(&machine, &local)?;
@@ -152,6 +156,7 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
             tls: Arc::clone(&test.tls),
             planned: Arc::clone(&planned),
             streaming,
+            in_parts,
             control: Arc::clone(&control),
             reports: reports.clone(),
         };

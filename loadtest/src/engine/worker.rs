@@ -56,6 +56,8 @@ pub(super) struct Share {
     pub(super) tls: Arc<rustls::ClientConfig>,
     pub(super) planned: Arc<Vec<Planned>>,
     pub(super) streaming: Streaming,
+    /// Whether scenarios and groups are counted by themselves.
+    pub(super) in_parts: bool,
     pub(super) control: Arc<Control>,
     pub(super) reports: SyncSender<Report>,
 }
@@ -117,7 +119,10 @@ async fn work(share: Share) -> Result<(), String> {
         crate::vm::MetricTable::Open(_) => return Err("the metrics are not complete".into()),
     };
     let net = Rc::new(Net::new(share.net.clone(), Arc::clone(&share.tls)));
-    let recorder = Recorder::new(registry, share.streaming);
+    let mut recorder = Recorder::new(registry, share.streaming);
+    if share.in_parts {
+        recorder = recorder.with_parts();
+    }
     let local = Local::new(Arc::clone(&environment), net, Some(recorder));
     let machine = Machine::new(environment.vm_memory_bytes).map_err(|error| error.text)?;
     let crew = Rc::new(Crew { share, local, machine, watched: RefCell::default() });

@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc, time::Duration};
 
-use super::{Groups, MetricId, Registry, Sink, TagSet, Tags};
+use super::{Groups, MetricId, Parts, Registry, Sink, TagSet, Tags};
 
 /// One value, for the outputs that want each.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct Delta {
     pub sinks: Vec<(MetricId, Sink)>,
     /// Checks and groups.
     pub groups: Groups,
+    /// The same and all values by scenario and group, where that is wanted.
+    pub parts: Option<Parts>,
     /// Each sample, when streaming, in the order of recording.
     pub samples: Vec<Sample>,
     /// Samples that did not fit into `samples`. They are in the sinks all the same.
@@ -57,6 +59,12 @@ impl Recorder {
     pub fn new(registry: Arc<Registry>, streaming: Streaming) -> Self {
         let sinks = (0..registry.len()).map(|_| None).collect();
         Self { registry, streaming, sinks, delta: Delta::default() }
+    }
+
+    /// Counts by scenario and group as well.
+    pub fn with_parts(mut self) -> Self {
+        self.delta.parts = Some(Parts::default());
+        self
     }
 
     /// Counts `value` for `metric` and for those of its parts whose tags it has.
@@ -90,6 +98,13 @@ impl Recorder {
                 }
             }
         }
+        if let Some(parts) = &mut self.delta.parts {
+            let of = |key| tags.value(key).unwrap_or_default();
+            let at = (of("scenario"), of("group"));
+            for (id, value) in values {
+                parts.add(at, (*id, self.registry.metric(*id).kind), *value, at_unix);
+            }
+        }
         if self.streaming == Streaming::On {
             self.stream(values, &tags.to_set(), at_unix);
         }
@@ -106,12 +121,18 @@ impl Recorder {
         self.delta.groups.enter(path);
     }
 
+    /// The counts by scenario and group, where they are wanted.
+    pub fn parts(&mut self) -> Option<&mut Parts> {
+        self.delta.parts.as_mut()
+    }
+
     /// All that was counted since the last call.
     pub fn take(&mut self) -> Delta {
         let sinks = self.sinks.iter_mut().enumerate();
         let taken = sinks.filter_map(|(i, sink)| Some((MetricId(i as u32), sink.take()?)));
         self.delta.sinks.extend(taken);
-        mem::take(&mut self.delta)
+        let parts = self.delta.parts.as_ref().map(|_| Parts::default());
+        mem::replace(&mut self.delta, Delta { parts, ..Delta::default() })
     }
 
     fn stream(&mut self, values: &[(MetricId, f64)], tags: &TagSet, at_unix: Duration) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Delta, Groups, MetricId, Registry, Sink};
+use super::{Delta, Groups, MetricId, Parts, Registry, Sink};
 
 /// The counts of all workers since the run began.
 #[derive(Debug)]
@@ -10,6 +10,7 @@ pub struct Totals {
     registry: Arc<Registry>,
     sinks: Vec<Option<Sink>>,
     groups: Groups,
+    parts: Parts,
     samples_lost: u64,
 }
 
@@ -17,7 +18,7 @@ impl Totals {
     /// Nothing yet.
     pub fn new(registry: Arc<Registry>) -> Self {
         let sinks = (0..registry.len()).map(|_| None).collect();
-        Self { registry, sinks, groups: Groups::new(), samples_lost: 0 }
+        Self { registry, sinks, groups: Groups::new(), parts: Parts::default(), samples_lost: 0 }
     }
 
     /// Adds what a worker counted.
@@ -29,6 +30,9 @@ impl Totals {
             }
         }
         self.groups.merge(&delta.groups);
+        if let Some(parts) = &delta.parts {
+            self.parts.merge(parts);
+        }
         self.samples_lost += delta.samples_lost;
     }
 
@@ -45,6 +49,11 @@ impl Totals {
     /// Checks and groups.
     pub fn groups(&self) -> &Groups {
         &self.groups
+    }
+
+    /// The same by scenario and group, where workers counted so.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
     }
 
     /// Samples that no output has seen, since they came too fast.

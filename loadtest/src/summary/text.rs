@@ -1,41 +1,17 @@
 //! The end-of-test text.
 
-use super::{Divergence, EXPECTED, Mode, Summary, format};
+use super::{
+    Divergence, Mode, Summary, format,
+    table::{View, metrics},
+};
 use crate::{
-    metrics::{Check, Contains, Kind, Metric, MetricId, Sink},
+    metrics::{Check, Contains, Group, Kind, Metric, ScenarioPart},
     threshold::OfMetric,
 };
 
 const GREEN: &str = "\u{1b}[32m";
 const RED: &str = "\u{1b}[31m";
 const RESET: &str = "\u{1b}[0m";
-
-/// Metrics shown of requests when there is little room.
-const COMPACT: &[&str] = &["http_req_duration", "http_req_failed", "http_reqs"];
-
-/// Sections and the metrics in them: those whose name begins so.
-const SECTIONS: &[(&str, &[&str])] = &[
-    ("HTTP", &["http_req"]),
-    (
-        "LATENCY FROM THE SCHEDULED START",
-        &["http_req_latency", "iteration_latency", "schedule_lag"],
-    ),
-    ("EXECUTION", &["dropped_iterations", "iteration_duration", "iterations", "vus"]),
-    ("NETWORK", &["data_"]),
-    ("WEBSOCKET", &["ws_"]),
-    ("GRPC", &["grpc_"]),
-];
-
-/// A metric's line: its name and the columns after it.
-struct Line {
-    section: &'static str,
-    name: String,
-    /// The name that the width is computed from.
-    full_name: usize,
-    first: String,
-    more: Vec<String>,
-    is_trend: bool,
-}
 
 pub(super) fn write(summary: &Summary<'_>, mode: Mode, colors: bool) -> String {
     let mut text = String::new();
@@ -62,22 +38,67 @@ pub(super) fn write(summary: &Summary<'_>, mode: Mode, colors: bool) -> String {
     text += "\n\n  \u{2588} TOTAL RESULTS \n";
     let groups = summary.totals.groups();
     let all: Vec<&Check> = groups.iter().flat_map(|group| &group.checks).collect();
-    text += &checks(summary, &all, "    ", mark);
-    text += &metrics(summary, mode);
+    text += &checks(summary, &all, "    ", &mark);
+    text += &metrics(View { summary, part: None }, mode, "    ");
     if mode == Mode::Full {
-        for group in groups.iter().filter(|group| !group.path.is_empty()) {
-            let depth = group.path.matches("::").count();
-            let name = group.path.rsplit("::").next().unwrap_or_default();
-            let indent = "  ".repeat(depth + 1);
-            text += &format!("\n{indent}\u{21b3} GROUP: {name} \n");
-            let checks_of: Vec<&Check> = group.checks.iter().collect();
-            text += &checks(summary, &checks_of, &format!("{indent}  "), mark);
-        }
+        text += &parts(summary, &mark);
     }
     if let Some(divergence) = summary.divergence() {
         text += &warnings(divergence, colors);
     }
     text + "\n\n\n"
+}
+
+/// The scenarios by themselves, and the groups in them. As k6 has it: the one scenario of a script
+/// without any is not spoken of, only its groups.
+fn parts(summary: &Summary<'_>, mark: &impl Fn(bool) -> String) -> String {
+    let mut scenarios: Vec<&ScenarioPart> = summary.totals.parts().iter().collect();
+    scenarios.sort_by(|a, b| a.name.cmp(&b.name));
+    let asked = &summary.options.scenarios;
+    let is_default = asked.len() == 1 && asked.iter().all(|one| one.name == "default");
+    let mut text = String::new();
+    for scenario in scenarios {
+        let is_named = !scenario.name.is_empty() && !is_default;
+        if is_named {
+            text += &format!("\n\n  \u{2588} SCENARIO: {} \n", scenario.name);
+            let all: Vec<&Check> = scenario.groups.iter().flat_map(|one| &one.checks).collect();
+            text += &checks(summary, &all, "    ", mark);
+            let view = View { summary, part: Some((scenario, None)) };
+            text += &metrics(view, Mode::Full, "    ");
+        }
+        let mut groups: Vec<&Group> =
+            scenario.groups.iter().filter(|group| !group.path.is_empty()).collect();
+        order(&mut groups);
+        for group in groups {
+            let depth = group.path.matches("::").count() + usize::from(is_named);
+            let name = group.path.rsplit("::").next().unwrap_or_default();
+            let indent = "  ".repeat(depth + 1);
+            text += &match depth {
+                1 => format!("\n\n  \u{2588} GROUP: {name} \n"),
+                _ => format!("\n{}\u{21b3} GROUP: {name} \n", &indent[2..]),
+            };
+            let all: Vec<&Check> = group.checks.iter().collect();
+            text += &checks(summary, &all, &indent, mark);
+            let view = View { summary, part: Some((scenario, Some(&group.path))) };
+            text += &metrics(view, Mode::Full, &indent);
+        }
+    }
+    text
+}
+
+/// Inner groups behind their outer ones, all else in the order in which they were entered.
+fn order(groups: &mut Vec<&Group>) {
+    let mut ordered: Vec<&Group> = Vec::with_capacity(groups.len());
+    for group in groups.drain(..) {
+        let outer = group.path.rsplit_once("::").map_or("", |(outer, _)| outer);
+        let inside = |other: &&Group| {
+            let rest = other.path.strip_prefix(outer);
+            !outer.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        };
+        let at = ordered.iter().rposition(inside).map_or(ordered.len(), |at| at + 1);
+        ordered.insert(at, group);
+    }
+    *groups = ordered;
 }
 
 /// What a threshold was compared with.
@@ -105,7 +126,7 @@ fn checks(
     summary: &Summary<'_>,
     all: &[&Check],
     indent: &str,
-    mark: impl Fn(bool) -> String,
+    mark: &impl Fn(bool) -> String,
 ) -> String {
     let passes: u64 = all.iter().map(|check| check.passes).sum();
     let fails: u64 = all.iter().map(|check| check.fails).sum();
@@ -140,108 +161,6 @@ fn checks(
         }
     }
     text
-}
-
-fn metrics(summary: &Summary<'_>, mode: Mode) -> String {
-    let lines: Vec<Line> =
-        summary.shown().filter_map(|(id, metric)| line(summary, mode, id, metric)).collect();
-    let longest = |length: fn(&Line) -> usize| lines.iter().map(length).max().unwrap_or(0);
-    // As wide as k6 makes it.
-    let label = longest(|line| line.name.len()) + longest(|line| line.full_name) + 3;
-    let widest = |trend: bool, column: usize| {
-        let same = lines.iter().filter(|line| line.is_trend == trend);
-        let column = same.filter_map(|line| line.more.get(column));
-        column.map(|column| column.chars().count()).max().unwrap_or(0)
-    };
-    let first = lines.iter().filter(|line| !line.is_trend);
-    let first = first.map(|line| line.first.chars().count()).max().unwrap_or(0);
-    let mut text = String::new();
-    let sections = SECTIONS.iter().map(|(section, _)| *section);
-    for section in std::iter::once("CUSTOM").chain(sections) {
-        let of_section: Vec<&Line> = lines.iter().filter(|line| line.section == section).collect();
-        if of_section.is_empty() {
-            continue;
-        }
-        text += &format!("\n    {section}\n");
-        for line in of_section {
-            let mut columns = Vec::new();
-            if !line.is_trend {
-                columns.push(format!("{:first$}", line.first));
-            }
-            let padded = line.more.len() > 1 || line.is_trend;
-            columns.extend(line.more.iter().enumerate().map(|(i, column)| {
-                let width = if padded { widest(line.is_trend, i) } else { 0 };
-                format!("{column:width$}")
-            }));
-            text += &format!("    {:.<label$}: {}\n", line.name, columns.join(" "));
-        }
-    }
-    text
-}
-
-/// The line of a metric, if it is shown.
-fn line(summary: &Summary<'_>, mode: Mode, id: MetricId, metric: &Metric) -> Option<Line> {
-    let parent = metric.parent.map(|parent| summary.totals.registry().metric(parent));
-    let base = parent.map_or(&*metric.name, |parent| &*parent.name);
-    let is_part = parent.is_some();
-    let shown = !matches!(base, "checks" | "group_duration")
-        && (mode == Mode::Full || !base.starts_with("http_req_b") || COMPACT.contains(&base))
-        && (!is_part || *metric.name == *EXPECTED || !summary.thresholds.of(id).is_empty());
-    let section = section(base, metric.parent.unwrap_or(id));
-    if !shown || (mode == Mode::Compact && section == "HTTP" && !COMPACT.contains(&base)) {
-        return None;
-    }
-    let name = match metric.name.split_once('{') {
-        Some((_, filter)) if is_part => format!("  {{ {} }}", filter.trim_end_matches('}').trim()),
-        _ => metric.name.to_string(),
-    };
-    let (first, more) = columns(summary, id, metric);
-    let is_trend = metric.kind == Kind::Trend;
-    Some(Line { section, name, full_name: metric.name.len(), first, more, is_trend })
-}
-
-fn section(base: &str, id: MetricId) -> &'static str {
-    if id > crate::metrics::builtin::SCHEDULE_LAG {
-        return "CUSTOM";
-    }
-    let exact = SECTIONS.iter().find(|(_, names)| names.contains(&base));
-    let begins = |(_, names): &&(&str, &[&str])| names.iter().any(|name| base.starts_with(name));
-    exact.or_else(|| SECTIONS.iter().find(begins)).map_or("EXECUTION", |(section, _)| section)
-}
-
-/// The first column, empty for trends, and the others.
-fn columns(summary: &Summary<'_>, id: MetricId, metric: &Metric) -> (String, Vec<String>) {
-    let value = |value| format::value(value, metric.contains, summary.options.summary_time_unit);
-    let empty;
-    let sink = match summary.totals.sink(id) {
-        Some(sink) => sink,
-        None => {
-            empty = Sink::new(metric.kind);
-            &empty
-        }
-    };
-    match sink {
-        Sink::Counter(counter) => {
-            let rate = counter.per_second(summary.elapsed);
-            (value(counter.sum), vec![format!("{}/s", value(rate))])
-        }
-        Sink::Gauge(gauge) => (
-            value(gauge.value),
-            vec![format!("min={}", value(gauge.min)), format!("max={}", value(gauge.max))],
-        ),
-        Sink::Rate(rate) => {
-            let share = format::percent(rate.rate());
-            (share, vec![format!("{} out of {}", rate.passes, rate.total)])
-        }
-        Sink::Trend(trend) => {
-            let stats = summary.options.summary_trend_stats.iter();
-            let each = stats.map(|stat| match stat {
-                crate::options::TrendStat::Count => format!("count={}", trend.count()),
-                stat => format!("{}={}", stat.name(), value(stat.of(trend))),
-            });
-            (String::new(), each.collect())
-        }
-    }
 }
 
 /// What must be known before the numbers above are believed.

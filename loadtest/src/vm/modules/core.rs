@@ -7,7 +7,7 @@ use rquickjs::{Ctx, Exception, Function, Object, Result, Value, function::Opt};
 use super::bytes;
 use crate::{
     clock,
-    metrics::builtin,
+    metrics::{Tags as _, builtin},
     options::SystemTag,
     vm::{console, fiber, state},
 };
@@ -83,6 +83,9 @@ fn check<'js>(
                 let has_group = vu.system_tags().has(SystemTag::Group);
                 let group = if has_group { vu.group.borrow().clone() } else { "".into() };
                 recorder.check(&group, &name, passed);
+                if let Some(parts) = recorder.parts() {
+                    parts.groups(&scenario(&vu)).check(&group, &name, passed);
+                }
             }
             let tags = vu.sample_tags(&extra);
             recorder.record(builtin::CHECKS, f64::from(u8::from(passed)), &tags, clock::unix());
@@ -90,6 +93,11 @@ fn check<'js>(
         result?;
     }
     Ok(all)
+}
+
+/// The scenario as its samples name it.
+fn scenario(vu: &state::VuState) -> String {
+    vu.tags.borrow().value("scenario").unwrap_or_default().to_owned()
 }
 
 /// Names are parts of a path that is written with these.
@@ -132,6 +140,12 @@ fn group<'js>(ctx: Ctx<'js>, name: String, body: Function<'js>) -> Result<Value<
     *vu.group.borrow_mut() = path.as_str().into();
     if let Some(recorder) = &mut *vu.local.recorder.borrow_mut() {
         recorder.enter_group(&path);
+        if let Some(parts) = recorder.parts() {
+            let groups = parts.groups(&scenario(&vu));
+            // That of `setup()`, say, which nobody entered.
+            groups.enter(&outer);
+            groups.enter(&path);
+        }
     }
     let begun = clock::now();
     let result = body.call::<_, Value<'js>>(());
