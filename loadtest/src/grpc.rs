@@ -6,8 +6,8 @@ mod schema;
 mod status;
 
 pub(crate) use self::{
-    channel::{Call, Channel, Outgoing, Reply},
+    channel::{Call, Channel, Outgoing, Reply, within},
     reflection::reflect,
-    schema::{Schema, Schemas},
+    schema::{Schema, Schemas, health},
     status::{Code, Status},
 };

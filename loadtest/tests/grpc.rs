@@ -192,3 +192,15 @@ fn a_unary_call_takes_one_message() {
     let run = run_with(script, &["-e", &server.variable()], &files).ends_with(0);
     assert_eq!(run.value("checks", "passes"), 2.0, "{}", run.stdout);
 }
+
+#[test]
+fn checks_health() {
+    holds(
+        "const all = client.healthCheck();
+         is('server', [all.status, all.message.status], [grpc.StatusOK, grpc.HealthCheckServing]);
+         const one = client.healthCheck('test.Greeter');
+         is('service', one.message.status, grpc.HealthCheckNotServing);
+         is('unknown', client.healthCheck('x').status, grpc.StatusNotFound);
+         is('names', [grpc.HealthCheckServing, grpc.HealthCheckUnknown], ['SERVING', 'UNKNOWN']);",
+    );
+}

@@ -68,8 +68,9 @@ pub(super) struct Collector {
     pub(super) elapsed: Duration,
     /// For the report, where one is asked for.
     pub(super) timeline: Option<Timeline>,
+    /// How many threads run scripts.
+    pub(super) workers: u32,
     inbox: Receiver<Report>,
-    workers: u32,
     ended: u32,
     quiet: bool,
     environment: Arc<Environment>,

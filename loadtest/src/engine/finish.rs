@@ -19,7 +19,8 @@ use crate::{
     vm::{Vu, console},
 };
 
-/// From which share of a CPU on scripts are said to have kept others waiting, in per cent.
+/// From which share of the workers' time on scripts are said to have kept others waiting, in per
+/// cent.
 const SHARE_WORTH_SAYING: f64 = 5.0;
 
 pub(super) async fn finish(
@@ -73,7 +74,7 @@ pub(super) async fn finish(
             write_file(path, summary.export().to_string().as_bytes());
         }
     }
-    share_of_scripts(test, &summary);
+    share_of_scripts(test, &summary, collector.workers);
     if let Some(outputs) = collector.outputs.take()
         && let Err(error) = outputs.finish()
     {
@@ -94,17 +95,18 @@ pub(super) async fn finish(
 }
 
 /// Says so when scripts had the CPU for so long that others waited for it.
-fn share_of_scripts(test: &Test, summary: &Summary<'_>) {
+fn share_of_scripts(test: &Test, summary: &Summary<'_>, workers: u32) {
     let counts = &test.environment.counts;
     let preempted = counts.preempted.load(Ordering::Relaxed);
     let cpu = counts.script_nanos.load(Ordering::Relaxed) as f64 / 1e9;
-    let share = cpu / summary.elapsed.as_secs_f64().max(1e-9) * 100.0;
+    let time = summary.elapsed.as_secs_f64().max(1e-9) * f64::from(workers.max(1));
+    let share = cpu / time * 100.0;
     if preempted == 0 || share < SHARE_WORTH_SAYING {
         return;
     }
     let text = format!(
-        "scripts had the CPU for {cpu:.1} s ({share:.0} % of a CPU) and were interrupted \
-         {preempted} times after 10 ms: other VUs waited meanwhile"
+        "scripts ran for {cpu:.1} s ({share:.0} % of the time of {workers} workers) and were \
+         interrupted {preempted} times after 10 ms: other VUs waited meanwhile"
     );
     console::write("warn", &text);
 }

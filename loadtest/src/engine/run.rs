@@ -4,7 +4,7 @@ use std::{
     io::IsTerminal,
     path::PathBuf,
     rc::Rc,
-    sync::{Arc, mpsc::sync_channel},
+    sync::{Arc, atomic::Ordering, mpsc::sync_channel},
     thread,
     time::Duration,
 };
@@ -180,6 +180,10 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
             return finish::finish(invocation, &test, collector, &mut vu, exit, None).await;
         }
     };
+    // What scripts took to load is not said of the test.
+    let counts = &test.environment.counts;
+    counts.script_nanos.store(0, Ordering::Relaxed);
+    counts.preempted.store(0, Ordering::Relaxed);
     control.begin(clock::now(), data.clone());
     let ending = collector.collect(&control, &local, &planned).await?;
     if ending == Ending::Twice {

@@ -130,11 +130,7 @@ impl Channel {
             trailers: HeaderMap::new(),
         };
         let exchange = self.exchange(call, message, &mut reply);
-        let ended = match call.timeout {
-            Some(time) => timeout(time, exchange).await.unwrap_or_else(|_| Err(Status::late())),
-            None => exchange.await,
-        };
-        if let Err(status) = ended {
+        if let Err(status) = within(call.timeout, exchange).await {
             reply.status = status;
         }
         reply
@@ -180,6 +176,17 @@ impl Channel {
             builder = builder.header(name, value);
         }
         builder.body(()).map_err(|error| error.to_string())
+    }
+}
+
+/// Does `work`, for no longer than a call may take.
+pub(crate) async fn within<T>(
+    time: Option<Duration>,
+    work: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    match time {
+        Some(time) => timeout(time, work).await.unwrap_or_else(|_| Err(Status::late())),
+        None => work.await,
     }
 }
 

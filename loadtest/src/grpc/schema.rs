@@ -15,7 +15,7 @@ use prost_reflect::{
 };
 use protox::{
     Compiler,
-    file::{ChainFileResolver, GoogleFileResolver, IncludeFileResolver},
+    file::{ChainFileResolver, File, GoogleFileResolver, IncludeFileResolver},
 };
 use serde_json::json;
 
@@ -63,6 +63,25 @@ impl Schemas {
         known.insert(key, pool.clone());
         Ok(pool)
     }
+}
+
+/// The service of health checks (the gRPC health checking protocol), as far as it is called.
+const HEALTH: &str = r#"
+syntax = "proto3";
+package grpc.health.v1;
+message HealthCheckRequest { string service = 1; }
+message HealthCheckResponse {
+  enum ServingStatus { UNKNOWN = 0; SERVING = 1; NOT_SERVING = 2; SERVICE_UNKNOWN = 3; }
+  ServingStatus status = 1;
+}
+service Health { rpc Check(HealthCheckRequest) returns (HealthCheckResponse); }
+"#;
+
+/// The descriptors of the service of health checks.
+pub(crate) fn health() -> Result<Vec<FileDescriptorProto>, String> {
+    let file = File::from_source("grpc/health/v1/health.proto", HEALTH);
+    let file = file.map_err(|error| error.to_string())?;
+    Ok(vec![file.file_descriptor_proto().clone()])
 }
 
 /// What is wrong with a file, and where.

@@ -87,9 +87,9 @@ pub struct InstanceCounts {
     pub active: AtomicU64,
     /// VUs that were made.
     pub initialized: AtomicU64,
-    /// Nanoseconds that scripts had the CPU.
+    /// Nanoseconds that scripts had the CPU since the test began.
     pub script_nanos: AtomicU64,
-    /// Times a script was made to wait because it had the CPU for too long.
+    /// Times since then that a script was made to wait because it had the CPU for too long.
     pub preempted: AtomicU64,
 }
 

@@ -26,7 +26,12 @@
       return native.grpcInvokeAsync(handleOf(this), String(method), request ?? {}, params ?? {});
     }
     close() { native.grpcClose(handleOf(this)); }
-    healthCheck() { throw new Error("Client.healthCheck() is not supported by weir-load"); }
+    healthCheck(service) {
+      const handle = handleOf(this);
+      native.grpcLoadHealth(handle);
+      const request = { service: String(service ?? "") };
+      return native.grpcInvoke(handle, "grpc.health.v1.Health/Check", request, {});
+    }
   }
 
   const kinds = ["data", "error", "end"];
@@ -56,5 +61,11 @@
     "OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated",
   ];
   const constants = Object.fromEntries(codes.map((name, code) => [`Status${name}`, code]));
-  return { "k6/net/grpc": { Client, Stream, ...constants } };
+  // As a status is written in a message.
+  const health = {
+    HealthCheckUnknown: "UNKNOWN",
+    HealthCheckServing: "SERVING",
+    HealthCheckNotServing: "NOT_SERVING",
+  };
+  return { "k6/net/grpc": { Client, Stream, ...constants, ...health } };
 }

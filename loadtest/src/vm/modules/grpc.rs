@@ -31,6 +31,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// The largest message that is taken where nothing else is said; that of other clients.
 const RECEIVES_BYTES: f64 = 4.0 * 1024.0 * 1024.0;
 
+/// The method of health checks.
+const HEALTH: &str = "grpc.health.v1.Health/Check";
+
 /// A client of a script.
 #[derive(Default)]
 pub(super) struct Client {
@@ -51,6 +54,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     native.set("grpcNew", Function::new(ctx.clone(), new)?)?;
     native.set("grpcLoad", Function::new(ctx.clone(), load)?)?;
     native.set("grpcLoadSet", Function::new(ctx.clone(), load_set)?)?;
+    native.set("grpcLoadHealth", Function::new(ctx.clone(), load_health)?)?;
     native.set("grpcConnect", Function::new(ctx.clone(), connect)?)?;
     native.set("grpcClose", Function::new(ctx.clone(), close)?)?;
     native.set("grpcInvoke", Function::new(ctx.clone(), invoke)?)?;
@@ -101,6 +105,19 @@ fn load_set<'js>(ctx: Ctx<'js>, handle: Value<'js>, file: String) -> Result<Valu
     let loaded = bundle.schemas.decode(&bundle.resolve(bundle.folder(), &file));
     let loaded = loaded.and_then(|pool| client.schema.borrow_mut().add(&pool));
     ctx.json_parse(loaded.map_err(|why| Exception::throw_message(&ctx, &why))?)
+}
+
+/// Makes the service of health checks known, unless the script has.
+fn load_health<'js>(ctx: Ctx<'js>, handle: Value<'js>) -> Result<()> {
+    let client = client(&ctx, &handle)?;
+    if client.schema.borrow().method(HEALTH).is_some() {
+        return Ok(());
+    }
+    // On the thread's own stack: compiling needs more than is left of a script's.
+    let compiling = fiber::wait(async { grpc::health() });
+    let files = compiling.map_err(|_| fiber::throw_stopped(&ctx))?;
+    let loaded = files.and_then(|files| client.schema.borrow_mut().add_files(files));
+    loaded.map_err(|why| Exception::throw_message(&ctx, &why))
 }
 
 fn connect<'js>(

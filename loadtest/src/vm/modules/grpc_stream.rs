@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock,
-    grpc::{Code, Outgoing, Schema, Status},
+    grpc::{self, Code, Outgoing, Schema, Status},
     metrics::{MetricId, TagSet, builtin},
     vm::{
         Local,
@@ -59,15 +59,11 @@ fn open<'js>(
     let local = Rc::clone(&vu.local);
     let started = vu.operations.start_source(then, move |events| async move {
         let begun = clock::now();
-        let status = match prepared.call.timeout {
-            Some(time) => {
-                let talk = talk(&local, &prepared, &waiting.0, &events);
-                let late = || Status::new(Code::DEADLINE_EXCEEDED, "context deadline exceeded");
-                tokio::time::timeout(time, talk).await.unwrap_or_else(|_| Err(late()))
-            }
-            None => talk(&local, &prepared, &waiting.0, &events).await,
-        };
-        let status = status.err().unwrap_or_else(|| Status::new(Code::OK, ""));
+        let talk = talk(&local, &prepared, &waiting.0, &events);
+        let status = grpc::within(prepared.call.timeout, talk)
+            .await
+            .err()
+            .unwrap_or_else(|| Status::new(Code::OK, ""));
         count(&local, &prepared, &status, clock::now() - begun);
         if status.code != Code::OK {
             let make: Make =
