@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod origins;
+mod serving;
 
 use std::{
     io::{Read as _, Write as _},
@@ -145,7 +146,8 @@ fn what_cannot_be_done_is_said_at_once() {
 #[test]
 fn http_2_with_and_without_tls() {
     for is_tls in [false, true] {
-        let address = origins::tcp(is_tls.then(|| origins::tls(&["h2"]).0));
+        let server = origins::tcp(is_tls.then(|| serving::tls("127.0.0.1", &["h2"]).0));
+        let address = server.address;
         let folder = tempfile::tempdir().unwrap();
         let json = folder.path().join("out.json");
         let (url, words) = match is_tls {
@@ -161,7 +163,8 @@ fn http_2_with_and_without_tls() {
 
 #[test]
 fn http_3() {
-    let (address, _) = origins::quic("h3");
+    let (server, _) = origins::quic("h3");
+    let address = server.address;
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("out.json");
     let words = "-k --http 3 -n 60 -c 2 -p 3";

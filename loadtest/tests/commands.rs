@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 mod server;
+mod serving;
 
 use std::{
     fs,
@@ -149,4 +150,18 @@ fn counts_bytes_even_when_none_were_sent() {
     let export: Value = serde_json::from_slice(&export).unwrap();
     assert_eq!(export["metrics"]["data_sent"]["count"], 0);
     assert_eq!(export["metrics"]["data_received"]["count"], 0);
+}
+
+#[test]
+fn a_lost_output_is_said_and_no_reason_to_fail() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("main.js"), SCRIPT).unwrap();
+    let url = format!("URL={}", server.url());
+    let run =
+        |out: &str| weir_load(folder.path(), &["run", "--quiet", "-e", &url, "-o", out, "main.js"]);
+    let full = run("json=/dev/full");
+    assert_eq!(full.status.code(), Some(0), "as under k6");
+    assert!(text(&full.stderr).contains("] output: "), "{}", text(&full.stderr));
+    assert_eq!(run("json=/nowhere/at/all").status.code(), Some(104));
 }

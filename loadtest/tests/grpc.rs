@@ -5,6 +5,7 @@
 mod calls;
 mod running;
 mod server;
+mod serving;
 
 use calls::{CallServer, KINDS, PROTO};
 use running::{Run, run_with};

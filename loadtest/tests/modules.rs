@@ -4,6 +4,7 @@
 
 mod running;
 mod server;
+mod serving;
 
 use running::{run_file, run_with};
 

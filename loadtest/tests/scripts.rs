@@ -4,6 +4,7 @@
 
 mod running;
 mod server;
+mod serving;
 
 use running::{holds, run, run_with};
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod origins;
+mod serving;
 
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -60,7 +61,8 @@ const ANY: &str = "insecureSkipTLSVerify: true,";
 
 #[test]
 fn http_3_by_an_option() {
-    let (address, _) = origins::quic("h3");
+    let (server, _) = origins::quic("h3");
+    let address = server.address;
     let options = "httpVersion: '3', insecureSkipTLSVerify: true, iterations: 2, vus: 2,";
     let body = "
         const first = http.get(url + '/');
@@ -91,7 +93,8 @@ fn http_3_by_an_option() {
 
 #[test]
 fn http_3_by_a_flag_and_another_version_by_a_parameter() {
-    let (address, _) = origins::quic("h3");
+    let (server, _) = origins::quic("h3");
+    let address = server.address;
     let body = "
         is('the flag', http.get(url + '/').proto, 'HTTP/3');
         const tcp = http.get(url + '/', { httpVersion: '1.1' });
@@ -111,7 +114,8 @@ fn http_3_by_a_flag_and_another_version_by_a_parameter() {
 
 #[test]
 fn certificates_are_looked_at_over_quic() {
-    let (address, pem) = origins::quic("h3");
+    let (server, pem) = origins::quic("h3");
+    let address = server.address;
     let options = "httpVersion: '3',";
     let body = "
         const unknown = http.get(url + '/');
@@ -123,7 +127,8 @@ fn certificates_are_looked_at_over_quic() {
     let options = "httpVersion: '3', hosts: { localhost: '127.0.0.1' },";
     holds(address, options, &[], Some(&pem), body);
     // Something else than HTTP/3 is spoken there.
-    let (address, pem) = origins::quic("other");
+    let (server, pem) = origins::quic("other");
+    let address = server.address;
     holds(address, options, &[], Some(&pem), "is('alpn', http.get(url).error_code, 1300);");
 }
 
@@ -142,7 +147,8 @@ fn quic_that_fails_says_why() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let body = "is('silent', http.get(url, { timeout: '300ms' }).error_code, 1050);";
     holds(silent.local_addr().unwrap(), options, &[], None, body);
-    let (address, _) = origins::quic("h3");
+    let (server, _) = origins::quic("h3");
+    let address = server.address;
     let body = "
         is('reset', http.get(url + '/reset').error_code, 1830);
         is('slow', http.get(url + '/slow', { timeout: '300ms' }).error_code, 1050);";
@@ -151,7 +157,8 @@ fn quic_that_fails_says_why() {
 
 #[test]
 fn connections_of_http_3_are_reused_as_those_of_the_others() {
-    let (address, _) = origins::quic("h3");
+    let (server, _) = origins::quic("h3");
+    let address = server.address;
     let options = "httpVersion: '3', insecureSkipTLSVerify: true, iterations: 2,";
     let connection = "const on = (r) => Number(r.headers['X-Connection']);";
     // The server ends a connection in both of its ways: nothing is lost.
@@ -166,14 +173,16 @@ fn connections_of_http_3_are_reused_as_those_of_the_others() {
          is('after a close', [c, on(http.post(url + '/', 'x'))], [b, b + 1]);"
     );
     holds(address, options, &[], None, &body);
-    let (address, _) = origins::quic("h3");
+    let (server, _) = origins::quic("h3");
+    let address = server.address;
     let body = format!(
         "{connection}
          is('each has its own', on(http.get(url)) !== on(http.get(url)), true);"
     );
     let none = format!("{options} noConnectionReuse: true,");
     holds(address, &none, &[], None, &body);
-    let (address, _) = origins::quic("h3");
+    let (server, _) = origins::quic("h3");
+    let address = server.address;
     let body = format!(
         "{connection}
          is('an iteration', [on(http.get(url)), on(http.get(url))], [__ITER + 1, __ITER + 1]);"
@@ -184,19 +193,20 @@ fn connections_of_http_3_are_reused_as_those_of_the_others() {
 
 #[test]
 fn http_1_and_2_over_tls_and_http_2_without() {
-    let (tls, _) = origins::tls(&["h2", "http/1.1"]);
-    let address = origins::tcp(Some(tls));
+    let (tls, _) = serving::tls("127.0.0.1", &["h2", "http/1.1"]);
+    let server = origins::tcp(Some(tls));
+    let address = server.address;
     let body = "
         is('agreed', http.get(url).proto, 'HTTP/2.0');
         is('1.1', http.get(url, { httpVersion: '1.1' }).proto, 'HTTP/1.1');
         is('2', http.get(url, { httpVersion: '2' }).proto, 'HTTP/2.0');";
     holds(address, ANY, &[], None, body);
     holds(address, ANY, &["--http", "1.1"], None, "is('flag', http.get(url).proto, 'HTTP/1.1');");
-    let (tls, _) = origins::tls(&[]);
+    let (tls, _) = serving::tls("127.0.0.1", &[]);
     let body = "is('no HTTP/2', http.get(url).error_code, 1600);";
-    holds(origins::tcp(Some(tls)), ANY, &["--http", "2"], None, body);
+    holds(origins::tcp(Some(tls)).address, ANY, &["--http", "2"], None, body);
     let body = "
         const all = http.batch([plain, plain, plain]);
         is('without TLS', all.map((r) => r.proto), Array(3).fill('HTTP/2.0'));";
-    holds(origins::tcp(None), "", &["--http", "2"], None, body);
+    holds(origins::tcp(None).address, "", &["--http", "2"], None, body);
 }

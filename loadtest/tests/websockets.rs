@@ -4,6 +4,7 @@
 
 mod running;
 mod server;
+mod serving;
 mod sockets;
 
 use running::{Run, run_with};

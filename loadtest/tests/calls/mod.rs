@@ -1,17 +1,15 @@
 //! A gRPC server on the `h2` crate: one service with a method of each kind, and reflection.
 
-use std::{net::TcpListener, sync::Arc, thread, time::Duration};
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Response};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage as _, Value};
-use rustls::pki_types::PrivateKeyDer;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::oneshot,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
+
+use crate::serving::{Serving, tls};
 
 pub(crate) const PROTO: &str = r#"
 syntax = "proto3";
@@ -38,9 +36,7 @@ enum Kind { PLAIN = 0; LOUD = 1; }
 "#;
 
 pub(crate) struct CallServer {
-    address: std::net::SocketAddr,
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
+    serving: Serving,
     /// The certificate, PEM.
     pub(crate) certificate: String,
 }
@@ -52,51 +48,37 @@ impl CallServer {
 
     /// With TLS, as `localhost`.
     pub(crate) fn start_tls() -> Self {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap();
-        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Self::begin(Some(TlsAcceptor::from(Arc::new(config))), made.cert.pem())
+        let (tls, certificate) = tls("localhost", &["h2"]);
+        Self::begin(Some(TlsAcceptor::from(tls)), certificate)
     }
 
     fn begin(tls: Option<TlsAcceptor>, certificate: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        let (end, ended) = oneshot::channel();
-        let thread = thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let set = tokio::task::LocalSet::new();
-            runtime.block_on(set.run_until(async move {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                tokio::select! { () = serve(listener, tls) => {}, _ = ended => {} }
-            }));
+        let pool = pool();
+        let serving = Serving::tcp(move |stream| {
+            let (pool, tls) = (pool.clone(), tls.clone());
+            async move {
+                match tls {
+                    // Clients that trust nobody are no error here.
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            talk(stream, pool).await;
+                        }
+                    }
+                    None => talk(stream, pool).await,
+                }
+            }
         });
-        Self { address, end: Some(end), thread: Some(thread), certificate }
+        Self { serving, certificate }
     }
 
     /// An argument that makes the address `__ENV.GRPC`.
     pub(crate) fn variable(&self) -> String {
-        format!("GRPC={}", self.address)
+        format!("GRPC={}", self.serving.address)
     }
 
     /// The same by name.
     pub(crate) fn named(&self) -> String {
-        format!("GRPC=localhost:{}", self.address.port())
-    }
-}
-
-impl Drop for CallServer {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        self.thread.take().unwrap().join().unwrap();
+        format!("GRPC=localhost:{}", self.serving.address.port())
     }
 }
 
@@ -107,27 +89,6 @@ pub(crate) fn pool() -> DescriptorPool {
     std::fs::write(folder.path().join("kinds.proto"), KINDS).unwrap();
     let set = protox::compile(["greeter.proto"], [folder.path()]).unwrap();
     DescriptorPool::from_file_descriptor_set(set).unwrap()
-}
-
-#[allow(clippy::disallowed_methods, reason = "a test has no task door")]
-async fn serve(listener: tokio::net::TcpListener, tls: Option<TlsAcceptor>) {
-    let pool = pool();
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let (pool, tls) = (pool.clone(), tls.clone());
-        tokio::task::spawn_local(async move {
-            match tls {
-                // Clients that trust nobody are no error here.
-                Some(tls) => {
-                    if let Ok(stream) = tls.accept(stream).await {
-                        talk(stream, pool).await;
-                    }
-                }
-                None => talk(stream, pool).await,
-            }
-        });
-    }
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test has no task door")]

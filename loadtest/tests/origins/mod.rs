@@ -1,60 +1,28 @@
-//! Servers of each version of HTTP, on threads of their own until the test ends.
+//! Servers of each version of HTTP.
 
 #![allow(dead_code, reason = "not every test needs every server")]
 
-use std::{net::SocketAddr, path::Path, sync::Arc, thread, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use rustls::pki_types::PrivateKeyDer;
-use tokio::{io, sync::oneshot, task::JoinSet};
+use tokio::{io, task::JoinSet};
 
-/// A configuration of TLS for 127.0.0.1, and its certificate as PEM.
-pub(crate) fn tls(protocols: &[&str]) -> (Arc<rustls::ServerConfig>, String) {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let (pem, provider) = (made.cert.pem(), rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.into()], key)
-        .unwrap();
-    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-    (Arc::new(config), pem)
-}
-
-/// Runs `server` on a thread of its own; what it sends first is the address.
-pub(crate) fn serve<F: Future<Output = ()>>(
-    server: impl FnOnce(oneshot::Sender<SocketAddr>) -> F + Send + 'static,
-) -> SocketAddr {
-    let (address, bound) = oneshot::channel();
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        tokio::task::LocalSet::new().block_on(&runtime, server(address));
-    });
-    bound.blocking_recv().unwrap()
-}
+use crate::serving::{Serving, tls};
 
 /// A server over TCP, with TLS where `tls` says so; what is agreed on is what it speaks, and
 /// HTTP/2 where nothing is.
-pub(crate) fn tcp(tls: Option<Arc<rustls::ServerConfig>>) -> SocketAddr {
-    serve(move |bound| async move {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        bound.send(listener.local_addr().unwrap()).unwrap();
-        let acceptor = tls.map(tokio_rustls::TlsAcceptor::from);
-        let mut connections = JoinSet::new();
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let acceptor = acceptor.clone();
-            connections.spawn_local(async move {
-                let Some(acceptor) = acceptor else { return serve_h2(stream).await };
-                // Clients that do not trust it go away.
-                let Ok(stream) = acceptor.accept(stream).await else { return };
-                match stream.get_ref().1.alpn_protocol() {
-                    Some(b"h2") => serve_h2(stream).await,
-                    _ => serve_h1(stream).await,
-                }
-            });
+pub(crate) fn tcp(tls: Option<Arc<rustls::ServerConfig>>) -> Serving {
+    let acceptor = tls.map(tokio_rustls::TlsAcceptor::from);
+    Serving::tcp(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Some(acceptor) = acceptor else { return serve_h2(stream).await };
+            // Clients that do not trust it go away.
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => serve_h2(stream).await,
+                _ => serve_h1(stream).await,
+            }
         }
     })
 }
@@ -79,11 +47,11 @@ async fn serve_h1(stream: impl io::AsyncRead + io::AsyncWrite + Unpin + 'static)
 }
 
 /// A server of HTTP/3 that trusts nobody to trust it; its address and its certificate as PEM.
-pub(crate) fn quic(protocol: &'static str) -> (SocketAddr, String) {
-    let (tls, pem) = tls(&[protocol]);
+pub(crate) fn quic(protocol: &'static str) -> (Serving, String) {
+    let (tls, pem) = tls("127.0.0.1", &[protocol]);
     let config = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
     let config = quinn::ServerConfig::with_crypto(Arc::new(config));
-    let address = serve(move |bound| async move {
+    let serving = Serving::start(move |bound| async move {
         let any = "127.0.0.1:0".parse().unwrap();
         let endpoint = quinn::Endpoint::server(config, any).unwrap();
         bound.send(endpoint.local_addr().unwrap()).unwrap();
@@ -98,7 +66,7 @@ pub(crate) fn quic(protocol: &'static str) -> (SocketAddr, String) {
             });
         }
     });
-    (address, pem)
+    (serving, pem)
 }
 
 /// Says on which connection it was asked, and gives the body back, unless the path says otherwise.

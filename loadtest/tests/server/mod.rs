@@ -1,6 +1,6 @@
 //! A server that answers as its path says.
 
-use std::{convert::Infallible, net::TcpListener, thread, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -9,54 +9,22 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::sync::oneshot;
 
-pub(crate) struct Server {
-    address: std::net::SocketAddr,
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
-}
+use crate::serving::Serving;
+
+pub(crate) struct Server(Serving);
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        let (end, ended) = oneshot::channel();
-        let thread = thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let set = tokio::task::LocalSet::new();
-            runtime.block_on(set.run_until(async move {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                tokio::select! { () = serve(listener) => {}, _ = ended => {} }
-            }));
-        });
-        Self { address, end: Some(end), thread: Some(thread) }
+        Self(Serving::tcp(|stream| async {
+            let server = hyper::server::conn::http1::Builder::new();
+            // Clients that go away are no error here.
+            let _ = server.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+        }))
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        self.thread.take().unwrap().join().unwrap();
-    }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a test has no task door")]
-async fn serve(listener: tokio::net::TcpListener) {
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        tokio::task::spawn_local(async move {
-            let service = service_fn(answer);
-            let server = hyper::server::conn::http1::Builder::new();
-            // Clients that go away are no error here.
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
-        });
+        format!("http://{}", self.0.address)
     }
 }
 

@@ -1,13 +1,7 @@
 //! A WebSocket server that echoes, and does what some texts ask for.
 
-use std::{net::TcpListener, sync::Arc, thread};
-
 use futures_util::{SinkExt, StreamExt};
-use rustls::pki_types::PrivateKeyDer;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
-    sync::oneshot,
-};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::{
     accept_hdr_async,
@@ -18,11 +12,9 @@ use tokio_tungstenite::{
     },
 };
 
-pub(crate) struct SocketServer {
-    address: std::net::SocketAddr,
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
-}
+use crate::serving::{Serving, tls};
+
+pub(crate) struct SocketServer(Serving);
 
 impl SocketServer {
     pub(crate) fn start() -> Self {
@@ -31,70 +23,34 @@ impl SocketServer {
 
     /// With TLS, and a certificate that nobody knows.
     pub(crate) fn start_tls() -> Self {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap();
-        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self::begin(Some(TlsAcceptor::from(Arc::new(config))))
+        let (tls, _) = tls("localhost", &["h2", "http/1.1"]);
+        Self::begin(Some(TlsAcceptor::from(tls)))
     }
 
     fn begin(tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        let (end, ended) = oneshot::channel();
-        let thread = thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let set = tokio::task::LocalSet::new();
-            runtime.block_on(set.run_until(async move {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                tokio::select! { () = serve(listener, tls) => {}, _ = ended => {} }
-            }));
-        });
-        Self { address, end: Some(end), thread: Some(thread) }
+        Self(Serving::tcp(move |stream| {
+            let tls = tls.clone();
+            async move {
+                // Clients that go away are no error here.
+                let _ = match tls {
+                    Some(tls) => match tls.accept(stream).await {
+                        Ok(stream) => talk(stream).await,
+                        Err(_) => Ok(()),
+                    },
+                    None => talk(stream).await,
+                };
+            }
+        }))
     }
 
     /// An argument that makes the address `__ENV.WS`.
     pub(crate) fn variable(&self) -> String {
-        format!("WS=ws://{}", self.address)
+        format!("WS=ws://{}", self.0.address)
     }
 
     /// The same with TLS.
     pub(crate) fn secure(&self) -> String {
-        format!("WS=wss://localhost:{}", self.address.port())
-    }
-}
-
-impl Drop for SocketServer {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        self.thread.take().unwrap().join().unwrap();
-    }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a test has no task door")]
-async fn serve(listener: tokio::net::TcpListener, tls: Option<TlsAcceptor>) {
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let tls = tls.clone();
-        tokio::task::spawn_local(async move {
-            // Clients that go away are no error here.
-            let _ = match tls {
-                Some(tls) => match tls.accept(stream).await {
-                    Ok(stream) => talk(stream).await,
-                    Err(_) => Ok(()),
-                },
-                None => talk(stream).await,
-            };
-        });
+        format!("WS=wss://localhost:{}", self.0.address.port())
     }
 }
 
