@@ -74,9 +74,8 @@ pub(super) async fn first<T>(
 mod tests {
     use std::cell::RefCell;
 
-    use tokio::time::Instant;
-
     use super::*;
+    use crate::clock;
 
     fn address(text: &str) -> SocketAddr {
         format!("{text}:80").parse().unwrap()
@@ -104,18 +103,19 @@ mod tests {
     /// When each attempt started, and what came of all, where an attempt takes so many
     /// milliseconds and then succeeds or not.
     async fn raced(limit: u64, lengths: &[(u64, bool)]) -> (Vec<u128>, Result<u16, Error>, u128) {
-        let start = Instant::now();
+        let start = clock::now();
+        let passed = || clock::now().since(start).as_millis();
         let ports = 1..=u16::try_from(lengths.len()).unwrap();
         let addresses: Vec<_> = ports.map(|port| ([127, 0, 0, 1], port).into()).collect();
         let started = RefCell::new(Vec::new());
         let attempt = async |address: SocketAddr| {
-            started.borrow_mut().push(start.elapsed().as_millis());
+            started.borrow_mut().push(passed());
             let (length, good) = lengths[usize::from(address.port()) - 1];
             sleep(Duration::from_millis(length)).await;
             if good { Ok(address.port()) } else { Err(Error::ConnectRefused) }
         };
         let outcome = first(&addresses, Duration::from_millis(limit), attempt).await;
-        (started.into_inner(), outcome, start.elapsed().as_millis())
+        (started.into_inner(), outcome, passed())
     }
 
     #[tokio::test(start_paused = true)]
