@@ -24,6 +24,9 @@ pub(crate) enum Work {
     Native(Native),
 }
 
+/// How it ended and what came out, as JSON; or which setting makes no sense.
+type Outcome = Result<(Exit, serde_json::Value), String>;
+
 /// A scenario that is no script.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Native {
@@ -32,7 +35,7 @@ pub(crate) struct Native {
     /// Its settings with their defaults.
     settings: &'static [(&'static str, &'static str)],
     /// Runs it with all of its settings, and gives what came out as JSON.
-    run: fn(&[(String, String)], is_quiet: bool) -> Result<(Exit, serde_json::Value), String>,
+    run: fn(&[(String, String)], is_quiet: bool) -> Outcome,
 }
 
 impl Native {
@@ -40,11 +43,7 @@ impl Native {
     ///
     /// # Errors
     /// A setting makes no sense.
-    pub(crate) fn run(
-        &self,
-        given: Vec<(String, String)>,
-        is_quiet: bool,
-    ) -> Result<(Exit, serde_json::Value), String> {
+    pub(crate) fn run(&self, given: Vec<(String, String)>, is_quiet: bool) -> Outcome {
         let defaults = self.settings.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let mut all: Vec<(String, String)> = given;
         all.extend(defaults);

@@ -4,7 +4,7 @@ use std::{
     io::IsTerminal,
     path::PathBuf,
     rc::Rc,
-    sync::{Arc, atomic::Ordering, mpsc::sync_channel},
+    sync::{Arc, mpsc::sync_channel},
     thread,
     time::Duration,
 };
@@ -131,10 +131,7 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
     let streaming = if outputs.is_some() { Streaming::On } else { Streaming::Off };
     let net = Rc::new(Net::new(test.net.clone(), Arc::clone(&test.tls)));
     let in_parts = invocation.summary_mode == SummaryMode::Full;
-    let mut recorder = Recorder::new(Arc::clone(&registry), streaming);
-    if in_parts {
-        recorder = recorder.with_parts();
-    }
+    let recorder = Recorder::new(Arc::clone(&registry), streaming).in_parts(in_parts);
     let local = Local::new(Arc::clone(&test.environment), net, Some(recorder));
     let machine = machine(&test.environment)?;
     let mut vu = control_vu(&machine, &local)?;
@@ -180,10 +177,7 @@ async fn course(invocation: &Invocation) -> Result<Exit, Failed> {
             return finish::finish(invocation, &test, collector, &mut vu, exit, None).await;
         }
     };
-    // What scripts took to load is not said of the test.
-    let counts = &test.environment.counts;
-    counts.script_nanos.store(0, Ordering::Relaxed);
-    counts.preempted.store(0, Ordering::Relaxed);
+    test.environment.counts.begin();
     control.begin(clock::now(), data.clone());
     let ending = collector.collect(&control, &local, &planned).await?;
     if ending == Ending::Twice {

@@ -119,10 +119,7 @@ async fn work(share: Share) -> Result<(), String> {
         crate::vm::MetricTable::Open(_) => return Err("the metrics are not complete".into()),
     };
     let net = Rc::new(Net::new(share.net.clone(), Arc::clone(&share.tls)));
-    let mut recorder = Recorder::new(registry, share.streaming);
-    if share.in_parts {
-        recorder = recorder.with_parts();
-    }
+    let recorder = Recorder::new(registry, share.streaming).in_parts(share.in_parts);
     let local = Local::new(Arc::clone(&environment), net, Some(recorder));
     let machine = Machine::new(environment.vm_memory_bytes).map_err(|error| error.text)?;
     let crew = Rc::new(Crew { share, local, machine, watched: RefCell::default() });

@@ -61,9 +61,9 @@ impl Recorder {
         Self { registry, streaming, sinks, delta: Delta::default() }
     }
 
-    /// Counts by scenario and group as well.
-    pub fn with_parts(mut self) -> Self {
-        self.delta.parts = Some(Parts::default());
+    /// Counts by scenario and group as well, if that is wanted.
+    pub fn in_parts(mut self, is_wanted: bool) -> Self {
+        self.delta.parts = is_wanted.then(Parts::default);
         self
     }
 

@@ -39,15 +39,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) const NATIVE: Native = Native {
     about: "Do clients that dawdle keep the others waiting?
 
-Asks RATE times a second for PATH_PLAIN, for BASELINE seconds alone, then for DURATION seconds beside
-CLIENTS clients of each of four kinds: those that send a head byte by byte, one every PAUSE seconds,
-and never end it; those that send a body so, to PATH_UPLOAD; those that read a response so, that of
-PATH_LARGE, which should have some megabytes; and those that keep a connection open and ask nothing.
-Who is closed connects again. One good request in ten has a new connection.
-All good requests must be answered below 400 and their 99th percentile be at most P99 milliseconds or
-FACTOR times what it was alone; the gateway must close a connection HEADER_TIMEOUT and at most SLACK
-seconds after its head began; and its memory, as its metrics tell it, may grow by no more than GROWTH
-of what it may use.
+Asks RATE times a second for PATH_PLAIN, for BASELINE seconds alone, then for DURATION seconds
+beside CLIENTS clients of each of four kinds: those that send a head byte by byte, one every PAUSE
+seconds, and never end it; those that send a body so, to PATH_UPLOAD; those that read a response so,
+that of PATH_LARGE, which should have some megabytes; and those that keep a connection open and ask
+nothing. Who is closed connects again. One good request in ten has a new connection.
+All good requests must be answered below 400, and their 99th percentile be at most P99 milliseconds
+or FACTOR times what it was alone; the gateway must close a connection HEADER_TIMEOUT and at most
+SLACK seconds after its head began; and its memory, as its metrics tell it, may grow by no more than
+GROWTH of what it may use.
 ",
     settings: &[
         ("TARGET", "http://127.0.0.1:8080"),

@@ -3,7 +3,10 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -91,6 +94,14 @@ pub struct InstanceCounts {
     pub script_nanos: AtomicU64,
     /// Times since then that a script was made to wait because it had the CPU for too long.
     pub preempted: AtomicU64,
+}
+
+impl InstanceCounts {
+    /// The test begins: what scripts took to load is not said of it.
+    pub fn begin(&self) {
+        self.script_nanos.store(0, Relaxed);
+        self.preempted.store(0, Relaxed);
+    }
 }
 
 /// A script's wish about the whole run.
