@@ -6,6 +6,9 @@ use weir_config::model::{self, Encoding, Levels, MediaRange};
 use super::accept::{Accepted, forbids_change};
 use crate::{http::reply::is_grpc, policy::vary::vary};
 
+/// The type of several parts of a whole (RFC 9110, section 14.6).
+const SEVERAL: &[u8] = b"multipart/byteranges";
+
 /// What a route says of coding its responses.
 #[derive(Debug)]
 pub struct Rule {
@@ -65,19 +68,31 @@ impl Rule {
             StatusCode::NOT_MODIFIED => {
                 return coding.map_or(Verdict::Vary, |_| Verdict::Weaken);
             }
-            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::PARTIAL_CONTENT => {
-                return Verdict::Leave;
-            }
+            StatusCode::PARTIAL_CONTENT => return self.judge_part(headers),
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT => return Verdict::Leave,
             status if status.is_informational() => return Verdict::Leave,
             _ => {}
         }
-        if length == Some(0) || is_fixed(headers) || forbids_change(headers) {
+        let is_fixed = is_fixed(headers) || headers.contains_key(header::CONTENT_RANGE);
+        if length == Some(0) || is_fixed || forbids_change(headers) || !self.takes(headers) {
             return Verdict::Leave;
         }
-        let worth = length.is_none_or(|length| length >= self.min_size) && self.takes(headers);
+        let worth = length.is_none_or(|length| length >= self.min_size);
         match coding {
             Some(coding) if worth || wish.accepted.refuses_plain => Verdict::Code(coding),
-            _ if worth => Verdict::Vary,
+            // A short one, too: who refuses the plain body gets it coded.
+            _ => Verdict::Vary,
+        }
+    }
+
+    /// Judges a part of a whole: it is never coded, but the whole might be. The type of several
+    /// parts together is not said.
+    fn judge_part(&self, headers: &HeaderMap) -> Verdict {
+        let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let several = value.and_then(|value| value.split_at_checked(SEVERAL.len()));
+        let is_several = several.is_some_and(|(kind, _)| kind.eq_ignore_ascii_case(SEVERAL));
+        match is_fixed(headers) || forbids_change(headers) {
+            false if is_several || self.takes(headers) => Verdict::Vary,
             _ => Verdict::Leave,
         }
     }
@@ -104,14 +119,13 @@ fn ends_with(text: &[u8], suffix: &[u8]) -> bool {
 }
 
 /// Whether what stands in the body is bound to these very bytes: they are coded already, messages
-/// of gRPC (which codes each by itself), a part of a whole, or vouched for by a digest (RFC 9530).
+/// of gRPC (which codes each by itself), or vouched for by a digest (RFC 9530).
 fn is_fixed(headers: &HeaderMap) -> bool {
     let coded = headers.get(header::CONTENT_ENCODING);
     if coded.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return true;
     }
     is_grpc(headers)
-        || headers.contains_key(header::CONTENT_RANGE)
         || ["content-digest", "repr-digest", "digest", "content-md5"]
             .iter()
             .any(|name| headers.contains_key(*name))

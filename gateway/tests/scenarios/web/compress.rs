@@ -90,6 +90,11 @@ fn what_is_kept_answers_conditions_and_ranges() {
     assert!(same.field("vary").is_some());
     let part = get("Accept-Encoding: gzip\r\nRange: bytes=10-19\r\n");
     assert_eq!((part.status, part.field("content-encoding")), (206, None));
+    assert_eq!(part.field("vary"), Some("accept-encoding"), "of the whole, which would be coded");
+    let plain = get("Range: bytes=10-19\r\n");
+    assert_eq!((plain.status, plain.field("vary")), (206, Some("accept-encoding")));
+    let known = get("If-None-Match: \"a\"\r\n");
+    assert_eq!((known.status, known.field("vary")), (304, Some("accept-encoding")));
     assert_eq!(part.body, &text(20_000).as_bytes()[10..20]);
     let whole = get("Accept-Encoding: gzip\r\nRange: bytes=10-19\r\nIf-Range: W/\"a\"\r\n");
     assert_eq!((whole.status, whole.field("content-encoding")), (200, Some("gzip")));
