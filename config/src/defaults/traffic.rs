@@ -4,7 +4,7 @@ use super::{
     Fallback::{Absent, Is, Required},
     HASH_KEY, Key,
     Kind::{Count, Duration, Flag, Percent, Section, Size, Text, Texts},
-    PREFIX, Short,
+    NETWORK, Short,
     route::ONE_ACTION,
 };
 
@@ -44,7 +44,7 @@ macro_rules! maintenance {
             .or(&[Short::Off]),
             Key::new(
                 concat!($place, ".allow"),
-                Texts(PREFIX),
+                Texts(NETWORK),
                 Absent("nobody"),
                 "Clients that go through all the same.",
             ),

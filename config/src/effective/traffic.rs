@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{limit, object, upstream_name};
 use crate::{
-    model::{Config, Fault, FaultAbort, FaultDelay, Maintenance, Mirror, Prefix, Sticky, Traffic},
+    model::{Config, Fault, FaultAbort, FaultDelay, Maintenance, Mirror, Network, Sticky, Traffic},
     units::{show_duration, show_percent, show_size},
 };
 
@@ -59,7 +59,7 @@ fn fault(fault: &Fault) -> Value {
 }
 
 pub(super) fn closed(one: &Maintenance) -> Value {
-    let allow: Vec<_> = one.allow.iter().map(Prefix::to_string).collect();
+    let allow: Vec<_> = one.allow.iter().map(Network::to_string).collect();
     object([
         ("status", Some(json!(one.status.as_u16()))),
         ("body", Some(json!(one.body)).filter(|_| !one.body.is_empty())),

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use weir_config::model::{self, Prefix};
+use weir_config::model;
 
+use super::cidr::NetworkSet;
 use crate::{
     error::Error,
     http::{body::Body, headers::name, reply},
@@ -17,7 +18,7 @@ pub struct Maintenance {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
-    allow: Box<[Prefix]>,
+    allow: NetworkSet,
 }
 
 impl Maintenance {
@@ -32,12 +33,13 @@ impl Maintenance {
             "" => format!("{} {} (MT)\n", config.status.as_u16(), Error::Maintenance).into(),
             text => text.to_owned().into(),
         };
-        Self { status: config.status, headers, body, allow: config.allow.clone().into() }
+        let allow = config.allow.iter().copied().collect();
+        Self { status: config.status, headers, body, allow }
     }
 
     /// Whether a client goes through all the same.
     pub(crate) fn lets_through(&self, client: Option<IpAddr>) -> bool {
-        client.is_some_and(|client| self.allow.iter().any(|prefix| prefix.holds(client)))
+        client.is_some_and(|client| self.allow.contains(client))
     }
 
     /// What all others get.
