@@ -111,8 +111,9 @@ fn mirror(
     }
     let sample = fields.percent(d, "sample");
     let max_body = fields.size32(d, "max_body");
+    let timeout = fields.duration(d, "timeout");
     fields.finish();
-    Some(Mirror { to: to.flatten()?, sample, max_body })
+    Some(Mirror { to: to.flatten()?, sample, max_body, timeout })
 }
 
 fn fault(d: &mut Decoder<'_>, route: &Fields<'_>) -> Fault {

@@ -115,6 +115,13 @@ pub(super) const KEYS: &[Key] = &[
         "Bytes of a body that is copied; a request with more is not copied.",
     ),
     Key::new(
+        "routes[].mirror.timeout",
+        Duration(1, 3_600_000),
+        Is("5s"),
+        "How long a copy may take, from when it is sent to the head of its answer. The route's \
+         `timeout` ends it sooner.",
+    ),
+    Key::new(
         "routes[].fault",
         Section,
         Absent("nothing goes wrong on purpose"),

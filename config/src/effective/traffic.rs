@@ -16,6 +16,7 @@ pub(super) fn write(traffic: &Traffic, config: &Config, out: &mut Map<String, Va
             "to": upstream_name(config, one.to),
             "sample": show_percent(one.sample),
             "max_body": show_size(one.max_body.into()),
+            "timeout": show_duration(one.timeout),
         })
     };
     // Where all others are closed.

@@ -45,6 +45,9 @@ pub struct Mirror {
     pub sample: f64,
     /// Bytes of a body that is copied; a request with more is not.
     pub max_body: u32,
+    /// How long a copy may take, from when it is sent to the head of its answer; the route's
+    /// time-outs end it sooner.
+    pub timeout: Duration,
 }
 
 /// Faults that are made on purpose.

@@ -55,11 +55,11 @@ fn a_split_may_be_sticky() {
 fn a_mirror_is_another_upstream() {
     assert_eq!(
         good("to: a, mirror: b").mirror,
-        Some(Mirror { to: 1, sample: 1.0, max_body: 64 << 10 })
+        Some(Mirror { to: 1, sample: 1.0, max_body: 64 << 10, timeout: Duration::from_secs(5) })
     );
     assert_eq!(
-        good("to: a, mirror: { to: c, sample: 5%, max_body: 1KiB }").mirror,
-        Some(Mirror { to: 2, sample: 0.05, max_body: 1 << 10 })
+        good("to: a, mirror: { to: c, sample: 5%, max_body: 1KiB, timeout: 1s }").mirror,
+        Some(Mirror { to: 2, sample: 0.05, max_body: 1 << 10, timeout: Duration::from_secs(1) })
     );
     for (route, wanted) in [
         ("to: a, mirror: a", "an upstream of the route itself"),
