@@ -120,7 +120,7 @@ impl Policies {
             sticky: sticky(route, upstreams),
             fault: Fault::new(&traffic.fault),
             mirror: traffic.mirror.as_ref().map(Mirror::new),
-            web: Web::compile(&route.web),
+            web: Web::compile(&route.web, traffic.sticky.as_ref()),
             script,
         };
         Ok(this.is_any().then(|| Box::new(this)))

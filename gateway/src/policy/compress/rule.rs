@@ -17,6 +17,8 @@ pub struct Rule {
     pub(super) offered: Box<[Encoding]>,
     pub(super) levels: Levels,
     pub(super) secrets: bool,
+    /// Name of the cookie that the route's `sticky` sets.
+    pub(super) own_cookie: Option<Box<str>>,
 }
 
 /// What the request of a response said.
@@ -53,7 +55,14 @@ impl Rule {
             offered: config.encodings.clone().into(),
             levels: config.levels,
             secrets: config.secrets,
+            own_cookie: None,
         }
+    }
+
+    /// The same, where the gateway itself gives clients a cookie of this name, which is no secret.
+    #[must_use]
+    pub fn beside_cookie(self, name: Option<&str>) -> Self {
+        Self { own_cookie: name.map(Into::into), ..self }
     }
 
     /// Judges a response whose body has `length` bytes, where that is known.
