@@ -15,9 +15,9 @@ use crate::{
     script::{self, RouteScript, Scripted},
 };
 
-mod auth;
+pub mod auth;
 mod chance;
-pub(crate) mod cidr;
+pub mod cidr;
 pub mod compress;
 pub(crate) mod cors;
 pub mod decompress;

@@ -18,7 +18,7 @@ mod forward;
 mod identity;
 pub(crate) mod jwks;
 mod jwt;
-mod keys;
+pub mod keys;
 mod memory;
 mod password;
 mod recent;
