@@ -25,7 +25,7 @@ const SLICE: usize = 32 << 10;
 /// Encoders that are held at a time, in the middle of a body.
 const HELD: usize = 200;
 /// Bytes that each of them was fed: more than any window.
-const FED: usize = 1 << 20;
+const FED: usize = 512 << 10;
 /// Bytes that are coded in each turn.
 const TURN: usize = 4 << 20;
 
