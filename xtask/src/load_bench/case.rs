@@ -111,8 +111,10 @@ fn by_turns(
     Ok(tools.iter().map(|(name, _)| (*name).to_owned()).zip(sorted).collect())
 }
 
-const COST_HEAD: &str = "\n| | tool | CPU us per request (least to most) | user + system | weir-load \
-                         / tool | requests/s |\n|---|---|--:|--:|--:|--:|\n";
+const COST_HEAD: &str = concat!(
+    "\n| | tool | CPU us per request (least to most) | user + system | weir-load / tool ",
+    "| requests/s |\n|---|---|--:|--:|--:|--:|\n"
+);
 
 fn cost_rows(out: &mut String, what: &str, rows: &[(String, [Cost; 3])]) {
     let own = rows[0].1[1].total;
