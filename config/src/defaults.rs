@@ -212,9 +212,6 @@ pub(crate) const HASH_KEY: &str = "`client_ip`, `identity`, `header:N`, `cookie:
                                    `claim:N` (`N` being a name) or `path`";
 /// What the address of a collector of spans looks like.
 pub(crate) const COLLECTOR: &str = "a URL such as `http://127.0.0.1:4318`";
-/// What a network looks like.
-pub(crate) const PREFIX: &str =
-    "an address or a network such as `192.0.2.1`, `10.0.0.0/8` or `2001:db8::/32`";
 /// What a bound on load looks like.
 pub(crate) const LOAD_BOUND: &str = "a number from 1.0 to 10.0, such as `1.25`, or `off`";
 /// What may happen where a request lacks a part of a key.
