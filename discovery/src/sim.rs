@@ -29,6 +29,8 @@ pub use node::{Meter, Node};
 pub const SECOND: u64 = 1_000_000;
 /// The port that members listen on first; each new address is a port further.
 const PORT: u16 = 7946;
+/// When members start: as many digits on the wire as a generation has in our time.
+const BORN: u64 = 1_790_000_000_000;
 
 /// Somebody changed its mind about somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +127,7 @@ impl World {
     #[must_use]
     pub fn settled(params: Params, network: Network, nodes: usize, seed: u64) -> Self {
         let mut world = Self::new(params, network, seed);
-        let records: Vec<_> = (0..nodes).map(|at| Arc::new(record(at, PORT, 1, &[]))).collect();
+        let records: Vec<_> = (0..nodes).map(|at| Arc::new(record(at, PORT, BORN, &[]))).collect();
         let roster = Roster::of(&records);
         for record in records {
             world.add(record, &roster, &[]);
@@ -135,7 +137,7 @@ impl World {
 
     /// Adds a member that will join through `seeds` from now on; its number.
     pub fn join(&mut self, seeds: &[usize]) -> usize {
-        let record = Arc::new(record(self.nodes.len(), PORT, 1, &[]));
+        let record = Arc::new(record(self.nodes.len(), PORT, BORN, &[]));
         let seeds: Vec<_> = seeds.iter().map(|seed| addr(*seed, PORT)).collect();
         self.add(record, &Roster::of(&[]), &seeds)
     }

@@ -24,7 +24,7 @@ mod watch;
 pub use chance::Chance;
 pub use effects::{Change, Effects, Event, Input, Moment, Speak};
 pub use member::{Id, META_BYTES_MAX, NAME_BYTES_MAX, Record, State};
-pub use message::{Header, Kind, Profile, Speech, Stamp, Update, Witnesses};
+pub use message::{Header, Kind, Mark, Profile, Speech, Stamp, Update, Witnesses};
 pub use params::{InvalidParams, Params};
 pub use sync::STREAM_BYTES_MAX;
 
@@ -222,7 +222,7 @@ impl Swim {
             self.wake_us = NEVER_US;
             return;
         }
-        if now >= self.wake_us {
+        if now >= self.wake_us.min(self.suspicion_us) {
             self.run_due(now, rng, out);
         }
         self.wake_us = self.next_us();

@@ -197,6 +197,9 @@ impl Swim {
         }
         self.believe(slot, state, stamp.incarnation, now, out);
         self.spread(slot, now, rng.below(self.hurry_us()));
+        if state == State::Dead {
+            self.end_together(now);
+        }
         true
     }
 

@@ -318,7 +318,7 @@ proptest! {
         for (way, mut bytes, kind, wait) in messages {
             play.now += wait;
             if let [version, tag, ..] = &mut *bytes {
-                (*version, *tag) = (1, kind);
+                (*version, *tag) = (codec::VERSION, kind);
             }
             let input = match way {
                 0 | 1 => Input::Packet(addr(9), &bytes),
