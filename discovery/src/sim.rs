@@ -93,6 +93,8 @@ pub struct World {
     pub seen: Vec<Seen>,
     /// Whether [`World::seen`] also holds who was only suspected.
     pub keep_suspicions: bool,
+    /// How many times a member stepped aside.
+    pub asides: u64,
     /// What was sent and done so far.
     pub traffic: Traffic,
     invariants: Invariants,
@@ -118,6 +120,7 @@ impl World {
             effects: Effects::default(),
             seen: Vec::new(),
             keep_suspicions: false,
+            asides: 0,
             traffic: Traffic::default(),
             invariants: Invariants::default(),
         }
@@ -330,6 +333,7 @@ impl World {
 
     fn note(&mut self, observer: usize, events: &[Event]) {
         for event in events {
+            self.asides += u64::from(*event == Event::Aside);
             let Event::Member(change) = event else { continue };
             let Some(subject) = self.by_id.get(&change.record.id).copied() else { continue };
             let real = self.nodes[subject].swim.as_ref().map(Swim::own);
@@ -348,7 +352,8 @@ impl World {
     /// Whether all that run and can hear each other believe the same, and that of exactly those.
     #[must_use]
     pub fn agrees(&self) -> bool {
-        let mut running = self.nodes.iter().filter_map(|node| node.swim.as_ref());
+        let running = self.nodes.iter().filter_map(|node| node.swim.as_ref());
+        let mut running = running.filter(|swim| !swim.is_aside());
         let Some(first) = running.next() else { return true };
         let count = 1 + running.clone().count();
         first.live() == count && running.all(|swim| swim.digest() == first.digest())

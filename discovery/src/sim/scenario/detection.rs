@@ -123,27 +123,30 @@ pub(super) fn crashes(options: &Options) -> Report {
 }
 
 /// Nobody crashes. Bars, over 5 x 120 s of 128 members: nobody is held for dead at 10 % loss, at
-/// most 50 times at 20 %.
+/// most 50 times at 20 %; nobody steps aside.
 pub(super) fn loss(options: &Options) -> Report {
     let mut report = Report::default();
-    let (mut wrong, mut suspected, mut packets, mut bytes) = (0, 0, 0, 0);
+    let (mut wrong, mut suspected, mut asides, mut packets, mut bytes) = (0, 0, 0, 0, 0);
     for run in 0..options.runs {
         let mut world = options.settled(run);
         world.keep_suspicions = true;
         world.run(options.seconds * SECOND);
         wrong += deaths(&world, |_| true, |_| true).0;
         suspected += world.seen.iter().filter(|seen| seen.state == State::Suspect).count();
+        asides += world.asides;
         packets += world.traffic.packets;
         bytes += world.traffic.bytes;
         report.take(&world, options.seed + run);
     }
     let span = (options.nodes as u64 * options.runs * options.seconds) as f64;
     report.figure("false deaths", wrong);
+    report.figure("times one stepped aside", asides);
     report.figure("beliefs in a suspicion", suspected);
     report.figure("packets per member and second", format!("{:.2}", packets as f64 / span));
     report.figure("bytes per member and second", format!("{:.0}", bytes as f64 / span));
     let most = if options.loss <= 0.1 { 0 } else { 50 };
     let barred = options.loss <= 0.2;
     report.bar(!barred || wrong <= most, format!("{wrong} false deaths, at most {most} allowed"));
+    report.bar(asides == 0, format!("{asides} stepped aside, for what is the network's fault"));
     report
 }
