@@ -42,7 +42,7 @@ pub(super) struct Aside {
     due_us: Option<u64>,
     /// How many times in a row, and when it came back last.
     times: u32,
-    back_us: u64,
+    back_us: Option<u64>,
     /// Probes of this period, those of them that were answered at once, and the part that were.
     asked: u32,
     answered: u32,
@@ -114,8 +114,8 @@ impl Swim {
         if left.count() >= self.table.live() / SHARE || !self.aside.is_doubted(now, period) {
             return;
         }
-        let fresh = now.saturating_sub(self.aside.back_us) > LATELY * period;
-        self.aside.times = if fresh { 0 } else { (self.aside.times + 1).min(DOUBLINGS) };
+        let again = self.aside.back_us.is_some_and(lately);
+        self.aside.times = if again { (self.aside.times + 1).min(DOUBLINGS) } else { 0 };
         self.aside.due_us = Some(now + (REST << self.aside.times) * period);
         self.aside.heard = 0.0;
         // Whom it suspects it may only not have heard.
@@ -133,7 +133,7 @@ impl Swim {
         let Some(own) = self.table.record(self.me) else { return };
         let record = Record { generation: own.generation.saturating_add(1), ..Record::clone(own) };
         let Aside { times, .. } = self.aside;
-        self.aside = Aside { times, back_us: now, ..Aside::default() };
+        self.aside = Aside { times, back_us: Some(now), ..Aside::default() };
         self.phase = Phase::Member;
         self.table.replace(self.me, Arc::new(record));
         self.table.set(self.me, State::Alive, 0);
