@@ -29,6 +29,8 @@ pub use node::{Meter, Node};
 pub const SECOND: u64 = 1_000_000;
 /// The port that members listen on first; each new address is a port further.
 const PORT: u16 = 7946;
+/// When members start: as many digits on the wire as a generation has in our time.
+const BORN: u64 = 1_790_000_000_000;
 
 /// Somebody changed its mind about somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +93,8 @@ pub struct World {
     pub seen: Vec<Seen>,
     /// Whether [`World::seen`] also holds who was only suspected.
     pub keep_suspicions: bool,
+    /// How many times a member stepped aside.
+    pub asides: u64,
     /// What was sent and done so far.
     pub traffic: Traffic,
     invariants: Invariants,
@@ -116,6 +120,7 @@ impl World {
             effects: Effects::default(),
             seen: Vec::new(),
             keep_suspicions: false,
+            asides: 0,
             traffic: Traffic::default(),
             invariants: Invariants::default(),
         }
@@ -125,7 +130,7 @@ impl World {
     #[must_use]
     pub fn settled(params: Params, network: Network, nodes: usize, seed: u64) -> Self {
         let mut world = Self::new(params, network, seed);
-        let records: Vec<_> = (0..nodes).map(|at| Arc::new(record(at, PORT, 1, &[]))).collect();
+        let records: Vec<_> = (0..nodes).map(|at| Arc::new(record(at, PORT, BORN, &[]))).collect();
         let roster = Roster::of(&records);
         for record in records {
             world.add(record, &roster, &[]);
@@ -135,7 +140,7 @@ impl World {
 
     /// Adds a member that will join through `seeds` from now on; its number.
     pub fn join(&mut self, seeds: &[usize]) -> usize {
-        let record = Arc::new(record(self.nodes.len(), PORT, 1, &[]));
+        let record = Arc::new(record(self.nodes.len(), PORT, BORN, &[]));
         let seeds: Vec<_> = seeds.iter().map(|seed| addr(*seed, PORT)).collect();
         self.add(record, &Roster::of(&[]), &seeds)
     }
@@ -328,6 +333,7 @@ impl World {
 
     fn note(&mut self, observer: usize, events: &[Event]) {
         for event in events {
+            self.asides += u64::from(*event == Event::Aside);
             let Event::Member(change) = event else { continue };
             let Some(subject) = self.by_id.get(&change.record.id).copied() else { continue };
             let real = self.nodes[subject].swim.as_ref().map(Swim::own);
@@ -346,7 +352,8 @@ impl World {
     /// Whether all that run and can hear each other believe the same, and that of exactly those.
     #[must_use]
     pub fn agrees(&self) -> bool {
-        let mut running = self.nodes.iter().filter_map(|node| node.swim.as_ref());
+        let running = self.nodes.iter().filter_map(|node| node.swim.as_ref());
+        let mut running = running.filter(|swim| !swim.is_aside());
         let Some(first) = running.next() else { return true };
         let count = 1 + running.clone().count();
         first.live() == count && running.all(|swim| swim.digest() == first.digest())

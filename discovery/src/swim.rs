@@ -5,6 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+mod aside;
 mod belief;
 mod chance;
 pub mod codec;
@@ -24,10 +25,11 @@ mod watch;
 pub use chance::Chance;
 pub use effects::{Change, Effects, Event, Input, Moment, Speak};
 pub use member::{Id, META_BYTES_MAX, NAME_BYTES_MAX, Record, State};
-pub use message::{Header, Kind, Profile, Speech, Stamp, Update, Witnesses};
+pub use message::{Header, Kind, Mark, Profile, Speech, Stamp, Update, Witnesses};
 pub use params::{InvalidParams, Params};
 pub use sync::STREAM_BYTES_MAX;
 
+use aside::Aside;
 use effects::micros;
 use gossip::Queue;
 use health::Health;
@@ -70,6 +72,7 @@ pub struct Swim {
     gone_us: u64,
     wake_us: u64,
     phase: Phase,
+    aside: Aside,
     malformed: u64,
     /// `z` at which phi suspects.
     suspect_z: f64,
@@ -85,6 +88,7 @@ struct Gone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Member,
+    Aside,
     Leaving,
     Silent,
 }
@@ -196,6 +200,7 @@ impl Swim {
             gone_us: now + micros(params.gone_interval),
             wake_us: now,
             phase: Phase::Member,
+            aside: Aside::default(),
             malformed: 0,
             suspect_z: crate::phi::deviations(params.phi_suspect),
             params,
@@ -222,7 +227,7 @@ impl Swim {
             self.wake_us = NEVER_US;
             return;
         }
-        if now >= self.wake_us {
+        if now >= self.wake_us.min(self.suspicion_us) {
             self.run_due(now, rng, out);
         }
         self.wake_us = self.next_us();
@@ -292,7 +297,7 @@ impl Swim {
 
     /// Says to all that it goes. Call [`Swim::handle`] as usual until [`Swim::has_left`].
     pub fn leave(&mut self, now: Moment) {
-        if self.phase == Phase::Member {
+        if matches!(self.phase, Phase::Member | Phase::Aside) {
             self.phase = Phase::Leaving;
             self.queue.push(self.me, 0, self.params.queue_max);
             self.gossip_us = now.micros();
@@ -315,8 +320,10 @@ impl Swim {
         let Some(record) = self.table.record(self.me) else { return false };
         let record = Record { meta: meta.into(), ..Record::clone(record) };
         self.table.replace(self.me, Arc::new(record));
-        self.raise(self.table.incarnation(self.me));
-        self.spread(self.me, now.micros(), 0);
+        if self.phase == Phase::Member {
+            self.raise(self.table.incarnation(self.me));
+            self.spread(self.me, now.micros(), 0);
+        }
         self.wake_us = self.next_us();
         true
     }

@@ -142,8 +142,11 @@ impl Table {
             return;
         }
         let inverse = racers.inverse(id);
-        for rank in 0..end {
-            claims.offer(id, racers.slot_at(id, inverse, rank));
+        let slots = (0..end).map(|rank| (rank, racers.slot_at(id, inverse, rank)));
+        if racers.is_uniform() {
+            slots.for_each(|(rank, slot)| claims.offer_even(id, rank, slot));
+        } else {
+            slots.for_each(|(_, slot)| claims.offer(id, slot));
         }
     }
 
@@ -278,6 +281,25 @@ impl Claims<'_> {
         if self.racers.is_before(id, *owner, slot) {
             (*heir, *owner) = (*owner, id);
         } else if *heir != NOBODY && *heir != id && self.racers.is_before(id, *heir, slot) {
+            *heir = id;
+        }
+    }
+
+    /// The same of a node that comes to the slot at that place, where all have one weight: places
+    /// are enough to tell who is first, and it is most often neither first nor second.
+    fn offer_even(&mut self, id: u16, rank: u32, slot: u32) {
+        let owner = &mut self.owners[slot as usize];
+        let heir = &mut self.heirs[slot as usize];
+        let is_before = |other: u16| {
+            let there = self.racers.rank(other, slot);
+            rank < there || rank == there && self.racers.order(id) < self.racers.order(other)
+        };
+        if *owner == id {
+            return;
+        }
+        if is_before(*owner) {
+            (*heir, *owner) = (*owner, id);
+        } else if *heir != NOBODY && *heir != id && is_before(*heir) {
             *heir = id;
         }
     }

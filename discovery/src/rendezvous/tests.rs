@@ -112,6 +112,12 @@ fn only_keys_of_who_leaves_or_joins_move() {
         let mut again = fewer.clone();
         again.join(Node { name: &names[3], weight: 1 }).unwrap();
         assert_eq!(owners(&all), owners(&again));
+        // And one that was never there, by the short way of equal weights, as in a set anew.
+        let mut more = names.clone();
+        more.push("newcomer".to_owned());
+        again.join(Node { name: "newcomer", weight: 1 }).unwrap();
+        assert_eq!(owners(&set(&even(&more))), owners(&again));
+        check_heirs(&again);
     }
 }
 

@@ -1,8 +1,8 @@
 //! A member's place in the world, and what can be done to it.
 
 use super::{
-    Arc, Chance, Input, Moment, PORT, Record, Roster, SECOND, SocketAddr, Swim, VecDeque, World,
-    addr, record,
+    Arc, BORN, Chance, Input, Moment, PORT, Record, Roster, SECOND, SocketAddr, Swim, VecDeque,
+    World, addr, record,
 };
 
 /// Most messages that wait for a member that does not take any: a socket's buffer.
@@ -121,7 +121,7 @@ impl World {
     pub fn restart(&mut self, at: usize, elsewhere: bool, seeds: &[usize]) {
         self.crash(at);
         let port = self.nodes[at].record.addr.port() + u16::from(elsewhere);
-        let generation = self.nodes[at].own.0.max(self.now_us / 1000) + 1;
+        let generation = self.nodes[at].own.0.max(BORN + self.now_us / 1000) + 1;
         let record = Arc::new(record(at, port, generation, &[]));
         let seeds: Vec<_> = seeds.iter().map(|seed| self.nodes[*seed].record.addr).collect();
         let now = Moment::from_micros(self.now_us);

@@ -43,7 +43,7 @@ impl Swim {
                 self.learn_suspect(stamp, witnesses, now, rng, out)
             }
             Update::Dead(stamp) => match way {
-                Way::Sync(peer) if self.believes_alive(stamp) => {
+                Way::Sync(peer) if !self.is_aside() && self.believes_alive(stamp) => {
                     let mut witnesses = Witnesses::default();
                     witnesses.insert(peer);
                     self.learn_suspect(stamp, &witnesses, now, rng, out)
@@ -127,7 +127,9 @@ impl Swim {
         }
         if profile.generation == own.generation && profile.addr < own.addr {
             // Both started at once; the other one goes, by this same rule.
-            self.raise(self.table.incarnation(self.me));
+            if self.phase == Phase::Member {
+                self.raise(self.table.incarnation(self.me));
+            }
             return self.spread(self.me, now, 0);
         }
         if elsewhere {
@@ -156,7 +158,12 @@ impl Swim {
         out: &mut Effects,
     ) -> bool {
         if stamp.id == self.id {
-            self.refute(stamp, now);
+            if self.refute(stamp, now) {
+                self.doubted(witnesses, now, rng);
+            }
+            return false;
+        }
+        if self.is_aside() {
             return false;
         }
         let Some(slot) = self.relevant(stamp) else { return false };
@@ -197,6 +204,9 @@ impl Swim {
         }
         self.believe(slot, state, stamp.incarnation, now, out);
         self.spread(slot, now, rng.below(self.hurry_us()));
+        if state == State::Dead {
+            self.end_together(now);
+        }
         true
     }
 
@@ -208,19 +218,21 @@ impl Swim {
         fits.then_some(slot)
     }
 
-    /// Somebody thinks that this member is not well. It is.
-    fn refute(&mut self, stamp: &Stamp, now: u64) {
+    /// Somebody thinks that this member is not well. It is; whether that had to be said.
+    fn refute(&mut self, stamp: &Stamp, now: u64) -> bool {
         let own = self.own();
         if stamp.generation > own.generation {
-            return self.outlive(stamp.generation, now);
+            self.outlive(stamp.generation, now);
+            return false;
         }
         let current = stamp.generation == own.generation && stamp.incarnation >= own.incarnation;
         if !current || self.phase != Phase::Member {
-            return;
+            return false;
         }
         self.raise(stamp.incarnation);
         self.health.worsen(1);
         self.spread(self.me, now, 0);
+        true
     }
 
     /// Raises the own incarnation above `claimed`; when there is none above, a new generation.
@@ -246,7 +258,14 @@ impl Swim {
     }
 
     /// The one door through which a belief about another changes.
-    fn believe(&mut self, slot: Slot, state: State, incarnation: u32, now: u64, out: &mut Effects) {
+    pub(super) fn believe(
+        &mut self,
+        slot: Slot,
+        state: State,
+        incarnation: u32,
+        now: u64,
+        out: &mut Effects,
+    ) {
         let was = self.table.state(slot);
         match was {
             Some(State::Suspect) => self.drop_suspicion(slot),

@@ -1,11 +1,14 @@
 //! Messages as bytes. Reading is total: any bytes give a message or an error, never a panic, and
-//! never more memory than the bytes themselves took. All numbers are big-endian.
+//! never more memory than the bytes themselves took. Numbers are big-endian, but for those marked
+//! `v`: seven bits a byte, the lowest first, as few bytes as do (LEB128). Generations and
+//! incarnations are most of what is said when many die at once, and are small for their type.
 //!
 //! ```text
-//! packet  version(1) kind(1) from(8) generation(8) digest(8) sequence(4) [id(8) [addr]] update*
+//! packet  version(1) kind(1) from(8) generation(v) digest(8) sequence(4) [id(8) [addr]] update*
 //! stream  version(1) kind(1) from(8) fields update*
-//! update  1 name(1+n) generation(8) incarnation(4) addr meta(2+n)
-//!         2 stamp(20) count(1) id(8)*  |  3 stamp(20)  |  4 stamp(20)
+//! update  1 name(1+n) generation(v) incarnation(v) addr meta(2+n)
+//!         2 stamp count(1) mark(4)*  |  3 stamp  |  4 stamp
+//! stamp   id(8) generation(v) incarnation(v)
 //! addr    4 ip(4) port(2)  |  6 ip(16) port(2)
 //! ```
 
@@ -13,11 +16,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{
     member::{BUCKETS, Id, META_BYTES_MAX, NAME_BYTES_MAX},
-    message::{Header, Kind, Profile, Speech, Stamp, Update, WITNESSES_MAX, Witnesses},
+    message::{Header, Kind, Mark, Profile, Speech, Stamp, Update, WITNESSES_MAX, Witnesses},
 };
 
 /// What this code writes, and all that it reads.
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
 
 /// These bytes are no message of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +59,32 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
+    /// A number that is mostly far smaller than its type can hold, in no more bytes than it needs.
+    fn small(&mut self) -> Result<u64, Malformed> {
+        let mut number = 0;
+        for at in 0..10 {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            // The tenth byte has one bit of the 64 left; a last byte of nothing says nothing.
+            if (at == 9 && byte > 1) || (at > 0 && byte == 0) {
+                return Err(Malformed);
+            }
+            number |= bits << (7 * at);
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(Malformed)
+    }
+
+    fn generation(&mut self) -> Result<u64, Malformed> {
+        self.small()
+    }
+
+    fn incarnation(&mut self) -> Result<u32, Malformed> {
+        u32::try_from(self.small()?).map_err(|_| Malformed)
+    }
+
     fn id(&mut self) -> Result<Id, Malformed> {
         self.long().map(Id)
     }
@@ -73,7 +102,8 @@ impl<'a> Reader<'a> {
     }
 
     fn stamp(&mut self) -> Result<Stamp, Malformed> {
-        Ok(Stamp { id: self.id()?, generation: self.long()?, incarnation: self.word()? })
+        let (id, generation) = (self.id()?, self.generation()?);
+        Ok(Stamp { id, generation, incarnation: self.incarnation()? })
     }
 
     fn version(&mut self) -> Result<(), Malformed> {
@@ -83,7 +113,7 @@ impl<'a> Reader<'a> {
     fn header(&mut self) -> Result<Header, Malformed> {
         self.version()?;
         let kind = self.byte()?;
-        let (from, generation) = (self.id()?, self.long()?);
+        let (from, generation) = (self.id()?, self.generation()?);
         let (digest, sequence) = (self.long()?, self.word()?);
         let kind = match kind {
             1 => Kind::Ping(self.id()?),
@@ -123,7 +153,7 @@ impl<'a> Reader<'a> {
             1 => {
                 let name = usize::from(self.byte()?);
                 let name = str::from_utf8(self.bytes(name)?).map_err(|_| Malformed)?;
-                let (generation, incarnation) = (self.long()?, self.word()?);
+                let (generation, incarnation) = (self.generation()?, self.incarnation()?);
                 let addr = self.addr()?;
                 let meta = usize::from(self.short()?);
                 let meta = self.bytes(meta)?;
@@ -137,7 +167,7 @@ impl<'a> Reader<'a> {
                 let count = usize::from(self.byte()?);
                 let mut witnesses = Witnesses::default();
                 for _ in 0..count {
-                    let fresh = witnesses.insert(self.id()?);
+                    let fresh = witnesses.insert(Mark(self.word()?));
                     if !fresh || count > WITNESSES_MAX {
                         return Err(Malformed);
                     }
@@ -198,7 +228,7 @@ pub fn write_header(header: &Header, out: &mut Vec<u8>) {
     };
     out.extend([VERSION, kind]);
     out.extend(header.from.0.to_be_bytes());
-    out.extend(header.generation.to_be_bytes());
+    write_small(header.generation, out);
     out.extend(header.digest.to_be_bytes());
     out.extend(header.sequence.to_be_bytes());
     match header.kind {
@@ -240,8 +270,8 @@ pub fn write_update(update: &Update<'_>, out: &mut Vec<u8>) {
         Update::Alive(profile, incarnation) => {
             out.extend([1, profile.name.len() as u8]);
             out.extend(profile.name.as_bytes());
-            out.extend(profile.generation.to_be_bytes());
-            out.extend(incarnation.to_be_bytes());
+            write_small(profile.generation, out);
+            write_small((*incarnation).into(), out);
             write_addr(profile.addr, out);
             out.extend((profile.meta.len() as u16).to_be_bytes());
             out.extend(profile.meta);
@@ -250,7 +280,7 @@ pub fn write_update(update: &Update<'_>, out: &mut Vec<u8>) {
             out.push(2);
             write_stamp(stamp, out);
             out.push(witnesses.len() as u8);
-            witnesses.iter().for_each(|id| out.extend(id.0.to_be_bytes()));
+            witnesses.iter().for_each(|mark| out.extend(mark.0.to_be_bytes()));
         }
         Update::Dead(stamp) => {
             out.push(3);
@@ -265,8 +295,16 @@ pub fn write_update(update: &Update<'_>, out: &mut Vec<u8>) {
 
 fn write_stamp(stamp: &Stamp, out: &mut Vec<u8>) {
     out.extend(stamp.id.0.to_be_bytes());
-    out.extend(stamp.generation.to_be_bytes());
-    out.extend(stamp.incarnation.to_be_bytes());
+    write_small(stamp.generation, out);
+    write_small(stamp.incarnation.into(), out);
+}
+
+fn write_small(mut number: u64, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
 }
 
 fn write_addr(addr: SocketAddr, out: &mut Vec<u8>) {

@@ -77,6 +77,10 @@ pub enum Event {
     Member(Change),
     /// This process stood still for so long. Nobody is blamed for it.
     Stalled(Duration),
+    /// This member hears, or is heard, too badly to be one: it has left until it does better.
+    Aside,
+    /// It is a member again.
+    Back,
     /// Another live process goes by the same name: this machine is silent from here on.
     Superseded,
 }

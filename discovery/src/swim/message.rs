@@ -89,17 +89,28 @@ pub struct Stamp {
 /// Most witnesses that a suspicion needs or names.
 pub(super) const WITNESSES_MAX: usize = 4;
 
+/// A member as a witness: enough of its number to tell two or three apart. Where two of them are
+/// taken for one, the suspicion lasts longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark(pub u32);
+
+impl From<Id> for Mark {
+    fn from(id: Id) -> Self {
+        Self(id.0 as u32)
+    }
+}
+
 /// A few members, each once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Witnesses {
-    ids: [u64; WITNESSES_MAX],
+    marks: [Mark; WITNESSES_MAX],
     count: u8,
 }
 
 impl Witnesses {
     /// Those named, in the order they came.
-    pub fn iter(&self) -> impl Iterator<Item = Id> + '_ {
-        self.ids[..self.len()].iter().map(|id| Id(*id))
+    pub fn iter(&self) -> impl Iterator<Item = Mark> + '_ {
+        self.marks[..self.len()].iter().copied()
     }
 
     /// How many.
@@ -115,11 +126,12 @@ impl Witnesses {
     }
 
     /// Adds one; whether it is new and there was room.
-    pub fn insert(&mut self, id: Id) -> bool {
-        if self.len() == WITNESSES_MAX || self.iter().any(|known| known == id) {
+    pub fn insert(&mut self, member: impl Into<Mark>) -> bool {
+        let mark = member.into();
+        if self.len() == WITNESSES_MAX || self.iter().any(|known| known == mark) {
             return false;
         }
-        self.ids[self.len()] = id.0;
+        self.marks[self.len()] = mark;
         self.count += 1;
         true
     }

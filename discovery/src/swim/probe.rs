@@ -9,11 +9,14 @@ use super::{
     effects::micros,
     member::Id,
     message::{Header, Kind},
+    suspicion::Suspicion,
 };
 
 /// Most probes that wait at once, and most made for others.
 const PROBES_MAX: usize = 128;
 const RELAYS_MAX: usize = 1024;
+/// Suspects told so a period by a member in bad health.
+const WARNED: usize = 3;
 
 /// Why a member is probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +25,8 @@ enum Aim {
     Turn,
     /// This member watches it: silence is judged by phi, not by one probe.
     Watch,
-    /// It was thought dead.
-    Gone,
+    /// It is to hear what is thought of it, now or never: it was thought dead, or is suspect.
+    Word,
 }
 
 /// A question that waits for its answer.
@@ -72,6 +75,7 @@ impl Swim {
     /// A period begins: one member in turn, and each that this one watches.
     pub(super) fn tick(&mut self, now: u64, rng: &mut Chance, out: &mut Effects) {
         self.tick_us = (self.tick_us + micros(self.params.period)).max(now);
+        self.weigh_aside(now, out);
         let (table, me) = (&self.table, self.me);
         let fits = |slot| slot != me && table.is_live(slot);
         if let Some(slot) = self.order.next(table.slots(), fits, rng) {
@@ -79,6 +83,23 @@ impl Swim {
         }
         for at in 0..self.watch.edges.len() {
             self.probe(self.watch.edges[at].slot, Aim::Watch, now, out);
+        }
+        self.warn_suspects(now, rng, out);
+    }
+
+    /// Tells a suspect once more that it is one, while too few say the same: gossip about it may
+    /// not have got out of here, nor its answer in. Some, if this member does badly itself.
+    fn warn_suspects(&mut self, now: u64, rng: &mut Chance, out: &mut Effects) {
+        if !self.params.lifeguard || self.suspicions.is_empty() {
+            return;
+        }
+        for _ in 0..if self.health.is_good() { 1 } else { WARNED } {
+            let at = rng.below(self.suspicions.len() as u64) as usize;
+            let Suspicion { slot, started_us, witnesses, .. } = &self.suspicions[at];
+            let (slot, old) = (*slot, now > started_us + 2 * micros(self.params.period));
+            if old && !self.span().is_confirmed(witnesses.len()) {
+                self.probe(slot, Aim::Word, now, out);
+            }
         }
     }
 
@@ -94,12 +115,15 @@ impl Swim {
         let (id, addr) = (record.id, record.addr);
         let sequence = self.next_sequence();
         let stretch = self.health.stretch();
+        if aim != Aim::Word {
+            self.aside.asked();
+        }
         self.probes.push(Probe {
             sequence,
             slot,
             aim,
             sent_us: now,
-            timeout_us: (aim != Aim::Gone).then(|| now + self.timeout_us() * stretch),
+            timeout_us: (aim != Aim::Word).then(|| now + self.timeout_us() * stretch),
             expires_us: now + micros(self.params.period) * stretch,
             asked: 0,
             nacks: 0,
@@ -150,7 +174,7 @@ impl Swim {
     }
 
     fn give_up(&mut self, probe: &Probe, now: u64, rng: &mut Chance, out: &mut Effects) {
-        if probe.aim == Aim::Gone || !self.table.is_live(probe.slot) {
+        if probe.aim == Aim::Word || !self.table.is_live(probe.slot) {
             return;
         }
         // Who was asked and is silent as well says something about this member, not about them.
@@ -197,7 +221,7 @@ impl Swim {
         let gone = self.gone[rng.below(self.gone.len() as u64) as usize];
         let old = now.saturating_sub(gone.since_us) > 3_600_000_000;
         if self.table.state(gone.slot) == Some(State::Dead) && (!old || rng.below(12) == 0) {
-            self.probe(gone.slot, Aim::Gone, now, out);
+            self.probe(gone.slot, Aim::Word, now, out);
         }
     }
 
@@ -311,7 +335,10 @@ impl Swim {
         if direct {
             self.health.timed(trip_us);
         }
-        if probe.aim != Aim::Gone {
+        if direct && probe.aim != Aim::Word {
+            self.aside.answered();
+        }
+        if probe.aim != Aim::Word {
             self.health.improve();
         }
         let (pause, z, stretch) = (self.pause_us(), self.suspect_z, self.health.stretch());

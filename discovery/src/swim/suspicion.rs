@@ -104,9 +104,9 @@ impl Swim {
         let Some(suspicion) = self.suspicions.get_mut(position) else { return false };
         let before = suspicion.witnesses.len();
         // More than are needed would only be carried about.
-        for id in witnesses.iter() {
+        for mark in witnesses.iter() {
             if suspicion.witnesses.len() < self.params.confirmations {
-                suspicion.witnesses.insert(id);
+                suspicion.witnesses.insert(mark);
             }
         }
         let after = suspicion.witnesses.len();
@@ -121,6 +121,20 @@ impl Swim {
         self.suspicion_us = self.suspicion_us.min(suspicion.deadline_us);
         self.spread_witnesses(slot, now);
         true
+    }
+
+    /// Somebody died, and others that are confirmed have next to no time left: they go with it.
+    pub(super) fn end_together(&mut self, now: u64) {
+        if self.params.lifeguard && !self.health.is_good() {
+            return;
+        }
+        let (span, soon) = (self.span(), now + micros(self.params.period) / 2);
+        for suspicion in &mut self.suspicions {
+            if suspicion.deadline_us <= soon && span.is_confirmed(suspicion.witnesses.len()) {
+                (suspicion.deadline_us, suspicion.put_off) = (now, true);
+                self.suspicion_us = now;
+            }
+        }
     }
 
     /// Ends the suspicions that nobody refuted in time. A member that does badly itself waits as

@@ -151,6 +151,35 @@ fn a_suspect_that_lives_refutes_with_a_higher_incarnation() {
 }
 
 #[test]
+fn who_is_doubted_again_and_again_steps_aside_for_a_while() {
+    // Of ever the same two that doubt it, it makes nothing; nor among few.
+    for (count, doubters, leaves) in [(10, 2, false), (7, 3, false), (10, 3, true)] {
+        let mut play = Play::of(count);
+        for doubt in 0..8 {
+            let mut bytes = Vec::new();
+            let kind = Kind::Gossip;
+            let from = Id::of(&format!("n{}", 2 + doubt % doubters));
+            let header = Header { from, generation: 1, digest: 0, sequence: 0, kind };
+            codec::write_header(&header, &mut bytes);
+            let mut witnesses = Witnesses::default();
+            witnesses.insert(from);
+            codec::write_update(&Update::Suspect(play.swim(1).own(), witnesses), &mut bytes);
+            play.give(1, Input::Packet(addr(2), &bytes));
+            play.run(1);
+        }
+        play.run(7);
+        assert_eq!(play.swim(1).is_aside(), leaves);
+        let state = if leaves { State::Left } else { State::Alive };
+        assert_eq!(play.believed(2, "n1").map(|belief| belief.0), Some(state));
+        play.run(40);
+        let generation = if leaves { 2 } else { 1 };
+        let belief = play.believed(2, "n1").map(|belief| (belief.0, belief.1));
+        assert_eq!(belief, Some((State::Alive, generation)));
+        assert_eq!(play.swim(1).live(), usize::from(count));
+    }
+}
+
+#[test]
 fn a_later_life_wins_at_once_and_an_earlier_one_never_returns() {
     let mut play = Play::of(4);
     // Again at another address, before anybody missed it.
@@ -318,7 +347,7 @@ proptest! {
         for (way, mut bytes, kind, wait) in messages {
             play.now += wait;
             if let [version, tag, ..] = &mut *bytes {
-                (*version, *tag) = (1, kind);
+                (*version, *tag) = (codec::VERSION, kind);
             }
             let input = match way {
                 0 | 1 => Input::Packet(addr(9), &bytes),

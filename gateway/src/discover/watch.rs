@@ -2,6 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use weir_discovery::{
+    swim::State,
+    udp::{Member, View},
+};
+
 use super::{
     regard::Regards,
     roll::{Change, Seen, Standing},
@@ -23,7 +28,7 @@ pub(super) async fn watch(standing: Arc<Standing>, live: Arc<Live>, joins: bool)
     let began = clock::now();
     let (mut seen, mut log) = (Seen::default(), Log::default());
     let (mut regards, mut version) = (Regards::default(), 0);
-    let mut met = !joins;
+    let (mut met, mut aside) = (!joins, false);
     while views.changed().await.is_ok() {
         let view = Arc::clone(&views.borrow_and_update());
         let now = clock::now();
@@ -36,7 +41,13 @@ pub(super) async fn watch(standing: Arc<Standing>, live: Arc<Live>, joins: bool)
         });
         log.tell_of_rest(now);
         met |= view.live > 1 || now.since(began) >= JOINING;
-        roll.count(&standing, if met { seen.gateways().max(1) } else { 0 });
+        let was_aside = std::mem::replace(&mut aside, is_aside(&view, &standing.name));
+        if aside != was_aside {
+            tell_of_itself(aside);
+        }
+        // It serves on, and goes by as many as before: the others count without it.
+        let gateways = seen.gateways() + u32::from(aside);
+        roll.count(&standing, if met { gateways.max(1) } else { 0 });
         // Endpoints of a new configuration have all of their shares.
         let anew = std::mem::replace(&mut version, live.version()) != version;
         if regards.take(&view, &standing.name) || anew && !regards.is_empty() {
@@ -45,6 +56,23 @@ pub(super) async fn watch(standing: Arc<Standing>, live: Arc<Live>, joins: bool)
     }
     if regards.clear() {
         regards.apply(&live.snapshot(), clock::now());
+    }
+}
+
+/// Whether the member itself has left for as long as it is heard too badly.
+fn is_aside(view: &View, own: &str) -> bool {
+    let left = |member: &&Member| member.state == State::Left;
+    view.members.iter().filter(left).any(|member| *member.record.name == *own)
+}
+
+fn tell_of_itself(aside: bool) {
+    if aside {
+        tracing::warn!(
+            "healthy members hear this gateway too badly: it serves on, and takes no part in the \
+             membership until its probes are answered again"
+        );
+    } else {
+        tracing::info!("this gateway takes part in the membership again");
     }
 }
 

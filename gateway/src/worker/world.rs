@@ -65,12 +65,14 @@ impl World {
             }
         });
         let upstreams: Vec<_> = upstreams.collect();
-        // Where nothing but endpoints has changed, the routes are the very same.
+        // Where nothing but endpoints has changed, the routes are the very same, and so is all that
+        // is kept by route: a change of an endpoint takes no longer where there are many.
         let same = previous.filter(|old| Arc::ptr_eq(&old.snapshot.routes, &snapshot.routes));
         let routes = same.map(|old| old.routes.clone());
         let routes = routes.unwrap_or_else(|| route_counters(&snapshot, registry));
-        // By index of the upstream: they are others where upstreams are.
-        let chosen = snapshot.routes.iter().map(|_| OnceCell::new()).collect();
+        let chosen = same.map(|old| old.chosen.clone());
+        let chosen =
+            chosen.unwrap_or_else(|| snapshot.routes.iter().map(|_| OnceCell::new()).collect());
         let tallies = same.map(|old| old.tallies.clone()).unwrap_or_else(|| {
             let tallies = snapshot.routes.iter().map(|route| {
                 let rules = route.limits.iter().flat_map(RouteLimits::rules);
@@ -98,10 +100,12 @@ impl World {
             let before = previous.and_then(|old| old.shared.as_ref());
             store.of_worker(before, &snapshot.limit_store, live.roll.gateways(), rng)
         });
-        let before = previous.and_then(|old| old.records.as_ref());
         let vms =
             Vms::new(&snapshot.scripts, previous.map(|old| (&old.snapshot.scripts, &old.vms)));
-        let records = SharedRecords::of(&snapshot, before, rng);
+        let records = same.map_or_else(
+            || SharedRecords::of(&snapshot, previous.and_then(|old| old.records.as_ref()), rng),
+            |old| old.records.clone(),
+        );
         let registry = registry.clone();
         Self {
             upstreams,

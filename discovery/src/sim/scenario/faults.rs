@@ -1,6 +1,6 @@
 //! Members that are cut off, stand still, or half hear.
 
-use super::{Options, Report, SECOND, State, World, deaths, quantile, seconds, views};
+use super::{Options, Report, SECOND, Swim, World, deaths, quantile, seconds, views};
 
 /// Two halves do not hear each other for ten minutes. Bar: 15 s after they do, all agree.
 pub(super) fn partition(options: &Options) -> Report {
@@ -80,9 +80,14 @@ fn still(
     report
 }
 
-/// One member in a hundred, but at least one, does not hear in every other 20 s; then hears one
-/// packet in five. Bars: each of them is held for dead by nearly all while it does not hear, nobody
-/// else ever is, and all agree once all hear.
+/// How a member half hears: what part of the packets to it is lost, and of those from it.
+const KINDS: [(&str, (f64, f64)); 3] =
+    [("80 % deaf", (0.8, 0.0)), ("80 % mute", (0.0, 0.8)), ("half of both", (0.5, 0.5))];
+
+/// One member in a hundred, but at least one, does not hear in every other 20 s; then half hears
+/// for two minutes in each of three ways, with five good minutes after each. Bars: each of them is
+/// out for nearly all while it does not hear, and at the end of the two minutes unless it only is
+/// not heard; nobody else is ever out for those that hear; and all agree on all in the end.
 pub(super) fn flipflop(options: &Options) -> Report {
     let mut report = Report::default();
     for run in 0..options.runs {
@@ -92,41 +97,47 @@ pub(super) fn flipflop(options: &Options) -> Report {
         let mut out = 0;
         let rounds = 5;
         for _ in 0..rounds {
-            out += deafen(&mut world, faulty, 1.0);
-            world.nodes.iter_mut().for_each(|node| node.loss_in = 0.0);
-            world.run(world.now_us() + 20 * SECOND);
+            out += disturb(&mut world, faulty, (1.0, 0.0), 20);
+            disturb(&mut world, faulty, (0.0, 0.0), 20);
         }
         report.figure("faulty out at the end of each cut", format!("{out}/{}", rounds * faulty));
         report.bar(out == rounds * faulty, format!("{out} of {} were out", rounds * faulty));
-        let out = deafen(&mut world, faulty, 0.8);
-        report.figure("80 % deaf out after 20 s", format!("{out}/{faulty}"));
-        let wrong = deaths(&world, |subject| subject >= faulty, |_| true);
-        report.figure("false deaths of others", wrong.0);
-        report.bar(wrong.0 == 0, format!("{} healthy members were held for dead", wrong.0));
-        world.nodes.iter_mut().for_each(|node| node.loss_in = 0.0);
-        world.run(world.now_us() + 30 * SECOND);
-        world.must_agree("in the end");
+        for (what, losses) in KINDS {
+            let out = disturb(&mut world, faulty, losses, 120);
+            report.figure(format!("{what} out after 120 s"), format!("{out}/{faulty}"));
+            let must = out == faulty || losses.0 == 0.0;
+            report.bar(must, format!("{out} of {faulty} that are {what} were out"));
+            disturb(&mut world, faulty, (0.0, 0.0), 300);
+            let aside = world.nodes.iter().filter_map(|node| node.swim.as_ref());
+            let aside = aside.filter(|swim| swim.is_aside()).count();
+            report.bar(aside == 0, format!("{aside} are not back"));
+            world.must_agree("in the end");
+        }
+        let (all, wrong) = deaths(&world, |subject| subject >= faulty, |judge| judge >= faulty);
+        report.figure("false deaths of others, seen by others", wrong);
+        report.figure("false deaths of others, seen by the faulty", all - wrong);
+        report.figure("times one stepped aside", world.asides);
+        report.bar(wrong == 0, format!("{wrong} healthy members were held for dead"));
         report.take(&world, options.seed + run);
     }
     report
 }
 
-/// The first members hear less for 20 s; how many of them nine in ten of the others hold for dead
-/// at the end.
-fn deafen(world: &mut World, faulty: usize, loss: f64) -> usize {
+/// The first members hear less, and are heard less, for so many seconds; how many of them nine in
+/// ten of the others hold for gone at the end.
+fn disturb(world: &mut World, faulty: usize, losses: (f64, f64), span: u64) -> usize {
     for node in &mut world.nodes[..faulty] {
-        node.loss_in = loss;
+        (node.loss_in, node.loss_out) = losses;
     }
-    world.run(world.now_us() + 20 * SECOND);
+    world.run(world.now_us() + span * SECOND);
     let now = super::super::Moment::from_micros(world.now_us());
     let others = &world.nodes[faulty..];
     let held = |at: &usize| {
         let id = world.nodes[*at].record.id;
-        let dead = others
-            .iter()
-            .filter_map(|node| node.swim.as_ref())
-            .filter(|swim| swim.belief(id, now).is_some_and(|belief| belief.state == State::Dead));
-        dead.count() * 10 >= others.len() * 9
+        let swims = others.iter().filter_map(|node| node.swim.as_ref());
+        let is_gone =
+            |swim: &&Swim| swim.belief(id, now).is_some_and(|belief| !belief.state.is_live());
+        swims.filter(is_gone).count() * 10 >= others.len() * 9
     };
     (0..faulty).filter(held).count()
 }

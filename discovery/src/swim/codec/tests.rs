@@ -145,6 +145,26 @@ fn the_longest_news_fits_in_the_smallest_packet() {
     assert!(bytes.len() <= 1024, "{}", bytes.len());
 }
 
+/// Numbers are in as few bytes as do, so that a message has one form.
+#[test]
+fn numbers_that_are_longer_than_needed_or_than_their_type_are_refused() {
+    let small = |number: u64| {
+        let mut bytes = Vec::new();
+        write_small(number, &mut bytes);
+        bytes
+    };
+    assert_eq!(small(0x7f), [0x7f]);
+    assert_eq!(small(300), [0xac, 2]);
+    for number in [0, 0x80, u64::from(u32::MAX), u64::MAX] {
+        assert_eq!(Reader(&small(number)).small(), Ok(number));
+    }
+    let refused: [&[u8]; 4] = [&[], &[0x80], &[0x80, 0], &[0xff; 11]];
+    assert_eq!(refused.map(|bytes| Reader(bytes).small()), [Err(Malformed); 4]);
+    let beyond = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2];
+    assert_eq!(Reader(&beyond).small(), Err(Malformed));
+    assert_eq!(Reader(&small(1 << 32)).incarnation(), Err(Malformed));
+}
+
 #[test]
 fn other_versions_too_many_witnesses_and_port_zero_are_refused() {
     let mut bytes = Vec::new();
@@ -152,14 +172,14 @@ fn other_versions_too_many_witnesses_and_port_zero_are_refused() {
     write_header(&Header { from: Id(1), generation: 1, digest: 1, sequence: 1, kind }, &mut bytes);
     assert!(read_packet(&bytes).is_ok());
     let mut newer = bytes.clone();
-    newer[0] = 2;
+    newer[0] = VERSION + 1;
     assert_eq!(read_packet(&newer).err(), Some(Malformed));
 
     let stamp = Stamp { id: Id(7), generation: 1, incarnation: 1 };
     let mut suspect = bytes.clone();
     write_update(&Update::Suspect(stamp, Witnesses::default()), &mut suspect);
     *suspect.last_mut().unwrap() = WITNESSES_MAX as u8 + 1;
-    suspect.extend((0..=WITNESSES_MAX as u64).flat_map(u64::to_be_bytes));
+    suspect.extend((0..=WITNESSES_MAX as u32).flat_map(u32::to_be_bytes));
     assert_eq!(read_packet(&suspect).err(), Some(Malformed));
 
     let addr = SocketAddr::from(([127, 0, 0, 1], 0));
