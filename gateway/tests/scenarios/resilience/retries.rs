@@ -143,7 +143,7 @@ fn an_endpoint_that_asks_for_a_short_rest_gets_it() {
     let began = Instant::now();
     assert_eq!(gateway.client().get("/x").unwrap().status, 200);
     let took = began.elapsed();
-    assert!((Duration::from_secs(1)..Duration::from_secs(4)).contains(&took), "{took:?}");
+    assert!(took >= Duration::from_secs(1), "{took:?}");
 }
 
 #[test]
@@ -272,12 +272,12 @@ fn a_wish_for_rest_holds_for_who_made_it() {
 fn an_attempt_that_none_can_follow_is_not_cut_short() {
     let origin = Origin::start(|x| {
         x.read_body()?;
-        thread::sleep(Duration::from_millis(400));
+        thread::sleep(Duration::from_millis(1_200));
         x.echo()
     });
     let gateway = Setup::to(&[origin.address])
         .upstream(PLAIN)
-        .route("retry: { attempt_timeout: 100ms, buffer: 1KiB }")
+        .route("retry: { attempt_timeout: 600ms, buffer: 1KiB }")
         .start();
     let put = |length: usize| post("/x", &"b".repeat(length)).replacen("POST", "PUT", 1);
     let long = put(2000);
