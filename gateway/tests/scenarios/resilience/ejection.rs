@@ -74,7 +74,11 @@ fn an_ejected_endpoint_comes_back_and_stays_away_longer_the_next_time() {
     assert!(failures(&gateway, 40) >= 2);
     await_states(&gateway, ["healthy", "ejected"]);
     await_states(&gateway, ["healthy", "healthy"]);
-    assert!(eventually(|| gateway.log().contains("endpoint back from ejection")), "{}", gateway.log());
+    assert!(
+        eventually(|| gateway.log().contains("endpoint back from ejection")),
+        "{}",
+        gateway.log()
+    );
     assert!(failures(&gateway, 40) >= 2, "it is asked again");
     let health = endpoints(&gateway)[1]["health"].clone();
     let length = health["until"].as_f64().unwrap() - health["since"].as_f64().unwrap();

@@ -159,23 +159,23 @@ fn an_answer_that_would_be_tried_again_does_not_win() {
 #[test]
 fn when_both_fail_that_was_two_attempts() {
     let (second, failed) = (Gate::default(), Gate::default());
-    let (origins, gateway) = before(
-        "retry: { attempts: 3, hedge: 50ms, backoff: { base: 1ms, max: 1ms } }",
-        move |x| match x.seen.field("x-weir-attempts") {
-            None => {
-                second.pass();
-                failed.open();
-                Ok(Next::Reset)
+    let (origins, gateway) =
+        before("retry: { attempts: 3, hedge: 50ms, backoff: { base: 1ms, max: 1ms } }", move |x| {
+            match x.seen.field("x-weir-attempts") {
+                None => {
+                    second.pass();
+                    failed.open();
+                    Ok(Next::Reset)
+                }
+                Some("2") => {
+                    second.open();
+                    failed.pass();
+                    pause(500);
+                    x.reply(503, "", "busy")
+                }
+                _ => x.echo(),
             }
-            Some("2") => {
-                second.open();
-                failed.pass();
-                pause(500);
-                x.reply(503, "", "busy")
-            }
-            _ => x.echo(),
-        },
-    );
+        });
     assert_eq!(gateway.client().get("/x").unwrap().text(), "GET /x 0");
     let line = line(&gateway, "/x");
     assert_eq!(said(&line), ["upstream_reset", "503", "200"], "{line}");

@@ -205,9 +205,8 @@ fn an_upload_that_goes_on_is_not_the_endpoints_delay() {
         }
         x.echo()
     });
-    let gateway = Setup::to(&[origin.address])
-        .route("retry: { attempts: 3, attempt_timeout: 1s }")
-        .start();
+    let gateway =
+        Setup::to(&[origin.address]).route("retry: { attempts: 3, attempt_timeout: 1s }").start();
     let mut client = gateway.client();
     client.send((put("/slow", CHUNKED) + &chunk(1000)).as_bytes());
     told.recv_timeout(Duration::from_secs(10)).expect("a first attempt");
@@ -227,9 +226,8 @@ fn each_attempt_has_its_own_time_to_answer() {
         x.closed();
         Ok(Next::Close)
     });
-    let gateway = Setup::to(&[origin.address])
-        .route("retry: { attempts: 3, attempt_timeout: 1s }")
-        .start();
+    let gateway =
+        Setup::to(&[origin.address]).route("retry: { attempts: 3, attempt_timeout: 1s }").start();
     let began = Instant::now();
     let mut client = gateway.client();
     client.send((put("/", "Content-Length: 40000\r\n") + &"b".repeat(40_000)).as_bytes());

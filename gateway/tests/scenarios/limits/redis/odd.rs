@@ -39,7 +39,11 @@ fn fails_as(server: &Server, redis: &str, fault: &str) {
         quoted + lines(&gateway, &format!("fault={fault}"))
     };
     assert!(eventually(|| told() > 0));
-    assert!((1..=2).contains(&told()), "once when it fails, once when it is down: {}", gateway.log());
+    assert!(
+        (1..=2).contains(&told()),
+        "once when it fails, once when it is down: {}",
+        gateway.log()
+    );
     let line = gateway.access_line("\"status\":429");
     assert_eq!(line["limit_source"], "fallback", "{line}");
     let limits = gateway.admin("GET", "/limits").json();

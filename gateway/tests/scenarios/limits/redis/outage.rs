@@ -52,7 +52,8 @@ fn outage(on_failure: &str, length: Duration, judge: impl FnOnce(usize, Duration
     let failed = dead.iter().filter(|(.., status)| !matches!(status, 200 | 429)).count();
     assert_eq!(failed, 0);
     // A busy machine may have it count as down for a moment before it is.
-    let turns = |gateway| (lines(gateway, "Redis counts as down"), lines(gateway, "Redis is up again"));
+    let turns =
+        |gateway| (lines(gateway, "Redis counts as down"), lines(gateway, "Redis is up again"));
     for gateway in &gateways {
         let once = || turns(gateway).0 == turns(gateway).1 + 1;
         assert!(eventually(once), "once for each time: {}", gateway.log());
