@@ -361,7 +361,8 @@ fn a_probe_whose_client_left_is_followed_by_another() {
     let url = format!("redis://{}", listener.local_addr().unwrap());
     thread::spawn(move || listener.incoming().collect::<Vec<_>>());
     let limits = vec![limit("shared", 1, 1, OnFailure::Allow)];
-    let gateway = Gateway::new(patient(&[url]), limits, Instant::now());
+    let options = Options { timeout: SECOND * 2 / 5, ..patient(&[url]) };
+    let gateway = Gateway::new(options, limits, Instant::now());
     run(async {
         futures_util::future::join_all((0..5).map(|_| gateway.ask("a"))).await;
         assert!(!up(&gateway));

@@ -34,7 +34,7 @@ fn round_robin_follows_the_weights_exactly() {
 
 #[test]
 fn random_choices_follow_the_weights_roughly() {
-    for balance in ["random", "p2c", "least_request", "peak_ewma"] {
+    for balance in ["random", "p2c", "least_request"] {
         let (a, b) = spread(balance, 1, 300);
         assert!(a > 30 && b > 30, "{balance}: {a} and {b}");
     }
@@ -43,9 +43,11 @@ fn random_choices_follow_the_weights_roughly() {
 }
 
 #[test]
-fn prequal_may_prefer_the_faster_but_asks_both() {
-    let (a, b) = spread("prequal", 1, 100);
-    assert!(a > 0 && b > 0 && a + b == 100, "{a} and {b}");
+fn what_goes_by_latency_may_prefer_the_faster_but_asks_both() {
+    for balance in ["prequal", "peak_ewma"] {
+        let (a, b) = spread(balance, 1, 100);
+        assert!(a > 0 && b > 0 && a + b == 100, "{balance}: {a} and {b}");
+    }
 }
 
 #[test]
