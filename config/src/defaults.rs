@@ -222,21 +222,6 @@ pub(crate) const ABSENT: &[&str] = &["share", "skip", "deny"];
 /// What a condition on a value looks like.
 pub(crate) const VALUE: &str = "exact value, `*` for any, or `~ regex`";
 
-/// What this build cannot do yet, by place and word: a key of a section, or a value of a key.
-///
-/// The one list of them; a feature that gets built leaves it.
-pub(crate) const UNBUILT: &[(&str, &str)] = &[];
-
-/// Whether this build knows the word there but cannot do it yet.
-pub(crate) fn is_unbuilt(place: &str, word: &str) -> bool {
-    UNBUILT.contains(&(place, word))
-}
-
-/// The words that [`UNBUILT`] names at a place.
-pub(crate) fn unbuilt_at(place: &str) -> impl Iterator<Item = &'static str> {
-    UNBUILT.iter().filter(move |(at, _)| *at == place).map(|(_, word)| *word)
-}
-
 impl Key {
     /// The last part of the path: how the key is written.
     #[must_use]
