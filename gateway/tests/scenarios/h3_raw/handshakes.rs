@@ -101,11 +101,14 @@ fn many_half_open_handshakes_make_the_gateway_ask_for_addresses() {
         })
         .collect();
     let mut said = vec![Vec::new(); sockets.len()];
+    // Until nothing more comes; some may have been dropped.
     let all = eventually(|| {
+        let before: usize = said.iter().map(Vec::len).sum();
         for (socket, said) in sockets.iter().zip(&mut said) {
             said.extend(answers(socket, Duration::from_millis(1)));
         }
-        said.iter().all(|said| !said.is_empty())
+        let answered = said.iter().filter(|said| !said.is_empty()).count();
+        said.iter().map(Vec::len).sum::<usize>() == before && answered > 120
     });
     let (retries, flights): (Vec<_>, Vec<_>) =
         said.iter().filter(|said| !said.is_empty()).partition(|said| is_retry(&said[0]));
@@ -114,7 +117,7 @@ fn many_half_open_handshakes_make_the_gateway_ask_for_addresses() {
         assert!(sent < 300, "a Retry of {sent} bytes");
     }
     let (retries, flights) = (retries.len(), flights.len());
-    println!("all were answered: {all}");
+    assert!(all, "hardly anybody is answered");
     println!("{flights} handshakes begun, {retries} retries");
     // Each worker counts its own.
     assert!(flights <= 2 * 20 + 10, "{flights} handshakes begun");
