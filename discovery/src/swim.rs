@@ -330,7 +330,12 @@ impl Swim {
 
     /// Replaces the addresses through which it joins, and finds who it lost sight of.
     pub fn set_seeds(&mut self, seeds: Vec<SocketAddr>) {
+        let new = seeds.iter().any(|seed| !self.seeds.contains(seed));
         self.seeds = seeds;
+        if new {
+            self.calls.ask_seeds();
+            self.wake_us = self.next_us();
+        }
     }
 
     /// What this member says of itself, and since which incarnation.

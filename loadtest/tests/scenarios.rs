@@ -10,7 +10,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed},
     },
     thread,
     time::Duration,
@@ -160,8 +160,13 @@ impl Drop for Gateway {
     }
 }
 
+/// Below the range the kernel takes for outgoing connections.
 fn vacant() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let base = u16::try_from(std::process::id() * 64 % 21_000).unwrap();
+    let ports = (0..2_000).map(|_| 10_500 + (base + NEXT.fetch_add(1, Relaxed)) % 21_500);
+    let mut places = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    places.find(|place| TcpListener::bind(place).is_ok()).unwrap()
 }
 
 #[test]

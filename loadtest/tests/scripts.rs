@@ -251,7 +251,7 @@ fn fails_when_a_script_says_so() {
 fn begins_by_the_clock() {
     let run = run("import http from 'k6/http';
         export const options = { scenarios: { open: { executor: 'constant-arrival-rate', rate: 50,
-            timeUnit: '1s', duration: '1s', preAllocatedVUs: 5 } } };
+            timeUnit: '1s', duration: '1s', preAllocatedVUs: 50 } } };
         export default function () { http.get(__ENV.URL + '/'); }")
     .ends_with(0);
     let iterations = run.value("iterations", "count");

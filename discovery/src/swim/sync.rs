@@ -19,6 +19,8 @@ pub const STREAM_BYTES_MAX: usize = 8 << 20;
 /// The waits before another attempt to join, and between comparisons that a ping gave rise to.
 const RETRY_MIN_US: u64 = 200_000;
 const RETRY_MAX_US: u64 = 5_000_000;
+/// Comparisons with new seeds, in some ten seconds.
+const SEEDS_NEXT: u8 = 6;
 const MEND_MIN_US: u64 = 1_000_000;
 const MEND_MAX_US: u64 = 30_000_000;
 
@@ -37,6 +39,8 @@ pub(super) struct Calls {
     next_us: u64,
     joining: bool,
     wait_us: u64,
+    /// Of the next comparisons, how many are with a seed: there are new ones.
+    seeds_next: u8,
     /// Probes in a row that met another view.
     differing: u32,
     mend_us: u64,
@@ -51,6 +55,7 @@ impl Calls {
             next_us: if joining { now } else { now + period_us + rng.below(period_us * 30) },
             joining,
             wait_us: if joining { RETRY_MIN_US } else { period_us * 30 },
+            seeds_next: 0,
             differing: 0,
             mend_us: now,
             mend_wait_us: MEND_MIN_US,
@@ -59,6 +64,13 @@ impl Calls {
 
     pub(super) const fn wake_us(&self) -> u64 {
         self.next_us
+    }
+
+    /// Has new seeds asked at once, and again soon: the first may not be heard.
+    pub(super) const fn ask_seeds(&mut self) {
+        self.next_us = 0;
+        self.wait_us = RETRY_MIN_US;
+        self.seeds_next = SEEDS_NEXT;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -108,7 +120,8 @@ impl Swim {
         let own = self.table.record(self.me).map(|record| record.addr);
         let at = rng.below(self.seeds.len() as u64) as usize;
         let seed = self.seeds.get(at).copied().filter(|seed| Some(*seed) != own);
-        let seed_first = rng.below(4) == 0;
+        let seed_first = rng.below(4) == 0 || self.calls.seeds_next > 0;
+        self.calls.seeds_next = self.calls.seeds_next.saturating_sub(1);
         let to = if seed_first { seed.or(member) } else { member.or(seed) };
         if let Some(to) = to.filter(|_| self.phase == Phase::Member) {
             self.compare(to, out);

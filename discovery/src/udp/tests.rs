@@ -115,8 +115,8 @@ async fn keys_rotate_while_members_speak() {
         a.rekey(keys.clone()).await.unwrap();
         b.rekey(keys).await.unwrap();
         let heard = a.view().passed.received;
-        until(&a, "they speak on", |view| view.passed.received > heard + 4).await;
-        assert_eq!(a.view().live, 2);
+        let both = |view: &View| view.passed.received > heard + 4 && view.live == 2;
+        until(&a, "they speak on", both).await;
     }
     assert!(a.rekey(vec![b"short".to_vec()]).await.is_err());
 }

@@ -45,6 +45,14 @@ pub(crate) fn limit(name: &str, rate: u64, burst: u64, on_failure: OnFailure) ->
     SharedLimit::new(limit, on_failure).unwrap().unwrap()
 }
 
+/// The same, of which nothing is earned while a test runs.
+pub(crate) fn still(name: &str, burst: u64, on_failure: OnFailure) -> SharedLimit {
+    let bucket = Bucket::new(Rate::new(1, 1_000 * SECOND).unwrap(), burst).unwrap();
+    let secret = Secret::new([7; 16]);
+    let limit = Limit::new(&secret, "tests", name, Algorithm::TokenBucket(bucket));
+    SharedLimit::new(limit, on_failure).unwrap().unwrap()
+}
+
 /// Long enough for a machine with much else to do.
 pub(crate) fn patient(urls: &[String]) -> Options {
     Options { urls: urls.to_vec(), timeout: SECOND, ..Options::default() }

@@ -37,16 +37,21 @@ fn slow_way(port: u16, begins: Duration) -> String {
 #[test]
 fn a_connection_that_takes_longer_than_requests_wait() {
     let Some(server) = Server::start(&[]) else { return };
-    let url = slow_way(server.port(), Duration::from_millis(150));
+    let url = slow_way(server.port(), SECOND / 2);
     let limits = vec![limit("shared", 100, 100, OnFailure::Local)];
-    let options = Options { timeout: Duration::from_millis(50), ..patient(&[url]) };
+    let options = Options { timeout: SECOND / 4, ..patient(&[url]) };
     let gateway = Gateway::new(options, limits, Instant::now());
     run(async {
         assert_eq!(gateway.ask("a").await.source, Source::Fallback);
         // Nobody else comes for it.
-        tokio::time::sleep(SECOND).await;
+        tokio::time::sleep(SECOND * 3 / 2).await;
         assert_eq!(gateway.servers.counters().connections(), 1);
-        assert_eq!(gateway.ask("a").await.source, Source::Server);
+        // A machine that has other things to do may answer one too late.
+        let mut answered = false;
+        for _ in 0..10 {
+            answered |= gateway.ask("a").await.source == Source::Server;
+        }
+        assert!(answered);
     });
 }
 

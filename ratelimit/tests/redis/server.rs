@@ -6,6 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     thread,
     time::Duration,
 };
@@ -17,9 +18,15 @@ pub(crate) struct Server {
     folder: PathBuf,
 }
 
-/// A port that nobody listens on just now.
+/// A port that nobody listens on, below the range the kernel takes for outgoing connections: none
+/// of those gets it while its server is gone.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let base = u16::try_from(std::process::id() * 64 % 21_000).unwrap();
+    (0..2_000)
+        .map(|_| 10_500 + (base + NEXT.fetch_add(1, Ordering::Relaxed)) % 21_500)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .unwrap()
 }
 
 impl Server {

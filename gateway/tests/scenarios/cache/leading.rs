@@ -38,7 +38,7 @@ fn gated(fields: &'static str) -> (Origin, Arc<AtomicBool>) {
 }
 
 /// So many who have asked.
-fn asking(gateway: &Gateway, count: usize) -> Vec<Client> {
+pub(super) fn asking(gateway: &Gateway, count: usize) -> Vec<Client> {
     let ask = |_| {
         let mut client = gateway.client();
         client.send(client::get("/x").as_bytes());
@@ -48,7 +48,7 @@ fn asking(gateway: &Gateway, count: usize) -> Vec<Client> {
 }
 
 /// What they get: statuses, bodies and what the cache says.
-fn answers(clients: Vec<Client>) -> Vec<(u16, String, String)> {
+pub(super) fn answers(clients: Vec<Client>) -> Vec<(u16, String, String)> {
     let read = |mut client: Client| {
         let answer = client.answer("GET").unwrap();
         (answer.status, answer.text(), status(&answer).to_owned())
@@ -56,7 +56,7 @@ fn answers(clients: Vec<Client>) -> Vec<(u16, String, String)> {
     clients.into_iter().map(read).collect()
 }
 
-fn under_way(gateway: &Gateway) -> u64 {
+pub(super) fn under_way(gateway: &Gateway) -> u64 {
     let text = gateway.admin("GET", "/metrics").text();
     let value =
         |line: &str| line.strip_prefix("weir_route_concurrency_in_use{route=\"r\"} ")?.parse().ok();

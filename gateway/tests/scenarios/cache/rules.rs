@@ -3,7 +3,11 @@
 use std::{thread::sleep, time::Duration};
 
 use super::{ask, caching, counting, get, status, tagged};
-use crate::support::{client::post, h2_client, origin::Origin};
+use crate::support::{
+    client::post,
+    h2_client,
+    origin::{Next, Origin},
+};
 
 #[test]
 fn what_is_fresh_is_answered_from_memory() {
@@ -58,7 +62,14 @@ fn conditions_and_ranges_of_a_miss() {
 
 #[test]
 fn what_is_stale_is_asked_about() {
-    let origin = tagged("Cache-Control: max-age=1\r\n");
+    let origin = Origin::start(|x| {
+        if x.seen.field("if-none-match") == Some("\"a\"") {
+            // Fresh again for as long as this test takes.
+            x.send("HTTP/1.1 304 No\r\nETag: \"a\"\r\nCache-Control: max-age=60\r\n\r\n")?;
+            return Ok(Next::Keep);
+        }
+        x.reply(200, "ETag: \"a\"\r\nCache-Control: max-age=1\r\n", "0123456789")
+    });
     let gateway = caching(origin.address, "true");
     get(&gateway, "/x");
     sleep(Duration::from_millis(2100));

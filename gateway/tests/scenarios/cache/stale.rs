@@ -31,7 +31,13 @@ fn moody(fields: &'static str) -> (Origin, Arc<AtomicU16>) {
 
 #[test]
 fn a_stale_answer_comes_at_once_while_a_fresh_one_is_fetched() {
-    let (origin, _) = moody("Cache-Control: max-age=1\r\n");
+    let count = AtomicUsize::new(0);
+    let origin = Origin::start(move |x| {
+        let n = count.fetch_add(1, Ordering::AcqRel);
+        // What replaces it stays fresh for as long as this test takes.
+        let fields = ["Cache-Control: max-age=1\r\n", "Cache-Control: max-age=60\r\n"][n.min(1)];
+        x.reply(200, fields, &format!("{n}"))
+    });
     let gateway = caching(origin.address, "{ stale_while_revalidate: 60s }");
     assert_eq!(get(&gateway, "/x").text(), "0");
     sleep(Duration::from_millis(2_100));

@@ -211,10 +211,10 @@ fn tunnels_count_among_the_upstreams_connections() {
 #[test]
 fn an_idle_tunnel_ends_and_a_busy_one_outlives_the_total_time() {
     let peer = Peer::start();
-    let route = ", timeout: { headers: 1s, total: 1s, idle: 1s }";
+    let route = ", timeout: { headers: 1s, total: 1s, idle: 2s }";
     let gateway = setup(&[peer.address], "", route).start();
     let mut client = open(&gateway, "echo\n");
-    for _ in 0..10 {
+    for _ in 0..12 {
         client.send(b"tick");
         assert_eq!(client.bytes(4).unwrap(), b"tick");
         thread::sleep(Duration::from_millis(200));

@@ -16,7 +16,7 @@ use std::{
 
 use crate::support::{
     eventually,
-    gateway::{Gateway, Setup},
+    gateway::{Gateway, Setup, free_port},
 };
 
 /// An endpoint that does what the first line says.
@@ -106,7 +106,7 @@ fn play(stream: &TcpStream) -> Option<End> {
 
 /// A port on which nobody listens.
 fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
 /// `db.test` takes CONNECT, all other hosts and methods are answered at once.

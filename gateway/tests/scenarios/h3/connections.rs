@@ -74,11 +74,11 @@ async fn streams_above_the_limit_wait_their_turn() {
 async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     let origin = Origin::start(|x| {
         if x.target() == "/slow" {
-            std::thread::sleep(Duration::from_millis(1200));
+            std::thread::sleep(Duration::from_millis(2_200));
         }
         x.echo()
     });
-    let edge = Edge::start(Setup::to(&[origin.address]).timeouts("keep_alive: 400ms"));
+    let edge = Edge::start(Setup::to(&[origin.address]).timeouts("keep_alive: 1s"));
     let busy = Arc::new(edge.client().await);
     let slow = tokio::spawn({
         let busy = Arc::clone(&busy);

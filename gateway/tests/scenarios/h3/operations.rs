@@ -117,7 +117,7 @@ fn slow() -> Origin {
 #[tokio::test]
 async fn a_drain_answers_what_is_under_way_and_says_goodbye() {
     let origin = Arc::new(slow());
-    let mut edge = Edge::start(Setup::to(&[origin.address]));
+    let mut edge = Edge::start(Setup::to(&[origin.address]).drain("20s"));
     let client = Arc::new(edge.client().await);
     let ask = |path: &'static str| {
         let client = Arc::clone(&client);
@@ -132,7 +132,7 @@ async fn a_drain_answers_what_is_under_way_and_says_goodbye() {
     assert_eq!(second.await.unwrap().unwrap().text(), "GET /slower 0");
     farewell(&client).await;
     let status = tokio::task::spawn_blocking(move || {
-        let status = edge.gateway.wait(Duration::from_secs(5));
+        let status = edge.gateway.wait(PATIENCE);
         (status, edge)
     });
     assert_eq!(status.await.unwrap().0.expect("it ends").code(), Some(0));
@@ -141,17 +141,16 @@ async fn a_drain_answers_what_is_under_way_and_says_goodbye() {
 #[tokio::test]
 async fn idle_connections_do_not_delay_the_end() {
     let origin = Origin::echo();
-    let mut edge = Edge::start(Setup::to(&[origin.address]));
+    let mut edge = Edge::start(Setup::to(&[origin.address]).drain("1m"));
     let (used, silent) = (edge.client().await, edge.client().await);
     assert_eq!(used.get("/x").await.unwrap().status(), 200);
-    let start = Instant::now();
+    // Long before the time for what is under way is over.
     edge.gateway.signal(Signal::TERM);
     for client in [&used, &silent] {
         farewell(client).await;
     }
-    let waited = tokio::task::spawn_blocking(move || edge.gateway.wait(Duration::from_secs(5)));
+    let waited = tokio::task::spawn_blocking(move || edge.gateway.wait(PATIENCE));
     assert_eq!(waited.await.unwrap().expect("it ends").code(), Some(0));
-    assert!(start.elapsed() < Duration::from_millis(1800), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -67,13 +67,14 @@ fn a_connection_that_is_quiet_for_too_long_is_told_and_ended() {
     let setup = Setup::to(&[origin.address]).listener(EVERY_PROTOCOL);
     let gateway = edge_of(setup.timeouts("keep_alive: 1s"));
     let Some(mut client) = Aioquic::connect(&gateway) else { return };
-    client.assert_serves("/slow");
     let start = Instant::now();
+    client.assert_serves("/slow");
     let state = client.run("ended", json!({}));
     assert_eq!(state["end"]["code"], NO_ERROR, "{state}");
     assert!(!state["goaways"].as_array().unwrap().is_empty(), "no GOAWAY: {state}");
     let took = start.elapsed();
-    assert!((Duration::from_millis(700)..Duration::from_secs(5)).contains(&took), "{took:?}");
+    // Seven tenths for the answer, then a second of quiet.
+    assert!((Duration::from_millis(1_600)..Duration::from_secs(9)).contains(&took), "{took:?}");
 }
 
 #[test]

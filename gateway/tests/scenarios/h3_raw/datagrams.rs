@@ -170,7 +170,7 @@ fn what_is_no_initial_is_answered_with_less() {
         (name, bytes, most, socket)
     });
     let sent: Vec<_> = sent.collect();
-    thread::sleep(Duration::from_millis(300));
+    thread::sleep(Duration::from_secs(1));
     for (name, bytes, most, socket) in sent {
         let sent: usize = answers(&socket, Duration::from_millis(5)).iter().map(Vec::len).sum();
         assert!(sent <= most, "{name}: {sent} bytes for {}", bytes.len());

@@ -259,21 +259,22 @@ fn those_who_wait_cost_no_work() {
             let write = stream.send.write_all(&bytes);
             let _ = run(async { tokio::time::timeout(SECOND / 10, write).await });
         }
-        thread::sleep(Duration::from_millis(100));
-        let before = stage.gateway.worked();
-        thread::sleep(Duration::from_millis(300));
-        let worked = stage.gateway.worked() - before;
-        println!("{name}: {worked:?} of work in 300 ms");
-        assert!(worked < Duration::from_millis(150), "{name}: {worked:?} of work");
+        assert!(rests(&stage), "{name}: work without end");
     }
     // Connections that were closed linger for a moment, and do no more than that.
     for _ in 0..20 {
         drop(stage.client());
     }
-    let before = stage.gateway.worked();
-    thread::sleep(Duration::from_millis(500));
-    let worked = stage.gateway.worked() - before;
-    assert!(worked < Duration::from_millis(150), "closed connections: {worked:?} of work");
+    assert!(rests(&stage), "closed connections: work without end");
+}
+
+/// Whether the gateway comes to rest: what is still to be done may take a loaded machine a while.
+fn rests(stage: &Stage) -> bool {
+    (0..10).any(|_| {
+        let before = stage.gateway.worked();
+        thread::sleep(Duration::from_millis(300));
+        stage.gateway.worked() - before < Duration::from_millis(150)
+    })
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn routes_share_a_limit_that_they_name() {
 #[test]
 fn a_leaky_bucket_lets_requests_leave_at_an_even_pace() {
     let (_origin, gateway) =
-        limited("rate_limit: { rate: 20/s, burst: 5, algorithm: leaky_bucket, max_delay: 1s }");
+        limited("rate_limit: { rate: 2/s, burst: 5, algorithm: leaky_bucket, max_delay: 5s }");
     let began = Instant::now();
     let clients: Vec<_> = (0..9).map(|_| gateway.client()).collect();
     let answers = thread::scope(|scope| {
@@ -75,9 +75,9 @@ fn a_leaky_bucket_lets_requests_leave_at_an_even_pace() {
     passed.sort();
     assert!(answers.iter().all(|(status, _)| matches!(status, 200 | 429)), "{answers:?}");
     assert!((6..=7).contains(&passed.len()), "one at once, five that wait: {answers:?}");
-    // The last waits for five intervals of 50 ms since the first was decided on.
-    assert!(passed[5] - passed[0] >= Duration::from_millis(100), "{passed:?}");
-    assert!(passed[5] >= Duration::from_millis(250), "{passed:?}");
+    // The last waits for five intervals of half a second since the first was decided on.
+    assert!(passed[5] - passed[0] >= Duration::from_secs(1), "{passed:?}");
+    assert!(passed[5] >= Duration::from_millis(2_500), "{passed:?}");
     let line = gateway.access_line("limit_delay_ms");
     assert!(line["limit_delay_ms"].as_f64().unwrap() > 1.0, "{line}");
 }
@@ -85,15 +85,14 @@ fn a_leaky_bucket_lets_requests_leave_at_an_even_pace() {
 #[test]
 fn a_delay_that_the_client_does_not_wait_for_is_not_begun() {
     let origin = Origin::echo();
-    let route = "rate_limit: { rate: 1/s, burst: 5, algorithm: leaky_bucket, max_delay: 5s }, \
-                 timeout: { total: 500ms }";
+    let route = "rate_limit: { rate: 1/m, burst: 5, algorithm: leaky_bucket, max_delay: 5m }, \
+                 timeout: { total: 30s }";
     let gateway = Setup::to(&[origin.address]).route(route).start();
     let mut client = gateway.client();
     assert_eq!(get(&mut client, "/", "").status, 200);
-    let began = Instant::now();
+    // The client of this test waits for a third of that total time, and no longer.
     let answer = get(&mut client, "/", "");
     assert_eq!(answer.status, 504, "{}", answer.text());
-    assert!(began.elapsed() < Duration::from_millis(400));
     assert_eq!(origin.seen().len(), 1);
 }
 
@@ -148,16 +147,17 @@ fn a_reload_keeps_counts() {
 
 #[test]
 fn a_delay_is_none_of_the_endpoints_time() {
-    let route = "rate_limit: { rate: 2/s, burst: 5, algorithm: leaky_bucket, max_delay: 5s }, \
-                 timeout: { headers: 300ms }, retry: off";
+    let route = "rate_limit: { rate: 20/m, burst: 5, algorithm: leaky_bucket, max_delay: 9s }, \
+                 timeout: { headers: 2s }, retry: off";
     let origin = Origin::start(|x| {
         thread::sleep(Duration::from_millis(50));
         x.echo()
     });
     let gateway = Setup::to(&[origin.address]).route(&format!("name: api, {route}")).start();
     let mut client = gateway.client();
-    let statuses: Vec<_> = (0..3).map(|_| get(&mut client, "/x", "").status).collect();
-    assert_eq!(statuses, [200; 3], "each has its time when its turn comes");
+    let statuses: Vec<_> = (0..2).map(|_| get(&mut client, "/x", "").status).collect();
+    assert_eq!(statuses, [200; 2], "each has its time when its turn comes");
     let line = gateway.access_line("limit_delay_ms");
-    assert!(line["upstream_ms"].as_f64().unwrap() < 250.0, "{line}");
+    let times = [&line["upstream_ms"], &line["limit_delay_ms"]].map(|ms| ms.as_f64().unwrap());
+    assert!((40.0..2_000.0).contains(&times[0]) && times[1] > 2_000.0, "{line}");
 }

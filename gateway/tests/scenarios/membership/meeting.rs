@@ -1,5 +1,7 @@
 //! Who is there, and who is not any more.
 
+use crate::support::eventually;
+
 use super::{SECRET, address, meet, member, members, metric, of, reload, secret, state, until};
 
 #[test]
@@ -36,7 +38,7 @@ fn gateways_find_each_other_and_tell_of_a_death() {
         });
         assert!(metric(gateway, "weir_member_suspicions_total").unwrap() >= 1.0);
         assert_eq!(metric(gateway, "weir_members{state=\"dead\"}"), Some(1.0));
-        assert!(gateway.log().contains("a member is dead"), "{}", gateway.log());
+        assert!(eventually(|| gateway.log().contains("a member is dead")), "{}", gateway.log());
     }
 
     let c = member("c", at_c, at_a, &same);
@@ -48,7 +50,7 @@ fn gateways_find_each_other_and_tell_of_a_death() {
     drop(c);
     for gateway in [&a, &b] {
         until(gateway, "the departure is told", || state(gateway, "c") == "left");
-        assert!(gateway.log().contains("a member has left"), "{}", gateway.log());
+        assert!(eventually(|| gateway.log().contains("a member has left")), "{}", gateway.log());
     }
 }
 

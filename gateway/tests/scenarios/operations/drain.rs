@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use super::load::Load;
 use crate::support::{
+    PATIENCE,
     client::get,
     eventually,
     frames::{Frames, request},
@@ -29,11 +30,11 @@ fn slow() -> Origin {
 #[test]
 fn a_drain_under_load_fails_no_request() {
     let origin = slow();
-    let mut gateway = Setup::to(&[origin.address]).start();
+    let mut gateway = Setup::to(&[origin.address]).drain("20s").start();
     let load = Load::start(gateway.listen, 6, Duration::from_millis(1));
     assert!(eventually(|| load.done() > 200));
     gateway.signal(Signal::TERM);
-    let status = gateway.wait(Duration::from_secs(8)).expect("it ends");
+    let status = gateway.wait(PATIENCE).expect("it ends");
     assert_eq!(status.code(), Some(0));
     assert!(load.finish() > 200);
 }
@@ -41,7 +42,7 @@ fn a_drain_under_load_fails_no_request() {
 #[test]
 fn requests_under_way_are_answered() {
     let origin = slow();
-    let mut gateway = Setup::to(&[origin.address]).start();
+    let mut gateway = Setup::to(&[origin.address]).drain("20s").start();
     let mut client = gateway.client();
     let mut frames = Frames::connect(gateway.listen);
     client.send(get("/slow").as_bytes());
@@ -53,27 +54,26 @@ fn requests_under_way_are_answered() {
     assert_eq!(frames.outcome(1).status(), 200);
     // GOAWAY may have come before the response's end.
     assert!(matches!(frames.farewell(), Ok(None | Some(0))));
-    assert_eq!(gateway.wait(Duration::from_secs(5)).unwrap().code(), Some(0));
+    assert_eq!(gateway.wait(PATIENCE).unwrap().code(), Some(0));
 }
 
 #[test]
 fn idle_connections_do_not_delay_the_end() {
     let origin = slow();
-    let mut gateway = Setup::to(&[origin.address]).start();
+    let mut gateway = Setup::to(&[origin.address]).drain("1m").start();
     let mut idle = gateway.client();
     assert_eq!(idle.get("/x").unwrap().status, 200);
     let mut silent = gateway.client();
     let mut frames = Frames::connect(gateway.listen);
     assert_eq!(frames.get(1, "/x").status(), 200);
-    let start = Instant::now();
+    // Long before the time for what is under way is over.
     gateway.signal(Signal::TERM);
-    assert!(idle.closes_within(Duration::from_secs(5)));
+    assert!(idle.closes_within(PATIENCE));
     drop(idle);
     assert_eq!(frames.farewell(), Ok(Some(0)));
     drop(frames);
-    assert_eq!(gateway.wait(Duration::from_secs(5)).unwrap().code(), Some(0));
-    assert!(start.elapsed() < Duration::from_millis(1800), "{:?}", start.elapsed());
-    assert!(silent.closes_within(Duration::from_secs(1)));
+    assert_eq!(gateway.wait(PATIENCE).unwrap().code(), Some(0));
+    assert!(silent.closes_within(PATIENCE));
 }
 
 #[test]
@@ -89,16 +89,16 @@ fn a_request_that_takes_longer_than_the_drain_is_cut() {
     assert_eq!(client.line().unwrap().unwrap(), b"HTTP/1.1 200 OK");
     let start = Instant::now();
     gateway.signal(Signal::TERM);
-    let status = gateway.wait(Duration::from_secs(8)).expect("the drain has an end");
+    let status = gateway.wait(PATIENCE).expect("the drain has an end");
     assert_eq!(status.code(), Some(0));
     let took = start.elapsed();
-    assert!((Duration::from_millis(1700)..Duration::from_secs(6)).contains(&took), "{took:?}");
+    assert!(took >= Duration::from_millis(1700), "{took:?}");
 }
 
 #[test]
 fn new_connections_are_refused_and_readiness_ends() {
     let origin = slow();
-    let mut gateway = Setup::to(&[origin.address]).start();
+    let mut gateway = Setup::to(&[origin.address]).drain("20s").start();
     assert_eq!(gateway.admin("GET", "/ready").status, 200);
     let mut client = gateway.client();
     client.send(get("/slow").as_bytes());
@@ -107,7 +107,7 @@ fn new_connections_are_refused_and_readiness_ends() {
     let refused = || TcpStream::connect(gateway.listen).is_err();
     assert!(eventually(refused), "still accepting");
     assert_eq!(client.answer("GET").unwrap().status, 200);
-    assert_eq!(gateway.wait(Duration::from_secs(5)).unwrap().code(), Some(0));
+    assert_eq!(gateway.wait(PATIENCE).unwrap().code(), Some(0));
 }
 
 #[test]
@@ -115,5 +115,5 @@ fn sigint_ends_it_too() {
     let origin = slow();
     let mut gateway = Setup::to(&[origin.address]).start();
     gateway.signal(Signal::INT);
-    assert_eq!(gateway.wait(Duration::from_secs(5)).expect("it ends").code(), Some(0));
+    assert_eq!(gateway.wait(PATIENCE).expect("it ends").code(), Some(0));
 }

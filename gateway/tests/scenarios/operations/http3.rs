@@ -58,7 +58,7 @@ fn responses_over_tls_tell_of_http3() {
     };
     assert_eq!(said(&mut kept), Some(told(port)), "ours, not the route's");
     assert!(!udp_is_free(gateway.listen));
-    assert!(gateway.log().contains("(tls h1 h2 h3)"), "{}", gateway.log());
+    assert!(eventually(|| gateway.log().contains("(tls h1 h2 h3)")), "{}", gateway.log());
     // Also when the gateway itself answers.
     kept.send(b"TRACE / HTTP/1.1\r\nHost: h\r\n\r\n");
     let refused = kept.answer("TRACE").unwrap();

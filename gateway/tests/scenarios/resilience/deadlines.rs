@@ -55,11 +55,11 @@ fn slow() -> Origin {
     })
 }
 
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_secs(1);
 
 fn took(started: Instant) {
     let took = started.elapsed();
-    assert!(took >= SHORT && took < SHORT * 8, "{took:?}");
+    assert!(took >= SHORT && took < SHORT * 9, "{took:?}");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_deadline_shortens_what_the_route_allows() {
 #[test]
 fn a_deadline_never_lengthens() {
     let origin = slow();
-    let gateway = Setup::to(&[origin.address]).route("timeout: 300ms").start();
+    let gateway = Setup::to(&[origin.address]).route("timeout: 1s").start();
     let started = Instant::now();
     assert_eq!(get(&gateway, "/stall", &deadline(SHORT * 100)).status, 504);
     took(started);
@@ -247,14 +247,14 @@ fn grpc() -> (Gateway, Arc<Ledger>) {
 async fn a_call_that_takes_too_long_says_so_in_its_own_words() {
     let (gateway, ledger) = grpc();
     let started = Instant::now();
-    let (head, body) = call(&gateway, "/stall", "300m").await;
+    let (head, body) = call(&gateway, "/stall", "1000m").await;
     took(started);
     assert_eq!((&head["grpc-status"], body.unwrap().len()), (&"4".parse().unwrap(), 0));
     assert_eq!(head["grpc-message"], "the time for this request is over");
     let seen = ledger.seen.lock().unwrap().remove(0);
     let left = seen.headers()["grpc-timeout"].to_str().unwrap();
     let micros: u32 = left.strip_suffix('u').unwrap_or_else(|| panic!("{left}")).parse().unwrap();
-    assert!((100_000..300_000).contains(&micros), "{left}");
+    assert!((100_000..1_000_000).contains(&micros), "{left}");
     assert!(eventually(|| *ledger.resets.lock().unwrap() == [Reason::CANCEL]));
 }
 
@@ -263,7 +263,7 @@ async fn a_call_that_takes_too_long_says_so_in_its_own_words() {
 async fn impatient_calls_share_a_connection() {
     let (gateway, ledger) = grpc();
     for _ in 0..5 {
-        let (head, _) = call(&gateway, "/stall", "50m").await;
+        let (head, _) = call(&gateway, "/stall", "500m").await;
         assert_eq!(head["grpc-status"], "4");
     }
     assert_eq!(ledger.seen.lock().unwrap().len(), 5);
@@ -285,7 +285,7 @@ async fn calls_that_nobody_waits_for_are_not_made() {
 async fn a_stream_ends_with_its_calls_deadline() {
     let (gateway, ledger) = grpc();
     let started = Instant::now();
-    let (_, body) = call(&gateway, "/", "300m").await;
+    let (_, body) = call(&gateway, "/", "1000m").await;
     took(started);
     assert!(body.unwrap_err().is_reset());
     assert!(eventually(|| ledger.resets.lock().unwrap().len() == 1));

@@ -205,14 +205,13 @@ fn an_upload_that_goes_on_is_not_the_endpoints_delay() {
         }
         x.echo()
     });
-    let gateway = Setup::to(&[origin.address])
-        .route("retry: { attempts: 3, attempt_timeout: 300ms }")
-        .start();
+    let gateway =
+        Setup::to(&[origin.address]).route("retry: { attempts: 3, attempt_timeout: 1s }").start();
     let mut client = gateway.client();
     client.send((put("/slow", CHUNKED) + &chunk(1000)).as_bytes());
     told.recv_timeout(Duration::from_secs(10)).expect("a first attempt");
     told.recv_timeout(Duration::from_secs(10)).expect("a second attempt");
-    thread::sleep(Duration::from_millis(900));
+    thread::sleep(Duration::from_secs(2));
     client.send((chunk(2000) + "0\r\n\r\n").as_bytes());
     assert_eq!(client.answer("PUT").unwrap().text(), "PUT /slow 3000");
     assert_eq!(origin.seen().len(), 2, "nobody was given up on");
@@ -227,15 +226,14 @@ fn each_attempt_has_its_own_time_to_answer() {
         x.closed();
         Ok(Next::Close)
     });
-    let gateway = Setup::to(&[origin.address])
-        .route("retry: { attempts: 3, attempt_timeout: 300ms }")
-        .start();
+    let gateway =
+        Setup::to(&[origin.address]).route("retry: { attempts: 3, attempt_timeout: 1s }").start();
     let began = Instant::now();
     let mut client = gateway.client();
     client.send((put("/", "Content-Length: 40000\r\n") + &"b".repeat(40_000)).as_bytes());
     assert_eq!(client.answer("PUT").unwrap().text(), "PUT / 40000");
     let took = began.elapsed();
-    assert!((600..5000).contains(&took.as_millis()), "{took:?}");
+    assert!(took >= Duration::from_secs(2), "{took:?}");
     assert_eq!(origin.seen().len(), 3);
 }
 

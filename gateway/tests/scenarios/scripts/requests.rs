@@ -59,7 +59,8 @@ fn a_hook_waits_for_another_upstream() {
 fn what_cannot_be_had_is_an_error_in_words() {
     let script = r#"
         function on_request(req)
-          local answer, why = weir.http({ upstream = req.query, path = req.path, timeout = 0.1 })
+          local answer, why = weir.http({ upstream = req.query, path = req.path,
+            timeout = req.path == "/slow" and 0.1 or 5 })
           return { body = answer and answer.body or why }
         end"#;
     let (origin, other) = (Origin::echo(), judge());

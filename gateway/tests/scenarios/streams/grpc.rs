@@ -148,10 +148,15 @@ pub(crate) fn server() -> SocketAddr {
 }
 
 async fn stub() -> (Gateway, client::Grpc<Channel>) {
+    stub_within("30s").await
+}
+
+/// A stub of a route with this total time.
+async fn stub_within(total: &str) -> (Gateway, client::Grpc<Channel>) {
     let gateway = Setup::to(&[server()])
         .upstream("protocol: h2")
         .limits("body: 1GiB")
-        .route("timeout: { headers: 2s, total: 2s, idle: 5s }")
+        .route(&format!("timeout: {{ headers: {total}, total: {total}, idle: 30s }}"))
         .start();
     let uri = format!("http://{}", gateway.listen);
     let channel = Endpoint::from_shared(uri).unwrap().connect().await.unwrap();
@@ -193,7 +198,7 @@ async fn a_failing_call_keeps_its_code_message_and_details() {
 
 #[tokio::test]
 async fn a_bidirectional_stream_is_a_conversation_that_outlives_the_total_time() {
-    let (_gateway, mut grpc) = stub().await;
+    let (_gateway, mut grpc) = stub_within("2s").await;
     let (send, receive) = mpsc::channel(1);
     send.send(b"0".to_vec()).await.unwrap();
     let request = Request::new(ReceiverStream::new(receive));

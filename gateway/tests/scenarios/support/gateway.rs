@@ -1,16 +1,13 @@
 //! The gateway's process: written configuration, start, stop, logs and memory.
 
 use std::{
-    fs,
-    io::{BufRead, BufReader, Read},
+    fs::{self, File},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU16, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::atomic::{AtomicU16, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -47,6 +44,7 @@ pub(crate) struct Setup {
     whole: Option<String>,
     env: Vec<(String, String)>,
     dir: Option<TempDir>,
+    drain: Option<&'static str>,
 }
 
 impl Setup {
@@ -76,6 +74,12 @@ impl Setup {
     /// Keys of `timeouts`.
     pub(crate) fn timeouts(mut self, keys: &str) -> Self {
         self.timeouts = keys.to_owned();
+        self
+    }
+
+    /// How long its end waits for what is under way, instead of 2 s.
+    pub(crate) fn drain(mut self, time: &'static str) -> Self {
+        self.drain = Some(time);
         self
     }
 
@@ -118,11 +122,11 @@ impl Setup {
             "workers: 2\nadmin: {{ bind: \"$ADMIN\" }}\nlisteners:\n  - {{ bind: \"$LISTEN\"{} }}\n",
             flow(&self.listener)
         );
-        text += &format!("timeouts: {{ drain: 2s{} }}\n", flow(&self.timeouts));
+        let drain = self.drain.unwrap_or("2s");
+        text += &format!("timeouts: {{ drain: {drain}{} }}\n", flow(&self.timeouts));
         text += &self.top;
-        if !self.limits.is_empty() {
-            text += &format!("limits: {{ {} }}\n", self.limits);
-        }
+        // A machine that has other things to do makes workers late, which is no request's fault.
+        text += &format!("limits: {{ lag: off{} }}\n", flow(&self.limits));
         text += &format!(
             "upstreams:\n  origin: {{ endpoints: [{}]{} }}\n",
             self.endpoints.join(", "),
@@ -148,9 +152,9 @@ impl Setup {
         let file = dir.path().join("weir.yaml");
         fs::write(&file, &text).unwrap();
         let mut command = weir(&["run", "-c", file.to_str().unwrap()]);
-        let mut child = command.envs(self.env).spawn().unwrap();
-        let stderr = Collector::of(child.stderr.take().unwrap());
-        let stdout = Collector::of(child.stdout.take().unwrap());
+        let (stderr, stdout) = (Output::new(), Output::new());
+        command.stderr(stderr.stdio()).stdout(stdout.stdio());
+        let child = command.envs(self.env).spawn().unwrap();
         let farewell = Signal::TERM;
         let mut gateway = Gateway {
             child,
@@ -167,6 +171,18 @@ impl Setup {
         gateway.await_ready();
         gateway
     }
+}
+
+/// Sends SIGSTOP to a process, and returns when all its threads stand.
+pub(crate) fn stop_process(id: u32) {
+    kill_process(Pid::from_raw(i32::try_from(id).unwrap()).unwrap(), Signal::STOP).unwrap();
+    let tasks = format!("/proc/{id}/task");
+    // The state follows the name, which is in parentheses; a thread may end meanwhile.
+    let stands = |task: fs::DirEntry| {
+        fs::read_to_string(task.path().join("stat")).map_or(true, |stat| stat.contains(") T "))
+    };
+    let all = || fs::read_dir(&tasks).unwrap().all(|task| stands(task.unwrap()));
+    assert!(eventually(all), "it runs on after SIGSTOP");
 }
 
 /// The binary under test with both outputs piped.
@@ -187,8 +203,8 @@ pub(crate) struct Gateway {
     pub(crate) file: PathBuf,
     text: String,
     dir: TempDir,
-    stderr: Collector,
-    stdout: Collector,
+    stderr: Output,
+    stdout: Output,
     ended: Option<ExitStatus>,
     /// How it is told to end: SIGINT asks for less patience with balancers in front.
     pub(crate) farewell: Signal,
@@ -262,11 +278,7 @@ impl Gateway {
 
     /// Stops all its threads, and returns when they stand; `Signal::CONT` wakes it.
     pub(crate) fn pause(&self) {
-        self.signal(Signal::STOP);
-        let stat = format!("/proc/{}/stat", self.child.id());
-        // The state follows the name, which is in parentheses.
-        let stands = || fs::read_to_string(&stat).unwrap().contains(") T ");
-        assert!(eventually(stands), "it runs on after SIGSTOP");
+        stop_process(self.child.id());
     }
 
     /// Kills it, as a machine does that loses its power.
@@ -349,7 +361,6 @@ impl Drop for Gateway {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
-        self.stderr.join();
         let log = self.stderr.text();
         assert!(!log.contains("panicked at"), "the gateway panicked:\n{log}");
         let status = self.ended.expect("the gateway ends after SIGTERM");
@@ -357,34 +368,23 @@ impl Drop for Gateway {
     }
 }
 
-/// Reads one output of the process in the background.
-struct Collector {
-    text: Arc<Mutex<String>>,
-    thread: Option<JoinHandle<()>>,
-}
+/// What the process writes: to a file, where all of it can be read as soon as it was written.
+struct Output(File);
 
-impl Collector {
-    fn of(output: impl Read + Send + 'static) -> Self {
-        let text = Arc::new(Mutex::new(String::new()));
-        let shared = Arc::clone(&text);
-        let thread = thread::spawn(move || {
-            let mut lines = BufReader::new(output);
-            let mut line = Vec::new();
-            while lines.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-                shared.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
-                line.clear();
-            }
-        });
-        Self { text, thread: Some(thread) }
+impl Output {
+    fn new() -> Self {
+        Self(tempfile::tempfile().unwrap())
     }
 
+    fn stdio(&self) -> Stdio {
+        self.0.try_clone().unwrap().into()
+    }
+
+    /// The whole lines so far.
     fn text(&self) -> String {
-        self.text.lock().unwrap().clone()
-    }
-
-    fn join(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let mut bytes = vec![0; usize::try_from(self.0.metadata().unwrap().len()).unwrap()];
+        self.0.read_exact_at(&mut bytes, 0).unwrap();
+        bytes.truncate(bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1));
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 }

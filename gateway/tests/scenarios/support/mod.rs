@@ -5,6 +5,7 @@ pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod exchange;
 pub(crate) mod frames;
+pub(crate) mod gate;
 pub(crate) mod gateway;
 pub(crate) mod h2_client;
 pub(crate) mod h2_origin;

@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::gateway::free_port;
+use super::gateway::{free_port, stop_process};
 
 /// A running server; stopped when dropped.
 pub(crate) struct Server {
@@ -90,6 +90,11 @@ impl Server {
             rest.split(',').next()?.parse::<u64>().ok()
         };
         calls("evalsha").unwrap_or(0) + calls("eval").unwrap_or(0)
+    }
+
+    /// Stops it, and returns when it stands; `Signal::CONT` wakes it.
+    pub(crate) fn pause(&self) {
+        stop_process(self.child.id());
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -1,6 +1,10 @@
 //! Requests spread over endpoints by weight, and around those that are down.
 
-use std::{net::SocketAddr, thread, time::Duration};
+use std::{
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::nobody;
 use crate::support::{gateway::Setup, origin::Origin};
@@ -30,7 +34,7 @@ fn round_robin_follows_the_weights_exactly() {
 
 #[test]
 fn random_choices_follow_the_weights_roughly() {
-    for balance in ["random", "p2c", "least_request", "peak_ewma"] {
+    for balance in ["random", "p2c", "least_request"] {
         let (a, b) = spread(balance, 1, 300);
         assert!(a > 30 && b > 30, "{balance}: {a} and {b}");
     }
@@ -39,9 +43,11 @@ fn random_choices_follow_the_weights_roughly() {
 }
 
 #[test]
-fn prequal_may_prefer_the_faster_but_asks_both() {
-    let (a, b) = spread("prequal", 1, 100);
-    assert!(a > 0 && b > 0 && a + b == 100, "{a} and {b}");
+fn what_goes_by_latency_may_prefer_the_faster_but_asks_both() {
+    for balance in ["prequal", "peak_ewma"] {
+        let (a, b) = spread(balance, 1, 100);
+        assert!(a > 0 && b > 0 && a + b == 100, "{balance}: {a} and {b}");
+    }
 }
 
 #[test]
@@ -111,12 +117,13 @@ fn prequal_believes_an_endpoint_that_says_it_is_busy() {
     let addresses = [busy.address, other.address];
     for (balance, least) in [("prequal", 0), ("round_robin", 25)] {
         let gateway = Setup::to(&addresses).upstream(&format!("balance: {balance}")).start();
-        let before = busy.seen().len();
+        let (before, began) = (busy.seen().len(), Instant::now());
         for _ in 0..60 {
             assert_eq!(gateway.client().get("/").unwrap().status, 200);
         }
         let asked = busy.seen().len() - before;
         // Each worker has to find out, and does so again when what it was told is a second old.
-        assert!((least..=least + 20).contains(&asked), "{balance}: {asked} of 60");
+        let most = least + 20 + 4 * began.elapsed().as_secs() as usize;
+        assert!((least..=most).contains(&asked), "{balance}: {asked} of 60");
     }
 }

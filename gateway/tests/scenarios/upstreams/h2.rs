@@ -96,7 +96,7 @@ fn a_silent_stream_is_504() {
     let origin = H2Origin::start(100);
     let gateway = Setup::to(&[origin.address])
         .upstream("protocol: h2")
-        .route("timeout: { headers: 500ms }")
+        .route("timeout: { headers: 1500ms }")
         .start();
     let answer = gateway.client().get("/stall").unwrap();
     assert_failure(&gateway, &answer, 504, "http_response_timeout", "UT");

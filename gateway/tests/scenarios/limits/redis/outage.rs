@@ -21,7 +21,7 @@ fn p99(seen: &[super::Seen]) -> Duration {
 
 /// Two gateways, their server killed under load for so long, and what the origin and the clients
 /// saw meanwhile.
-fn outage(on_failure: &str, length: Duration, judge: impl FnOnce(usize, &[super::Seen])) {
+fn outage(on_failure: &str, length: Duration, judge: impl FnOnce(usize, Duration, &[super::Seen])) {
     let Some(server) = Server::start(&[]) else { return };
     let (port, siege) = (server.port(), Siege::new());
     let route = format!(
@@ -47,17 +47,22 @@ fn outage(on_failure: &str, length: Duration, judge: impl FnOnce(usize, &[super:
     let (well, dead) = (siege.seen(SECOND / 2, from - SECOND / 10), siege.seen(from, until));
     let (before, during) = (p99(&well), p99(&dead));
     println!("{on_failure}: p99 {before:?} before, {during:?} while dead");
-    assert!(during < before + SECOND / 5, "{before:?} {during:?}");
+    // Nothing waits for a server that is gone, but for those that find out.
+    assert!(during < before + SECOND / 2, "{before:?} {during:?}");
     let failed = dead.iter().filter(|(.., status)| !matches!(status, 200 | 429)).count();
     assert_eq!(failed, 0);
+    // A busy machine may have it count as down for a moment before it is.
+    let turns =
+        |gateway| (lines(gateway, "Redis counts as down"), lines(gateway, "Redis is up again"));
     for gateway in &gateways {
-        assert_eq!(lines(gateway, "Redis counts as down"), 1, "{}", gateway.log());
+        let once = || turns(gateway).0 == turns(gateway).1 + 1;
+        assert!(eventually(once), "once for each time: {}", gateway.log());
         assert!(metric(gateway, "weir_redis_up{") < 0.5);
         assert!(metric(gateway, "weir_redis_skipped_total") > 0.5);
         let status = gateway.admin("GET", "/status").json();
         assert_eq!(status["redis"]["servers"][0]["up"], false);
     }
-    judge(within(&siege.passages(), from, until), &dead);
+    judge(within(&siege.passages(), from, until), until - from, &dead);
 
     let Some(_server) = Server::start_on(port, &[]) else { return };
     for gateway in &gateways {
@@ -66,14 +71,15 @@ fn outage(on_failure: &str, length: Duration, judge: impl FnOnce(usize, &[super:
             metric(gateway, "weir_redis_up{") > 0.5
         };
         assert!(eventually(asked), "{}", gateway.log());
-        assert_eq!(lines(gateway, "Redis is up again"), 1, "{}", gateway.log());
+        let once = || turns(gateway).0 == turns(gateway).1;
+        assert!(eventually(once), "once for each time: {}", gateway.log());
     }
 }
 
 #[test]
 fn each_gateway_admits_its_share() {
     let length = Duration::from_secs(scaled("OUTAGE_SECONDS", 5));
-    outage("local", length, |admitted, dead| {
+    outage("local", length, |admitted, length, dead| {
         let due = RATE as f64 * length.as_secs_f64();
         println!("{admitted} admitted of {} in {length:?}; {due} are due", dead.len());
         assert!((admitted as f64) <= 1.1 * due, "{admitted} of {due}");
@@ -84,7 +90,7 @@ fn each_gateway_admits_its_share() {
 
 #[test]
 fn everything_passes() {
-    outage("allow", SECOND, |_, dead| {
+    outage("allow", SECOND, |_, _, dead| {
         // What had been denied before is still known to be.
         let denied = dead.iter().filter(|(.., status)| *status == 429).count();
         assert!(denied * 4 < dead.len(), "{denied} of {}", dead.len());
@@ -93,7 +99,7 @@ fn everything_passes() {
 
 #[test]
 fn nothing_passes() {
-    outage("deny", SECOND, |admitted, dead| {
+    outage("deny", SECOND, |admitted, _, dead| {
         // Those on their way when the server died.
         assert!(admitted <= 8, "{admitted}");
         assert!(dead.iter().filter(|(.., status)| *status == 200).count() <= 8);

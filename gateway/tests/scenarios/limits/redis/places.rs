@@ -165,9 +165,11 @@ fn a_gateway_that_dies_is_counted_for_a_lease() {
     assert!(eventually(|| {
         let mut client = alive.client();
         client.send(b"GET /held/3 HTTP/1.1\r\nHost: weir.test\r\n\r\n");
-        thread::sleep(Duration::from_millis(300));
+        client.patience(Duration::from_secs(2));
+        // No answer: it is held.
+        let held = client.answer("GET").is_err();
         second = Some(client);
-        dam.origin.seen_at("/held/3").len() == 1
+        held && eventually(|| dam.origin.seen_at("/held/3").len() == 1)
     }));
     assert_eq!(status(&alive, "/"), 503);
     dam.open.store(true, Ordering::Release);
@@ -200,13 +202,20 @@ fn alone(on_failure: &str) -> usize {
     }
     println!("{on_failure}: 20 requests in {:?}", began.elapsed());
     let mut held: Vec<_> = (0..8).map(|_| gateway.client()).collect();
-    for client in &mut held {
-        client.send(b"GET /held HTTP/1.1\r\nHost: weir.test\r\n\r\n");
-    }
-    thread::sleep(Duration::from_secs(1));
-    dam.open.store(true, Ordering::Release);
-    let answers = held.iter_mut().map(|client| client.answer("GET").unwrap().status);
-    let passed = answers.filter(|status| *status == 200).count();
+    let (passed, away) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for client in &mut held {
+            scope.spawn(|| match client.get("/held").unwrap().status {
+                200 => passed.fetch_add(1, Ordering::AcqRel),
+                _ => away.fetch_add(1, Ordering::AcqRel),
+            });
+        }
+        // Each has come through, or has been turned away.
+        let there = || dam.origin.seen_at("/held").len() + away.load(Ordering::Acquire);
+        assert!(eventually(|| there() == 8), "{}", there());
+        dam.open.store(true, Ordering::Release);
+    });
+    let passed = passed.into_inner();
     assert!(metric(&gateway, "weir_concurrency_fallback_total") > 8.0);
     assert!(metric(&gateway, "weir_redis_up{") < 0.5);
     passed

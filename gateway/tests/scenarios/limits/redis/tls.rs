@@ -96,6 +96,7 @@ fn refused(gateway: &Gateway, says: &str) {
     }
     assert!(metric(gateway, "weir_redis_up{") < 0.5);
     assert!(eventually(|| lines(gateway, "Redis counts as down") == 1), "{}", gateway.log());
+    assert!(eventually(|| lines(gateway, says) > 0), "{}", gateway.log());
     let told = lines(gateway, says);
     assert!((1..=2).contains(&told), "{told} lines say {says}: {}", gateway.log());
 }

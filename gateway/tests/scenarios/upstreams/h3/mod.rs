@@ -209,8 +209,10 @@ fn a_broken_connection_is_replaced() {
 fn a_silent_stream_is_504() {
     let trust = Trust::new();
     let origin = Origin::start(&trust.issued);
-    let gateway =
-        trust.setup(&[origin.address], "protocol: h3").route("timeout: { headers: 500ms }").start();
+    let gateway = trust
+        .setup(&[origin.address], "protocol: h3")
+        .route("timeout: { headers: 1500ms }")
+        .start();
     let answer = gateway.client().get("/stall").unwrap();
     assert_failure(&gateway, &answer, 504, "http_response_timeout", "UT");
     assert_eq!(gateway.client().get("/x").unwrap().status, 200);
