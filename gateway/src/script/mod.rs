@@ -23,6 +23,7 @@ mod hook;
 mod kv;
 mod request;
 mod response;
+mod stage;
 mod vm;
 
 pub(crate) use after::{log, see_off};

@@ -6,12 +6,7 @@ use http::{HeaderMap, StatusCode};
 use mlua::Value;
 use weir_config::model::At;
 
-use super::{
-    fault::Kind,
-    response::{Answered, Res},
-    vm::Turn,
-    *,
-};
+use super::{fault::Kind, response::Answered, stage::Shown, vm::Turn, *};
 use crate::clock;
 
 fn bounds() -> Bounds {
@@ -33,9 +28,13 @@ fn vm(text: &str) -> Rc<Vm> {
     vm_within(text, bounds())
 }
 
+fn of(answered: &Rc<Answered>) -> Shown {
+    Shown { asked: None, answered: Some(answered.clone()) }
+}
+
 /// Runs `on_log` to its end.
 fn run(vm: &Rc<Vm>) -> Result<Value, Fault> {
-    end(vm.begin(Hook::Log, ()).unwrap())
+    end(vm.begin(Hook::Log, Shown::default()).unwrap())
 }
 
 fn end(turn: Result<Turn, Fault>) -> Result<Value, Fault> {
@@ -206,12 +205,12 @@ fn memory_is_bounded_and_a_vm_that_used_it_up_is_worn() {
 fn a_long_hook_leaves_the_worker_to_others() {
     let long = Bounds { timeout: Duration::from_millis(500), steps: u32::MAX, ..bounds() };
     let vm = vm_within("function on_log() while true do end end", long);
-    let mut turn = vm.begin(Hook::Log, ()).unwrap();
+    let mut turn = vm.begin(Hook::Log, Shown::default()).unwrap();
     let mut asides = 0;
     while let Ok(Turn::Aside(call)) = turn {
         asides += 1;
         // Another hook runs in between.
-        assert!(vm.begin(Hook::Response, ()).is_none());
+        assert!(vm.begin(Hook::Response, Shown::default()).is_none());
         turn = call.turn(());
     }
     assert!(asides > 1, "{asides}");
@@ -267,7 +266,7 @@ fn responses_are_changed_within_bounds() {
         let mut headers = HeaderMap::new();
         headers.insert("x-a", "1".parse().unwrap());
         let answered = Answered::new(StatusCode::OK, headers);
-        let turn = vm.begin(Hook::Response, (Value::Nil, Res(answered.clone()))).unwrap();
+        let turn = vm.begin(Hook::Response, of(&answered)).unwrap();
         end(turn)
             .map_err(|fault| fault.text)
             .map(|_| ())
@@ -296,10 +295,10 @@ fn responses_are_changed_within_bounds() {
         "local kept function on_response(_, res) if kept then return kept.status end kept = res end",
     );
     let answered = Answered::new(StatusCode::OK, HeaderMap::new());
-    let first = vm.begin(Hook::Response, (Value::Nil, Res(answered.clone()))).unwrap();
+    let first = vm.begin(Hook::Response, of(&answered)).unwrap();
     end(first).unwrap();
     answered.take();
-    let stale = vm.begin(Hook::Response, (Value::Nil, Value::Nil)).unwrap();
+    let stale = vm.begin(Hook::Response, Shown::default()).unwrap();
     assert!(end(stale).unwrap_err().text.contains("its hook is over"));
 }
 
