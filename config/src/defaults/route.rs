@@ -361,6 +361,13 @@ pub(super) const KEYS: &[Key] = &[
         "Cookies whose values tell responses apart; other cookies go upstream as well and do not.",
     ),
     Key::new(
+        "routes[].cache.key.lua",
+        Texts("an expression in Lua"),
+        Absent("none"),
+        "Values that tell responses apart, as expressions make them of a request. One that is nil, \
+         or fails, keeps its request out of the cache.",
+    ),
+    Key::new(
         "routes[].concurrency",
         Section,
         Absent("no bound"),

@@ -62,7 +62,7 @@ impl Outcome {
         Self::NAMES[self as usize]
     }
 
-    const fn of(kind: Kind) -> Self {
+    pub(super) const fn of(kind: Kind) -> Self {
         match kind {
             Kind::Error => Self::Failed,
             Kind::Time => Self::TimedOut,
@@ -166,9 +166,10 @@ pub(crate) async fn go_on(
     met
 }
 
-/// What came of the hooks of a request, where its route has a script.
+/// What came of the hooks of a request, where its route has a script, or of a key that failed.
 pub(crate) fn outcome(exchange: &Exchange) -> Option<Outcome> {
-    Some(exchange.policy.as_ref()?.script.as_ref()?.outcome)
+    let failed = exchange.value_failed.get();
+    failed.or_else(|| Some(exchange.policy.as_ref()?.script.as_ref()?.outcome))
 }
 
 /// Has the exchange keep what its script knows.

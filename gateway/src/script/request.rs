@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderValue, Method, Uri, request};
+use http::{HeaderValue, Method, Uri, header, request};
 use mlua::{Error, Function, Lua, LuaString, Result, Table};
 
 use super::{
@@ -16,7 +16,11 @@ use super::{
     response::Answered,
     stage::{Shown, Stage},
 };
-use crate::{http::path::normalize, snapshot::Snapshot};
+use crate::{
+    http::path::normalize,
+    limit::key::{Subject, cookie},
+    snapshot::Snapshot,
+};
 
 /// Longest path or query that a script may set, in bytes.
 const TARGET_MAX: usize = 16 << 10;
@@ -33,8 +37,9 @@ pub(super) struct Asked {
     client: Option<IpAddr>,
     identity: Option<Box<str>>,
     id: Option<HeaderValue>,
-    snapshot: Arc<Snapshot>,
-    route: usize,
+    route: Arc<str>,
+    /// Where the script may send it, if anywhere.
+    snapshot: Option<Arc<Snapshot>>,
     /// What the script wants instead.
     pub(super) path: RefCell<Option<String>>,
     pub(super) query: RefCell<Option<String>>,
@@ -68,10 +73,32 @@ impl Asked {
             client,
             identity,
             id,
-            snapshot,
-            route,
+            route: snapshot.routes[route].name.clone(),
+            snapshot: Some(snapshot),
             path: RefCell::default(),
             query: RefCell::default(),
+            upstream: Cell::default(),
+            changed_method: Cell::default(),
+            context: RefCell::default(),
+        })
+    }
+
+    /// The request as keys see it.
+    pub(super) fn of(subject: &Subject<'_>, method: Method, id: Option<HeaderValue>) -> Rc<Self> {
+        let Subject { client, headers, path, query, route, identity, .. } = *subject;
+        Rc::new(Self {
+            fields: Fields { map: headers.clone().into(), ..Fields::default() },
+            method: method.into(),
+            uri: Uri::default(),
+            routed: None,
+            host: headers.get(header::HOST).cloned(),
+            client,
+            identity: identity.and_then(|identity| identity.name.clone()),
+            id,
+            route: route.into(),
+            snapshot: None,
+            path: RefCell::new(Some(path.to_owned())),
+            query: RefCell::new(query.map(str::to_owned)),
             upstream: Cell::default(),
             changed_method: Cell::default(),
             context: RefCell::default(),
@@ -178,7 +205,8 @@ impl Asked {
     fn choose(&self, name: &LuaString) -> Result<()> {
         self.fields.writable()?;
         let name = name.to_string_lossy();
-        let found = self.snapshot.upstreams.iter().position(|one| *one.name == *name);
+        let upstreams = self.snapshot.iter().flat_map(|snapshot| &snapshot.upstreams);
+        let found = upstreams.map(|one| &*one.name).position(|one| *one == *name);
         let Some(index) = found else {
             return Err(Error::runtime(format!("there is no upstream `{}`", name.escape_debug())));
         };
@@ -206,7 +234,7 @@ pub(super) fn natives(lua: &Lua, stage: &Rc<Stage>, table: &Table) -> Result<()>
     })?;
     text("identity", |asked| asked.identity.as_deref().map(|name| name.as_bytes().into()))?;
     text("id", |asked| asked.id.as_ref().map(|id| id.as_bytes().into()))?;
-    text("route", |asked| Some(asked.snapshot.routes[asked.route].name.as_bytes().into()))?;
+    text("route", |asked| Some(asked.route.as_bytes().into()))?;
     let own = stage.clone();
     let context = lua.create_function(move |lua, hook: u32| {
         own.asked(hook, |asked| {
@@ -244,5 +272,17 @@ pub(super) fn chooser(lua: &Lua, stage: &Rc<Stage>) -> Result<Function> {
     let own = stage.clone();
     lua.create_function(move |_, (hook, name): (u32, LuaString)| {
         own.asked(hook, |asked| asked.choose(&name))
+    })
+}
+
+/// `req:cookie(name)`.
+pub(super) fn cookies(lua: &Lua, stage: &Rc<Stage>) -> Result<Function> {
+    let own = stage.clone();
+    lua.create_function(move |lua, (hook, name): (u32, LuaString)| {
+        own.asked(hook, |asked| {
+            let map = asked.fields.map.borrow();
+            let value = cookie(&name.as_bytes(), &map);
+            value.map(|value| string(lua, value)).transpose()
+        })
     })
 }

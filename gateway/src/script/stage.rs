@@ -33,7 +33,7 @@ impl Shown {
         match hook {
             Hook::Request => self.asked.as_ref().map(|asked| &asked.fields),
             Hook::Response => self.answered.as_ref().map(|answered| &answered.fields),
-            Hook::Log => None,
+            Hook::Log | Hook::Value => None,
         }
     }
 }
@@ -112,6 +112,8 @@ pub(super) struct Makers {
     request: Function,
     /// Of the others.
     both: Function,
+    /// Of what makes a value of a request.
+    value: Function,
 }
 
 impl Makers {
@@ -129,6 +131,7 @@ impl Makers {
             lua.create_function(|lua, value: Value| lua.create_string(fields::value(&value)?))?,
         )?;
         natives.raw_set("upstream", request::chooser(lua, stage)?)?;
+        natives.raw_set("cookie", request::cookies(lua, stage)?)?;
         let asked = fields::natives(lua, stage, Side::Asked)?;
         request::natives(lua, stage, &asked)?;
         natives.raw_set("asked", asked)?;
@@ -137,8 +140,8 @@ impl Makers {
         natives.raw_set("answered", answered)?;
         let compiler = Compiler::new().set_optimization_level(2).set_debug_level(1);
         let chunk = lua.load(STAGE).set_name("=weir").set_compiler(compiler);
-        let (request, both) = chunk.call::<(Function, Function)>(natives)?;
-        Ok(Self { request, both })
+        let (request, both, value) = chunk.call::<(Function, Function, Function)>(natives)?;
+        Ok(Self { request, both, value })
     }
 
     /// A hook, as it is called.
@@ -146,6 +149,7 @@ impl Makers {
         match hook {
             Hook::Request => self.request.call(function),
             Hook::Response | Hook::Log => self.both.call(function),
+            Hook::Value => self.value.call(function),
         }
     }
 }

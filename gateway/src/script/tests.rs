@@ -14,8 +14,8 @@ fn bounds() -> Bounds {
 }
 
 fn try_text(text: &str, bounds: Bounds) -> Result<Script, String> {
-    let text = text.as_bytes().to_vec();
-    try_out("test.lua".into(), text, bounds, &Arc::default())
+    let script = Script::new("test.lua".into(), text.as_bytes().to_vec(), bounds);
+    try_out(script, &Arc::default())
 }
 
 fn vm_within(text: &str, bounds: Bounds) -> Rc<Vm> {
@@ -300,6 +300,48 @@ fn responses_are_changed_within_bounds() {
     answered.take();
     let stale = vm.begin(Hook::Response, Shown::default()).unwrap();
     assert!(end(stale).unwrap_err().text.contains("its hook is over"));
+}
+
+#[test]
+fn edits_of_fields_wait_and_lose_nothing() {
+    let run = |body: &str| {
+        let vm = vm(&format!("function on_response(req, res) local h = res.headers {body} end"));
+        let mut headers = HeaderMap::new();
+        headers.insert("x-a", "1".parse().unwrap());
+        let answered = Answered::new(StatusCode::OK, headers);
+        let done = end(vm.begin(Hook::Response, of(&answered)).unwrap());
+        done.map(|_| answered.take()).map_err(|fault| fault.text)
+    };
+    let all = |headers: &HeaderMap, name: &str| -> Vec<String> {
+        headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    };
+    let done =
+        run("h:add('X-A', 2) h:set('x-b', 'b') h:remove('x-b') h:add('x-b', 'c d')").unwrap();
+    assert_eq!(
+        (all(&done, "x-a"), all(&done, "x-b")),
+        (vec!["1".into(), "2".into()], vec!["c d".into()])
+    );
+    let text = "h:set('x-a', 'new') assert(h:get('X-A') == 'new' and h['x-a'] == 'new') \
+                assert(#h:get_all('x-a') == 1 and h:all()['x-a'] == 'new') \
+                assert(h['x-none'] == nil) h:set('x-a', 'newer')";
+    assert_eq!(all(&run(text).unwrap(), "x-a"), ["newer"]);
+    let many = run("for i = 1, 200 do h:add('x-n', i) h:set('x-' .. i, ('v'):rep(i)) end");
+    assert!(many.unwrap_err().contains("at most 256 fields"));
+    let many = run("for i = 1, 120 do h:add('x-n', i) h:set('x-' .. i, ('v'):rep(i)) end").unwrap();
+    assert_eq!((many.len(), all(&many, "x-n").len()), (241, 120));
+    assert_eq!(all(&many, "x-120")[0].len(), 120);
+    for (body, what) in [
+        ("h['x-a'] = 'b'", "fields are written with `headers:set(name, value)`"),
+        ("h.set('x-a', 'b')", "called with a colon"),
+        ("res.headers = {}", "readonly"),
+        ("rawset(h, 'pending', '=content-length:5\\n')", "written by the gateway itself"),
+        ("rawset(h, 'pending', '=x-a:b\\r\\n')", "line ends included"),
+        ("rawset(h, 'pending', 'nonsense')", "no edit of a header field"),
+        ("h.hook = 0 h:get('x-a')", "its hook is over"),
+    ] {
+        let said = run(body).expect_err(body);
+        assert!(said.starts_with("test.lua:") && said.contains(what), "{body}: {said}");
+    }
 }
 
 #[test]

@@ -47,7 +47,7 @@ const BARRED: [&str; 8] = [
 /// See the module's page.
 pub(crate) struct Vm {
     lua: Lua,
-    hooks: [Option<Function>; Hook::ALL.len()],
+    hooks: [Option<Function>; Hook::COUNT],
     budget: Rc<Budget>,
     script: Arc<Script>,
     shared: Rc<Shared>,
@@ -109,9 +109,14 @@ impl Vm {
         let bounds = &script.bounds;
         let steps = bounds.steps.saturating_mul(LOADING);
         budget.begin(steps, clock::now() + bounds.timeout * LOADING, Tick::NEVER);
-        let chunk = lua.load(&*script.text).set_name(format!("={}", script.name));
-        chunk.set_mode(ChunkMode::Text).exec().map_err(|error| fault(&error))?;
-        let mut hooks = [const { None }; Hook::ALL.len()];
+        let mut hooks = [const { None }; Hook::COUNT];
+        if script.is_value {
+            let value = value(&lua, script).and_then(|value| makers.wrap(Hook::Value, value));
+            hooks[Hook::Value as usize] = Some(value.map_err(|error| fault(&error))?);
+        } else {
+            let chunk = lua.load(&*script.text).set_name(format!("={}", script.name));
+            chunk.set_mode(ChunkMode::Text).exec().map_err(|error| fault(&error))?;
+        }
         for hook in Hook::ALL {
             hooks[hook as usize] = match lua.globals().get::<Value>(hook.name()) {
                 Ok(Value::Function(function)) => {
@@ -133,7 +138,7 @@ impl Vm {
     }
 
     /// Which hooks it has.
-    pub(super) fn hooks(&self) -> [bool; Hook::ALL.len()] {
+    pub(super) fn hooks(&self) -> [bool; Hook::COUNT] {
         self.hooks.each_ref().map(Option::is_some)
     }
 
@@ -159,7 +164,7 @@ impl Vm {
     #[cold]
     pub(super) fn tell(&self, route: &str, id: &str, hook: Hook, fault: &Fault) {
         if self.shared.may_write() {
-            fault.tell(&self.script.name, (route, id), hook.name());
+            fault.tell(&self.script.title(), (route, id), hook.name());
         }
     }
 
@@ -236,6 +241,14 @@ impl Call {
     pub(super) fn vm(&self) -> &Rc<Vm> {
         &self.vm
     }
+}
+
+/// What an expression is, as a function.
+fn value(lua: &Lua, script: &Script) -> mlua::Result<Function> {
+    // On one line, so that lines in errors are those of the expression.
+    let text = [b"local req = ... return ", &*script.text].concat();
+    let chunk = lua.load(text).set_name(format!("={}", script.name));
+    chunk.set_mode(ChunkMode::Text).into_function()
 }
 
 /// A VM in which nothing is loaded yet.
