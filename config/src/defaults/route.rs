@@ -351,8 +351,7 @@ pub(super) const KEYS: &[Key] = &[
         "routes[].cache.key.headers",
         Texts("a header name"),
         Absent("none"),
-        "Fields of requests whose values tell responses apart, though the upstream does not say so \
-         with `Vary`.",
+        "Fields of requests whose values tell responses apart, without `Vary` of the upstream.",
     ),
     Key::new(
         "routes[].cache.key.cookies",
@@ -364,8 +363,7 @@ pub(super) const KEYS: &[Key] = &[
         "routes[].cache.key.lua",
         Texts("an expression in Lua"),
         Absent("none"),
-        "Values that tell responses apart, as expressions make them of a request. One that is nil, \
-         or fails, keeps its request out of the cache.",
+        "Values that tell responses apart; one that is nil, or fails, keeps its request out.",
     ),
     Key::new(
         "routes[].concurrency",

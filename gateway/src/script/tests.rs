@@ -187,12 +187,13 @@ fn memory_is_bounded_and_a_vm_that_used_it_up_is_worn() {
         "local s = 'x' while true do s = s .. s end",
         "local function f() return { f() } end f()",
     ] {
-        let vm = vm_within(&format!("function on_log() {body} end"), small);
+        let vm = vm_within(&format!("function on_log()\n\n{body} end"), small);
         let Err(fault) = run(&vm) else { panic!("{body}") };
         if fault.text.contains("stack overflow") {
             continue;
         }
         assert_eq!(fault.kind, Kind::Memory, "{body}: {}", fault.text);
+        assert!(fault.text.starts_with("test.lua:3: it uses more"), "{body}: {}", fault.text);
         assert!(vm.is_worn(), "{body}");
     }
     // What is garbage at once does not count.

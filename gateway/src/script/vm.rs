@@ -6,7 +6,8 @@
 use std::{cell::Cell, cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use mlua::{
-    AnyUserData, Error, Function, IntoLuaMulti, Lua, LuaOptions, StdLib, Thread, Value, VmState,
+    AnyUserData, Error, Function, IntoLuaMulti, Lua, LuaOptions, LuaString, StdLib, Table, Thread,
+    Value, VmState,
     chunk::{ChunkMode, Compiler},
     thread::ThreadStatus,
 };
@@ -33,9 +34,10 @@ const WAITS_MAX: u32 = 32;
 
 /// What scripts may not have: ways to load code or to reach around the sandbox, and what would
 /// have a hook wait for nobody.
-const BARRED: [&str; 8] = [
+const BARRED: [&str; 9] = [
     "collectgarbage",
     "coroutine",
+    "debug",
     "gcinfo",
     "getfenv",
     "loadstring",
@@ -52,6 +54,8 @@ pub(crate) struct Vm {
     script: Arc<Script>,
     shared: Rc<Shared>,
     stage: Rc<Stage>,
+    /// `debug.traceback`, which scripts do not have.
+    trace: Function,
     idle: RefCell<Vec<Thread>>,
     /// It has used up its memory.
     worn: Cell<bool>,
@@ -105,7 +109,7 @@ impl Vm {
         let fault = |error: &Error| Fault::of(error, &script.name, budget.exceeded());
         let stage = Rc::new(Stage::default());
         let made = sandbox(script, (&shared, &stage), &budget);
-        let (lua, makers) = made.map_err(|error| fault(&error))?;
+        let (lua, makers, trace) = made.map_err(|error| fault(&error))?;
         let bounds = &script.bounds;
         let steps = bounds.steps.saturating_mul(LOADING);
         budget.begin(steps, clock::now() + bounds.timeout * LOADING, Tick::NEVER);
@@ -134,7 +138,7 @@ impl Vm {
         // What a hook leaves in a global would be there for requests of others.
         lua.globals().set_readonly(true);
         let (script, idle, worn) = (script.clone(), RefCell::default(), Cell::new(false));
-        Ok(Self { lua, hooks, budget, script, shared, stage, idle, worn })
+        Ok(Self { lua, hooks, budget, script, shared, stage, trace, idle, worn })
     }
 
     /// Which hooks it has.
@@ -156,6 +160,20 @@ impl Vm {
         let fault = Fault::of(error, &self.script.name, self.budget.exceeded());
         if fault.kind == Kind::Memory {
             self.worn.set(true);
+        }
+        fault
+    }
+
+    /// What an error says that ended a coroutine. One of memory comes without a trace of calls.
+    fn fault_in(&self, thread: &Thread, error: &Error) -> Fault {
+        let mut fault = self.fault(error);
+        if fault.kind == Kind::Memory {
+            // There is none left to tell of it.
+            let bound = self.lua.set_memory_limit(0);
+            if let Ok(trace) = self.trace.call::<LuaString>(thread.clone()) {
+                fault.place(&self.script.name, &trace.to_string_lossy());
+            }
+            let _ = bound.and_then(|bound| self.lua.set_memory_limit(bound));
         }
         fault
     }
@@ -211,7 +229,7 @@ impl Call {
         let resume = || thread.resume::<(Value, Value)>(arguments);
         let result = vm.stage.play(self.number, &mut self.shown, resume);
         self.steps = vm.budget.steps();
-        let (returned, edits) = result.map_err(|error| vm.fault(&error))?;
+        let (returned, edits) = result.map_err(|error| vm.fault_in(&self.thread, &error))?;
         if self.thread.status() != ThreadStatus::Resumable {
             let mut idle = vm.idle.borrow_mut();
             if idle.len() < IDLE_MAX {
@@ -256,9 +274,10 @@ fn sandbox(
     script: &Script,
     (shared, stage): (&Rc<Shared>, &Rc<Stage>),
     budget: &Rc<Budget>,
-) -> mlua::Result<(Lua, Makers)> {
+) -> mlua::Result<(Lua, Makers, Function)> {
     let libraries = StdLib::BIT
         | StdLib::COROUTINE
+        | StdLib::DEBUG
         | StdLib::MATH
         | StdLib::STRING
         | StdLib::TABLE
@@ -269,6 +288,7 @@ fn sandbox(
     lua.set_compiler(Compiler::new().set_optimization_level(1).set_debug_level(1));
     let makers = Makers::new(&lua, stage)?;
     api::install(&lua, shared)?;
+    let trace = lua.globals().get::<Table>("debug")?.get("traceback")?;
     for name in BARRED {
         lua.globals().raw_set(name, Value::Nil)?;
     }
@@ -282,7 +302,7 @@ fn sandbox(
             Err(Error::runtime(format!("{name}:{line}: the script has used up what it may")))
         }
     });
-    Ok((lua, makers))
+    Ok((lua, makers, trace))
 }
 
 /// The line of the script that runs, or has called what runs.

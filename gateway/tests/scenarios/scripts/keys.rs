@@ -10,16 +10,17 @@ use crate::support::{
     origin::Origin,
 };
 
-/// A gateway of two origins, chosen by `hash` where that is a key, and a route with these keys.
-fn keyed(origins: [&Origin; 2], hash: &str, keys: &str) -> Gateway {
+/// A gateway of origins, chosen by `hash` where that is a key, and a route with these keys.
+fn keyed(origins: &[Origin], hash: &str, keys: &str) -> Gateway {
     let balance = match hash {
         "" => String::new(),
         key => format!(", balance: {{ rendezvous: {{ key: '{key}' }} }}"),
     };
-    let [one, two] = origins.map(|origin| origin.address);
+    let endpoints: Vec<_> = origins.iter().map(|one| format!("\"{}\"", one.address)).collect();
+    let endpoints = endpoints.join(", ");
     Setup::yaml(&format!(
         "workers: 1\nadmin: {{ bind: \"$ADMIN\" }}\nlisteners: [\"$LISTEN\"]\n\
-         upstreams:\n  a: {{ endpoints: [\"{one}\", \"{two}\"], outlier: off{balance} }}\n\
+         upstreams:\n  a: {{ endpoints: [{endpoints}], outlier: off{balance} }}\n\
          routes:\n  - {{ name: api, match: \"/**\", to: a{keys} }}\n"
     ))
     .start()
@@ -39,11 +40,11 @@ fn statuses(gateway: &Gateway, tenants: &[&str]) -> Vec<u16> {
 
 #[test]
 fn a_limit_counts_by_what_an_expression_makes() {
-    let origin = Origin::echo();
+    let origins = [Origin::echo()];
     let limit = |absent: &str| {
         let key = "lua:req.headers[\"x-tenant\"] and req.headers[\"x-tenant\"]:lower()";
         let keys = format!(", rate_limit: {{ key: '{key}', rate: 1/h, absent: {absent} }}");
-        keyed([&origin, &origin], "", &keys)
+        keyed(&origins, "", &keys)
     };
     let tenants = ["acme", "ACME", "other", "", ""];
     assert_eq!(statuses(&limit("share"), &tenants), [200, 429, 200, 200, 429]);
@@ -53,14 +54,14 @@ fn a_limit_counts_by_what_an_expression_makes() {
 
 #[test]
 fn a_key_that_fails_is_absent_and_told() {
-    let origin = Origin::echo();
+    let origins = [Origin::echo()];
     for (expression, what, outcome) in [
         ("req.headers[\"x-tenant\"]:lower()", "lua:1: attempt to index nil", "error"),
         ("(function() while true do end end)()", "it takes more steps than it may", "timeout"),
         ("weir.http({ upstream = \"a\" })", "a key waits for nothing", "error"),
     ] {
         let keys = format!(", rate_limit: {{ key: 'lua:{expression}', rate: 1/h, absent: deny }}");
-        let gateway = keyed([&origin, &origin], "", &keys);
+        let gateway = keyed(&origins, "", &keys);
         assert_eq!(statuses(&gateway, &["", ""]), [429, 429], "{expression}");
         assert!(eventually(|| gateway.log().contains(what)), "{what}\n{}", gateway.log());
         assert_eq!(gateway.access_line("\"/\"")["script"], outcome);
@@ -74,10 +75,10 @@ fn a_key_that_fails_is_absent_and_told() {
 
 #[test]
 fn others_are_served_while_keys_loop() {
-    let origin = Origin::echo();
+    let origins = [Origin::echo()];
     let expression = "if req.path == \"/loop\" then (function() while true do end end)() else 1";
     let keys = format!(", rate_limit: {{ key: 'lua:{expression}', rate: 100/s, absent: skip }}");
-    let gateway = keyed([&origin, &origin], "", &keys);
+    let gateway = keyed(&origins, "", &keys);
     for _ in 0..20 {
         assert_eq!(tenant(&gateway, "/loop", "").status, 200);
         assert_eq!(tenant(&gateway, "/fast", "").status, 200);
@@ -86,12 +87,12 @@ fn others_are_served_while_keys_loop() {
 
 #[test]
 fn the_cache_tells_answers_apart_and_keeps_none_without_a_key() {
-    let origin = Origin::start(|x| {
+    let origins = [Origin::start(|x| {
         let tenant = x.seen.field("x-tenant").unwrap_or("nobody").to_owned();
         x.reply(200, "Cache-Control: max-age=60\r\n", &tenant)
-    });
+    })];
     let keys = ", cache: { key: { lua: 'req.headers[\"x-tenant\"]:lower()' } }";
-    let gateway = keyed([&origin, &origin], "", keys);
+    let gateway = keyed(&origins, "", keys);
     let said = |name: &str| {
         let answer = tenant(&gateway, "/a", name);
         (answer.text(), answer.field("cache-status").unwrap_or_default().contains("hit"))
@@ -113,7 +114,7 @@ fn the_cache_tells_answers_apart_and_keeps_none_without_a_key() {
 #[test]
 fn an_endpoint_has_the_keys_that_an_expression_makes() {
     let origins = [Origin::echo(), Origin::echo()];
-    let gateway = keyed([&origins[0], &origins[1]], "lua:req.headers[\"x-tenant\"]:lower()", "");
+    let gateway = keyed(&origins, "lua:req.headers[\"x-tenant\"]:lower()", "");
     let owner = |name: &str| {
         let before = origins[0].seen().len();
         assert_eq!(tenant(&gateway, "/", name).status, 200);
