@@ -214,30 +214,12 @@ pub(crate) const HASH_KEY: &str = "`client_ip`, `identity`, `header:N`, `cookie:
                                    expression)";
 /// What the address of a collector of spans looks like.
 pub(crate) const COLLECTOR: &str = "a URL such as `http://127.0.0.1:4318`";
-/// What a network looks like.
-pub(crate) const PREFIX: &str =
-    "an address or a network such as `192.0.2.1`, `10.0.0.0/8` or `2001:db8::/32`";
 /// What a bound on load looks like.
 pub(crate) const LOAD_BOUND: &str = "a number from 1.0 to 10.0, such as `1.25`, or `off`";
 /// What may happen where a request lacks a part of a key.
 pub(crate) const ABSENT: &[&str] = &["share", "skip", "deny"];
 /// What a condition on a value looks like.
 pub(crate) const VALUE: &str = "exact value, `*` for any, or `~ regex`";
-
-/// What this build cannot do yet, by place and word: a key of a section, or a value of a key.
-///
-/// The one list of them; a feature that gets built leaves it.
-pub(crate) const UNBUILT: &[(&str, &str)] = &[];
-
-/// Whether this build knows the word there but cannot do it yet.
-pub(crate) fn is_unbuilt(place: &str, word: &str) -> bool {
-    UNBUILT.contains(&(place, word))
-}
-
-/// The words that [`UNBUILT`] names at a place.
-pub(crate) fn unbuilt_at(place: &str) -> impl Iterator<Item = &'static str> {
-    UNBUILT.iter().filter(move |(at, _)| *at == place).map(|(_, word)| *word)
-}
 
 impl Key {
     /// The last part of the path: how the key is written.

@@ -50,9 +50,7 @@ pub use route::{
 pub use script::{LuaValue, OnScriptError, RouteScript, ScriptSource};
 pub use servers::{Redis, RedisUrl};
 pub use trace::{Collector, Tracing};
-pub use traffic::{
-    Fault, FaultAbort, FaultDelay, Files, Maintenance, Mirror, Prefix, Sticky, Traffic,
-};
+pub use traffic::{Fault, FaultAbort, FaultDelay, Files, Maintenance, Mirror, Sticky, Traffic};
 pub use web::{
     Compress, Cors, Decompress, Encoding, FrameOptions, Levels, MediaRange, Names, Origin, Origins,
     SecurityHeaders, Web,

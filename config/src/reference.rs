@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    defaults::{Fallback, Key, Kind, Short, UNBUILT, keys, section},
+    defaults::{Fallback, Key, Kind, Short, keys, section},
     units,
 };
 
@@ -49,18 +49,6 @@ pub fn reference() -> String {
             let (name, value, default) = (key.name(), value(key), fallback(key));
             let _ = writeln!(out, "| `{name}` | {value} | {default} | {} |", cell(key.meaning));
         }
-    }
-    let unbuilt = UNBUILT.iter().map(|(place, word)| match (*place, *word) {
-        ("", word) => format!("- `{word}`\n"),
-        (place, word) if section(place).is_empty() => format!("- `{place}: {word}`\n"),
-        (place, word) => format!("- `{place}.{word}`\n"),
-    });
-    let unbuilt: String = unbuilt.collect();
-    if !unbuilt.is_empty() {
-        out.push_str(
-            "\n## Not built yet\n\nThese words are refused by name; keys may be `off`.\n\n",
-        );
-        out.push_str(&unbuilt);
     }
     out
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    defaults::{Fallback, Key, Kind, Short, section, unbuilt_at},
+    defaults::{Fallback, Key, Kind, Short, section},
     units,
 };
 
@@ -42,11 +42,6 @@ fn mapping(place: &str) -> Value {
     let mut properties = Map::new();
     for key in section(place) {
         properties.insert(key.name().to_owned(), property(key));
-    }
-    for name in unbuilt_at(place) {
-        let description = "Not built into this version of Weir yet.";
-        properties
-            .insert(name.to_owned(), json!({ "description": description, "$ref": "#/$defs/off" }));
     }
     let required: Vec<_> = section(place)
         .iter()

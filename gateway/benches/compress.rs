@@ -2,6 +2,10 @@
 //!
 //! Bodies of JSON and HTML made from a seed; milliseconds for each MB, microseconds for each body,
 //! and how many times shorter it gets. One thread, the best of a few turns.
+//!
+//! Then what a response under way holds, by coding and level: so much more memory the process has
+//! with [`HELD`] encoders in the middle of a body, each row in a process of its own, since what one
+//! leaves behind the next would use again. `cargo bench --bench compress -- memory` for that alone.
 #![allow(clippy::print_stdout, reason = "a benchmark reports on stdout")]
 
 use std::fmt::Write as _;
@@ -18,6 +22,10 @@ const WORDS: [&str; 16] = [
 ];
 /// Bytes that are coded at once, as the gateway does.
 const SLICE: usize = 32 << 10;
+/// Encoders that are held at a time, in the middle of a body.
+const HELD: usize = 200;
+/// Bytes that each of them was fed: more than any window.
+const FED: usize = 512 << 10;
 /// Bytes that are coded in each turn.
 const TURN: usize = 4 << 20;
 
@@ -114,13 +122,92 @@ fn report(name: &str, body: &[u8], encoding: Encoding, level: u32) {
     println!("{line}");
 }
 
+/// Memory of the process, in bytes.
+fn resident() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")).map(str::parse::<u64>);
+    kilobytes.and_then(Result::ok).unwrap_or(0) << 10
+}
+
+/// Bytes that one encoder holds which knows the length of its body, or not.
+fn held(encoding: Encoding, level: u32, length: Option<usize>) -> u64 {
+    let levels = Levels { br: level, zstd: level, gzip: level };
+    let body = json(length.unwrap_or(FED));
+    // All but the end: what is held then is held until more comes.
+    let fed = &body[..body.len() - body.len().min(SLICE) / 2];
+    let mut encoders = Vec::with_capacity(HELD);
+    let before = resident();
+    for _ in 0..HELD {
+        let length = length.map(|length| length as u64);
+        let Ok(mut encoder) = Encoder::new(encoding, levels, length) else { return 0 };
+        for piece in fed.chunks(SLICE) {
+            let mut out = Vec::new();
+            if encoder.push(piece, Then::Flush, &mut out).is_err() {
+                return 0;
+            }
+        }
+        encoders.push(encoder);
+    }
+    resident().saturating_sub(before) / encoders.len() as u64
+}
+
+/// The rows: codings, with the levels that are measured.
+fn rows() -> [(Encoding, std::ops::RangeInclusive<u32>); 3] {
+    [(Encoding::Zstd, 1..=6), (Encoding::Br, 2..=6), (Encoding::Gzip, 1..=7)]
+}
+
+/// Lengths of bodies; `None` is a stream.
+const LENGTHS: [Option<usize>; 3] = [Some(20 << 10), Some(200 << 10), None];
+
+fn report_memory() {
+    let Ok(own) = std::env::current_exe() else { return };
+    println!("KiB held by a response under way: of 20 KiB, of 200 KiB, of unknown length");
+    for (encoding, levels) in rows() {
+        for level in levels {
+            let mut line = format!("{:>4} {level:>2}", encoding.name());
+            for length in 0..LENGTHS.len() {
+                let told = std::process::Command::new(&own)
+                    .args(["held", encoding.name(), &level.to_string(), &length.to_string()])
+                    .output();
+                let told = told.map(|told| String::from_utf8_lossy(&told.stdout).into_owned());
+                let _ = write!(line, " | {:>8}", told.as_deref().unwrap_or("?").trim());
+            }
+            println!("{line}");
+        }
+    }
+}
+
+/// One figure of [`report_memory`], in a process of its own.
+fn print_held(words: &[String]) -> Option<()> {
+    let [encoding, level, length] = words else { return None };
+    let (encoding, _) = rows().into_iter().find(|(one, _)| one.name() == encoding)?;
+    let length = LENGTHS.get(length.parse::<usize>().ok()?)?;
+    println!("{}", held(encoding, level.parse().ok()?, *length) >> 10);
+    Some(())
+}
+
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    match words.split_first() {
+        Some((word, rest)) if word == "held" => {
+            if print_held(rest).is_none() {
+                std::process::exit(2);
+            }
+        }
+        Some((word, _)) if word == "memory" => report_memory(),
+        _ => {
+            report_time();
+            report_memory();
+        }
+    }
+}
+
+fn report_time() {
     for (name, make) in [("json", json as fn(usize) -> Vec<u8>), ("html", html)] {
         for length in [2 << 10, 20 << 10, 200 << 10, 4 << 20] {
             let body = make(length);
-            for (encoding, levels) in
-                [(Encoding::Zstd, 1..=6), (Encoding::Br, 2..=6), (Encoding::Gzip, 1..=7)]
-            {
+            for (encoding, levels) in rows() {
                 for level in levels {
                     report(name, &body, encoding, level);
                 }

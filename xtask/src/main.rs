@@ -11,6 +11,7 @@ mod cache_tests;
 mod conformance;
 mod doc;
 mod lint;
+mod load_bench;
 mod outage;
 mod process;
 mod python;
@@ -26,6 +27,7 @@ cargo xtask VERB
   lint                       format, clippy, licences and banned versions
   doc [--check]              API documentation without warnings; regenerates the generated pages
   bench [--help]             CPU per request, latency and memory beside NGINX, HAProxy and Envoy
+  load-bench [--help]        the load tester beside k6, wrk and oha
   outage [--help]            what clients see while backends fail, beside Envoy
   sim [--help]               the members' long runs, on simulated time
   cache-tests [--help]       the public tests of HTTP caches, through Weir
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         bench::STREAMS => bench::streams(rest),
         "cache-tests" => cache_tests::run(rest),
         "conformance-k6" => conformance::run(rest),
+        "load-bench" => load_bench::run(rest),
         "outage" => outage::run(rest),
         "sim" => sim::run(rest),
         outage::BACKEND => outage::backend(rest),

@@ -42,12 +42,13 @@ pub(super) fn route(
     route.at(d, name, read).flatten()
 }
 
-fn list(d: &mut Decoder<'_>, node: &Node) -> Vec<Network> {
+/// Networks, one or several.
+pub(super) fn list(d: &mut Decoder<'_>, node: &Node) -> Vec<Network> {
     d.each(node, NETWORKS, |d, node| d.parsed(node, NETWORK, network))
 }
 
 /// One network.
-pub(super) fn network(text: &str) -> Result<Network, Complaint> {
+fn network(text: &str) -> Result<Network, Complaint> {
     text.parse().map_err(|wrong| match wrong {
         NotNetwork::Syntax => {
             let what = format!("expected {NETWORK}, found `{}`", shorten(text));

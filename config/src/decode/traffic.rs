@@ -1,24 +1,17 @@
 //! `routes[].sticky`, `mirror`, `fault`, `maintenance` and `max_body`.
 
-use std::net::IpAddr;
-
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::{Complaint, Decoder, Names, header, key, route};
+use super::{Complaint, Decoder, Names, header, key, network, route};
 use crate::{
-    defaults::{HASH_KEY, PREFIX},
+    defaults::HASH_KEY,
     fields::Fields,
-    model::{
-        Action, Fault, FaultAbort, FaultDelay, KeyPart, Maintenance, Mirror, Prefix, Sticky,
-        Traffic,
-    },
+    model::{Action, Fault, FaultAbort, FaultDelay, KeyPart, Maintenance, Mirror, Sticky, Traffic},
     yaml::{Node, shorten},
 };
 
 /// Most parts of a key.
 const PARTS: usize = 8;
-/// Most networks in one list here; more are what `allow` of a route is for.
-const PREFIXES: usize = 256;
 /// Largest body of an answer, in bytes.
 const BODY_MAX: usize = 1 << 20;
 
@@ -118,8 +111,9 @@ fn mirror(
     }
     let sample = fields.percent(d, "sample");
     let max_body = fields.size32(d, "max_body");
+    let timeout = fields.duration(d, "timeout");
     fields.finish();
-    Some(Mirror { to: to.flatten()?, sample, max_body })
+    Some(Mirror { to: to.flatten()?, sample, max_body, timeout })
 }
 
 fn fault(d: &mut Decoder<'_>, route: &Fields<'_>) -> Fault {
@@ -193,8 +187,7 @@ fn maintenance(
         if text.contains('/') { Ok(value) } else { Err(complaint().hint("such as `text/html`")) }
     });
     let retry_after = fields.duration_if_any(d, "retry_after");
-    let allow = fields
-        .at(d, "allow", |d, node| d.each(node, PREFIXES, |d, node| d.parsed(node, PREFIX, prefix)));
+    let allow = fields.at(d, "allow", network::list);
     fields.finish();
     Some(Maintenance {
         status: status?,
@@ -208,40 +201,6 @@ fn maintenance(
 fn status(d: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<StatusCode> {
     let status = fields.count(d, "status");
     u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok())
-}
-
-/// An address, or those that begin with the same bits.
-pub(super) fn prefix(text: &str) -> Result<Prefix, Complaint> {
-    let wrong = || Complaint::new(format!("expected {PREFIX}, found `{}`", shorten(text)));
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(bits)),
-        None => (text, None),
-    };
-    let address: IpAddr = address.parse().map_err(|_| wrong())?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let bits = match bits {
-        None => most,
-        Some(bits) => {
-            let number = bits.bytes().all(|byte| byte.is_ascii_digit()) && bits.len() <= 3;
-            let bits: Option<u8> = bits.parse().ok().filter(|bits| number && *bits <= most);
-            bits.ok_or_else(|| wrong().hint(format!("from `/0` to `/{most}`")))?
-        }
-    };
-    let first: IpAddr = match address {
-        IpAddr::V4(one) => {
-            let kept = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
-            std::net::Ipv4Addr::from(u32::from(one) & kept).into()
-        }
-        IpAddr::V6(one) => {
-            let kept = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
-            std::net::Ipv6Addr::from(u128::from(one) & kept).into()
-        }
-    };
-    if first != address {
-        let what = format!("`{}` has bits beyond the first {bits}", shorten(text));
-        return Err(Complaint::new(what).hint(format!("did you mean `{first}/{bits}`?")));
-    }
-    Ok(Prefix { first, bits })
 }
 
 #[cfg(test)]

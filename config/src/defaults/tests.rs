@@ -66,13 +66,3 @@ fn counts_and_windows_fit_the_model() {
         }
     }
 }
-
-#[test]
-fn what_is_not_built_is_not_in_the_table() {
-    for (place, word) in UNBUILT {
-        let key = keys().find(|key| key.place() == *place && key.name() == *word);
-        assert!(key.is_none(), "`{place}.{word}` is built: take it off the list");
-        let is_place = place.is_empty() || !section(place).is_empty();
-        assert!(is_place || keys().any(|key| key.path == *place), "there is no `{place}`");
-    }
-}

@@ -4,7 +4,7 @@ use super::{
     Fallback::{Absent, Is, Required},
     HASH_KEY, Key,
     Kind::{Count, Duration, Flag, Percent, Section, Size, Text, Texts},
-    PREFIX, Short,
+    NETWORK, Short,
     route::ONE_ACTION,
 };
 
@@ -44,7 +44,7 @@ macro_rules! maintenance {
             .or(&[Short::Off]),
             Key::new(
                 concat!($place, ".allow"),
-                Texts(PREFIX),
+                Texts(NETWORK),
                 Absent("nobody"),
                 "Clients that go through all the same.",
             ),
@@ -113,6 +113,13 @@ pub(super) const KEYS: &[Key] = &[
         Size(0, 1 << 20),
         Is("64KiB"),
         "Bytes of a body that is copied; a request with more is not copied.",
+    ),
+    Key::new(
+        "routes[].mirror.timeout",
+        Duration(1, 3_600_000),
+        Is("5s"),
+        "How long a copy may take, from when it is sent to the head of its answer. The route's \
+         `timeout` ends it sooner.",
     ),
     Key::new(
         "routes[].fault",

@@ -328,6 +328,7 @@ pub(super) const KEYS: &[Key] = &[
         "upstreams.*.connect_timeout",
         TIMEOUT,
         Is("1s"),
-        "From the name look-up to the end of the TLS handshake, or to the first HTTP/2 SETTINGS.",
+        "From the name look-up to the end of the TLS handshake, or to the first HTTP/2 SETTINGS. \
+         A name's addresses, four at most, are raced a quarter of a second apart.",
     ),
 ];

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{limit, object, upstream_name};
 use crate::{
-    model::{Config, Fault, FaultAbort, FaultDelay, Maintenance, Mirror, Prefix, Sticky, Traffic},
+    model::{Config, Fault, FaultAbort, FaultDelay, Maintenance, Mirror, Network, Sticky, Traffic},
     units::{show_duration, show_percent, show_size},
 };
 
@@ -16,6 +16,7 @@ pub(super) fn write(traffic: &Traffic, config: &Config, out: &mut Map<String, Va
             "to": upstream_name(config, one.to),
             "sample": show_percent(one.sample),
             "max_body": show_size(one.max_body.into()),
+            "timeout": show_duration(one.timeout),
         })
     };
     // Where all others are closed.
@@ -59,7 +60,7 @@ fn fault(fault: &Fault) -> Value {
 }
 
 pub(super) fn closed(one: &Maintenance) -> Value {
-    let allow: Vec<_> = one.allow.iter().map(Prefix::to_string).collect();
+    let allow: Vec<_> = one.allow.iter().map(Network::to_string).collect();
     object([
         ("status", Some(json!(one.status.as_u16()))),
         ("body", Some(json!(one.body)).filter(|_| !one.body.is_empty())),

@@ -14,25 +14,14 @@ pub(super) fn stranger(
     entry: &Entry,
 ) -> Option<&'static str> {
     let word = &entry.key;
-    if defaults::is_unbuilt(place, &word.text) {
-        if !entry.value.is_off() {
-            let length = d.report.enter(&word.text);
-            let hint = format!("remove it, or write `{}: off`", word.text);
-            let what = format!("`{}` is not built into this version of Weir yet", word.text);
-            d.report.error(word.span, what).hint = Some(hint);
-            d.report.leave(length);
-        }
-        return None;
-    }
     let names = || defaults::section(place).iter().map(|key| key.name());
     let here = match d.report.path() {
         "" => "at the top of the file".to_owned(),
         path => format!("in `{path}`"),
     };
-    let known = names().chain(defaults::unbuilt_at(place));
     let meant = Some(())
         .filter(|()| !d.report.full())
-        .and_then(|()| Diagnostic::suggest(&word.text, known));
+        .and_then(|()| Diagnostic::suggest(&word.text, names()));
     let hint = match (place, word.text.as_str()) {
         (_, "<<") => Some("merge keys are not part of the file's YAML; aliases are".to_owned()),
         ("routes[]", "host") => Some(

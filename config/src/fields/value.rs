@@ -4,17 +4,11 @@ use std::{borrow::Cow, time::Duration};
 
 use crate::{
     decode::{Complaint, Decoder},
-    defaults::{self, Key, Kind, Short},
+    defaults::{Key, Kind, Short},
     diagnostic::Diagnostic,
     units,
     yaml::{Node, Value, shorten},
 };
-
-/// Reports a value that this build cannot do yet.
-fn unbuilt(d: &mut Decoder<'_>, node: &Node, word: &str, key: &Key) {
-    let what = format!("`{word}` is not built into this version of Weir yet");
-    d.report.error(node.span, what).legal = legal(key);
-}
 
 pub(super) fn legal(key: &Key) -> Vec<String> {
     key.words().iter().map(|&word| word.to_owned()).collect()
@@ -26,22 +20,11 @@ pub(super) fn choice(d: &mut Decoder<'_>, node: &Node, key: &'static Key) -> Opt
     if node.is_off() && words.contains(&"off") {
         return Some("off");
     }
-    let unbuilt_word = match &node.value {
-        Value::Text(text) => Some(text),
-        // `balance: { ring: {...} }`
-        Value::Map(entries) if entries.len() == 1 => entries.first().map(|entry| &entry.key.text),
-        _ => None,
-    };
-    if let Some(word) = unbuilt_word.filter(|word| defaults::is_unbuilt(key.path, word)) {
-        unbuilt(d, node, word, key);
-        return None;
-    }
     if let Value::Text(text) = &node.value {
         if let Some(word) = words.iter().find(|word| *word == text) {
             return Some(word);
         }
-        let hint =
-            Diagnostic::suggest(text, words.iter().copied().chain(defaults::unbuilt_at(key.path)));
+        let hint = Diagnostic::suggest(text, words.iter().copied());
         let what = format!("unknown value `{}` for `{}`", shorten(text), key.name());
         let one = d.report.error(node.span, what);
         one.hint = hint.map(|word| format!("did you mean `{word}`?"));

@@ -1,11 +1,11 @@
 //! What a route does with its traffic beside forwarding it: who stays where, who gets a copy, what
 //! goes wrong on purpose, who waits outside.
 
-use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::{KeyPart, Rewrite};
+use super::{KeyPart, Network, Rewrite};
 
 /// Traffic policies of a route.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -45,6 +45,9 @@ pub struct Mirror {
     pub sample: f64,
     /// Bytes of a body that is copied; a request with more is not.
     pub max_body: u32,
+    /// How long a copy may take, from when it is sent to the head of its answer; the route's
+    /// time-outs end it sooner.
+    pub timeout: Duration,
 }
 
 /// Faults that are made on purpose.
@@ -90,40 +93,7 @@ pub struct Maintenance {
     /// When clients may come again.
     pub retry_after: Option<Duration>,
     /// Who goes through all the same.
-    pub allow: Vec<Prefix>,
-}
-
-/// The addresses that begin with the same bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prefix {
-    /// The first of them; no bit beyond `bits` is set.
-    pub first: IpAddr,
-    /// How many bits count.
-    pub bits: u8,
-}
-
-impl Prefix {
-    /// Whether the address is one of them. One of IPv4 in IPv6's clothes counts as what it is.
-    #[must_use]
-    pub fn holds(&self, address: IpAddr) -> bool {
-        match (self.first, address.to_canonical()) {
-            (IpAddr::V4(first), IpAddr::V4(one)) => {
-                let differ = u32::from(first) ^ u32::from(one);
-                differ.leading_zeros() >= u32::from(self.bits.min(32))
-            }
-            (IpAddr::V6(first), IpAddr::V6(one)) => {
-                let differ = u128::from(first) ^ u128::from(one);
-                differ.leading_zeros() >= u32::from(self.bits)
-            }
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.first, self.bits)
-    }
+    pub allow: Vec<Network>,
 }
 
 /// Files of a directory.

@@ -144,11 +144,13 @@ impl Lookup<'_> {
             _ => self.line("request", &format!("{} {scheme}://{host}{path}", head.method)),
         }
         let asked = gate::preflight(self.snapshot, &host, &path, &head);
+        let asked = asked.map(|(method, _)| method);
         if let Some(method) = &asked {
             self.line("preflight", &format!("routed as the {method} that it asks for"));
         }
         let method = asked.as_ref().unwrap_or(&head.method);
-        let explained = self.snapshot.matcher.explain(&host, &path, query, method, &head.headers);
+        let fields = (&head.headers, asked.is_some());
+        let explained = self.snapshot.matcher.explain(&host, &path, query, method, fields);
         let matched = match &explained.found {
             Found::Route(matched) => Some(matched),
             _ if head.method == Method::CONNECT => {

@@ -95,6 +95,8 @@ pub(crate) struct Exchange {
     pub(crate) limited: Option<Box<Limited>>,
     /// Reads out of the response's body what the request did cost, where a limit wants to know.
     pub(crate) meter: Option<Box<Meter>>,
+    /// Whether its client takes a problem document, once somebody has looked.
+    pub(crate) takes_problem: bool,
     /// Attempts made.
     pub(crate) attempts: u32,
     /// What was tried, where not all went well.
@@ -202,6 +204,7 @@ impl Exchange {
             key_permit: None,
             limited: None,
             meter: None,
+            takes_problem: false,
             attempts: 0,
             trail: None,
             error: None,

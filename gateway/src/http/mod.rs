@@ -11,6 +11,7 @@ pub(crate) mod hints;
 pub mod host;
 pub mod path;
 pub(crate) mod pipe;
+pub(crate) mod problem;
 pub(crate) mod reply;
 pub(crate) mod tunnel;
 pub(crate) mod upload;

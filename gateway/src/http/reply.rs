@@ -6,7 +6,7 @@ use http::{
     header::{self, HeaderName},
 };
 
-use super::{body::Body, headers::name};
+use super::{body::Body, headers::name, problem};
 use crate::{error::Error, policy::decompress::decoder};
 
 /// What the gateway calls itself in Proxy-Status and Via.
@@ -31,6 +31,13 @@ pub(crate) fn of_error_saying(error: Error, body: Bytes) -> Response<Body> {
     if disposition.close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    response
+}
+
+/// The same with a problem document as its body.
+pub(crate) fn of_problem(error: Error, document: Bytes) -> Response<Body> {
+    let mut response = of_error_saying(error, document);
+    response.headers_mut().insert(header::CONTENT_TYPE, problem::media());
     response
 }
 

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Response,
-    header::{CONTENT_TYPE, RETRY_AFTER},
-};
-use serde_json::json;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header::RETRY_AFTER};
+use serde_json::Map;
 
 use super::key::RecordKey;
 use crate::{
     error::Error,
-    http::{body::Body, exchange::Exchange},
-    limit,
+    http::{
+        body::Body,
+        exchange::Exchange,
+        problem::{self, Problem},
+    },
 };
 
 static IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -77,7 +77,7 @@ pub(crate) struct Told {
 
 impl Told {
     pub(super) fn new(outcome: Outcome, headers: &HeaderMap) -> Self {
-        let takes_problem = limit::takes_problem(headers);
+        let takes_problem = problem::is_taken(headers);
         Self { outcome, key: None, retry_after: None, takes_problem }
     }
 
@@ -114,26 +114,19 @@ pub(crate) fn explain(
     response: &mut Response<Body>,
 ) {
     let Some(told) = &exchange.idempotency else { return };
-    let Some((name, title, detail)) = problem(error) else { return };
+    let Some((kind, title, detail)) = words(error) else { return };
     if let Some(seconds) = told.retry_after {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     if grpc || !told.takes_problem {
         return;
     }
-    let document = json!({
-        "type": format!("urn:weir:problem:{name}"),
-        "title": title,
-        "status": response.status().as_u16(),
-        "detail": detail,
-    });
-    let media = HeaderValue::from_static("application/problem+json");
-    response.headers_mut().insert(CONTENT_TYPE, media);
-    *response.body_mut() = Body::full(format!("{document}\n").into());
+    let problem = Problem { kind, title, status: response.status(), detail };
+    problem::put(response, problem.text(Map::new()).into());
 }
 
 /// Name, title and detail of the problem that an error is.
-fn problem(error: Error) -> Option<(&'static str, &'static str, &'static str)> {
+fn words(error: Error) -> Option<(&'static str, &'static str, &'static str)> {
     Some(match error {
         Error::IdempotencyKeyMissing => (
             "idempotency-key-missing",

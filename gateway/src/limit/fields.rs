@@ -2,10 +2,7 @@
 //! (draft-ietf-httpapi-ratelimit-headers-11), `Retry-After`, and a problem document (RFC 9457).
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{self, ACCEPT},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 use weir_ratelimit::Decision;
 
@@ -13,6 +10,7 @@ use super::{
     route::{RouteLimits, Rule},
     verdict::Limited,
 };
+use crate::http::problem::Problem;
 
 static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -105,41 +103,18 @@ pub(super) fn jittered(least: u64, rng: &mut fastrand::Rng) -> u64 {
     least.saturating_add(rng.u64(0..=(least / 10).max(1))).min(INTEGER_MAX)
 }
 
-/// Whether a client takes a problem document: it says nothing of what it takes, or names that, or
-/// JSON, or a range that both are in, and not only to refuse it.
-pub(crate) fn takes_problem(headers: &HeaderMap) -> bool {
-    let mut said = false;
-    for value in headers.get_all(ACCEPT) {
-        for range in value.as_bytes().split(|byte| *byte == b',') {
-            let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-            let media = parts.next().unwrap_or_default();
-            said |= !media.is_empty();
-            let wanted = ["application/problem+json", "application/json", "application/*", "*/*"];
-            let refused = parts.any(|parameter| {
-                let weight =
-                    parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="));
-                weight.is_some_and(|weight| weight.iter().all(|byte| matches!(byte, b'0' | b'.')))
-            });
-            if !refused && wanted.iter().any(|other| media.eq_ignore_ascii_case(other.as_bytes())) {
-                return true;
-            }
-        }
-    }
-    !said
-}
-
 /// The document that says which limit denies, before and after the words that say when to come
 /// again: all that differs from one denial to the next.
 pub(super) fn document(limit: &str) -> [Box<str>; 2] {
     const WHEN: char = '\u{1}';
-    let document = json!({
-        "type": PROBLEM_TYPE,
-        "title": "Too Many Requests",
-        "status": 429,
-        "detail": format!("The limit {limit:?} denies this request: {WHEN}."),
-        "violated-policies": [limit],
-    });
-    let text = format!("{document}\n");
+    let problem = Problem {
+        kind: PROBLEM_TYPE,
+        title: "Too Many Requests",
+        status: StatusCode::TOO_MANY_REQUESTS,
+        detail: &format!("The limit {limit:?} denies this request: {WHEN}."),
+    };
+    let policies = ("violated-policies".to_owned(), json!([limit]));
+    let text = problem.text([policies].into_iter().collect());
     // As JSON writes it; names hold no control characters.
     let (before, after) = text.split_once("\\u0001").unwrap_or((&text, ""));
     [before.into(), after.into()]
@@ -154,9 +129,4 @@ pub(super) fn problem([before, after]: &[Box<str>; 2], retry_after: Option<u64>)
         None => ["the same request will not pass", "", ""],
     };
     [before, when[0], when[1], when[2], after].concat().into()
-}
-
-/// Media type of [`problem`].
-pub(super) fn problem_type() -> (HeaderName, HeaderValue) {
-    (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))
 }

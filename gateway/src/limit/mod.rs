@@ -27,7 +27,6 @@ mod tests;
 mod toll;
 mod verdict;
 
-pub(crate) use fields::takes_problem;
 pub(crate) use meter::Meter;
 pub(crate) use per_key::KeyPermit;
 pub use per_key::KeyedBulkhead;
@@ -41,7 +40,7 @@ use self::{key::Subject, per_key::Entry};
 use crate::{
     clock::{self, Tick},
     error::Error,
-    http::{body::Body, exchange::Exchange},
+    http::{body::Body, exchange::Exchange, problem},
     policy::Identity,
     script::Values,
     snapshot::Route,
@@ -186,7 +185,7 @@ fn settle_on(
     limits.count(&limited, subject, tallies);
     let denied = limited.is_denied();
     if denied {
-        limited.takes_problem = takes_problem(subject.headers);
+        limited.takes_problem = problem::is_taken(subject.headers);
         let rng = &mut exchange.connection.worker.rng.borrow_mut();
         limited.retry_after = limited.retry_after().map(|least| fields::jittered(least, rng));
     }
@@ -290,9 +289,7 @@ pub(crate) fn explain(exchange: &Exchange, grpc: bool, response: &mut Response<B
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     if let Some(rule) = limited.denier(limits).filter(|_| limited.takes_problem && !grpc) {
-        let (field, media) = fields::problem_type();
-        response.headers_mut().insert(field, media);
-        *response.body_mut() = Body::full(fields::problem(&rule.problem, limited.retry_after));
+        problem::put(response, fields::problem(&rule.problem, limited.retry_after));
     }
 }
 

@@ -14,7 +14,7 @@ const TOLD: usize = 5;
 
 /// A set of networks of both versions.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct NetworkSet {
+pub struct NetworkSet {
     v4: Ranges<u32>,
     v6: Ranges<u128>,
 }
@@ -73,7 +73,8 @@ impl NetworkSet {
     }
 
     /// Whether an address is in one of them. An IPv4 address is that however it is written.
-    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
             IpAddr::V4(address) => self.v4.contains(address.to_bits()),
             IpAddr::V6(address) => self.v6.contains(address.to_bits()),

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use weir_config::model::{self, Prefix};
+use weir_config::model;
 
+use super::cidr::NetworkSet;
 use crate::{
     error::Error,
-    http::{body::Body, headers::name, reply},
+    http::{body::Body, headers::name, problem, reply},
 };
 
 /// What a closed route answers, and whom it lets through.
@@ -17,7 +18,9 @@ pub struct Maintenance {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
-    allow: Box<[Prefix]>,
+    /// What programs read, where the file has no words of its own.
+    problem: Option<Bytes>,
+    allow: NetworkSet,
 }
 
 impl Maintenance {
@@ -32,22 +35,31 @@ impl Maintenance {
             "" => format!("{} {} (MT)\n", config.status.as_u16(), Error::Maintenance).into(),
             text => text.to_owned().into(),
         };
-        Self { status: config.status, headers, body, allow: config.allow.clone().into() }
+        let own = config.body.is_empty();
+        let problem = own.then(|| problem::with_status(Error::Maintenance, config.status, None));
+        Self {
+            status: config.status,
+            headers,
+            body,
+            problem,
+            allow: config.allow.iter().copied().collect(),
+        }
     }
 
     /// Whether a client goes through all the same.
     pub(crate) fn lets_through(&self, client: Option<IpAddr>) -> bool {
-        client.is_some_and(|client| self.allow.iter().any(|prefix| prefix.holds(client)))
+        client.is_some_and(|client| self.allow.contains(client))
     }
 
-    /// What all others get.
-    pub(crate) fn answer(&self, grpc: bool) -> Response<Body> {
-        if grpc {
-            return reply::of_grpc_error(Error::Maintenance);
-        }
+    /// What all others get: a problem document, if they take one and the file has no words of its
+    /// own.
+    pub(crate) fn answer(&self, takes_problem: bool) -> Response<Body> {
         let mut response = Response::new(Body::full(self.body.clone()));
         *response.status_mut() = self.status;
         response.headers_mut().clone_from(&self.headers);
+        if let Some(document) = self.problem.clone().filter(|_| takes_problem) {
+            problem::put(&mut response, document);
+        }
         response
     }
 }
@@ -59,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_get_what_they_read() {
+    fn all_others_get_what_they_read() {
         let closed = Maintenance::new(&model::Maintenance {
             status: StatusCode::BAD_GATEWAY,
             body: String::new(),
@@ -67,14 +79,12 @@ mod tests {
             retry_after: Some(Duration::from_millis(1)),
             allow: Vec::new(),
         });
-        let call = closed.answer(true);
-        assert_eq!(
-            (call.status(), &call.headers()["grpc-status"]),
-            (StatusCode::OK, &"14".parse().unwrap())
-        );
-        let answer = closed.answer(false);
-        assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
-        assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+        for (takes_problem, kind) in [(true, "application/problem+json"), (false, "text/plain")] {
+            let answer = closed.answer(takes_problem);
+            assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+            assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+            assert_eq!(answer.headers()[header::CONTENT_TYPE], kind);
+        }
         assert!(!closed.lets_through(None), "a client without an address is nobody");
     }
 }

@@ -2,7 +2,13 @@
 //!
 //! A copy is sent by a task of its own, once the request's body is all there: the tee takes a copy
 //! of each piece that passes on its way upstream, and reads nothing by itself. So a request does
-//! not wait for its copy, does not fail with it, and shares no connection with it.
+//! not wait for its copy, does not fail with it, and shares no connection with it. Nor do other
+//! requests of the other upstream: a copy takes no place that somebody waits for, and what becomes
+//! of it says nothing of an endpoint's health ([`Underway::aside`]).
+//!
+//! [`Underway::aside`]: crate::upstream::underway::Underway::aside
+
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method};
@@ -13,6 +19,7 @@ use weir_config::model;
 use super::{chance::Chance, places::Place};
 use crate::{
     clock,
+    error::Error,
     http::{
         body::{Body, End, Ending},
         drain::drain,
@@ -35,6 +42,7 @@ pub struct Mirror {
     pub(crate) to: usize,
     sample: Chance,
     max_body: usize,
+    timeout: Duration,
 }
 
 /// What came of a copy.
@@ -48,14 +56,16 @@ pub(crate) enum Mirrored {
     TooLarge,
     /// The request itself did not get as far as the end of its body.
     Aborted,
-    /// Too many copies were under way.
+    /// Too many copies were under way, or the other upstream had no room.
     Busy,
+    /// It was not answered in time.
+    TimedOut,
 }
 
 impl Mirrored {
     /// Names in metrics, in the order of the variants.
-    pub(crate) const NAMES: [&'static str; 5] =
-        ["answered", "failed", "too_large", "aborted", "busy"];
+    pub(crate) const NAMES: [&'static str; 6] =
+        ["answered", "failed", "too_large", "aborted", "busy", "timed_out"];
 }
 
 /// What comes of reading a body along.
@@ -116,13 +126,16 @@ struct Copied {
     /// Index of the upstream that the request itself went to.
     from: Option<usize>,
     to: usize,
+    /// How long it may take from when it is sent.
+    timeout: Duration,
     _place: Place,
 }
 
 impl Mirror {
     pub(crate) fn new(config: &model::Mirror) -> Self {
         let max_body = config.max_body as usize;
-        Self { to: config.to, sample: Chance::of(config.sample), max_body }
+        let (to, sample) = (config.to, Chance::of(config.sample));
+        Self { to, sample, max_body, timeout: config.timeout }
     }
 
     /// Has a request copied that is about to be sent, unless it is a copy itself or was copied.
@@ -150,7 +163,8 @@ impl Mirror {
                 own.upstream = Some(self.to);
                 let draft = twin(draft);
                 let (from, to) = (exchange.upstream, self.to);
-                let copied = Copied { own, draft, content, from, to, _place: place };
+                let timeout = self.timeout;
+                let copied = Copied { own, draft, content, from, to, timeout, _place: place };
                 task::spawn(copied.send());
             }
         }
@@ -204,12 +218,16 @@ impl Copied {
             return Mirrored::Failed;
         };
         let upstream = &world.upstreams[self.to];
-        match forward(&mut self.own, upstream, route, &mut self.draft, clock::now()).await {
+        let now = clock::now();
+        self.own.deadline = now + self.timeout;
+        match forward(&mut self.own, upstream, route, &mut self.draft, now).await {
             Ok(Forwarded::Response(response)) => {
                 let failed = response.status().is_server_error();
                 drain(response.into_body());
                 if failed { Mirrored::Failed } else { Mirrored::Answered }
             }
+            Err(Error::UpstreamBusy) => Mirrored::Busy,
+            Err(Error::DeadlinePassed | Error::HeadersTimeout) => Mirrored::TimedOut,
             Ok(Forwarded::Switched(..)) | Err(_) => Mirrored::Failed,
         }
     }

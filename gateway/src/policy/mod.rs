@@ -5,18 +5,19 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, header, request};
 use weir_config::model;
 
 use crate::{
     error::Error,
-    http::{body::Body, exchange::Exchange},
+    http::{body::Body, exchange::Exchange, problem},
     script::{self, RouteScript, Scripted},
 };
 
-mod auth;
+pub mod auth;
 mod chance;
-pub(crate) mod cidr;
+pub mod cidr;
 pub mod compress;
 pub(crate) mod cors;
 pub mod decompress;
@@ -120,7 +121,7 @@ impl Policies {
             sticky: sticky(route, upstreams),
             fault: Fault::new(&traffic.fault),
             mirror: traffic.mirror.as_ref().map(Mirror::new),
-            web: Web::compile(&route.web),
+            web: Web::compile(&route.web, traffic.sticky.as_ref()),
             script,
         };
         Ok(this.is_any().then(|| Box::new(this)))
@@ -223,6 +224,16 @@ pub(crate) fn explain(exchange: &Exchange, error: Error, headers: &mut HeaderMap
     if let Some(refused) = refused {
         auth::challenge(error, refused, headers);
     }
+}
+
+/// What a request that a policy turned away is told in a document, where its client takes one.
+pub(crate) fn problem(exchange: &Exchange, error: Error) -> Option<Bytes> {
+    if !exchange.takes_problem {
+        return None;
+    }
+    let refused = exchange.policy.as_ref().and_then(|seen| seen.refused.as_ref());
+    let is_auths = matches!(error, Error::Unauthenticated | Error::Denied | Error::AuthUnavailable);
+    problem::of(error, refused.filter(|_| is_auths).map(|refused| refused.why))
 }
 
 /// What policies make of a response, whoever made it, the innermost first.

@@ -46,6 +46,12 @@ pub(crate) struct Choice {
     pub(crate) cookie: Option<HeaderValue>,
 }
 
+/// Whether the gateway could have made this value of a cookie.
+pub(super) fn is_own(value: &[u8]) -> bool {
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    value.len() == VALUE && value.iter().all(is_digit)
+}
+
 impl Sticky {
     /// Over a split: upstreams by index, name and weight.
     pub(crate) fn new<'a>(
@@ -83,10 +89,7 @@ impl Sticky {
                 Choice { upstream: hashed.and_then(|hash| self.owner(hash)), cookie: None }
             }
             By::Cookie(part, tail) => {
-                let own = |value: &[u8]| {
-                    let good = value.len() == VALUE && value.iter().all(u8::is_ascii_hexdigit);
-                    good.then(|| xxh64(value, SEED))
-                };
+                let own = |value: &[u8]| is_own(value).then(|| xxh64(value, SEED));
                 if let Some(hash) = key::value(part, subject, own).flatten() {
                     return Choice { upstream: self.owner(hash), cookie: None };
                 }

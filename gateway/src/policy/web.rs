@@ -53,11 +53,16 @@ pub(crate) struct Changed {
 
 impl Web {
     /// What the file says of a route, where it says anything.
-    pub(crate) fn compile(config: &model::Web) -> Option<Self> {
+    pub(crate) fn compile(config: &model::Web, sticky: Option<&model::Sticky>) -> Option<Self> {
+        let own_cookie = match sticky {
+            Some(model::Sticky::Cookie { name, .. }) => Some(name.as_str()),
+            Some(model::Sticky::Key(_)) | None => None,
+        };
+        let compress = |config| compress::Rule::new(config).beside_cookie(own_cookie);
         (*config != model::Web::default()).then(|| Self {
             cors: config.cors.as_ref().map(|cors| Cors::new(cors, config.grpc_web)),
             security: config.security.as_ref().map(SecurityHeaders::new),
-            compress: config.compress.as_ref().map(compress::Rule::new),
+            compress: config.compress.as_ref().map(compress),
             decompress: config.decompress.map(decompress::Rule::new),
             grpc_web: config.grpc_web,
         })

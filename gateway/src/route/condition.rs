@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header::AsHeaderName};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method,
+    header::{self, AsHeaderName},
+};
 use smallvec::SmallVec;
 use weir_config::model::{RouteMatch, ValueMatch};
 
@@ -18,6 +21,17 @@ const STANDARD: [Method; 9] = [
     Method::OPTIONS,
     Method::CONNECT,
     Method::TRACE,
+];
+
+/// Fields of a request that its preflight neither has nor names, or has with another value.
+const UNANNOUNCED: [HeaderName; 7] = [
+    header::ACCEPT,
+    header::ACCEPT_LANGUAGE,
+    header::AUTHORIZATION,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::RANGE,
 ];
 
 /// A set of methods; those of RFC 9110 and PATCH are one bit each.
@@ -120,14 +134,15 @@ impl Conditions {
         usize::from(!self.methods.is_empty()) + self.headers.len() + self.query.len()
     }
 
-    /// A repeated field or parameter fulfils a condition when one of its values does.
+    /// A repeated parameter fulfils a condition when one of its values does; whether a field does
+    /// is for `has` to say.
     pub(super) fn check(
         &self,
         query: Option<&str>,
         method: &Method,
-        headers: &HeaderMap,
+        has: impl Fn(&HeaderName, &ValueMatch) -> bool,
     ) -> Verdict {
-        let failed = |(name, value): &(HeaderName, ValueMatch)| !has_field(headers, name, value);
+        let failed = |(name, value): &(HeaderName, ValueMatch)| !has(name, value);
         if let Some(index) = self.headers.iter().position(failed) {
             return Verdict::Header(index);
         }
@@ -140,8 +155,26 @@ impl Conditions {
     }
 }
 
-fn has_field(headers: &HeaderMap, name: impl AsHeaderName, value: &ValueMatch) -> bool {
+/// Whether a field, or one of several, fulfils a condition.
+pub(super) fn has_field(headers: &HeaderMap, name: impl AsHeaderName, value: &ValueMatch) -> bool {
     headers.get_all(name).iter().any(|found| holds(value, found.as_bytes()))
+}
+
+/// Whether the request that a CORS preflight announces may have a field that fulfils a condition.
+/// What a page's script adds is named by the preflight (Fetch, section 4.8), without its value;
+/// what needs no leave, and what browsers add by themselves, is not. Anything else comes with the
+/// preflight as well, or not at all.
+pub(super) fn may_have_field(preflight: &HeaderMap, name: &HeaderName, value: &ValueMatch) -> bool {
+    if UNANNOUNCED.contains(name) {
+        return true;
+    }
+    if preflight.contains_key(name) {
+        return has_field(preflight, name, value);
+    }
+    let lists = preflight.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS).iter();
+    let mut names = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
+    name.as_str().starts_with("sec-")
+        || names.any(|one| one.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
 }
 
 fn has_parameter(query: Option<&str>, name: &str, value: &ValueMatch) -> bool {

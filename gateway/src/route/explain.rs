@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use http::{HeaderMap, HeaderName, Method};
 use weir_config::model::{HostMatch, PathMatch, Segment, ValueMatch};
 
-use super::condition::{Conditions, MethodSet, Verdict};
+use super::condition::{Conditions, MethodSet, Verdict, has_field, may_have_field};
 use super::matcher::{Compiled, Found, Matched, Matcher};
 use super::table::Spans;
 
@@ -64,20 +64,25 @@ impl Matcher {
         all.collect::<Vec<_>>().join(", ")
     }
 
-    /// Does what [`Matcher::find`] does and tells why; allocates freely.
+    /// Does what [`Matcher::find`] does, or what is done for a CORS `preflight` with these fields,
+    /// and tells why; allocates freely.
     pub fn explain(
         &self,
         host: &str,
         path: &str,
         query: Option<&str>,
         method: &Method,
-        headers: &HeaderMap,
+        (headers, preflight): (&HeaderMap, bool),
     ) -> Explanation {
+        let has = |name: &HeaderName, value: &ValueMatch| match preflight {
+            true => may_have_field(headers, name, value),
+            false => has_field(headers, name, value),
+        };
         let mut passed_over = Vec::new();
         let mut allow = MethodSet::default();
         let taken = self.walk(host, path, |route, spans| {
             let conditions = &self.compiled(route).conditions;
-            let failed = match conditions.check(query, method, headers) {
+            let failed = match conditions.check(query, method, has) {
                 Verdict::Holds => {
                     return ControlFlow::Break(Matched { route, spans: Spans::from_slice(spans) });
                 }

@@ -1,19 +1,27 @@
 //! The steps between a route and what it does: each may turn a request away, answer it, or have
 //! it wait.
 //!
-//! A route without policies takes only the last of them, and in [`super::stack`] itself.
+//! Before all of them, and before the request takes anybody's place, comes what is answered
+//! whoever sends it: [`greet`]. A route without policies takes only the last of the steps, and in
+//! [`super::stack`] itself.
 
 use http::{Method, Response, Version, request};
 
 use super::{
-    Found,
+    Found, Matched,
     act::{Routed, act, dress},
     carry::own,
     stack::{Plan, Refusal},
 };
 use crate::{
     error::Error,
-    http::{body::Body, exchange::Exchange, guard::Framing, reply::is_grpc},
+    http::{
+        body::Body,
+        exchange::Exchange,
+        guard::Framing,
+        problem,
+        reply::{self, is_grpc},
+    },
     limit,
     policy::{self, Asked, Auth, Passage},
     script::{self, Inbound, Met, RouteScript},
@@ -23,10 +31,6 @@ use crate::{
 /// A step, in the order in which they are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Whether the route is closed.
-    Maintenance,
-    /// Preflights are answered.
-    Preflight,
     /// From where clients may come.
     Allow,
     /// Who they are.
@@ -40,15 +44,8 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 7] = [
-        Self::Maintenance,
-        Self::Preflight,
-        Self::Allow,
-        Self::Authenticate,
-        Self::Limit,
-        Self::Script,
-        Self::Decode,
-    ];
+    const ALL: [Self; 5] =
+        [Self::Allow, Self::Authenticate, Self::Limit, Self::Script, Self::Decode];
 
     /// The steps from this one on.
     fn on(self) -> &'static [Self] {
@@ -83,7 +80,11 @@ fn go(
     steps: &[Step],
 ) -> Result<Plan, Refusal> {
     for step in steps {
-        match take(exchange, route, &mut routed, *step)? {
+        let pass = take(exchange, route, &mut routed, *step);
+        if pass.is_err() {
+            exchange.takes_problem = problem::is_taken(&routed.head.headers);
+        }
+        match pass? {
             Pass::On => {}
             Pass::Wait => return Ok(Plan::Wait(*step, routed)),
             Pass::Answer(response) => return Ok(Plan::Answer(response)),
@@ -100,13 +101,6 @@ fn take(
     step: Step,
 ) -> Result<Pass, Refusal> {
     match step {
-        Step::Maintenance => Ok(closed(exchange, route, routed)),
-        Step::Preflight => {
-            let web = route.policies.as_ref().and_then(|policies| policies.web.as_ref());
-            let seen = exchange.policy.as_deref().map(|seen| &seen.web);
-            let answer = web.zip(seen).and_then(|(web, seen)| web.preflight(exchange, seen));
-            Ok(answer.map_or(Pass::On, Pass::Answer))
-        }
         Step::Allow => {
             match route.policies.as_ref().is_none_or(|one| one.admits(exchange.client)) {
                 true => Ok(Pass::On),
@@ -133,18 +127,47 @@ fn take(
     }
 }
 
-/// The method by which a preflight is routed: that which it asks for, where the route of that
-/// answers preflights.
+/// Answers what is answered whoever sends it, and however much there is to do: preflights, and
+/// requests of a route that is closed. In this order: a page whose preflight is turned away could
+/// not read that the route is closed.
+pub(super) fn greet(
+    exchange: &mut Exchange,
+    route: &Route,
+    head: &request::Parts,
+) -> Option<Response<Body>> {
+    let policies = route.policies.as_deref()?;
+    let seen = exchange.policy.as_deref().map(|seen| &seen.web);
+    let web = policies.web.as_ref().zip(seen);
+    if let Some(answer) = web.and_then(|(web, seen)| web.preflight(exchange, seen)) {
+        return Some(answer);
+    }
+    let closed = policies.maintenance.as_ref()?;
+    if closed.lets_through(exchange.client) {
+        return None;
+    }
+    exchange.error = Some(Error::Maintenance);
+    let calls = head.version >= Version::HTTP_2 && head.method != Method::CONNECT;
+    let mut response = match calls && is_grpc(&head.headers) {
+        true => reply::of_grpc_error(Error::Maintenance),
+        false => closed.answer(problem::is_taken(&head.headers)),
+    };
+    dress(exchange, route, response.headers_mut());
+    Some(response)
+}
+
+/// The method by which a preflight is routed, and its route: that of the request that it asks for,
+/// where that answers preflights.
 pub(crate) fn preflight(
     snapshot: &Snapshot,
     host: &str,
     path: &str,
     head: &request::Parts,
-) -> Option<Method> {
+) -> Option<(Method, Matched)> {
     let method = policy::cors::preflight_of(head)?;
-    let found = snapshot.matcher.find(host, path, head.uri.query(), &method, &head.headers);
+    let query = head.uri.query();
+    let found = snapshot.matcher.find_announced(host, path, query, &method, &head.headers);
     let Found::Route(matched) = found else { return None };
-    snapshot.routes[matched.route].answers_preflights().then_some(method)
+    snapshot.routes[matched.route].answers_preflights().then_some((method, matched))
 }
 
 /// Gives a request the form in which its upstream takes it. What becomes a tunnel has none.
@@ -161,20 +184,6 @@ fn decode(exchange: &mut Exchange, route: &Route, routed: &mut Routed) -> Result
     }
     routed.trailers |= changed.trailers;
     Ok(())
-}
-
-/// What a closed route answers, if the client is none of those that go through.
-fn closed(exchange: &mut Exchange, route: &Route, routed: &Routed) -> Pass {
-    let closed = route.policies.as_ref().and_then(|policies| policies.maintenance.as_ref());
-    let Some(closed) = closed.filter(|closed| !closed.lets_through(exchange.client)) else {
-        return Pass::On;
-    };
-    exchange.error = Some(Error::Maintenance);
-    let head = &routed.head;
-    let calls = head.version >= Version::HTTP_2 && head.method != Method::CONNECT;
-    let mut response = closed.answer(calls && is_grpc(&head.headers));
-    dress(exchange, route, response.headers_mut());
-    Pass::Answer(response)
 }
 
 fn auth(route: &Route) -> Option<&Auth> {
@@ -244,7 +253,7 @@ async fn wait(
 ) -> Result<Pass, Refusal> {
     match step {
         // They tell at once.
-        Step::Maintenance | Step::Preflight | Step::Allow | Step::Decode => Err(Error::Bug.into()),
+        Step::Allow | Step::Decode => Err(Error::Bug.into()),
         Step::Authenticate => {
             let auth = auth(route).ok_or(Error::Bug)?;
             let passage = auth.judge_in_time(exchange, &asked(routed)).await;
@@ -266,7 +275,11 @@ pub(super) async fn pass(exchange: &mut Exchange, mut planned: Plan) -> Result<P
     let world = exchange.world.clone();
     while let Plan::Wait(step, mut routed) = planned {
         let route = &world.snapshot.routes[routed.matched.route];
-        planned = match wait(exchange, route, &mut routed, step).await? {
+        let passed = wait(exchange, route, &mut routed, step).await;
+        if passed.is_err() {
+            exchange.takes_problem = problem::is_taken(&routed.head.headers);
+        }
+        planned = match passed? {
             Pass::On => go(exchange, route, routed, &step.on()[1..])?,
             Pass::Wait => return Err(Error::Bug.into()),
             Pass::Answer(response) => Plan::Answer(response),

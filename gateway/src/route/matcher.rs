@@ -13,10 +13,10 @@
 
 use std::{cmp::Reverse, ops::ControlFlow};
 
-use http::{HeaderMap, Method};
-use weir_config::model::{At, HostMatch, PathMatch, Route};
+use http::{HeaderMap, HeaderName, Method};
+use weir_config::model::{At, HostMatch, PathMatch, Route, ValueMatch};
 
-use super::condition::{Conditions, MethodSet, Verdict};
+use super::condition::{Conditions, MethodSet, Verdict, has_field, may_have_field};
 use super::host::HostTable;
 use super::table::{PathTable, Span, Spans, param_names};
 use crate::http::{headers::is_vouched_for, path::PathError};
@@ -148,10 +148,38 @@ impl Matcher {
         method: &Method,
         headers: &HeaderMap,
     ) -> Found {
+        let has = |name: &_, value: &_| has_field(headers, name, value);
+        self.find_by(host, path, query, method, has)
+    }
+
+    /// Finds the route for the request that a CORS preflight with these fields announces. Of its
+    /// fields the preflight has few: a condition counts as fulfilled where the request may
+    /// fulfil it.
+    pub(crate) fn find_announced(
+        &self,
+        host: &str,
+        path: &str,
+        query: Option<&str>,
+        method: &Method,
+        preflight: &HeaderMap,
+    ) -> Found {
+        let has = |name: &_, value: &_| may_have_field(preflight, name, value);
+        self.find_by(host, path, query, method, has)
+    }
+
+    #[inline]
+    fn find_by(
+        &self,
+        host: &str,
+        path: &str,
+        query: Option<&str>,
+        method: &Method,
+        has: impl Fn(&HeaderName, &ValueMatch) -> bool,
+    ) -> Found {
         let mut allow = MethodSet::default();
         let taken = self.walk(host, path, |route, spans| {
             let conditions = &self.routes[route].conditions;
-            match conditions.check(query, method, headers) {
+            match conditions.check(query, method, &has) {
                 Verdict::Holds => {
                     return ControlFlow::Break(Matched { route, spans: Spans::from_slice(spans) });
                 }

@@ -10,6 +10,7 @@
 pub(crate) mod act;
 mod carry;
 mod condition;
+mod early;
 mod explain;
 pub(crate) mod gate;
 mod host;

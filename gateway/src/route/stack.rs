@@ -6,10 +6,14 @@
 //! check      one host, one framing, bounds: nothing further in sees an ambiguous head
 //! receive    hop-by-hop fields go, the client's address and the request's id are settled
 //! route      by host, path, method, headers, query; 404 and 405 end here
+//! greet      preflights are answered, and 503 by a route that is closed for maintenance
+//! bound      413 for a body that is announced to be too long
 //! admit      503 for who is turned away under pressure, or is one too many for the route
 //! allow      403 for addresses that the route does not let in
 //! auth       401 for who does not say who it is, or is not believed; some wait for an answer
 //! limit      429 for who comes more often than the route's limits allow; some wait for their turn
+//! script     what the route's script says
+//! decode     the body gets the form in which its upstream takes it; 415 for codings nobody knows
 //! key        the outcome that is stored, where the request has an idempotency key; else all that
 //!            follows is done for it once
 //! recall     the answer from memory, where the route has a cache that knows one
@@ -32,6 +36,7 @@ use super::{
     act::{Routed, act, bad_target, dress},
     canonical_host,
     carry::carry_out,
+    early::mark_early,
     gate::{self, Step},
 };
 use crate::{
@@ -45,7 +50,7 @@ use crate::{
         guard::{self, Checked, Framing},
         headers::{self, Received, name},
         path::normalize,
-        reply,
+        problem, reply,
         tunnel::Tunnel,
         upload::Progress,
     },
@@ -212,7 +217,10 @@ fn rescue(
         Error::RateLimited if limit::explains(exchange) => {
             reply::of_error_saying(Error::RateLimited, Bytes::new())
         }
-        error => reply::of_error(error),
+        error => match policy::problem(exchange, error) {
+            Some(document) => reply::of_problem(error, document),
+            None => reply::of_error(error),
+        },
     };
     let headers = response.headers_mut();
     if version >= Version::HTTP_2 {
@@ -253,6 +261,8 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     }
     let ended = http_body::Body::is_end_stream(&body);
     let checked = guard::check(&mut head, ended, &snapshot.limits)?;
+    // It may turn out to be too long when the head is gone.
+    exchange.takes_problem = !ended && problem::is_taken(&head.headers);
     let Received { trailers, mut vouched, .. } = receive(exchange, &mut head, &checked);
     if snapshot.matcher.reads_vouched() {
         vouch(exchange, &mut head.headers, head.version, &checked, &mut vouched);
@@ -263,9 +273,11 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     let path = routed_path(&head.uri)?;
     let host = canonical_host(checked.authority());
     let query = head.uri.query();
-    let asked = gate::preflight(snapshot, &host, &path, &head);
-    let method = asked.as_ref().unwrap_or(&head.method);
-    let matched = match snapshot.matcher.find(&host, &path, query, method, &head.headers) {
+    let found = match gate::preflight(snapshot, &host, &path, &head) {
+        Some((_, matched)) => Found::Route(matched),
+        None => snapshot.matcher.find(&host, &path, query, &head.method, &head.headers),
+    };
+    let matched = match found {
         Found::Route(matched) => matched,
         // Its target is no resource of ours, of which there were other methods to tell.
         _ if head.method == Method::CONNECT => return Err(Error::MethodNotAllowed.into()),
@@ -279,6 +291,9 @@ fn plan(exchange: &mut Exchange, request: Request<Body>) -> Result<Plan, Refusal
     let route = &snapshot.routes[matched.route];
     // Before anything turns the request away: policies see to every response of their route.
     exchange.policy = route.policies.as_ref().map(|policies| policies.note(&head));
+    if let Some(response) = gate::greet(exchange, route, &head) {
+        return Ok(Plan::Answer(response));
+    }
     if matches!(checked.framing, Framing::Length(length) if length > route.max_body) {
         return Err(Error::BodyTooLarge.into());
     }
@@ -311,16 +326,6 @@ fn admit(exchange: &mut Exchange, route: &Route, headers: &HeaderMap) -> Result<
     if let Some(bulkhead) = &route.bulkhead {
         exchange.route_permit = Some(bulkhead.enter().ok_or(Error::RouteBusy)?);
     }
-    Ok(())
-}
-
-/// What came before the handshake was done may be a replay: only what changes nothing goes on, and
-/// the upstream is told (RFC 8470). Of what a tunnel carries nobody knows what it changes.
-fn mark_early(head: &mut request::Parts, bridged: bool) -> Result<(), Error> {
-    if bridged || !matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS) {
-        return Err(Error::TooEarly);
-    }
-    head.headers.insert(&name::EARLY_DATA, HeaderValue::from_static("1"));
     Ok(())
 }
 
@@ -392,32 +397,4 @@ fn patience(exchange: &Exchange) -> Pause {
     let idle = exchange.route.map(|route| exchange.world.snapshot.routes[route].timeout.idle);
     let longest = idle.unwrap_or(exchange.world.snapshot.timeouts.body_idle);
     Pause::new(exchange.connection.worker.timers.clone(), longest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn early(method: &str, fields: &[&str]) -> Result<Vec<HeaderValue>, Error> {
-        let mut request = Request::builder().method(method);
-        for value in fields {
-            request = request.header(&name::EARLY_DATA, *value);
-        }
-        let (mut head, ()) = request.body(()).unwrap().into_parts();
-        mark_early(&mut head, false)?;
-        Ok(head.headers.get_all(&name::EARLY_DATA).iter().cloned().collect())
-    }
-
-    #[test]
-    fn what_changes_something_waits_for_the_handshake() {
-        for method in ["GET", "HEAD", "OPTIONS"] {
-            assert_eq!(early(method, &[]).unwrap(), ["1"], "{method}");
-        }
-        for method in ["POST", "PUT", "PATCH", "DELETE", "PURGE", "get"] {
-            assert_eq!(early(method, &[]), Err(Error::TooEarly), "{method}");
-        }
-        assert_eq!(early("GET", &["1", "0"]).unwrap(), ["1"], "it is said once");
-        let (mut head, ()) = Request::new(()).into_parts();
-        assert_eq!(mark_early(&mut head, true), Err(Error::TooEarly), "a tunnel");
-    }
 }

@@ -170,6 +170,11 @@ impl Breaker {
         self.word.load(Relaxed) & MODE > CLOSED && now.nanos() < self.shut_until.load(Relaxed)
     }
 
+    /// Whether it lets everybody through, or is none.
+    pub fn is_closed(&self) -> bool {
+        self.word.load(Relaxed) & MODE <= CLOSED
+    }
+
     /// Asks for leave to send a request; whoever gets it tells with [`Self::record`], once, what
     /// became of it. A probe that never does keeps its place for as long as the breaker is open the
     /// first time.

@@ -15,6 +15,7 @@ use weir_config::model::{self, Address, ClientTls, UpstreamProtocol};
 use super::{
     h3::H3Connection,
     pool::OpenConnection,
+    race::{self, MOST_ADDRESSES},
     tls::{self, UpstreamTls},
 };
 use crate::{
@@ -22,9 +23,6 @@ use crate::{
     listen::{stream::Stream, transport::Transport},
     quic::Dialer,
 };
-
-/// Addresses of a name that QUIC is tried at.
-const MOST_ADDRESSES: usize = 4;
 
 /// Silence at which a QUIC peer is asked for a sign of life, at least: more than any round trip.
 const LEAST_SILENCE: Duration = Duration::from_secs(1);
@@ -110,7 +108,7 @@ impl Connector {
     }
 
     async fn open(&self, address: &Address) -> Result<Opened, Error> {
-        let stream = dial(address).await?;
+        let stream = dial(address, self.timeout).await?;
         let Some(tls) = &self.tls else {
             let h2 = self.protocol == UpstreamProtocol::H2;
             return Ok(Opened { transport: Transport::clear(stream), h2 });
@@ -150,57 +148,40 @@ impl Connector {
         let tls = self.tls.as_ref().ok_or(Error::UpstreamTls)?;
         let quic = tls.quic().ok_or(Error::UpstreamTls)?;
         let name = tls.name_for(address).map_err(|_| Error::UpstreamTls)?;
-        let remotes = look_up(address).await?;
-        // Nobody says that nobody listens: each address gets its part of the time.
-        let patience = self.timeout / u32::try_from(remotes.len().max(1)).unwrap_or(1);
-        let silence = (self.timeout / 2).max(LEAST_SILENCE);
-        let mut last = Error::LookupFailed;
-        for mut remote in remotes {
-            if let Some(port) = port {
-                remote.set_port(port);
-            }
-            let handshake = async {
-                let connection = dialer.connect(remote, &name.to_str(), quic.clone())?;
-                H3Connection::handshake(connection, silence, open.clone()).await
-            };
-            match tokio::time::timeout(patience, handshake).await {
-                Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(error)) => last = error,
-                Err(_) => last = Error::ConnectTimeout,
-            }
+        let mut remotes = look_up(address).await?;
+        if let Some(port) = port {
+            remotes.iter_mut().for_each(|remote| remote.set_port(port));
         }
-        Err(last)
+        let silence = (self.timeout / 2).max(LEAST_SILENCE);
+        race::first(&remotes, self.timeout, async |remote| {
+            let connection = dialer.connect(remote, &name.to_str(), quic.clone())?;
+            H3Connection::handshake(connection, silence, open.clone()).await
+        })
+        .await
     }
 }
 
-/// The addresses that QUIC is tried at.
+/// The addresses that are tried.
 async fn look_up(address: &Address) -> Result<SmallVec<[SocketAddr; MOST_ADDRESSES]>, Error> {
     match address {
         Address::Tcp(address) => Ok(SmallVec::from_slice(&[*address])),
         Address::Name(host, port) => {
             let found = lookup_host((host.as_str(), *port)).await;
-            Ok(found.map_err(|_| Error::LookupFailed)?.take(MOST_ADDRESSES).collect())
+            Ok(race::in_turns(found.map_err(|_| Error::LookupFailed)?))
         }
         Address::Unix(_) => Err(Error::ConnectFailed),
     }
 }
 
-async fn dial(address: &Address) -> Result<Stream, Error> {
+async fn dial(address: &Address, limit: Duration) -> Result<Stream, Error> {
     match address {
         Address::Tcp(address) => tcp(TcpStream::connect(address).await),
         Address::Unix(path) => {
             UnixStream::connect(path).await.map(Stream::Unix).map_err(|error| connect_error(&error))
         }
-        Address::Name(host, port) => {
-            let found = lookup_host((host.as_str(), *port)).await;
-            let mut last = Error::LookupFailed;
-            for address in found.map_err(|_| Error::LookupFailed)? {
-                match tcp(TcpStream::connect(address).await) {
-                    Ok(stream) => return Ok(stream),
-                    Err(error) => last = error,
-                }
-            }
-            Err(last)
+        Address::Name(..) => {
+            let remotes = look_up(address).await?;
+            race::first(&remotes, limit, async |remote| tcp(TcpStream::connect(remote).await)).await
         }
     }
 }

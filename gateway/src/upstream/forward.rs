@@ -55,6 +55,8 @@ pub(super) struct Run<'a> {
     /// Where its key is, if one decides.
     pub(super) place: Option<Place>,
     pub(super) policy: Option<&'a RetryPolicy>,
+    /// Nobody waits for it: what becomes of it is no sign of anything.
+    aside: bool,
     pub(super) clocks: Clocks,
     /// Endpoints that are not asked while there is another.
     pub(super) tried: SmallVec<[usize; 4]>,
@@ -81,7 +83,11 @@ pub(crate) async fn forward(
         mirror.copy(exchange, draft);
     }
     let mut run = Run::new(exchange, upstream, route, draft);
-    if enter(exchange, upstream, &run.clocks).await? {
+    if run.aside {
+        // Without a wait: that is for requests that somebody waits for.
+        let gate = &upstream.shared.gates.requests;
+        exchange.permit = Some(gate.try_acquire().ok_or(Error::UpstreamBusy)?);
+    } else if enter(exchange, upstream, &run.clocks).await? {
         // Time in the queue is none of an endpoint's.
         now = clock::now();
     }
@@ -155,6 +161,7 @@ impl<'a> Run<'a> {
         let head = &draft.head;
         let (world, id) = (&exchange.world, exchange.request_id.as_ref());
         let values = Values::new(&world.snapshot.scripts, &world.vms, &head.method, id);
+        let aside = draft.runs == Runs::Aside;
         let place = upstream.place(&Subject {
             client: exchange.client,
             headers: &head.headers,
@@ -170,7 +177,8 @@ impl<'a> Run<'a> {
         Self {
             upstream,
             place,
-            policy: route.retry.as_ref().filter(|_| draft.runs != Runs::Aside),
+            policy: route.retry.as_ref().filter(|_| !aside),
+            aside,
             clocks: Clocks::new(exchange, route.timeout),
             tried: SmallVec::new(),
             tries: 0,
@@ -210,7 +218,10 @@ impl<'a> Run<'a> {
         }
         while exchange.in_flight.is_none() {
             let pool = self.pool(*index);
-            exchange.in_flight = Underway::begin(&self.upstream.shared, pool, now);
+            exchange.in_flight = match self.aside {
+                false => Underway::begin(&self.upstream.shared, pool, now),
+                true => Underway::aside(pool, now),
+            };
             if exchange.in_flight.is_none() {
                 // Somebody else was faster.
                 self.tried.push(*index);
@@ -289,7 +300,8 @@ impl<'a> Run<'a> {
     /// Tells the limit that follows latency how long the answer took. From here on the request
     /// counts for the fixed one only: how long its body takes is as much the client's doing.
     fn tell_limit(&self, exchange: &mut Exchange, outcome: Outcome, now: Tick) {
-        let waited = self.clocks.waited(now).filter(|_| outcome == Outcome::Success);
+        let counts = outcome == Outcome::Success && !self.aside;
+        let waited = self.clocks.waited(now).filter(|_| counts);
         if let Some(waited) = waited {
             self.upstream.shared.gates.record(waited, outcome, now);
         }

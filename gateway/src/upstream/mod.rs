@@ -23,6 +23,7 @@ pub(crate) mod once;
 pub mod outlier;
 pub mod pick;
 pub(crate) mod pool;
+mod race;
 pub mod retry;
 pub mod roster;
 mod shared;

@@ -15,6 +15,8 @@ use crate::clock::{self, Tick};
 #[derive(Debug)]
 pub(crate) struct Underway {
     in_flight: InFlight<Pooled>,
+    /// It counts as under way, and for nothing else.
+    aside: bool,
     /// As long as the breaker waits to hear of it.
     pass: Option<Pass>,
 }
@@ -28,7 +30,17 @@ impl Underway {
             change.log(&upstream.name, &endpoint.name);
         }
         let in_flight = EndpointLoad::begin(pool.clone(), now);
-        Some(Self { in_flight, pass: Some(pass).filter(|pass| pass.is_watched()) })
+        let pass = Some(pass).filter(|pass| pass.is_watched());
+        Some(Self { in_flight, aside: false, pass })
+    }
+
+    /// Begins one that nobody waits for, unless the endpoint's breaker is open, or half open, when
+    /// its places are for those who tell what becomes of them: health, latencies and breaker are
+    /// those of requests that somebody waits for.
+    pub(crate) fn aside(pool: &Pooled, now: Tick) -> Option<Self> {
+        let in_flight = || EndpointLoad::begin(pool.clone(), now);
+        let closed = pool.0.shared.breaker.is_closed();
+        closed.then(|| Self { in_flight: in_flight(), aside: true, pass: None })
     }
 
     /// Takes the sample of the attempt, and tells roster and breaker: when the response's head is
@@ -41,6 +53,9 @@ impl Underway {
         (took, wish): (Duration, Option<Duration>),
         now: Tick,
     ) {
+        if self.aside {
+            return;
+        }
         let run = self.in_flight.record(outcome, now);
         let endpoint = &self.in_flight.load().0.shared;
         if run > 0 {

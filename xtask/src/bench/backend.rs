@@ -51,20 +51,20 @@ const SHARE_LEAST: f64 = 0.3;
 
 /// The two servers.
 #[derive(Debug)]
-pub(super) struct Backends {
+pub(crate) struct Backends {
     ports: [u16; 2],
     /// What they are, for the report.
-    pub(super) kind: &'static str,
-    _servers: Vec<Server>,
+    pub(crate) kind: &'static str,
+    servers: Vec<Server>,
 }
 
 /// Requests that each of them has served.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Served([u64; 2]);
+pub(crate) struct Served([u64; 2]);
 
 impl Backends {
     /// Starts NGINX twice, or our own responder where there is no NGINX.
-    pub(super) fn start(folder: &Path) -> Result<Self, String> {
+    pub(crate) fn start(folder: &Path) -> Result<Self, String> {
         let ports = [free_port()?, free_port()?];
         let nginx = find("nginx");
         fs::write(folder.join("1m"), "x".repeat(LARGE_BYTES)).map_err(|e| e.to_string())?;
@@ -87,16 +87,21 @@ impl Backends {
             servers.push(Server::start(&name, &words, CORE_OTHERS, &[port], folder)?);
         }
         let kind = if nginx.is_some() { "NGINX `return 200`" } else { "own responder" };
-        Ok(Self { ports, kind, _servers: servers })
+        Ok(Self { ports, kind, servers })
     }
 
     /// Their addresses.
-    pub(super) fn addresses(&self) -> [String; 2] {
+    pub(crate) fn addresses(&self) -> [String; 2] {
         self.ports.map(|port| format!("127.0.0.1:{port}"))
     }
 
+    /// Their processes.
+    pub(crate) fn pids(&self) -> [u32; 2] {
+        [0, 1].map(|i| self.servers[i].pid())
+    }
+
     /// Asks them how many requests they have served.
-    pub(super) fn served(&self) -> Result<Served, String> {
+    pub(crate) fn served(&self) -> Result<Served, String> {
         let mut served = [0; 2];
         for (count, port) in served.iter_mut().zip(self.ports) {
             let answer = Client::connect(port, None)?.get(COUNT_PATH)?;
@@ -119,6 +124,11 @@ impl Served {
             return Err(format!("unbalanced: {a} and {b} requests"));
         }
         Ok(())
+    }
+
+    /// Requests that both have served together.
+    pub(crate) fn total(self) -> u64 {
+        self.0.iter().sum()
     }
 
     /// Whether no request since `earlier` reached a backend but ours for the counts.

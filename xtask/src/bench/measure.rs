@@ -4,13 +4,13 @@ use std::{fs, time::Duration};
 
 /// Processor time of a whole process since its start.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Cpu {
+pub(crate) struct Cpu {
     /// In user and system mode, to the nanosecond.
-    pub(super) total: Duration,
+    pub(crate) total: Duration,
     /// In user mode, to the clock tick.
-    pub(super) user: Duration,
+    pub(crate) user: Duration,
     /// In system mode, to the clock tick.
-    pub(super) system: Duration,
+    pub(crate) system: Duration,
 }
 
 /// What Linux calls USER_HZ; fixed at 100 on every machine that this runs on.
@@ -18,7 +18,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 impl Cpu {
     /// Reads what process `pid` has used so far.
-    pub(super) fn read(pid: u32) -> Result<Self, String> {
+    pub(crate) fn read(pid: u32) -> Result<Self, String> {
         let stat = read(&format!("/proc/{pid}/stat"))?;
         // The second field is a name in brackets, which may hold anything.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
@@ -43,7 +43,7 @@ impl Cpu {
     }
 
     /// What was used since `earlier`.
-    pub(super) fn since(self, earlier: Self) -> Self {
+    pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
             total: self.total.saturating_sub(earlier.total),
             user: self.user.saturating_sub(earlier.user),
@@ -79,7 +79,7 @@ pub(super) fn files_max() -> usize {
 }
 
 /// Kernel, processor and cores in one line.
-pub(super) fn machine() -> String {
+pub(crate) fn machine() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"));

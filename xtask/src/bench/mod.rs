@@ -37,7 +37,9 @@ mod steady;
 mod streams;
 
 pub(crate) use self::{
-    backend::{RESPONDER, run as responder},
+    backend::{Backends, RESPONDER, run as responder},
+    measure::{Cpu, machine},
+    server::{CORE_MEASURED, CORE_OTHERS, Server, free_port, pinned},
     steady::{STEADY, run as steady},
     streams::{STREAMS, run as streams},
 };
@@ -127,7 +129,7 @@ impl Drop for Folder {
 }
 
 /// Writes a self-signed ECDSA P-256 certificate for localhost and its key.
-fn certify(folder: &Path) -> Result<[PathBuf; 2], String> {
+pub(crate) fn certify(folder: &Path) -> Result<[PathBuf; 2], String> {
     let made = rcgen::generate_simple_self_signed(["localhost".into(), "127.0.0.1".into()]);
     let made = made.map_err(|e| e.to_string())?;
     let files = [folder.join("cert.pem"), folder.join("key.pem")];

@@ -16,9 +16,9 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
 
 /// The core of the process that is measured.
-pub(super) const CORE_MEASURED: &str = "0";
+pub(crate) const CORE_MEASURED: &str = "0";
 /// The core of everything else.
-pub(super) const CORE_OTHERS: &str = "1";
+pub(crate) const CORE_OTHERS: &str = "1";
 
 /// A running process of ours; stopped when dropped.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Server {
 }
 
 /// `words` as a command that runs on one core only and ends when we do.
-pub(super) fn pinned(core: &str, words: &[String]) -> Command {
+pub(crate) fn pinned(core: &str, words: &[String]) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", core]);
     if find("setpriv").is_some() {

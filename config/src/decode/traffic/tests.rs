@@ -55,11 +55,11 @@ fn a_split_may_be_sticky() {
 fn a_mirror_is_another_upstream() {
     assert_eq!(
         good("to: a, mirror: b").mirror,
-        Some(Mirror { to: 1, sample: 1.0, max_body: 64 << 10 })
+        Some(Mirror { to: 1, sample: 1.0, max_body: 64 << 10, timeout: Duration::from_secs(5) })
     );
     assert_eq!(
-        good("to: a, mirror: { to: c, sample: 5%, max_body: 1KiB }").mirror,
-        Some(Mirror { to: 2, sample: 0.05, max_body: 1 << 10 })
+        good("to: a, mirror: { to: c, sample: 5%, max_body: 1KiB, timeout: 1s }").mirror,
+        Some(Mirror { to: 2, sample: 0.05, max_body: 1 << 10, timeout: Duration::from_secs(1) })
     );
     for (route, wanted) in [
         ("to: a, mirror: a", "an upstream of the route itself"),
@@ -108,29 +108,9 @@ fn a_route_is_closed_by_itself_or_with_all() {
     let all = load("maintenance: { retry_after: 5m, allow: [10.0.0.0/8] }", "to: a").unwrap();
     let all = all.maintenance.unwrap();
     assert_eq!(all.retry_after, Some(Duration::from_secs(300)));
-    assert!(all.allow[0].holds("10.1.2.3".parse().unwrap()));
-    assert!(all.allow[0].holds("::ffff:10.1.2.3".parse().unwrap()));
-    assert!(!all.allow[0].holds("11.1.2.3".parse().unwrap()));
+    assert_eq!(all.allow, ["10.0.0.0/8".parse().unwrap()]);
     assert_eq!(load("maintenance: on", "to: a, maintenance: off").unwrap().maintenance, None);
     let own = load("maintenance: on", "to: a, maintenance: 502").unwrap().maintenance.unwrap();
     assert_eq!(own.status, StatusCode::BAD_GATEWAY);
     assert_eq!(good("to: a, max_body: 2GiB").max_body, Some(2 << 30));
-}
-
-#[test]
-fn networks_are_read() {
-    for (text, shown) in [
-        ("192.0.2.1", "192.0.2.1/32"),
-        ("0.0.0.0/0", "0.0.0.0/0"),
-        ("2001:db8::/32", "2001:db8::/32"),
-        ("::1", "::1/128"),
-        ("::/0", "::/0"),
-    ] {
-        assert_eq!(prefix(text).unwrap().to_string(), shown);
-    }
-    for text in ["", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/", "10.0.0.0/+8", "::1/129", "host"] {
-        assert!(prefix(text).is_err(), "{text}");
-    }
-    let all = prefix("::/0").unwrap();
-    assert!(all.holds("2001:db8::1".parse().unwrap()) && !all.holds("10.0.0.1".parse().unwrap()));
 }

@@ -1,11 +1,10 @@
 //! Names and passwords (RFC 7617), checked beside the worker: a hash takes tens of milliseconds, in
 //! which nothing else would move.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::hmac;
 use http::HeaderValue;
-use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     credential::{self, Found},
@@ -13,6 +12,7 @@ use super::{
     memory::Memory,
     password::{Login, Users},
     recent::Digest,
+    turns::{Crowded, Turns},
     verdict::{Verdict, Why},
 };
 use crate::{clock, policy::Asked, task};
@@ -20,7 +20,8 @@ use crate::{clock, policy::Asked, task};
 /// Hashes that are computed at a time, for one way of one route: attempts at passwords take so many
 /// cores at the most.
 const AT_A_TIME: usize = 2;
-/// Requests that wait for theirs; more are answered 503.
+/// Requests that wait for theirs; more are answered 503, first those of the address that has the
+/// most of them.
 const WAITING: usize = 256;
 /// How long one waits.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,8 +33,7 @@ const REMEMBERED: Duration = Duration::from_secs(300);
 pub(crate) struct Basic {
     users: Arc<Users>,
     pub(crate) challenge: HeaderValue,
-    slots: Arc<Semaphore>,
-    places: Arc<Semaphore>,
+    turns: Arc<Turns>,
     /// What is remembered of a password is worth nothing without it.
     secret: hmac::Key,
 }
@@ -48,8 +48,7 @@ impl Basic {
             users: Arc::new(users),
             challenge: HeaderValue::try_from(challenge)
                 .unwrap_or(HeaderValue::from_static("Basic realm=\"weir\"")),
-            slots: Arc::new(Semaphore::new(AT_A_TIME)),
-            places: Arc::new(Semaphore::new(WAITING)),
+            turns: Turns::new(AT_A_TIME, WAITING),
             secret: hmac::Key::new(hmac::HMAC_SHA256, &secret),
         }
     }
@@ -85,22 +84,26 @@ impl Basic {
         }
     }
 
-    /// Checks the password, when its turn has come.
-    pub(crate) async fn wait(&self, asked: &Asked<'_>, memory: &Memory) -> Verdict {
-        const BUSY: Verdict = Verdict::Down("too many passwords are being checked");
+    /// Checks the password that a `client` sent, when its turn has come.
+    pub(crate) async fn wait(
+        &self,
+        client: Option<IpAddr>,
+        asked: &Asked<'_>,
+        memory: &Memory,
+    ) -> Verdict {
         let (login, digest) = match self.login(asked) {
             Err(verdict) => return verdict,
             Ok(login) => login,
         };
-        let Ok(_place) = self.places.try_acquire() else { return BUSY };
-        let Ok(Ok(slot)) = timeout(PATIENCE, self.slots.clone().acquire_owned()).await else {
-            return BUSY;
+        let turn = match self.turns.take(client, PATIENCE).await {
+            Ok(turn) => turn,
+            Err(Crowded) => return Verdict::Busy("too many passwords are being checked"),
         };
         let users = self.users.clone();
         let name = login.name.clone();
         let checked = task::aside(move || {
             // Held until it is done, even if nobody waits for it any more.
-            let _slot = slot;
+            let _turn = turn;
             users.verify(&login)
         });
         match checked.await {

@@ -66,7 +66,10 @@ impl Jwt {
                     return if awaited() { Verdict::Later } else { NO_KEYS };
                 };
                 match self.check(&token, &set.keys, set.generation, memory) {
-                    Verdict::Bad(Why::Token(Flaw::UnknownKey)) if awaited() => Verdict::Later,
+                    // Another key may have come, under a new name or under an old one.
+                    Verdict::Bad(Why::Token(Flaw::UnknownKey | Flaw::Signature)) if awaited() => {
+                        Verdict::Later
+                    }
                     verdict => verdict,
                 }
             }

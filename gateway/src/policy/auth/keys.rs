@@ -28,7 +28,7 @@ const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
 /// A key.
 #[derive(Debug)]
-pub(crate) struct Key {
+pub struct Key {
     kid: Option<Box<str>>,
     algorithms: SmallVec<[Algorithm; 6]>,
     pub(crate) material: DecodingKey,
@@ -36,7 +36,7 @@ pub(crate) struct Key {
 
 /// Keys, some of them with names.
 #[derive(Debug, Default)]
-pub(crate) struct KeySet {
+pub struct KeySet {
     keys: Box<[Key]>,
 }
 
@@ -63,7 +63,7 @@ impl KeySet {
     ///
     /// # Errors
     /// The first key that cannot be used, by its place, and why.
-    pub(crate) fn listed(keys: &[JwtKey]) -> Result<Self, (usize, String)> {
+    pub fn listed(keys: &[JwtKey]) -> Result<Self, (usize, String)> {
         let read = keys.iter().enumerate().map(|(place, key)| {
             let mut read = match &key.material {
                 KeyMaterial::Pem(text) => from_pem(text),

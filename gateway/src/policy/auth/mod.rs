@@ -18,11 +18,12 @@ mod forward;
 mod identity;
 pub(crate) mod jwks;
 mod jwt;
-mod keys;
+pub mod keys;
 mod memory;
 mod password;
 mod recent;
-mod token;
+pub mod token;
+mod turns;
 mod verdict;
 
 pub(crate) use compile::{Around, Wrong, files, read};
@@ -112,7 +113,7 @@ impl Way {
     async fn wait(&self, exchange: &Exchange, asked: &Asked<'_>, memory: &Memory) -> Verdict {
         match self {
             Self::Jwt(jwt) => jwt.wait(asked, memory).await,
-            Self::Basic(basic) => basic.wait(asked, memory).await,
+            Self::Basic(basic) => basic.wait(exchange.client, asked, memory).await,
             Self::Forward(forward) => forward.ask(exchange, asked).await,
             Self::ApiKey(_) | Self::Mtls(_) => self.look(exchange, asked, memory),
         }
@@ -247,7 +248,7 @@ impl Auth {
         let way = self.ways.get(place);
         let (kind, why) = match &verdict {
             Verdict::Bad(why) | Verdict::Forbidden(why) => (way.map(Way::kind), why.describe()),
-            Verdict::Down(why) => (way.map(Way::kind), *why),
+            Verdict::Down(why) | Verdict::Busy(why) => (way.map(Way::kind), *why),
             Verdict::Answer(_) => (way.map(Way::kind), "the service that decides said no"),
             _ => (None, "no credential"),
         };

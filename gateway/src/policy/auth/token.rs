@@ -20,7 +20,7 @@ use super::{
 
 /// What a token must be like.
 #[derive(Debug)]
-pub(crate) struct Rules {
+pub struct Rules {
     algorithms: Box<[Algorithm]>,
     issuers: Box<[String]>,
     audiences: Box<[String]>,
@@ -34,7 +34,7 @@ pub(crate) struct Rules {
 
 /// Why a token is not good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flaw {
+pub enum Flaw {
     /// It is longer than `max_token`.
     TooLong,
     /// There are several of them.
@@ -94,14 +94,16 @@ impl Flaw {
 
 /// A good token.
 #[derive(Debug)]
-pub(crate) struct Good {
+pub struct Good {
     pub(crate) identity: Identity,
     /// Until when, in seconds since 1970, leeway included; `None` is for ever.
     pub(crate) until: Option<f64>,
 }
 
 impl Rules {
-    pub(crate) fn new(config: &JwtAuth) -> Self {
+    /// What the file says.
+    #[must_use]
+    pub fn new(config: &JwtAuth) -> Self {
         Self {
             algorithms: config.algorithms.iter().map(|one| keys::algorithm(*one)).collect(),
             issuers: config.issuers.as_slice().into(),
@@ -131,7 +133,10 @@ impl Rules {
     }
 
     /// Checks a token; `now` is the time since 1970.
-    pub(crate) fn check(&self, token: &[u8], keys: &KeySet, now: Duration) -> Result<Good, Flaw> {
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self, token: &[u8], keys: &KeySet, now: Duration) -> Result<Good, Flaw> {
         if !self.is_short(token) {
             return Err(Flaw::TooLong);
         }

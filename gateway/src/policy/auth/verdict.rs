@@ -22,6 +22,8 @@ pub(crate) enum Verdict {
     Forbidden(Why),
     /// Whether it is good cannot be found out at present.
     Down(&'static str),
+    /// So many are being found out about that this one is not.
+    Busy(&'static str),
     /// Another service has answered.
     Answer(Box<Response<Body>>),
     /// It takes a while to find out.
@@ -56,12 +58,13 @@ pub(crate) enum Outcome {
     Forbidden,
     Unavailable,
     Answered,
+    Busy,
 }
 
 impl Outcome {
     /// Names in metrics, by place.
-    pub(crate) const NAMES: [&str; 7] =
-        ["passed", "skipped", "absent", "invalid", "forbidden", "unavailable", "answered"];
+    pub(crate) const NAMES: [&str; 8] =
+        ["passed", "skipped", "absent", "invalid", "forbidden", "unavailable", "answered", "busy"];
 }
 
 impl Verdict {
@@ -73,6 +76,7 @@ impl Verdict {
             Self::Bad(_) => Outcome::Invalid,
             Self::Forbidden(_) => Outcome::Forbidden,
             Self::Down(_) => Outcome::Unavailable,
+            Self::Busy(_) => Outcome::Busy,
             Self::Answer(_) => Outcome::Answered,
             Self::Later => return None,
         })
@@ -85,7 +89,7 @@ impl Verdict {
             Self::Absent | Self::Good(_) | Self::Skipped | Self::Later => 0,
             Self::Bad(_) => 1,
             Self::Forbidden(_) => 2,
-            Self::Down(_) => 3,
+            Self::Down(_) | Self::Busy(_) => 3,
             Self::Answer(_) => 4,
         }
     }
@@ -120,7 +124,7 @@ impl Refused {
 /// is nothing that a 401 could ask for (RFC 9110 section 15.5.2).
 pub(crate) const fn error(verdict: &Verdict, challenges: bool) -> Error {
     match verdict {
-        Verdict::Down(_) => Error::AuthUnavailable,
+        Verdict::Down(_) | Verdict::Busy(_) => Error::AuthUnavailable,
         Verdict::Forbidden(_) => Error::Denied,
         _ if challenges => Error::Unauthenticated,
         _ => Error::Denied,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, header, request};
 use weir_config::model::Encoding;
 
-use super::vary::vary;
+use super::{sticky, vary::vary};
 use crate::http::body::Body;
 
 pub mod accept;
@@ -42,12 +42,23 @@ impl Rule {
         } else {
             accept::accepted(headers, &self.offered)
         };
-        let secret = [header::AUTHORIZATION, header::COOKIE];
-        Wish {
-            accepted,
-            secret: secret.iter().any(|name| headers.contains_key(name)),
-            bare: head.method == Method::HEAD,
-        }
+        let secret = headers.contains_key(header::AUTHORIZATION) || self.has_secret(headers);
+        Wish { accepted, secret, bare: head.method == Method::HEAD }
+    }
+
+    /// Whether there is a cookie beside the one that the gateway itself gives to clients: that one
+    /// tells which upstream a client stays with, and nothing of the client.
+    fn has_secret(&self, headers: &HeaderMap) -> bool {
+        let lines = headers.get_all(header::COOKIE).iter();
+        let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+        pairs.any(|pair| {
+            let pair = pair.trim_ascii();
+            let value = self
+                .own_cookie
+                .as_ref()
+                .and_then(|name| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+            !pair.is_empty() && !value.is_some_and(sticky::is_own)
+        })
     }
 
     /// Codes a response, where that is right. Says by what.

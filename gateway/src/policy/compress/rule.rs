@@ -6,6 +6,9 @@ use weir_config::model::{self, Encoding, Levels, MediaRange};
 use super::accept::{Accepted, forbids_change};
 use crate::{http::reply::is_grpc, policy::vary::vary};
 
+/// The type of several parts of a whole (RFC 9110, section 14.6).
+const SEVERAL: &[u8] = b"multipart/byteranges";
+
 /// What a route says of coding its responses.
 #[derive(Debug)]
 pub struct Rule {
@@ -14,6 +17,8 @@ pub struct Rule {
     pub(super) offered: Box<[Encoding]>,
     pub(super) levels: Levels,
     pub(super) secrets: bool,
+    /// Name of the cookie that the route's `sticky` sets.
+    pub(super) own_cookie: Option<Box<str>>,
 }
 
 /// What the request of a response said.
@@ -50,7 +55,14 @@ impl Rule {
             offered: config.encodings.clone().into(),
             levels: config.levels,
             secrets: config.secrets,
+            own_cookie: None,
         }
+    }
+
+    /// The same, where the gateway itself gives clients a cookie of this name, which is no secret.
+    #[must_use]
+    pub fn beside_cookie(self, name: Option<&str>) -> Self {
+        Self { own_cookie: name.map(Into::into), ..self }
     }
 
     /// Judges a response whose body has `length` bytes, where that is known.
@@ -65,19 +77,31 @@ impl Rule {
             StatusCode::NOT_MODIFIED => {
                 return coding.map_or(Verdict::Vary, |_| Verdict::Weaken);
             }
-            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::PARTIAL_CONTENT => {
-                return Verdict::Leave;
-            }
+            StatusCode::PARTIAL_CONTENT => return self.judge_part(headers),
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT => return Verdict::Leave,
             status if status.is_informational() => return Verdict::Leave,
             _ => {}
         }
-        if length == Some(0) || is_fixed(headers) || forbids_change(headers) {
+        let is_fixed = is_fixed(headers) || headers.contains_key(header::CONTENT_RANGE);
+        if length == Some(0) || is_fixed || forbids_change(headers) || !self.takes(headers) {
             return Verdict::Leave;
         }
-        let worth = length.is_none_or(|length| length >= self.min_size) && self.takes(headers);
+        let worth = length.is_none_or(|length| length >= self.min_size);
         match coding {
             Some(coding) if worth || wish.accepted.refuses_plain => Verdict::Code(coding),
-            _ if worth => Verdict::Vary,
+            // A short one, too: who refuses the plain body gets it coded.
+            _ => Verdict::Vary,
+        }
+    }
+
+    /// Judges a part of a whole: it is never coded, but the whole might be. The type of several
+    /// parts together is not said.
+    fn judge_part(&self, headers: &HeaderMap) -> Verdict {
+        let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let several = value.and_then(|value| value.split_at_checked(SEVERAL.len()));
+        let is_several = several.is_some_and(|(kind, _)| kind.eq_ignore_ascii_case(SEVERAL));
+        match is_fixed(headers) || forbids_change(headers) {
+            false if is_several || self.takes(headers) => Verdict::Vary,
             _ => Verdict::Leave,
         }
     }
@@ -104,14 +128,13 @@ fn ends_with(text: &[u8], suffix: &[u8]) -> bool {
 }
 
 /// Whether what stands in the body is bound to these very bytes: they are coded already, messages
-/// of gRPC (which codes each by itself), a part of a whole, or vouched for by a digest (RFC 9530).
+/// of gRPC (which codes each by itself), or vouched for by a digest (RFC 9530).
 fn is_fixed(headers: &HeaderMap) -> bool {
     let coded = headers.get(header::CONTENT_ENCODING);
     if coded.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return true;
     }
     is_grpc(headers)
-        || headers.contains_key(header::CONTENT_RANGE)
         || ["content-digest", "repr-digest", "digest", "content-md5"]
             .iter()
             .any(|name| headers.contains_key(*name))

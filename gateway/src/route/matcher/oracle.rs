@@ -48,7 +48,7 @@ fn agrees_with_a_matcher_that_tries_every_route() {
             let found = matcher.find(host, path, *query, method, headers);
             let answer = answer(&found, path);
             assert_eq!(answer, expected, "round {round}: {request:?} of {routes:#?}");
-            assert_eq!(matcher.explain(host, path, *query, method, headers).found, found);
+            assert_eq!(matcher.explain(host, path, *query, method, (headers, false)).found, found);
             kinds[match expected {
                 Answer::Route(..) => 0,
                 Answer::Allow(_) => 1,

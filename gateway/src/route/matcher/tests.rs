@@ -235,7 +235,8 @@ fn what_takes_get_takes_head() {
     assert_eq!(taken(find("/q", Method::GET)), 2);
     let Found::MethodNotAllowed(allow) = find("/p", Method::POST) else { panic!("taken") };
     assert_eq!(allow.to_allow(), "GET, HEAD");
-    let why = matcher.explain("h", "/p", None, &Method::HEAD, &HeaderMap::new()).why.unwrap();
+    let why =
+        matcher.explain("h", "/p", None, &Method::HEAD, (&HeaderMap::new(), false)).why.unwrap();
     assert_eq!(why.conditions, ["method GET, HEAD"]);
 }
 
@@ -274,7 +275,7 @@ fn parameters_are_pieces_of_the_path() {
         ("/v12/", &[("major", "12"), ("pre", ""), ("tail", "")]),
     ];
     for (path, expected) in table {
-        let explained = matcher.explain("h", path, None, &Method::GET, &HeaderMap::new());
+        let explained = matcher.explain("h", path, None, &Method::GET, (&HeaderMap::new(), false));
         let params = explained.why.unwrap().params;
         let params: Vec<_> = params.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(params, expected, "{path}");
@@ -334,8 +335,13 @@ fn an_explanation_names_the_rules_and_what_was_passed_over() {
         with_query(with_methods(route("*", "/users/**"), &[Method::GET]), "v", "2"),
     ];
     let matcher = Matcher::build(&routes).unwrap();
-    let explained =
-        matcher.explain("a.example.com", "/users/7", Some("v=2"), &Method::GET, &HeaderMap::new());
+    let explained = matcher.explain(
+        "a.example.com",
+        "/users/7",
+        Some("v=2"),
+        &Method::GET,
+        (&HeaderMap::new(), false),
+    );
     let why = explained.why.unwrap();
     assert_eq!((&*why.host, &*why.path), ("any host", "path /users/**"));
     assert_eq!(why.conditions, ["method GET, HEAD", "query v = 2"]);
@@ -386,4 +392,32 @@ pub(in crate::route) fn matcher_of(path: PathMatch) -> Matcher {
     let mut route = route("*", "/");
     route.matches.path = path;
     Matcher::build(&[route]).unwrap()
+}
+
+#[test]
+fn a_preflight_finds_the_route_of_the_request_that_it_announces() {
+    let routes = [
+        with_header(route("*", "/v"), "x-version", "2"),
+        with_header(route("*", "/v"), "content-type", "application/json"),
+        with_header(route("*", "/o"), "origin", "https://a"),
+        route("*", "/v"),
+    ];
+    let matcher = Matcher::build(&routes).unwrap();
+    let find = |path: &str, fields: &[(&'static str, &'static str)]| {
+        let fields = fields
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let fields: HeaderMap = fields.collect();
+        match matcher.find_announced("h", path, None, &Method::PUT, &fields) {
+            Found::Route(matched) => Some(matched.route),
+            Found::MethodNotAllowed(_) | Found::NotFound => None,
+        }
+    };
+    let names = "access-control-request-headers";
+    assert_eq!(find("/v", &[(names, "x-a, X-Version")]), Some(0), "whatever its value will be");
+    assert_eq!(find("/v", &[(names, "x-a")]), Some(1), "a field that no preflight names");
+    assert_eq!(find("/v", &[("x-version", "1")]), Some(1), "another value");
+    assert_eq!(find("/v", &[("x-version", "2")]), Some(0), "as a proxy before us may add it");
+    assert_eq!(find("/o", &[("origin", "https://a")]), Some(2));
+    assert_eq!(find("/o", &[("origin", "https://b")]), None);
 }

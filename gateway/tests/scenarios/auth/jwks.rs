@@ -114,3 +114,25 @@ fn a_slow_server_of_keys_is_waited_for_within_bounds() {
     let (_origin, gateway) = start(keys.address);
     assert_eq!(status(&gateway, &issuer.token("ann")), 200);
 }
+
+#[test]
+fn a_key_that_is_replaced_under_its_name_is_noticed() {
+    let (one, two) = (Issuer::new("k"), Issuer::new("k"));
+    let (keys, answer) = server(&set(&[&one]));
+    // The next fetch of itself is far away, the first that may be asked for is not.
+    let (_origin, gateway) = guarded(&format!(
+        "auth: {{ jwt: {{ jwks: {{ from: \"http://{}/keys\", refresh: 10m }}, algorithms: [ES256] }} }}",
+        keys.address
+    ));
+    assert_eq!(status(&gateway, &one.token("ann")), 200);
+    *answer.lock().unwrap() = (200, set(&[&two]));
+    assert!(eventually(|| status(&gateway, &two.token("bob")) == 200), "{}", gateway.log());
+    let fetched = keys.seen().len();
+    assert_eq!(fetched, 2, "as soon as one could be asked for, and not again and again");
+    // Who forges signatures has nobody fetch more often than that.
+    let forger = Issuer::new("k");
+    for _ in 0..20 {
+        assert_eq!(status(&gateway, &forger.token("eve")), 401);
+    }
+    assert!(keys.seen().len() <= fetched + 1, "{} fetches", keys.seen().len());
+}

@@ -106,3 +106,40 @@ fn any_way_of_several_will_do() {
         .collect();
     assert_eq!(asked, ["Bearer", "Basic realm=\"weir\", charset=\"UTF-8\"", "ApiKey"]);
 }
+
+#[test]
+fn who_guesses_passwords_keeps_nobody_else_out() {
+    // Some seconds of work for each two cores, were all of them checked.
+    let slow = bcrypt::hash_with_salt("secret", 10, *b"0123456789abcdef").unwrap().to_string();
+    let origin = Origin::echo();
+    let gateway = Setup::to(&[origin.address])
+        .listener("trusted_hops: 1")
+        .route(&format!(
+            "name: api, auth: {{ basic: {{ users: {{ ann: \"{}\" }} }} }}",
+            slow.replace('$', "$$")
+        ))
+        .start();
+    let from = |address: &str, pair: &str| {
+        let fields = format!("X-Forwarded-For: {address}\r\n{}", basic(pair));
+        format!("GET / HTTP/1.1\r\nHost: weir.test\r\n{fields}\r\n")
+    };
+    // As many as may wait, and those that are checked at once.
+    let mut flood = Vec::new();
+    for n in 0..270 {
+        let mut client = gateway.client();
+        client.send(from("192.0.2.66", &format!("ann:guess-{n}")).as_bytes());
+        flood.push(client);
+    }
+    let labels = "weir_auth_total{route=\"api\",method=\"basic\",outcome=\"busy\"}";
+    let full = || {
+        gateway
+            .admin("GET", "/metrics")
+            .text()
+            .lines()
+            .any(|line| line.strip_prefix(labels).is_some_and(|count| count.trim() != "0"))
+    };
+    assert!(eventually(full), "the line is full");
+    let mut other = gateway.client();
+    other.send(from("192.0.2.7", "ann:secret").as_bytes());
+    assert_eq!(other.answer("GET").unwrap().status, 200);
+}

@@ -108,7 +108,10 @@ fn without_a_token_one_is_asked_for() {
         let answer = once(&gateway, "/", fields);
         assert_eq!((answer.status, answer.field("www-authenticate")), (401, Some("Bearer")));
         assert_eq!(answer.field("proxy-status"), Some("weir; error=http_request_denied"));
-        assert_eq!(answer.text(), "401 this needs a good credential (DN)\n");
+        assert_eq!(answer.field("content-type"), Some("application/problem+json"));
+        assert_eq!(answer.json()["type"], "urn:weir:problem:unauthenticated");
+        let plain = once(&gateway, "/", &format!("{fields}Accept: text/plain\r\n"));
+        assert_eq!(plain.text(), "401 this needs a good credential (DN)\n");
     }
     assert!(origin.seen().is_empty());
 }
@@ -130,7 +133,8 @@ fn claims_that_are_not_enough_are_forbidden() {
     let (issuer, origin, gateway) = start();
     let token = issuer.sign(&with("scope", json!("write")));
     let answer = once(&gateway, "/", &bearer(&token));
-    assert_eq!((answer.status, answer.text().as_str()), (403, "403 the request is denied (DN)\n"));
+    let why = "the request is denied: the token's claims do not allow this";
+    assert_eq!((answer.status, answer.json()["detail"].as_str()), (403, Some(why)));
     let said = answer.field("www-authenticate").unwrap();
     assert!(said.starts_with("Bearer error=\"insufficient_scope\""), "{said}");
     assert!(origin.seen().is_empty());

@@ -144,3 +144,32 @@ fn many_early_requests_over_several_returns_are_all_accepted() {
     }
     assert_none(&failures);
 }
+
+/// What is early may be somebody else's replay, whatever it proves: credentials make no difference.
+#[test]
+fn credentials_do_not_make_an_unsafe_request_early() {
+    let origin = Origin::echo();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"secret");
+    let sha256: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let keys = format!("keys: [{{ name: ann, sha256: {sha256} }}]");
+    let auth = format!("name: api, auth: {{ api_key: {{ query: key, {keys} }} }}");
+    let gateway = edge_of(early(&origin).route(&auth));
+    let mut client = Aioquic::connect(&gateway).unwrap();
+    client.assert_serves("/first?key=secret");
+    client.run("ticket", json!({}));
+    client.run("finish", json!({}));
+    let post = json!({ "path": "/order?key=secret", "method": "POST", "text": "one" });
+    let (state, answer) = again(&mut client, &gateway, 0, post.clone());
+    assert_eq!((&state["early_accepted"], &answer["status"]), (&json!(true), &json!(425)));
+    assert!(origin.seen_at("/order?key=secret").is_empty(), "an early POST reached the origin");
+    assert_eq!(client.fetch(post)["status"], 200, "after the handshake it may");
+    for (path, status) in [("/in?key=secret", 200), ("/out?key=guess", 401), ("/out", 401)] {
+        let ticket = client.run("ticket", json!({}))["tickets"].as_u64().unwrap() - 1;
+        let ticket = usize::try_from(ticket).unwrap();
+        let (state, answer) = again(&mut client, &gateway, ticket, json!({ "path": path }));
+        assert_eq!((&state["early_accepted"], &answer["status"]), (&json!(true), &json!(status)));
+        client.run("fresh", json!({ "than": ticket + 1 }));
+    }
+    assert_eq!(origin.completed("/in?key=secret").all("early-data"), ["1"]);
+    assert!(origin.seen_at("/out").is_empty() && origin.seen_at("/out?key=guess").is_empty());
+}

@@ -1,5 +1,7 @@
 //! Who is turned away: closed routes, bodies too long, methods that nobody takes.
 
+use serde_json::json;
+
 use super::{ask, gateway, get, metric, named};
 use crate::support::gateway::Setup;
 
@@ -22,7 +24,14 @@ fn a_closed_route_says_so() {
     let client = &mut gateway.client();
     let plain = ask(&mut gateway.client(), "POST", "/plain", "", "body");
     assert_eq!((plain.status, plain.field("retry-after")), (503, None));
-    assert_eq!(plain.text(), "503 closed for maintenance (MT)\n");
+    assert_eq!(plain.field("content-type"), Some("application/problem+json"));
+    let expected = json!({
+        "type": "urn:weir:problem:maintenance", "title": "Service Unavailable", "status": 503,
+        "detail": "closed for maintenance",
+    });
+    assert_eq!(plain.json(), expected);
+    let text = get(&mut gateway.client(), "/plain", "accept: text/html\r\n");
+    assert_eq!(text.text(), "503 closed for maintenance (MT)\n");
     assert_eq!(plain.field("proxy-status"), Some("weir; error=proxy_internal_response"));
     assert!(plain.field("x-request-id").is_some());
     let page = get(client, "/page", "");
@@ -33,7 +42,11 @@ fn a_closed_route_says_so() {
     assert_eq!(get(client, "/theirs", "").status, 503);
     assert_eq!(get(client, "/open", "").text(), "api ");
     let call = get(client, "/plain", "content-type: application/grpc\r\n");
-    assert_eq!((call.status, call.field("content-type")), (503, Some("text/plain; charset=utf-8")));
+    assert_eq!(
+        (call.status, call.field("content-type")),
+        (503, Some("application/problem+json")),
+        "gRPC needs HTTP/2"
+    );
     assert_eq!(gateway.access_line("/page")["flag"], "MT");
     assert!(metric(&gateway, "weir_request_errors_total", &["\"maintenance\""]) >= 1.0);
     assert_eq!(origin.seen().len(), 2);
@@ -78,6 +91,7 @@ fn a_route_bounds_bodies_either_way() {
         assert_eq!(answer.text(), format!("api {fits}"), "{target}");
         let answer = ask(&mut gateway.client(), "POST", target, "", &format!("{fits}x"));
         assert_eq!(answer.status, 413, "{target}");
+        assert_eq!(answer.json()["type"], "urn:weir:problem:body-too-large");
         // The same without an announced length.
         let mut client = gateway.client();
         let head =
@@ -85,7 +99,8 @@ fn a_route_bounds_bodies_either_way() {
         let body = format!("{:x}\r\n{fits}x\r\n0\r\n\r\n", most + 1);
         client.send(head.as_bytes());
         let _ = client.try_send(body.as_bytes());
-        assert_eq!(client.answer("POST").unwrap().status, 413, "{target}");
+        let answer = client.answer("POST").unwrap();
+        assert_eq!((answer.status, answer.json()["status"].as_u64()), (413, Some(413)), "{target}");
     }
     assert_eq!(gateway.access_line("/less")["route"], "route-1");
 }

@@ -6,7 +6,7 @@ use super::{ask, gateway, get, metric, named};
 use crate::support::{
     client::Client,
     eventually,
-    gateway::Gateway,
+    gateway::{Gateway, Setup},
     origin::{Next, Origin},
 };
 
@@ -68,7 +68,56 @@ fn nobody_waits_for_a_mirror_that_answers_nothing() {
         assert_eq!(get(client, "/", "").status, 200);
     }
     assert!(began.elapsed() < Duration::from_secs(1) * 15, "one second each if they waited");
-    came(&gateway, "failed", 20.0);
+    came(&gateway, "timed_out", 20.0);
+}
+
+#[test]
+fn a_copy_has_a_time_of_its_own() {
+    let origin = named("api");
+    let shadow = Origin::start(|x| {
+        while !x.closed() {}
+        Ok(Next::Close)
+    });
+    let gateway = mirrored(&origin, &shadow, "{ to: shadow, timeout: 50ms }", "");
+    let client = &mut gateway.client();
+    for round in 1..=4 {
+        // More than there are places for, were they held for as long as the route waits.
+        for _ in 0..60 {
+            assert_eq!(get(client, "/", "").status, 200);
+        }
+        came(&gateway, "timed_out", 60.0 * f64::from(round));
+    }
+    assert_eq!(outcome(&gateway, "busy"), 0.0);
+}
+
+#[test]
+fn what_becomes_of_copies_is_no_sign_of_health() {
+    let origin = named("api");
+    let shadow = Origin::start(|x| {
+        x.read_body()?;
+        match x.seen.field("x-weir-mirror") {
+            Some(_) => x.reply(500, "", ""),
+            None => x.reply(200, "", "live"),
+        }
+    });
+    let gateway = Setup::yaml(&format!(
+        "workers: 1\nadmin: {{ bind: \"$ADMIN\" }}\nlisteners: [\"$LISTEN\"]\n\
+         upstreams:\n  api: {{ endpoints: [\"{}\"] }}\n  shadow: {{ endpoints: [\"{}\"], \
+         breaker: {{ min_requests: 5 }}, outlier: {{ max_ejected: 100% }} }}\n\
+         routes:\n  - {{ match: /live, to: shadow, retry: off }}\n  - {{ name: r, to: api, \
+         mirror: shadow }}\n",
+        origin.address, shadow.address
+    ))
+    .start();
+    let client = &mut gateway.client();
+    for _ in 0..40 {
+        assert_eq!(get(client, "/", "").status, 200);
+    }
+    came(&gateway, "failed", 40.0);
+    assert_eq!(get(client, "/live", "").text(), "live");
+    for name in ["weir_endpoint_ejections_total", "weir_endpoint_breaker_opened_total"] {
+        assert_eq!(metric(&gateway, name, &["upstream=\"shadow\""]), 0.0, "{name}");
+    }
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Pages of other origins read what they may, and errors as well.
 
 use super::{ask, example, text};
-use crate::support::origin::{Exchange, Origin};
+use crate::support::{
+    gateway::{Gateway, Setup},
+    origin::{Exchange, Origin},
+};
 
 const PREFLIGHT: &str = "Access-Control-Request-Method: PUT\r\n";
 
@@ -84,7 +87,7 @@ fn each_page_is_told_of_its_own_origin_out_of_one_cache() {
         x.read_body()?;
         x.reply(200, "Cache-Control: max-age=60\r\n", "same")
     });
-    let gateway = crate::support::gateway::Setup::to(&[origin.address])
+    let gateway = Setup::to(&[origin.address])
         .route("cache: true, cors: [\"https://a.com\", \"https://b.com\"]")
         .start();
     for page in ["https://a.com", "https://b.com", "https://a.com"] {
@@ -95,4 +98,54 @@ fn each_page_is_told_of_its_own_origin_out_of_one_cache() {
     assert_eq!((stranger.status, stranger.field("access-control-allow-origin")), (200, None));
     assert_eq!(ask(&gateway, "GET", "/", "").field("vary"), Some("origin"));
     assert_eq!(origin.seen().len(), 1);
+}
+
+/// A gateway of these routes before an origin.
+fn routes(origin: &Origin, routes: &str) -> Gateway {
+    Setup::yaml(&format!(
+        "admin: {{ bind: \"$ADMIN\" }}\nlisteners: [\"$LISTEN\"]\nupstreams: {{ app: {{ \
+         endpoints: [\"{}\"] }} }}\nroutes:\n{routes}\n",
+        origin.address
+    ))
+    .start()
+}
+
+#[test]
+fn a_page_can_read_that_a_route_is_closed() {
+    let origin = origin();
+    let gateway = routes(
+        &origin,
+        "  - { match: /a, to: app, cors: [\"https://a.test\"], maintenance: { retry_after: 1m }, \
+         max_body: 1KiB, deny: [127.0.0.0/8] }",
+    );
+    let preflight = format!("Origin: https://a.test\r\n{PREFLIGHT}");
+    let preflight = ask(&gateway, "OPTIONS", "/a", &preflight);
+    let allowed = preflight.field("access-control-allow-origin");
+    assert_eq!((preflight.status, allowed), (204, Some("https://a.test")));
+    let fields = "Origin: https://a.test\r\nContent-Length: 9999\r\n";
+    let closed = ask(&gateway, "PUT", "/a", fields);
+    let allowed = closed.field("access-control-allow-origin");
+    assert_eq!((closed.status, allowed), (503, Some("https://a.test")), "not 413, nor 403");
+    assert_eq!(closed.field("retry-after"), Some("60"));
+    assert_eq!(origin.seen().len(), 0);
+}
+
+#[test]
+fn a_preflight_finds_a_route_by_fields_that_its_request_will_have() {
+    let origin = origin();
+    let gateway = routes(
+        &origin,
+        "  - { match: { path: /a, headers: { x-version: \"2\" } }, to: app, cors: \
+         [\"https://two.test\"] }\n  - { match: /a, to: app, cors: [\"https://one.test\"] }",
+    );
+    let of = |site: &str, names: &str| {
+        let names = format!("Access-Control-Request-Headers: {names}\r\n");
+        let fields = format!("Origin: https://{site}.test\r\n{PREFLIGHT}{names}");
+        let answer = ask(&gateway, "OPTIONS", "/a", &fields);
+        assert_eq!(answer.status, 204);
+        answer.field("access-control-allow-origin").is_some()
+    };
+    assert_eq!((of("two", "x-version"), of("one", "x-version")), (true, false));
+    assert_eq!((of("two", "x-other"), of("one", "x-other")), (false, true));
+    assert_eq!(origin.seen().len(), 0);
 }

@@ -101,3 +101,74 @@ fn what_fails_says_so_in_words_of_grpc() {
     let preflight = ask(&gateway, "OPTIONS", "/t.Echo/Unary", fields);
     assert!(preflight.field("access-control-allow-headers").unwrap().contains("x-grpc-web"));
 }
+
+/// The status of a call, wherever it is said; 0 where it went well.
+fn status_of(answer: &Answer) -> u32 {
+    if let Some(status) = answer.field("grpc-status") {
+        return status.parse().unwrap();
+    }
+    let (_, trailers) = frames(&answer.body);
+    let line = trailers.lines().find_map(|line| line.strip_prefix("grpc-status:"));
+    line.unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn calls_that_are_none_harm_nobody() {
+    let server = grpc::server();
+    let gateway = example(server, server);
+    let whole = frame(0, b"hello");
+    let long = |length: u32| [&[0][..], &length.to_be_bytes(), b"hello"].concat();
+    for (what, body) in [
+        ("nothing", Vec::new()),
+        ("half of a frame's head", vec![0, 0, 0]),
+        ("a frame that breaks off", whole[..7].to_vec()),
+        ("a second frame that breaks off", [&whole[..], &whole[..6]].concat()),
+        ("a length that is too long", long(6)),
+        ("a length of 4 GiB", long(u32::MAX)),
+        ("a length of 2 GiB", long(1 << 31)),
+        ("a length that is too short", long(2)),
+        ("a coded message without a coding", frame(1, b"hello")),
+        ("a flag that nobody knows", frame(0x40, b"hello")),
+        ("trailers alone", frame(0x80, b"grpc-status:0\r\n")),
+        ("trailers that are long", frame(0x80, &[b'a'; 70_000])),
+    ] {
+        let answer = call(&gateway, "Unary", "grpc-web+proto", &body);
+        assert_eq!(answer.status, 200, "{what}: {answer:?}");
+        assert_ne!(status_of(&answer), 0, "{what}");
+    }
+    // Behind a whole message they are what the server makes of them, and no trailers of the call.
+    let more = [frame(0, b"hello"), frame(0x80, b"grpc-status:7\r\n")].concat();
+    assert_ne!(status_of(&call(&gateway, "Unary", "grpc-web+proto", &more)), 7);
+    let after = call(&gateway, "Unary", "grpc-web+proto", &whole);
+    assert_eq!((status_of(&after), frames(&after.body).0), (0, vec![b"hello".to_vec()]));
+    assert!(gateway.resident() < 200 << 20, "{}", gateway.resident());
+}
+
+#[test]
+fn text_that_is_no_base64_harms_nobody() {
+    use base64::Engine as _;
+    let server = grpc::server();
+    let gateway = example(server, server);
+    let engine = base64::engine::general_purpose::STANDARD;
+    let good = engine.encode(frame(0, b"hello"));
+    for (what, body) in [
+        ("another alphabet", "AAAA_-__".to_owned()),
+        ("a group that breaks off", format!("{good}AAA")),
+        ("padding in the middle of a group", "A=AA".to_owned()),
+        ("nothing but padding", "====".to_owned()),
+        ("lines", format!("{}\r\n{}", &good[..8], &good[8..])),
+        ("bytes", "\u{e9}\u{e9}".to_owned()),
+        ("a message that breaks off", good[..8].to_owned()),
+        ("a huge length", engine.encode([0, 0xff, 0xff, 0xff, 0xff, 1])),
+    ] {
+        let answer = call(&gateway, "Unary", "grpc-web-text+proto", body.as_bytes());
+        assert_eq!(answer.status, 200, "{what}: {answer:?}");
+        let status = match answer.field("grpc-status") {
+            Some(status) => status.to_owned(),
+            None => frames(&untext(&answer.body)).1,
+        };
+        assert!(status != "0" && !status.contains("grpc-status:0"), "{what}: {status}");
+    }
+    let after = call(&gateway, "Unary", "grpc-web-text+proto", good.as_bytes());
+    assert_eq!(frames(&untext(&after.body)).0, [b"hello"]);
+}

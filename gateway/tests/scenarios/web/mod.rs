@@ -4,6 +4,7 @@ mod compress;
 mod cors;
 mod decompress;
 mod grpc_web;
+mod protocols;
 
 use std::{
     io::{Read as _, Write as _},

@@ -42,7 +42,7 @@ fn what_becomes_shorter_is_coded() {
     ] {
         assert_eq!(of(kind, Some(5_000)), CODE, "{kind}");
         assert_eq!(of(kind, None), CODE, "{kind}");
-        assert_eq!(of(kind, Some(1_023)), Verdict::Leave, "{kind}");
+        assert_eq!(of(kind, Some(1_023)), Verdict::Vary, "{kind}");
     }
     for kind in ["image/png", "application/json2", "application/+json", "text", "video/mp4", ""] {
         assert_eq!(of(kind, Some(5_000)), Verdict::Leave, "{kind}");
@@ -70,7 +70,7 @@ fn what_must_stay_as_it_is_does() {
     for kind in ["application/grpc", "application/grpc+proto"] {
         assert_eq!(of(200, &[("content-type", kind)]), Verdict::Leave, "{kind}");
     }
-    for status in [101, 204, 205, 206] {
+    for status in [101, 204, 205] {
         assert_eq!(of(status, &[HTML]), Verdict::Leave, "{status}");
     }
     assert_eq!(rule.judge(&wish(), &head(200, &[HTML]), Some(0)), Verdict::Leave, "nothing");
@@ -96,8 +96,22 @@ fn clients_are_asked() {
     assert_eq!(rule.judge(&none, &head(200, &[]), None), Verdict::Leave);
     let accepted = Accepted { refuses_plain: true, ..wish().accepted };
     let strict = Wish { accepted, ..wish() };
+    assert_eq!(rule.judge(&strict, &head(200, &[HTML]), Some(10)), CODE, "nothing else will do");
     let image = head(200, &[("content-type", "image/png")]);
-    assert_eq!(rule.judge(&strict, &image, Some(10)), CODE, "nothing else will do");
+    assert_eq!(rule.judge(&strict, &image, None), Verdict::Leave, "what varies for nobody");
+}
+
+#[test]
+fn a_part_varies_as_its_whole_does() {
+    let rule = rule("true");
+    let range = ("content-range", "bytes 0-9/5000");
+    let of = |fields: &[_]| rule.judge(&wish(), &head(206, fields), Some(10));
+    assert_eq!(of(&[HTML, range]), Verdict::Vary);
+    let several = ("content-type", "Multipart/Byteranges; boundary=x");
+    assert_eq!(of(&[several]), Verdict::Vary, "of some type");
+    assert_eq!(of(&[("content-type", "image/png"), range]), Verdict::Leave);
+    assert_eq!(of(&[HTML, range, ("content-encoding", "gzip")]), Verdict::Leave);
+    assert_eq!(of(&[HTML, range, ("cache-control", "no-transform")]), Verdict::Leave);
 }
 
 #[test]
@@ -149,7 +163,7 @@ fn a_tunnel_is_never_coded() {
         let request = http::Request::builder().method(method);
         let request = request.header("accept-encoding", "gzip, identity;q=0").body(()).unwrap();
         let wish = rule.wish(&request.into_parts().0);
-        rule.judge(&wish, &head(200, &[]), None)
+        rule.judge(&wish, &head(200, &[HTML]), None)
     };
-    assert_eq!((of("GET"), of("CONNECT")), (CODE, Verdict::Leave));
+    assert_eq!((of("GET"), of("CONNECT")), (CODE, Verdict::Vary));
 }
