@@ -33,6 +33,9 @@ pub(super) const BOUNDS: Bounds =
 /// Longest value, in bytes.
 const VALUE_MAX: usize = 4096;
 
+/// A value by the place of its expression; `None` where that made none.
+type Made = (usize, Option<Rc<[u8]>>);
+
 /// What computes values for one request, each once.
 pub(crate) struct Values<'a> {
     scripts: &'a Scripts,
@@ -41,7 +44,7 @@ pub(crate) struct Values<'a> {
     id: Option<HeaderValue>,
     /// The request, once one has asked for it.
     asked: RefCell<Option<Rc<Asked>>>,
-    made: RefCell<Vec<(usize, Option<Rc<[u8]>>)>>,
+    made: RefCell<Vec<Made>>,
     failed: Cell<Option<Outcome>>,
 }
 
