@@ -4,6 +4,7 @@
 
 --- Header fields of a request or a response. Names in any case.
 ---@class weir.Headers
+---@field [string] string? the first value of a field, as `get` has it
 local Headers = {}
 
 --- The first value of a field.
@@ -47,6 +48,11 @@ function Headers:remove(name) end
 ---@field route string the route's name
 ---@field context table yours, from hook to hook of one request
 local Request = {}
+
+--- The value of the first cookie of this name.
+---@param name string
+---@return string?
+function Request:cookie(name) end
 
 --- Sends the request to this upstream of the file instead of the route's.
 ---@param name string

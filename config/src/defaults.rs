@@ -198,7 +198,8 @@ pub(crate) const JSON_PATH: &str = "names of objects and a number in them, such 
                                     `usage.total_tokens`";
 /// What a part of a key of limits looks like.
 pub(crate) const KEY: &str = "`client_ip`, `identity`, `header:N`, `cookie:N`, `query:N`, \
-                              `claim:N` (`N` being a name), `path` or `route`";
+                              `claim:N` (`N` being a name), `path`, `route` or `lua:E` (`E` being \
+                              an expression)";
 /// What an origin looks like.
 pub(crate) const ORIGIN: &str = "an origin such as `https://app.example.com`, \
                                  `https://*.example.com` or `~ regex`, or `*`";
@@ -209,7 +210,8 @@ pub(crate) const MEDIA_RANGE: &str =
 pub(crate) const PARAMETER: &str = "the name of a parameter, or its beginning and a `*`";
 /// What a part of a key that endpoints are chosen by looks like.
 pub(crate) const HASH_KEY: &str = "`client_ip`, `identity`, `header:N`, `cookie:N`, `query:N`, \
-                                   `claim:N` (`N` being a name) or `path`";
+                                   `claim:N` (`N` being a name), `path` or `lua:E` (`E` being an \
+                                   expression)";
 /// What the address of a collector of spans looks like.
 pub(crate) const COLLECTOR: &str = "a URL such as `http://127.0.0.1:4318`";
 /// What a bound on load looks like.

@@ -84,7 +84,11 @@ fn listeners(config: &Config, report: &mut Report<'_>) {
 fn guessable(config: &Config, report: &mut Report<'_>) {
     let Some(redis) = config.redis.as_ref().filter(|redis| redis.secret.is_none()) else { return };
     let chosen = |part: &KeyPart| match part {
-        KeyPart::Header(_) | KeyPart::Cookie(_) | KeyPart::Query(_) | KeyPart::Path => true,
+        KeyPart::Header(_)
+        | KeyPart::Cookie(_)
+        | KeyPart::Query(_)
+        | KeyPart::Path
+        | KeyPart::Lua(_) => true,
         KeyPart::ClientIp | KeyPart::Route | KeyPart::Identity | KeyPart::Claim(_) => false,
     };
     let guessed = |route: &Route| {
@@ -293,7 +297,7 @@ fn kept_for_all(config: &Config, report: &mut Report<'_>) {
         });
         let key = route.cache.as_ref().map(|cache| &cache.key);
         let Some(key) = key.filter(|_| unknown) else { continue };
-        if key.headers.is_empty() && key.cookies.is_empty() {
+        if key.headers.is_empty() && key.cookies.is_empty() && key.lua.is_empty() {
             let what = format!(
                 "`{}` keeps answers behind `auth`: one client may get what another was told",
                 route.name

@@ -47,7 +47,7 @@ pub use route::{
     Action, Forward, HeaderEdit, HeaderEdits, HostMatch, PathMatch, Piece, Redirect, Respond,
     Rewrite, Route, RouteMatch, RouteTimeout, Segment, ValueMatch,
 };
-pub use script::{OnScriptError, RouteScript, ScriptSource};
+pub use script::{LuaValue, OnScriptError, RouteScript, ScriptSource};
 pub use servers::{Redis, RedisUrl};
 pub use trace::{Collector, Tracing};
 pub use traffic::{Fault, FaultAbort, FaultDelay, Files, Maintenance, Mirror, Sticky, Traffic};
@@ -111,6 +111,30 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Routes, in file order.
     pub routes: Vec<Route>,
+}
+
+impl Config {
+    /// Every value of requests that an expression in Lua makes.
+    pub fn lua_values(&self) -> impl Iterator<Item = &LuaValue> {
+        let of_routes = self.routes.iter().flat_map(|route| {
+            let sticky: &[KeyPart] = match &route.traffic.sticky {
+                Some(Sticky::Key(key)) => key,
+                Some(Sticky::Cookie { .. }) | None => &[],
+            };
+            let places = route.concurrency.iter().flat_map(|places| &places.key);
+            let limits = route.rate_limits.iter().filter(|limit| !limit.shared);
+            limits.flat_map(|limit| &limit.key).chain(places).chain(sticky)
+        });
+        let shared = self.rate_limits.iter().flat_map(|limit| &limit.key);
+        let hashed = self.upstreams.iter().filter_map(|upstream| upstream.hash.as_ref());
+        let parts = shared.chain(hashed.flat_map(|hash| &hash.key)).chain(of_routes);
+        let cached = self.routes.iter().filter_map(|route| route.cache.as_ref());
+        let of_parts = parts.filter_map(|part| match part {
+            KeyPart::Lua(value) => Some(value),
+            _ => None,
+        });
+        of_parts.chain(cached.flat_map(|cache| &cache.key.lua))
+    }
 }
 
 /// The admin listener.

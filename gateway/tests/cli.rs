@@ -231,6 +231,37 @@ fn route_tells_whose_a_key_is() {
 }
 
 #[test]
+fn keys_in_lua_are_compiled_by_check_and_computed_by_route() {
+    let folder = Folder::new();
+    let text = "listeners: [\":8080\"]\nupstreams:\n  a:\n    endpoints: [\"127.0.0.1:1\", \
+                \"127.0.0.1:2\"]\n    balance: { ring: { key: 'lua:req.path:sub(1, 2)' } }\nroutes:\n  \
+                - to: a\n    rate_limit: { key: 'lua:req.headers[\"x-a\"]:upper()', rate: 1/s }\n    \
+                cache: { key: { lua: 'req.method' } }\n";
+    let file = folder.write("weir.yaml", text);
+    let (code, lines) = route(&file, &["GET", "/abc", "-H", "x-a: b"]);
+    assert_eq!(code, 0);
+    let limit = "lua:req.headers[\"x-a\"]:upper(), which makes `B`";
+    assert!(says(&lines, "limit by", limit), "{lines:?}");
+    assert!(says(&lines, "cached by", "lua:req.method, which makes `GET`"), "{lines:?}");
+    assert!(says(&lines, "endpoint", "of `a`, by lua:req.path:sub(1, 2)"), "{lines:?}");
+    let (_, lines) = route(&file, &["GET", "/abc"]);
+    assert!(says(&lines, "limit by", "which makes nothing, for it fails"), "{lines:?}");
+
+    for (right, wrong, place) in [
+        ("req.path:sub(1, 2)", "req.path:sub(1, 2", "weir.yaml:5:29: error: "),
+        ("req.headers[\"x-a\"]:upper()", "return 1", "weir.yaml:8:24: error: "),
+        ("'req.method'", "'req.'", "weir.yaml:9:26: error: "),
+    ] {
+        let file = folder.write("weir.yaml", &text.replace(right, wrong));
+        let (code, stdout, stderr) = outcome(&["check", &file]);
+        assert_eq!((code, &*stdout), (2, ""));
+        let what = "this is no expression in Lua: line 1: ";
+        assert!(stderr.contains(place) && stderr.contains(what), "{stderr}");
+        assert!(stderr.contains("it says one value, such as"), "{stderr}");
+    }
+}
+
+#[test]
 fn route_tells_by_which_bound_bodies_are_decoded() {
     let folder = Folder::new();
     let file = folder.write(

@@ -6,7 +6,7 @@ use super::{Complaint, Decoder, header, key};
 use crate::{
     defaults::PARAMETER,
     fields::Fields,
-    model::{CacheKey, CacheStore, ParameterName, Parameters, QueryKey, RouteCache},
+    model::{CacheKey, CacheStore, LuaValue, ParameterName, Parameters, QueryKey, RouteCache},
     units::show_size,
 };
 
@@ -80,8 +80,19 @@ fn parts(d: &mut Decoder<'_>, fields: &Fields<'_>) -> CacheKey {
         Ok(name)
     });
     let cookies = names(d, &fields, "cookies", "the name of a cookie", key::cookie);
+    let lua = fields.at(d, "lua", |d, node| {
+        d.each(node, NAMES, |d, node| {
+            let value = d.parsed(node, "an expression in Lua", key::expression)?;
+            Some(LuaValue { at: node.span.at(), ..value })
+        })
+    });
     fields.finish();
-    CacheKey { query, headers: headers.unwrap_or_default(), cookies: cookies.unwrap_or_default() }
+    CacheKey {
+        query,
+        headers: headers.unwrap_or_default(),
+        cookies: cookies.unwrap_or_default(),
+        lua: lua.unwrap_or_default(),
+    }
 }
 
 /// What is kept of queries.

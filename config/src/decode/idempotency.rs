@@ -134,7 +134,7 @@ fn scope_part(text: &str) -> Result<KeyPart, Complaint> {
         false => Complaint::new(format!("expected {SCOPE}, found `{}`", shorten(text))),
     })?;
     match part {
-        KeyPart::Query(_) | KeyPart::Path | KeyPart::Route => {
+        KeyPart::Query(_) | KeyPart::Path | KeyPart::Route | KeyPart::Lua(_) => {
             let what = format!("expected {SCOPE}, found `{}`", shorten(text));
             Err(Complaint::new(what).hint("a scope says who sends a request, not what it is"))
         }

@@ -5,12 +5,14 @@ use crate::{
     defaults::KEY,
     diagnostic::Diagnostic,
     fields::Fields,
-    model::{AbsentKey, KeyPart, PathMatch},
+    model::{AbsentKey, At, KeyPart, LuaValue, PathMatch},
     yaml::{Node, Value, shorten},
 };
 
 /// Most parts of a key.
 const PARTS: usize = 8;
+/// Longest expression, in bytes.
+const EXPRESSION_MAX: usize = 4096;
 /// Longest name of a cookie or a parameter, in bytes.
 const NAME_MAX: usize = 256;
 
@@ -69,7 +71,7 @@ fn parts(d: &mut Decoder<'_>, node: &Node) -> Vec<KeyPart> {
             d.report.amend("name and kind are one word: `header:x-api-key`".to_owned());
             return None;
         }
-        let part = d.parsed(node, KEY, part)?;
+        let part = d.parsed(node, KEY, part)?.placed(node);
         if parts.contains(&part) {
             let what = format!("`{part}` stands in the key twice");
             d.report.error(node.span, what);
@@ -78,6 +80,29 @@ fn parts(d: &mut Decoder<'_>, node: &Node) -> Vec<KeyPart> {
         Some(())
     });
     parts
+}
+
+impl KeyPart {
+    /// It knows that it stands here: an expression is read later, and may be none then.
+    pub(super) fn placed(mut self, node: &Node) -> Self {
+        if let Self::Lua(value) = &mut self {
+            value.at = node.span.at();
+        }
+        self
+    }
+}
+
+/// An expression in Lua. Whether it is one shows when it is compiled.
+pub(super) fn expression(text: &str) -> Result<LuaValue, Complaint> {
+    if text.trim().is_empty() {
+        let complaint = Complaint::new("an expression is missing");
+        return Err(complaint.hint(r#"such as `req.headers["x-tenant"]`"#));
+    }
+    if text.len() > EXPRESSION_MAX {
+        return Err(Complaint::new("an expression has at most 4096 bytes")
+            .hint("a longer one is for a script, whose `on_request` sets a header"));
+    }
+    Ok(LuaValue { at: At::default(), text: text.to_owned() })
 }
 
 /// One part of a key.
@@ -103,6 +128,7 @@ pub(super) fn part(text: &str) -> Result<KeyPart, Complaint> {
         "header" => header::name(name).map_err(within).map(KeyPart::Header),
         "cookie" => cookie(name).map_err(within).map(KeyPart::Cookie),
         "query" => query(name).map_err(within).map(KeyPart::Query),
+        "lua" => expression(name).map_err(within).map(KeyPart::Lua),
         // Claims are named as freely as parameters.
         "claim" => query(name).map_err(within).map(KeyPart::Claim),
         _ => Err(unknown(text)),
@@ -157,6 +183,9 @@ fn unknown(text: &str) -> Complaint {
         }
         "header" | "cookie" | "query" | "claim" => {
             complaint.hint(format!("did you mean `{meant}:{}`?", shorten(name)))
+        }
+        "" if text.contains("req.") => {
+            complaint.hint(format!("did you mean `lua:{}`?", shorten(text)))
         }
         "" if text.contains('-') && header::name(text).is_ok() => {
             complaint.hint(format!("did you mean `header:{}`?", shorten(text)))

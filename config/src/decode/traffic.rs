@@ -78,7 +78,7 @@ fn parts(d: &mut Decoder<'_>, node: &Node) -> Vec<KeyPart> {
             Some("such as `key: client_ip`".to_owned());
     }
     d.each(node, PARTS, |d, node| {
-        let part = d.parsed(node, HASH_KEY, key::part)?;
+        let part = d.parsed(node, HASH_KEY, key::part)?.placed(node);
         if part == KeyPart::Route {
             let what = "`route` tells no clients apart: all of them would stay with one upstream";
             d.report.error(node.span, what);

@@ -351,14 +351,19 @@ pub(super) const KEYS: &[Key] = &[
         "routes[].cache.key.headers",
         Texts("a header name"),
         Absent("none"),
-        "Fields of requests whose values tell responses apart, though the upstream does not say so \
-         with `Vary`.",
+        "Fields of requests whose values tell responses apart, without `Vary` of the upstream.",
     ),
     Key::new(
         "routes[].cache.key.cookies",
         Texts("the name of a cookie"),
         Absent("none"),
         "Cookies whose values tell responses apart; other cookies go upstream as well and do not.",
+    ),
+    Key::new(
+        "routes[].cache.key.lua",
+        Texts("an expression in Lua"),
+        Absent("none"),
+        "Values that tell responses apart; one that is nil, or fails, keeps its request out.",
     ),
     Key::new(
         "routes[].concurrency",

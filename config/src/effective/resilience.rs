@@ -102,6 +102,7 @@ fn key(key: &CacheKey) -> Value {
         "query": object([("keep", keep), ("drop", drop), ("sort", sort)]),
         "headers": headers,
         "cookies": key.cookies,
+        "lua": key.lua.iter().map(|value| &value.text).collect::<Vec<_>>(),
     })
 }
 

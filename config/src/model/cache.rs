@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use http::HeaderName;
 
+use super::LuaValue;
+
 /// The store that all routes share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheStore {
@@ -69,6 +71,8 @@ pub struct CacheKey {
     pub headers: Vec<HeaderName>,
     /// Cookies of requests with all their values.
     pub cookies: Vec<String>,
+    /// What expressions make of a request.
+    pub lua: Vec<LuaValue>,
 }
 
 /// What is kept of the queries of GET and HEAD.

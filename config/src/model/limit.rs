@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use http::HeaderName;
 
-use super::At;
+use super::{At, LuaValue};
 
 /// A bound on how often something happens.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,6 +105,8 @@ pub enum KeyPart {
     Identity,
     /// What its credential says of it, by the name of a claim.
     Claim(String),
+    /// What an expression in Lua makes of the request.
+    Lua(LuaValue),
 }
 
 impl KeyPart {
@@ -127,6 +129,7 @@ impl fmt::Display for KeyPart {
             Self::Route => f.write_str("route"),
             Self::Identity => f.write_str("identity"),
             Self::Claim(name) => write!(f, "claim:{name}"),
+            Self::Lua(value) => write!(f, "lua:{}", value.text),
         }
     }
 }

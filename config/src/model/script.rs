@@ -21,6 +21,15 @@ pub struct RouteScript {
     pub on_error: OnScriptError,
 }
 
+/// A value of a request, as an expression in Lua says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LuaValue {
+    /// Where it stands in the file.
+    pub at: At,
+    /// The expression.
+    pub text: String,
+}
+
 /// Where the text of a script is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScriptSource {

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, header::COOKIE};
 use weir_config::model::{CacheKey, Parameters, QueryKey};
 
-use crate::route::decoded;
+use crate::{limit::key::Subject, route::decoded};
 
 /// The query that is kept, in the key and in what goes upstream.
 pub(super) fn query<'a>(key: &QueryKey, query: Option<&'a str>) -> Option<Cow<'a, str>> {
@@ -54,6 +54,21 @@ pub(super) fn write(key: &CacheKey, headers: &HeaderMap, out: &mut Vec<u8>) {
     }
 }
 
+/// Adds what expressions make of a request; `false` where one makes nothing: whoever it is for, the
+/// answer may be for nobody else.
+pub(super) fn write_values(key: &CacheKey, subject: &Subject<'_>, out: &mut Vec<u8>) -> bool {
+    key.lua.iter().all(|value| {
+        let made = subject.lua.and_then(|lua| lua.compute(&value.text, subject));
+        if let Some(made) = &made {
+            // A value may hold any byte: its length says where it ends.
+            out.extend_from_slice(b"\0=");
+            out.extend_from_slice(&(made.len() as u32).to_be_bytes());
+            out.extend_from_slice(made);
+        }
+        made.is_some()
+    })
+}
+
 /// Adds all lines of a field.
 pub(super) fn write_field(name: &HeaderName, headers: &HeaderMap, out: &mut Vec<u8>) {
     for value in headers.get_all(name) {
@@ -86,10 +101,13 @@ fn is_alike(one: &[u8], other: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use http::HeaderValue;
-    use weir_config::model::ParameterName;
+    use weir_config::model::{At, LuaValue, ParameterName};
 
     use super::*;
+    use crate::limit::key::Compute;
 
     fn names(names: &[&str]) -> Vec<ParameterName> {
         let name = |name: &&str| ParameterName {
@@ -144,6 +162,41 @@ mod tests {
             written(&[("cookie", "c=1; a_b=2;a_b=3"), ("cookie", "a_b")]),
             "|;a_b=2|;a_b=3|;a_b"
         );
+    }
+
+    /// Makes of `none` nothing, and of other expressions themselves.
+    #[derive(Debug)]
+    struct Echo;
+
+    impl Compute for Echo {
+        fn compute(&self, expression: &str, _: &Subject<'_>) -> Option<Rc<[u8]>> {
+            (expression != "none").then(|| expression.as_bytes().into())
+        }
+    }
+
+    #[test]
+    fn values_count_apart_and_one_that_is_missing_keeps_all_out() {
+        let headers = HeaderMap::new();
+        let subject = Subject {
+            client: None,
+            headers: &headers,
+            path: "/",
+            query: None,
+            route: "r",
+            identity: None,
+            lua: Some(&Echo),
+        };
+        let made = |texts: &[&str], subject: &Subject<'_>| {
+            let value = |text: &&str| LuaValue { at: At::default(), text: (*text).to_owned() };
+            let key = CacheKey { lua: texts.iter().map(value).collect(), ..CacheKey::default() };
+            let mut out = Vec::new();
+            write_values(&key, subject, &mut out).then_some(out)
+        };
+        assert_eq!(made(&[], &subject), Some(Vec::new()));
+        assert_ne!(made(&["ab", "c"], &subject), made(&["a", "bc"], &subject));
+        assert_ne!(made(&["a"], &subject), made(&["a", ""], &subject));
+        assert_eq!(made(&["a", "none"], &subject), None);
+        assert_eq!(made(&["a"], &Subject { lua: None, ..subject }), None);
     }
 
     #[test]

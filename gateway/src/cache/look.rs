@@ -21,9 +21,13 @@ use super::{
     fill::{Joined, Lead},
     key, query, time,
 };
-use crate::http::{
-    body::Body,
-    headers::{is_vouched_for, name},
+use crate::{
+    http::{
+        body::Body,
+        headers::{is_vouched_for, name},
+    },
+    limit::key::Subject,
+    script::Values,
 };
 
 /// What was asked, in the client's words.
@@ -73,7 +77,8 @@ pub(crate) fn look(
     asked: Asked<'_>,
     vouched: bool,
 ) -> Looked {
-    if !vouched && rule.key.headers.iter().any(is_vouched_for) {
+    let unvouched = || !rule.key.lua.is_empty() || rule.key.headers.iter().any(is_vouched_for);
+    if !vouched && unvouched() {
         return Looked::Unvouched;
     }
     let worker = &exchange.connection.worker;
@@ -88,11 +93,14 @@ pub(crate) fn look(
     let target =
         Target { scheme, authority: asked.authority, path_and_query: &path_and_query, scope };
     let mut key = mem::take(&mut *worker.scratch.borrow_mut());
-    let keyed = target.write_key(&mut key);
+    let mut keyed = target.write_key(&mut key);
     if keyed {
         write_vouched(headers, asked.authority, &mut key);
         key::write(&rule.key, headers, &mut key);
-    } else {
+        keyed = rule.key.lua.is_empty()
+            || write_values(exchange, rule, (method, headers), asked, &mut key);
+    }
+    if !keyed {
         key.clear();
     }
     let bypass = bypass(&request, asked).or_else(|| (!keyed).then_some(BypassReason::Key));
@@ -128,6 +136,33 @@ pub(crate) fn look(
     };
     *exchange.connection.worker.scratch.borrow_mut() = key;
     looked
+}
+
+/// Adds to a key what expressions make of a request; whether all of them make something.
+fn write_values(
+    exchange: &Exchange,
+    rule: &Rule,
+    (method, headers): (&Method, &HeaderMap),
+    asked: Asked<'_>,
+    key: &mut Vec<u8>,
+) -> bool {
+    let world = &exchange.world;
+    let id = exchange.request_id.as_ref();
+    let values = Values::new(&world.snapshot.scripts, &world.vms, method, id);
+    let subject = Subject {
+        client: exchange.client,
+        headers,
+        path: asked.path,
+        query: asked.query,
+        route: exchange.route.map_or("", |route| &*world.snapshot.routes[route].name),
+        identity: exchange.identity(),
+        lua: values.as_ref().map(|values| values as _),
+    };
+    let made = key::write_values(&rule.key, &subject, key);
+    if let Some(values) = &values {
+        values.note(exchange);
+    }
+    made
 }
 
 /// Decides on a request by what the store has under its key; `None` where that may hang on what the

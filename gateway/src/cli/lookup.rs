@@ -29,6 +29,7 @@ use crate::{
     },
     limit::key::Subject,
     route::{Failed, Found, Matched, Origin, PassedOver, Why, act, canonical_host, gate, stack},
+    script::{Values, Vms},
     snapshot::{self, Snapshot},
 };
 
@@ -109,6 +110,7 @@ fn read(
 }
 
 mod traffic;
+mod values;
 
 struct Lookup<'a> {
     loaded: &'a Loaded,
@@ -206,6 +208,7 @@ impl Lookup<'_> {
             self.line(name, &line);
         }
         self.gate(matched.route);
+        self.values(matched.route, head, origin);
         match &compiled.action {
             snapshot::Action::Forward(forward) => {
                 let (query, kept) = (head.uri.query(), compiled.kept(head.uri.query()));
@@ -213,7 +216,7 @@ impl Lookup<'_> {
                 let target = act::rewrite(forward, head, query, origin.path, matched)?;
                 let target = target.as_ref().or_else(|| head.uri.path_and_query());
                 self.forward(matched.route, target.map(PathAndQuery::as_str));
-                self.keys(matched.route, &head.headers, target);
+                self.keys(matched.route, head, target);
                 self.traffic(matched.route, head, origin);
             }
             snapshot::Action::Redirect(location, status) => {
@@ -274,12 +277,14 @@ impl Lookup<'_> {
     }
 
     /// Which endpoint the key of the request decides for, where one does.
-    fn keys(&mut self, index: usize, headers: &HeaderMap, target: Option<&PathAndQuery>) {
+    fn keys(&mut self, index: usize, head: &Parts, target: Option<&PathAndQuery>) {
         let snapshot = self.snapshot;
         let route = &snapshot.routes[index];
         let snapshot::Action::Forward(forward) = &route.action else { return };
-        let mut headers = headers.clone();
+        let mut headers = head.headers.clone();
         route.request_edits.apply(&mut headers);
+        let vms = Vms::new(&snapshot.scripts, None);
+        let values = Values::new(&snapshot.scripts, &vms, &head.method, None);
         let subject = Subject {
             client: self.client,
             headers: &headers,
@@ -287,6 +292,7 @@ impl Lookup<'_> {
             query: target.and_then(PathAndQuery::query),
             route: &route.name,
             identity: None,
+            lua: values.as_ref().map(|values| values as _),
         };
         for (upstream, _) in &forward.split {
             let upstream = &snapshot.upstreams[*upstream];

@@ -5,7 +5,7 @@
 //! response's body, so that everything that must happen at the end happens exactly once: the
 //! endpoint's load goes down, permits are freed, counters move, one line is logged.
 
-use std::{net::IpAddr, rc::Rc, time::Duration};
+use std::{cell::Cell, net::IpAddr, rc::Rc, time::Duration};
 
 use http::{HeaderValue, Method, Uri, Version, header, request};
 
@@ -109,6 +109,8 @@ pub(crate) struct Exchange {
     pub(crate) asking: Option<Box<Asking>>,
     /// What the cache did, where the route has one.
     pub(crate) cache: Option<cache::Seen>,
+    /// What came of a key in Lua that failed.
+    pub(crate) value_failed: Cell<Option<script::Outcome>>,
     /// Who the client is, once it has said so and been believed.
     pub(crate) identity: Option<Rc<Identity>>,
     /// What the policies of its route know of it, where there are some.
@@ -157,6 +159,7 @@ impl Exchange {
         own.limited = self.limited.take();
         own.asking = self.asking.take();
         own.cache = self.cache;
+        own.value_failed.set(self.value_failed.get());
         own.hints.clone_from(&self.hints);
         own
     }
@@ -177,6 +180,7 @@ impl Exchange {
         self.retry_after = own.retry_after;
         self.asking = own.asking.take();
         self.cache = own.cache;
+        self.value_failed.set(own.value_failed.get());
         self.upstream_time = own.upstream_time;
     }
 
@@ -207,6 +211,7 @@ impl Exchange {
             retry_after: None,
             asking: None,
             cache: None,
+            value_failed: Cell::new(None),
             identity: None,
             policy: None,
             idempotency: None,

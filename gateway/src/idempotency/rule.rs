@@ -163,6 +163,7 @@ pub(crate) fn look(
         query: target.query,
         route: "",
         identity: exchange.identity(),
+        lua: None,
     };
     let record = rule.record(&key, &subject).ok_or(Error::IdempotencyKeyUnscoped)?;
     if matches!(checked.framing, Framing::Length(length) if length > config.max_body.into()) {

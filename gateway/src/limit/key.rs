@@ -1,12 +1,17 @@
 //! Whom a request is for: parts of it, hashed where they lie.
 
-use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
+use std::{
+    borrow::Cow,
+    fmt::{Debug, Write as _},
+    net::IpAddr,
+    rc::Rc,
+};
 
 use http::{HeaderMap, HeaderName, header::COOKIE};
 use weir_config::model::{AbsentKey, KeyPart};
 use weir_ratelimit::{Key, KeyHasher};
 
-use crate::{policy::Identity, route::decoded};
+use crate::{http::headers::is_vouched_for, policy::Identity, route::decoded};
 
 /// A request, as far as limits and keys of endpoints look at it.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +28,14 @@ pub(crate) struct Subject<'a> {
     pub(crate) route: &'a str,
     /// Who the client is, where its route asks for that.
     pub(crate) identity: Option<&'a Identity>,
+    /// What computes parts in Lua, where there may be some.
+    pub(crate) lua: Option<&'a dyn Compute>,
+}
+
+/// What makes values of a request, as expressions in Lua say.
+pub(crate) trait Compute: Debug {
+    /// What `expression` makes of `subject`; `None` where that is nil, or it fails.
+    fn compute(&self, expression: &str, subject: &Subject<'_>) -> Option<Rc<[u8]>>;
 }
 
 /// Whom a limit counts a request for.
@@ -73,7 +86,7 @@ pub(crate) fn value<T>(
             IpAddr::V6(address) => with(&address.octets()[..8]),
         }),
         KeyPart::Header(name) => header(name, subject.headers).map(|value| with(&value)),
-        KeyPart::Cookie(name) => cookie(name, subject.headers).map(with),
+        KeyPart::Cookie(name) => cookie(name.as_bytes(), subject.headers).map(with),
         KeyPart::Query(name) => parameter(name, subject.query).map(|value| with(&value)),
         KeyPart::Path => Some(with(subject.path.as_bytes())),
         KeyPart::Route => Some(with(subject.route.as_bytes())),
@@ -85,13 +98,17 @@ pub(crate) fn value<T>(
             let claim = subject.identity.and_then(|identity| identity.claim(name));
             claim.map(|claim| with(claim.as_bytes()))
         }
+        KeyPart::Lua(value) => {
+            let made = subject.lua.and_then(|lua| lua.compute(&value.text, subject));
+            made.map(|made| with(&made))
+        }
     }
 }
 
 /// A part that says who sends a request; `None` where that is missing or says nothing.
 pub(crate) fn identity(part: &KeyPart, subject: &Subject<'_>) -> Option<Vec<u8>> {
     match part {
-        KeyPart::Query(_) | KeyPart::Path | KeyPart::Route => None,
+        KeyPart::Query(_) | KeyPart::Path | KeyPart::Route | KeyPart::Lua(_) => None,
         KeyPart::ClientIp
         | KeyPart::Header(_)
         | KeyPart::Cookie(_)
@@ -117,13 +134,13 @@ fn header<'a>(name: &HeaderName, headers: &'a HeaderMap) -> Option<Cow<'a, [u8]>
 }
 
 /// The value of the first cookie of this name (RFC 6265 section 4.2.1).
-fn cookie<'a>(name: &str, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+pub(crate) fn cookie<'a>(name: &[u8], headers: &'a HeaderMap) -> Option<&'a [u8]> {
     let lines = headers.get_all(COOKIE).iter();
     let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     pairs.find_map(|pair| {
         let pair = pair.trim_ascii();
         let end = pair.iter().position(|byte| *byte == b'=')?;
-        (pair[..end].trim_ascii_end() == name.as_bytes()).then(|| pair[end + 1..].trim_ascii())
+        (pair[..end].trim_ascii_end() == name).then(|| pair[end + 1..].trim_ascii())
     })
 }
 
@@ -156,7 +173,11 @@ pub(crate) fn label(hasher: KeyHasher, parts: &[KeyPart], subject: &Subject<'_>)
                 write!(label, "{before}{}", name.unwrap_or("no identity"))
             }
             (
-                KeyPart::Header(_) | KeyPart::Cookie(_) | KeyPart::Query(_) | KeyPart::Claim(_),
+                KeyPart::Header(_)
+                | KeyPart::Cookie(_)
+                | KeyPart::Query(_)
+                | KeyPart::Claim(_)
+                | KeyPart::Lua(_),
                 _,
             ) => {
                 let word = word(part);
@@ -173,22 +194,23 @@ pub(crate) fn label(hasher: KeyHasher, parts: &[KeyPart], subject: &Subject<'_>)
     label
 }
 
+/// Whether a part may be of a field that the gateway vouches for.
+pub(crate) fn may_be_vouched_for(part: &KeyPart) -> bool {
+    match part {
+        KeyPart::Header(name) => is_vouched_for(name),
+        KeyPart::Lua(_) => true,
+        _ => false,
+    }
+}
+
 /// A part as the file has it.
 pub(crate) fn word(part: &KeyPart) -> String {
-    match part {
-        KeyPart::ClientIp => "client_ip".into(),
-        KeyPart::Header(name) => format!("header:{name}"),
-        KeyPart::Cookie(name) => format!("cookie:{name}"),
-        KeyPart::Query(name) => format!("query:{name}"),
-        KeyPart::Path => "path".into(),
-        KeyPart::Route => "route".into(),
-        KeyPart::Identity => "identity".into(),
-        KeyPart::Claim(name) => format!("claim:{name}"),
-    }
+    part.to_string()
 }
 
 /// Parts as one text: what is counted by other parts is counted apart.
 pub(super) fn words(parts: &[KeyPart]) -> String {
-    // Words hold no line end.
-    parts.iter().map(word).collect::<Vec<_>>().join("\n")
+    // Words hold no line end, but those of Lua, which stand as they are escaped.
+    let one = |part: &KeyPart| word(part).replace('\n', "\\n");
+    parts.iter().map(one).collect::<Vec<_>>().join("\n")
 }

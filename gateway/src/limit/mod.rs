@@ -42,6 +42,7 @@ use crate::{
     error::Error,
     http::{body::Body, exchange::Exchange, problem},
     policy::Identity,
+    script::Values,
     snapshot::Route,
     worker::World,
 };
@@ -56,9 +57,26 @@ pub(crate) fn check(
     path: &str,
 ) -> Result<bool, Error> {
     let Some(limits) = &route.limits else { return Ok(false) };
-    let identity = exchange.identity.clone();
-    let subject = subject(exchange, route, (head, path), identity.as_deref());
-    match limits.per_key.as_ref().map(|bulkhead| bulkhead.enter(&subject)) {
+    let (world, identity) = (exchange.world.clone(), exchange.identity.clone());
+    let values = values(exchange, &world, head);
+    let subject = Subject {
+        lua: values.as_ref().map(|values| values as _),
+        ..subject(exchange, route, (head, path), identity.as_deref())
+    };
+    let waits = judge(exchange, limits, &subject);
+    if let Some(values) = &values {
+        values.note(exchange);
+    }
+    waits
+}
+
+/// Whether the limits of a request must be asked elsewhere.
+fn judge(
+    exchange: &mut Exchange,
+    limits: &RouteLimits,
+    subject: &Subject<'_>,
+) -> Result<bool, Error> {
+    match limits.per_key.as_ref().map(|bulkhead| bulkhead.enter(subject)) {
         Some(Entry::Busy) => return Err(Error::RouteBusy),
         Some(Entry::Counted(permit)) => exchange.key_permit = Some(KeyPermit::Here(permit)),
         // Nothing is charged before it has its place.
@@ -68,12 +86,12 @@ pub(crate) fn check(
     if limits.rules.is_empty() {
         return Ok(false);
     }
-    let limited = Box::new(limits.check(&subject, exchange.began));
+    let limited = Box::new(limits.check(subject, exchange.began));
     if limited.is_open() {
         exchange.limited = Some(limited);
         return Ok(true);
     }
-    settle_on(exchange, limits, limited, &subject).map(|()| false)
+    settle_on(exchange, limits, limited, subject).map(|()| false)
 }
 
 /// Asks the limits that are kept elsewhere.
@@ -87,7 +105,11 @@ pub(crate) async fn ask(
     let route = route.ok_or(Error::Bug)?;
     let limits = route.limits.as_ref().ok_or(Error::Bug)?;
     let identity = exchange.identity.clone();
-    let subject = subject(exchange, route, (head, path), identity.as_deref());
+    let values = values(exchange, &world, head);
+    let subject = Subject {
+        lua: values.as_ref().map(|values| values as _),
+        ..subject(exchange, route, (head, path), identity.as_deref())
+    };
     let mut limited = match exchange.limited.take() {
         Some(limited) => limited,
         None => {
@@ -98,6 +120,9 @@ pub(crate) async fn ask(
             Box::new(limits.check(&subject, exchange.began))
         }
     };
+    if let Some(values) = &values {
+        values.note(exchange);
+    }
     if limited.is_open() {
         let outcome = shared::ask(&world, limits, &limited).await.ok_or(Error::Bug)?;
         limits.conclude(&mut limited, &outcome.verdict, outcome.source);
@@ -123,6 +148,15 @@ async fn enter(
     }
 }
 
+/// What computes keys in Lua.
+fn values<'a>(
+    exchange: &Exchange,
+    world: &'a World,
+    head: &'a request::Parts,
+) -> Option<Values<'a>> {
+    Values::new(&world.snapshot.scripts, &world.vms, &head.method, exchange.request_id.as_ref())
+}
+
 fn subject<'a>(
     exchange: &Exchange,
     route: &'a Route,
@@ -136,6 +170,7 @@ fn subject<'a>(
         query: head.uri.query(),
         route: &route.name,
         identity,
+        lua: None,
     }
 }
 

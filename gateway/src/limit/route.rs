@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
-use weir_config::model::{KeyPart, OnStoreFailure, RateAlgorithm, RateLimit, RateStore, StoreMode};
+use weir_config::model::{OnStoreFailure, RateAlgorithm, RateLimit, RateStore, StoreMode};
 use weir_ratelimit::{
     Algorithm, Ask, Bucket, InvalidLimit, Key, KeyHasher, Leaky, Limit, Local, Rate, Secret,
     Verdict, Window,
@@ -75,11 +75,10 @@ impl RouteLimits {
         let rules = limits.iter().enumerate().map(rule).collect::<Result<Box<[_]>, _>>()?;
         let settles = limits.iter().any(|limit| limit.cost.response_header.is_some());
         let reads = limits.iter().any(|limit| limit.cost.response_json.is_some());
-        let in_key = |part: &KeyPart| matches!(part, KeyPart::Header(name) if is_vouched_for(name));
         let reads_vouched = per_key.is_some()
             || limits.iter().any(|limit| {
                 limit.cost.request_header.as_ref().is_some_and(is_vouched_for)
-                    || limit.key.iter().any(in_key)
+                    || limit.key.iter().any(key::may_be_vouched_for)
             });
         let policy = fields::policy(&rules);
         let store = stores.own.local.clone();

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 use weir_config::model::{
-    self as config, AbsentKey, At, Cost, KeyPart, RateAlgorithm, RateLimit, RateStore,
+    self as config, AbsentKey, At, Cost, KeyPart, LuaValue, RateAlgorithm, RateLimit, RateStore,
 };
 
 use super::{fields as fields_of, key::Counted, *};
@@ -45,7 +45,7 @@ fn fields(pairs: &[(&'static str, &str)]) -> HeaderMap {
 
 fn subject(headers: &HeaderMap) -> Subject<'_> {
     let client = Some("192.0.2.7".parse().unwrap());
-    Subject { client, headers, path: "/a", query: None, route: "api", identity: None }
+    Subject { client, headers, path: "/a", query: None, route: "api", identity: None, lua: None }
 }
 
 /// Limits of a route, their counts, and a clock.
@@ -135,6 +135,9 @@ fn parts_of_a_request_make_a_key() {
     for (part, expected) in table {
         assert_eq!(by(part.clone()), expected, "{part:?}");
     }
+    // There is nothing here that computes: what is nil or fails is absent, too.
+    let value = LuaValue { at: At::default(), text: "req.path".to_owned() };
+    assert_eq!(with(KeyPart::Lua(value), "192.0.2.7", ""), None);
     let address = |text| with(KeyPart::ClientIp, text, "");
     assert_eq!(address("2001:db8::1"), address("2001:db8::ffff:0:0:2"), "one /64");
     assert_ne!(address("2001:db8::1"), address("2001:db8:0:1::1"));

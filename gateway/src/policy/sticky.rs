@@ -13,10 +13,7 @@ use weir_discovery::{
     rendezvous::{Rendezvous, slot},
 };
 
-use crate::{
-    http::headers::is_vouched_for,
-    limit::key::{self, Subject},
-};
+use crate::limit::key::{self, Subject};
 
 /// Begins the hash of a key: the same key of an upstream's endpoints should not lie where this one
 /// does.
@@ -114,7 +111,7 @@ impl Sticky {
     /// Whether it looks at a field that the gateway vouches for.
     pub(crate) fn reads_vouched(&self) -> bool {
         let By::Key(parts) = &self.by else { return false };
-        parts.iter().any(|part| matches!(part, KeyPart::Header(name) if is_vouched_for(name)))
+        parts.iter().any(key::may_be_vouched_for)
     }
 
     fn owner(&self, hash: u64) -> Option<usize> {

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use tokio::sync::Semaphore;
 
 use super::{Faulted, Policies, Struck, places::Places};
@@ -13,6 +13,7 @@ use crate::{
     files,
     http::{exchange::Exchange, headers::name},
     limit::key::Subject,
+    script::Values,
 };
 
 /// What a worker has room for beside its requests.
@@ -42,17 +43,29 @@ const DELAYS: u32 = 1024;
 pub(crate) fn stay(
     exchange: &mut Exchange,
     policies: &Policies,
-    headers: &HeaderMap,
+    (method, headers): (&Method, &HeaderMap),
     (path, query): (&str, Option<&str>),
 ) -> Option<usize> {
     let sticky = policies.sticky.as_ref()?;
-    let identity = exchange.identity();
-    let subject = Subject { client: exchange.client, headers, path, query, route: "", identity };
+    let (world, id) = (exchange.world.clone(), exchange.request_id.as_ref());
+    let values = Values::new(&world.snapshot.scripts, &world.vms, method, id);
+    let subject = Subject {
+        client: exchange.client,
+        headers,
+        path,
+        query,
+        route: exchange.route.map_or("", |route| &*world.snapshot.routes[route].name),
+        identity: exchange.identity(),
+        lua: values.as_ref().map(|values| values as _),
+    };
     let connection = &exchange.connection;
     let told = connection.peer().trusts()
         && headers.get(&name::X_FORWARDED_PROTO).is_some_and(|scheme| scheme == "https");
     let secure = told || connection.scheme() == "https";
     let choice = sticky.choose(&subject, secure, &mut exchange.connection.worker.rng.borrow_mut());
+    if let Some(values) = &values {
+        values.note(exchange);
+    }
     if let Some(seen) = &mut exchange.policy {
         seen.cookie = choice.cookie;
     }

@@ -64,7 +64,7 @@ pub(super) fn act(exchange: &mut Exchange, route: &Route, routed: Routed) -> Res
     let query = head.uri.query();
     match &route.action {
         Action::Forward(to) => {
-            let chosen = choose(exchange, route, to, &head.headers, (path, query))?;
+            let chosen = choose(exchange, route, to, (&head.method, &head.headers), (path, query))?;
             exchange.upstream = Some(chosen);
             let keyed = match &route.idempotency {
                 None => None,

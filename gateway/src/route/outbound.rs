@@ -29,14 +29,13 @@ pub(super) fn choose(
     exchange: &mut Exchange,
     route: &Route,
     to: &Forward,
-    headers: &HeaderMap,
+    head: (&Method, &HeaderMap),
     target: (&str, Option<&str>),
 ) -> Result<usize, Error> {
     if let Some(policies) = &route.policies {
         let script = exchange.policy.as_ref().and_then(|seen| seen.script.as_deref());
         let chosen = script.and_then(Scripted::upstream);
-        if let Some(upstream) = chosen.or_else(|| policy::stay(exchange, policies, headers, target))
-        {
+        if let Some(upstream) = chosen.or_else(|| policy::stay(exchange, policies, head, target)) {
             return Ok(upstream);
         }
     }

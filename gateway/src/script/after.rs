@@ -8,9 +8,9 @@ use mlua::Value;
 use super::{
     Fault, Hook, RouteScript,
     fields::Access,
-    hook::{Lent, Scripted, finish, put, take},
-    request::Req,
-    response::{Answered, End, Res, is_bare, kind},
+    hook::{Scripted, finish, put, take},
+    request::Asked,
+    response::{Answered, End, is_bare, kind},
     vm::{Turn, Vm},
 };
 use crate::{
@@ -47,15 +47,14 @@ pub(crate) async fn see_off(
 async fn on_response(
     exchange: &mut Exchange,
     script: &RouteScript,
-    (vm, asked): (Rc<Vm>, Rc<Lent>),
+    (vm, asked): (Rc<Vm>, Rc<Asked>),
     response: Response<Body>,
 ) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     let before = script.passes.then(|| head.headers.clone());
-    let answered = Lent(Answered::new(head.status, mem::take(&mut head.headers)));
+    let answered = Answered::new(head.status, mem::take(&mut head.headers));
     asked.open(Access::Read);
-    let arguments = (Req(asked.0.clone()), Res(answered.0.clone()));
-    let returned = match vm.begin(Hook::Response, arguments) {
+    let returned = match vm.begin(Hook::Response, asked.shown(Some(answered.clone()))) {
         None => Ok(Value::Nil),
         Some(Ok(Turn::Done(returned))) => Ok(returned),
         // Boxed: rare, and its state is no part of every response's.
@@ -133,10 +132,10 @@ fn on_log(exchange: &Exchange, scripted: &mut Scripted, now: Tick) {
     };
     let status = StatusCode::from_u16(exchange.status).unwrap_or(StatusCode::OK);
     let headers = scripted.sent.take().unwrap_or_default();
-    let answered = Lent(Answered::ended(status, headers, end));
+    let answered = Answered::ended(status, headers, end);
     scripted.asked.open(Access::Read);
-    let arguments = (Req(scripted.asked.0.clone()), Res(answered.0.clone()));
-    let Some(turn) = scripted.vm.begin(Hook::Log, arguments) else { return };
+    let shown = scripted.asked.shown(Some(answered));
+    let Some(turn) = scripted.vm.begin(Hook::Log, shown) else { return };
     if let Ok(Turn::Aside(call)) = turn {
         let (vm, asked) = (scripted.vm.clone(), scripted.asked.clone());
         task::spawn(async move {
@@ -146,7 +145,6 @@ fn on_log(exchange: &Exchange, scripted: &mut Scripted, now: Tick) {
                 turn = call.turn(());
             }
             asked.close();
-            drop(answered);
             if let Err(fault) = ended(turn, &vm) {
                 vm.tell("", "", Hook::Log, &fault);
             }

@@ -44,6 +44,14 @@ impl Fault {
         Self { kind: Kind::Error, text: text.into() }
     }
 
+    /// It happened there, as a trace of calls says, if it does not say so itself.
+    pub(super) fn place(&mut self, script: &str, trace: &str) {
+        let behind = self.text.strip_prefix(script).and_then(|rest| rest.strip_prefix(": "));
+        if let (Some(behind), Some(line)) = (behind, line(trace, script)) {
+            self.text = format!("{script}:{line}: {behind}");
+        }
+    }
+
     /// Tells the operator; `place` is the route's name and the request's id.
     #[cold]
     pub(super) fn tell(&self, script: &str, (route, id): (&str, &str), hook: &str) {

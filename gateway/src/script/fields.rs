@@ -6,12 +6,17 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use mlua::{Error, Lua, LuaString, Result, Table, UserData, UserDataMethods};
+use mlua::{Error, Lua, LuaString, Result, Table};
+
+use super::stage::Stage;
 
 /// Most fields that a message may come to have by a script.
 const FIELDS_MAX: usize = 256;
 /// Longest value that a script may set, in bytes.
 const VALUE_MAX: usize = 16 << 10;
+/// Most edits that wait in Lua.
+const WAITING_MAX: usize = 32;
+const NO_VALUE: &str = "a header value holds no control characters, line ends included";
 
 /// What a script may do with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,34 +53,69 @@ impl Fields {
             _ => self.readable(),
         }
     }
+
+    /// How many edits may wait in Lua: as many as are sure to have room.
+    pub(super) fn room(&self) -> usize {
+        match self.access.get() {
+            Access::Write => FIELDS_MAX.saturating_sub(self.map.borrow().len()).min(WAITING_MAX),
+            Access::None | Access::Read => 0,
+        }
+    }
+
+    /// Does what waited in Lua: lines such as `=name:value`, `+name:value` and `-name:`.
+    pub(super) fn apply(&self, edits: &[u8]) -> Result<()> {
+        self.writable()?;
+        let mut map = self.map.borrow_mut();
+        edits
+            .split(|byte| *byte == b'\n')
+            .filter(|edit| !edit.is_empty())
+            .try_for_each(|edit| apply(&mut map, edit))
+    }
 }
 
-/// What scripts are shown.
-pub(super) trait Shown {
-    /// Nobody asks for it any more: lets go of what it holds of the VM.
-    fn end(&self);
+/// Does one edit. A script can tamper with those that wait: they are checked here.
+fn apply(map: &mut HeaderMap, edit: &[u8]) -> Result<()> {
+    let colon = edit.iter().position(|byte| *byte == b':').unwrap_or(edit.len());
+    let (before, value) = edit.split_at(colon);
+    let (Some((kind, name)), Some((_, value))) = (before.split_first(), value.split_first()) else {
+        return Err(Error::runtime("this is no edit of a header field"));
+    };
+    let name = editable(name)?;
+    if *kind == b'-' {
+        map.remove(name);
+        return Ok(());
+    }
+    let value = HeaderValue::from_bytes(value).map_err(|_| Error::runtime(NO_VALUE))?;
+    room(map)?;
+    match kind {
+        b'+' => map.append(name, value),
+        _ => map.insert(name, value).is_some(),
+    };
+    Ok(())
 }
 
-/// What has fields.
-pub(super) trait Message {
-    fn fields(&self) -> &Fields;
+/// What fields are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Asked,
+    Answered,
 }
 
-/// `req.headers` and `res.headers`.
-pub(super) struct Headers<T>(pub(super) Rc<T>);
-
-impl<T: Message + 'static> UserData for Headers<T> {
-    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_method("get", |lua, this, name: LuaString| {
-            let fields = this.0.fields();
-            fields.readable()?;
+/// What Lua's `headers` are made of, for those of one side.
+pub(super) fn natives(lua: &Lua, stage: &Rc<Stage>, side: Side) -> Result<Table> {
+    let table = lua.create_table()?;
+    let own = stage.clone();
+    let get = lua.create_function(move |lua, (hook, name): (u32, LuaString)| {
+        own.fields(hook, side, |fields| {
             let map = fields.map.borrow();
             let value = HeaderName::from_bytes(&name.as_bytes()).ok().and_then(|n| map.get(n));
-            value.map(|value| lua.create_string(value)).transpose()
-        });
-        methods.add_method("get_all", |lua, this, name: LuaString| {
-            let fields = this.0.fields();
-            fields.readable()?;
+            value.map(|value| string(lua, value)).transpose()
+        })
+    })?;
+    table.raw_set("get", get)?;
+    let own = stage.clone();
+    let get_all = lua.create_function(move |lua, (hook, name): (u32, LuaString)| {
+        own.fields(hook, side, |fields| {
             let map = fields.map.borrow();
             let values = lua.create_table()?;
             if let Ok(name) = HeaderName::from_bytes(&name.as_bytes()) {
@@ -84,34 +124,31 @@ impl<T: Message + 'static> UserData for Headers<T> {
                 }
             }
             Ok(values)
-        });
-        methods.add_method("all", |lua, this, ()| all(lua, this.0.fields()));
-        methods.add_method("set", |_, this, (name, value): (LuaString, mlua::Value)| {
-            let fields = this.0.fields();
-            fields.writable()?;
-            let (name, value) = (editable(&name.as_bytes())?, self::value(&value)?);
-            let mut map = fields.map.borrow_mut();
-            room(&map)?;
-            map.insert(name, value);
-            Ok(())
-        });
-        methods.add_method("add", |_, this, (name, value): (LuaString, mlua::Value)| {
-            let fields = this.0.fields();
-            fields.writable()?;
-            let (name, value) = (editable(&name.as_bytes())?, self::value(&value)?);
-            let mut map = fields.map.borrow_mut();
-            room(&map)?;
-            map.append(name, value);
-            Ok(())
-        });
-        methods.add_method("remove", |_, this, name: LuaString| {
-            let fields = this.0.fields();
-            fields.writable()?;
-            let name = editable(&name.as_bytes())?;
-            fields.map.borrow_mut().remove(name);
-            Ok(())
-        });
-    }
+        })
+    })?;
+    table.raw_set("get_all", get_all)?;
+    let own = stage.clone();
+    let every = lua
+        .create_function(move |lua, hook: u32| own.fields(hook, side, |all| self::all(lua, all)))?;
+    table.raw_set("all", every)?;
+    let own = stage.clone();
+    let apply = lua.create_function(move |_, (hook, edits): (u32, LuaString)| {
+        own.fields(hook, side, |fields| {
+            fields.apply(&edits.as_bytes())?;
+            Ok(fields.room())
+        })
+    })?;
+    table.raw_set("apply", apply)?;
+    Ok(table)
+}
+
+/// A text for Lua. The bound on memory is looked at when the script next asks for some: to look
+/// here, too, would cost as much again as the text.
+pub(super) fn string(lua: &Lua, text: impl AsRef<[u8]>) -> Result<LuaString> {
+    let bound = lua.set_memory_limit(0)?;
+    let made = lua.create_string(text);
+    lua.set_memory_limit(bound)?;
+    made
 }
 
 /// A table of all fields; the values of one name joined by commas.
@@ -172,7 +209,5 @@ pub(super) fn value(value: &mlua::Value) -> Result<HeaderValue> {
             return Err(Error::runtime(what));
         }
     };
-    made.map_err(|_| {
-        Error::runtime("a header value holds no control characters, line ends included")
-    })
+    made.map_err(|_| Error::runtime(NO_VALUE))
 }

@@ -1,6 +1,6 @@
 //! The hooks of a request, one after the other, and what follows where one fails.
 
-use std::{mem, ops::Deref, rc::Rc};
+use std::{mem, rc::Rc};
 
 use http::{HeaderMap, Method, Response, Version, request};
 use mlua::Value;
@@ -8,8 +8,8 @@ use mlua::Value;
 use super::{
     Fault, Hook, RouteScript, api,
     fault::Kind,
-    fields::{Access, Shown},
-    request::{Asked, Facts, Req},
+    fields::Access,
+    request::{Asked, Facts},
     response::{Made, made},
     vm::{Turn, Vm},
 };
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Scripted {
     pub(super) vm: Rc<Vm>,
-    pub(super) asked: Rc<Lent>,
+    pub(super) asked: Rc<Asked>,
     /// `on_request`, while it is under way.
     turn: Option<Turn>,
     /// What `on_request` may have changed in vain.
@@ -36,25 +36,6 @@ pub(crate) struct Scripted {
     pub(super) grpc: bool,
     /// What came of its hooks.
     outcome: Outcome,
-}
-
-/// A message that a script was shown. What the script has of it may stay for long: what it holds of
-/// the VM goes when this does.
-#[derive(Debug)]
-pub(super) struct Lent<T: Shown = Asked>(pub(super) Rc<T>);
-
-impl<T: Shown> Drop for Lent<T> {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
-impl<T: Shown> Deref for Lent<T> {
-    type Target = Rc<T>;
-
-    fn deref(&self) -> &Rc<T> {
-        &self.0
-    }
 }
 
 /// What came of the hooks of a request.
@@ -81,7 +62,7 @@ impl Outcome {
         Self::NAMES[self as usize]
     }
 
-    const fn of(kind: Kind) -> Self {
+    pub(super) const fn of(kind: Kind) -> Self {
         match kind {
             Kind::Error => Self::Failed,
             Kind::Time => Self::TimedOut,
@@ -134,7 +115,7 @@ pub(crate) fn meet(
         snapshot: world.snapshot.clone(),
         route,
     };
-    let asked = Rc::new(Lent(Asked::new(head, facts)));
+    let asked = Asked::new(head, facts);
     let mut scripted = Scripted {
         vm,
         asked,
@@ -153,7 +134,7 @@ pub(crate) fn meet(
     scripted.before = script.passes.then(|| head.headers.clone());
     *scripted.asked.fields.map.borrow_mut() = mem::take(&mut head.headers);
     scripted.asked.open(Access::Write);
-    let turn = scripted.vm.begin(Hook::Request, Req(scripted.asked.0.clone()));
+    let turn = scripted.vm.begin(Hook::Request, scripted.asked.shown(None));
     let returned = match turn {
         Some(Ok(Turn::Done(returned))) => Ok(returned),
         None => Ok(Value::Nil),
@@ -185,9 +166,10 @@ pub(crate) async fn go_on(
     met
 }
 
-/// What came of the hooks of a request, where its route has a script.
+/// What came of the hooks of a request, where its route has a script, or of a key that failed.
 pub(crate) fn outcome(exchange: &Exchange) -> Option<Outcome> {
-    Some(exchange.policy.as_ref()?.script.as_ref()?.outcome)
+    let failed = exchange.value_failed.get();
+    failed.or_else(|| Some(exchange.policy.as_ref()?.script.as_ref()?.outcome))
 }
 
 /// Has the exchange keep what its script knows.
@@ -222,7 +204,7 @@ pub(super) async fn finish(exchange: &Exchange, mut turn: Turn) -> Result<Value,
 
 impl Scripted {
     /// What a hook is run with.
-    pub(super) fn shown(&self) -> (Rc<Vm>, Rc<Lent>) {
+    pub(super) fn shown(&self) -> (Rc<Vm>, Rc<Asked>) {
         (self.vm.clone(), self.asked.clone())
     }
 

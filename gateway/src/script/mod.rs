@@ -10,7 +10,10 @@
 //! requests. Lua 5.4 and LuaJIT cannot be stopped inside of a match, and LuaJIT not in compiled
 //! loops; what a hook costs is the way between Rust and Lua, which is the same for all of them.
 
-use std::{cell::RefCell, fs, path::Path, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow, cell::RefCell, collections::HashMap, fs, path::Path, rc::Rc, sync::Arc,
+    time::Duration,
+};
 
 use weir_config::model::{self, OnScriptError, ScriptSource};
 
@@ -23,12 +26,15 @@ mod hook;
 mod kv;
 mod request;
 mod response;
+mod stage;
+mod value;
 mod vm;
 
 pub(crate) use after::{log, see_off};
 use fault::Fault;
 pub(crate) use hook::{Inbound, Met, Outcome, Scripted, go_on, meet, outcome};
 use kv::Store;
+pub(crate) use value::Values;
 use vm::Vm;
 
 /// Longest text of a script, in bytes.
@@ -43,10 +49,15 @@ pub(crate) enum Hook {
     Response,
     /// When both are over.
     Log,
+    /// For a value of the request: not a function that a script defines, but all of it.
+    Value,
 }
 
 impl Hook {
+    /// Those that a script may define.
     const ALL: [Self; 3] = [Self::Request, Self::Response, Self::Log];
+    /// How many there are, values included.
+    const COUNT: usize = Self::ALL.len() + 1;
 
     /// Its function.
     pub(crate) const fn name(self) -> &'static str {
@@ -54,6 +65,7 @@ impl Hook {
             Self::Request => "on_request",
             Self::Response => "on_response",
             Self::Log => "on_log",
+            Self::Value => "key",
         }
     }
 }
@@ -64,9 +76,11 @@ pub(crate) struct Script {
     /// Its name in errors.
     name: Arc<str>,
     text: Vec<u8>,
+    /// Whether it is an expression, and no script.
+    is_value: bool,
     bounds: Bounds,
     /// By [`Hook`]: whether it has that.
-    hooks: [bool; Hook::ALL.len()],
+    hooks: [bool; Hook::COUNT],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +95,23 @@ impl Script {
         self.hooks[hook as usize]
     }
 
-    fn is(&self, name: &str, text: &[u8], bounds: Bounds) -> bool {
-        *self.name == *name && self.text == text && self.bounds == bounds
+    fn new(name: Arc<str>, text: Vec<u8>, bounds: Bounds) -> Self {
+        Self { name, text, is_value: false, bounds, hooks: [false; Hook::COUNT] }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        *self.name == *other.name
+            && self.text == other.text
+            && self.is_value == other.is_value
+            && self.bounds == other.bounds
+    }
+
+    /// What it is called in logs: an expression is what it says.
+    fn title(&self) -> Cow<'_, str> {
+        match self.is_value {
+            true => String::from_utf8_lossy(&self.text),
+            false => Cow::Borrowed(&self.name),
+        }
     }
 }
 
@@ -108,6 +137,8 @@ impl RouteScript {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scripts {
     all: Vec<Arc<Script>>,
+    /// Places of expressions, by what they say.
+    values: HashMap<Box<str>, usize>,
     store: Arc<Store>,
 }
 
@@ -115,7 +146,7 @@ impl Scripts {
     /// None yet. What is kept for scripts outlives a configuration.
     pub(crate) fn after(previous: Option<&Self>) -> Self {
         let store = previous.map(|previous| previous.store.clone()).unwrap_or_default();
-        Self { all: Vec::new(), store }
+        Self { all: Vec::new(), values: HashMap::new(), store }
     }
 
     /// Takes in the script of a route: the one of before where it is the same, else it is
@@ -137,35 +168,52 @@ impl Scripts {
         };
         let bounds = Bounds { timeout: config.timeout, steps: config.steps, memory: config.memory };
         let passes = config.on_error == OnScriptError::Pass;
-        let same = |script: &&Arc<Script>| script.is(&name, &text, bounds);
-        if let Some(index) = self.all.iter().position(|script| same(&script)) {
-            return Ok(RouteScript { script: self.all[index].clone(), index, passes });
+        let (script, index) = self.take(Script::new(name.into(), text, bounds), previous)?;
+        Ok(RouteScript { script, index, passes })
+    }
+
+    /// Takes in an expression that makes a value of a request.
+    ///
+    /// # Errors
+    /// Why it is none, in words.
+    pub(crate) fn load_value(&mut self, text: &str, previous: Option<&Self>) -> Result<(), String> {
+        let script = Script::new(value::NAME.into(), text.into(), value::BOUNDS);
+        let taken = self.take(Script { is_value: true, ..script }, previous);
+        let (_, index) = taken.map_err(|what| match what.strip_prefix("lua:") {
+            Some(place) => format!("line {place}"),
+            None => what,
+        })?;
+        self.values.insert(text.into(), index);
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        script: Script,
+        previous: Option<&Self>,
+    ) -> Result<(Arc<Script>, usize), String> {
+        if let Some(index) = self.all.iter().position(|other| other.is(&script)) {
+            return Ok((self.all[index].clone(), index));
         }
-        let before = previous.and_then(|previous| previous.all.iter().find(same)).cloned();
+        let before = previous.and_then(|previous| previous.all.iter().find(|it| it.is(&script)));
         let script = match before {
-            Some(script) => script,
-            None => Arc::new(try_out(name.into(), text, bounds, &self.store)?),
+            Some(script) => script.clone(),
+            None => Arc::new(try_out(script, &self.store)?),
         };
         self.all.push(script.clone());
-        Ok(RouteScript { script, index: self.all.len() - 1, passes })
+        Ok((script, self.all.len() - 1))
     }
 }
 
 /// Loads a script once, for its errors and for what it defines.
-fn try_out(
-    name: Arc<str>,
-    text: Vec<u8>,
-    bounds: Bounds,
-    store: &Arc<Store>,
-) -> Result<Script, String> {
-    let mut script = Script { name, text, bounds, hooks: [false; Hook::ALL.len()] };
+fn try_out(mut script: Script, store: &Arc<Store>) -> Result<Script, String> {
     let loaded = Arc::new(script);
     let shared = api::Shared::new(loaded.name.clone(), store.clone());
     let vm = Vm::new(&loaded, shared).map_err(|fault| fault.text)?;
     let hooks = vm.hooks();
     drop(vm);
     script = Arc::into_inner(loaded).ok_or("it is still in use")?;
-    if hooks == [false; Hook::ALL.len()] {
+    if !hooks.contains(&true) {
         let names = "`on_request`, `on_response` or `on_log`";
         return Err(format!("{}: it has no hook: none of {names} is a function", script.name));
     }

@@ -1,19 +1,26 @@
 //! `req`: the request as scripts see it.
 
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
     net::IpAddr,
     rc::Rc,
     sync::Arc,
 };
 
-use http::{HeaderValue, Method, Uri, request};
-use mlua::{
-    AnyUserData, Error, LuaString, Result, Table, UserData, UserDataFields, UserDataMethods,
-};
+use http::{HeaderValue, Method, Uri, header, request};
+use mlua::{Error, Function, Lua, LuaString, Result, Table};
 
-use super::fields::{Access, Fields, Headers, Message, Shown};
-use crate::{http::path::normalize, snapshot::Snapshot};
+use super::{
+    fields::{Access, Fields, string},
+    response::Answered,
+    stage::{Shown, Stage},
+};
+use crate::{
+    http::path::normalize,
+    limit::key::{Subject, cookie},
+    snapshot::Snapshot,
+};
 
 /// Longest path or query that a script may set, in bytes.
 const TARGET_MAX: usize = 16 << 10;
@@ -30,15 +37,14 @@ pub(super) struct Asked {
     client: Option<IpAddr>,
     identity: Option<Box<str>>,
     id: Option<HeaderValue>,
-    snapshot: Arc<Snapshot>,
-    route: usize,
+    route: Arc<str>,
+    /// Where the script may send it, if anywhere.
+    snapshot: Option<Arc<Snapshot>>,
     /// What the script wants instead.
     pub(super) path: RefCell<Option<String>>,
     pub(super) query: RefCell<Option<String>>,
     pub(super) upstream: Cell<Option<usize>>,
     changed_method: Cell<bool>,
-    /// Userdata of this request, made once: cleared after each hook.
-    headers: RefCell<Option<AnyUserData>>,
     /// What the script keeps from hook to hook.
     context: RefCell<Option<Table>>,
 }
@@ -54,19 +60,6 @@ pub(super) struct Facts {
     pub(super) route: usize,
 }
 
-impl Message for Asked {
-    fn fields(&self) -> &Fields {
-        &self.fields
-    }
-}
-
-impl Shown for Asked {
-    fn end(&self) {
-        self.close();
-        self.context.take();
-    }
-}
-
 impl Asked {
     /// The request with this head, whose fields stay where they are until they are lent.
     pub(super) fn new(head: &request::Parts, facts: Facts) -> Rc<Self> {
@@ -80,15 +73,41 @@ impl Asked {
             client,
             identity,
             id,
-            snapshot,
-            route,
+            route: snapshot.routes[route].name.clone(),
+            snapshot: Some(snapshot),
             path: RefCell::default(),
             query: RefCell::default(),
             upstream: Cell::default(),
             changed_method: Cell::default(),
-            headers: RefCell::default(),
             context: RefCell::default(),
         })
+    }
+
+    /// The request as keys see it.
+    pub(super) fn of(subject: &Subject<'_>, method: Method, id: Option<HeaderValue>) -> Rc<Self> {
+        let Subject { client, headers, path, query, route, identity, .. } = *subject;
+        Rc::new(Self {
+            fields: Fields { map: headers.clone().into(), ..Fields::default() },
+            method: method.into(),
+            uri: Uri::default(),
+            routed: None,
+            host: headers.get(header::HOST).cloned(),
+            client,
+            identity: identity.and_then(|identity| identity.name.clone()),
+            id,
+            route: route.into(),
+            snapshot: None,
+            path: RefCell::new(Some(path.to_owned())),
+            query: RefCell::new(query.map(str::to_owned)),
+            upstream: Cell::default(),
+            changed_method: Cell::default(),
+            context: RefCell::default(),
+        })
+    }
+
+    /// What a hook sees: this request, and a response.
+    pub(super) fn shown(self: &Rc<Self>, answered: Option<Rc<Answered>>) -> Shown {
+        Shown { asked: Some(self.clone()), answered }
     }
 
     /// A hook may look at it.
@@ -99,7 +118,6 @@ impl Asked {
     /// No hook may any more.
     pub(super) fn close(&self) {
         self.fields.access.set(Access::None);
-        self.headers.take();
     }
 
     /// The method that the script wants, where that is another.
@@ -115,6 +133,13 @@ impl Asked {
             (None, "*" | "") => "/".to_owned(),
             (None, path) => path.to_owned(),
         })
+    }
+
+    /// The query that holds now, if it has one.
+    fn query(&self) -> Option<String> {
+        let set = self.query.borrow();
+        let query = set.as_deref().or_else(|| self.uri.query());
+        query.filter(|query| !query.is_empty()).map(str::to_owned)
     }
 
     /// Its target, where the script wants another: path, and query.
@@ -180,7 +205,8 @@ impl Asked {
     fn choose(&self, name: &LuaString) -> Result<()> {
         self.fields.writable()?;
         let name = name.to_string_lossy();
-        let found = self.snapshot.upstreams.iter().position(|one| *one.name == *name);
+        let upstreams = self.snapshot.iter().flat_map(|snapshot| &snapshot.upstreams);
+        let found = upstreams.map(|one| &*one.name).position(|one| *one == *name);
         let Some(index) = found else {
             return Err(Error::runtime(format!("there is no upstream `{}`", name.escape_debug())));
         };
@@ -189,66 +215,29 @@ impl Asked {
     }
 }
 
-/// The request, in Lua.
-pub(super) struct Req(pub(super) Rc<Asked>);
-
-impl Req {
-    fn read(&self) -> Result<&Asked> {
-        self.0.fields.readable()?;
-        Ok(&self.0)
-    }
-}
-
-impl UserData for Req {
-    fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
-        fields.add_field_method_get("headers", |lua, this| {
-            let asked = this.read()?;
-            let made = asked.headers.borrow().clone();
-            if let Some(made) = made {
-                return Ok(made);
-            }
-            let made = lua.create_userdata(Headers(this.0.clone()))?;
-            *asked.headers.borrow_mut() = Some(made.clone());
-            Ok(made)
-        });
-        fields.add_field_method_get("method", |lua, this| {
-            lua.create_string(this.read()?.method.borrow().as_str())
-        });
-        fields.add_field_method_set("method", |_, this, method: LuaString| {
-            this.0.set_method(&method.as_bytes())
-        });
-        fields.add_field_method_get("path", |lua, this| lua.create_string(this.read()?.path()));
-        fields.add_field_method_set("path", |_, this, path: LuaString| {
-            this.0.set_path(&path.as_bytes())
-        });
-        fields.add_field_method_get("query", |lua, this| {
-            let asked = this.read()?;
-            let set = asked.query.borrow();
-            let query =
-                set.as_deref().or_else(|| asked.uri.query()).filter(|query| !query.is_empty());
-            query.map(|query| lua.create_string(query)).transpose()
-        });
-        fields.add_field_method_set("query", |_, this, query: Option<LuaString>| {
-            this.0.set_query(query)
-        });
-        fields.add_field_method_get("host", |lua, this| {
-            this.read()?.host.as_ref().map(|host| lua.create_string(host)).transpose()
-        });
-        fields.add_field_method_get("client_ip", |_, this| {
-            Ok(this.read()?.client.map(|client| client.to_canonical().to_string()))
-        });
-        fields.add_field_method_get("identity", |_, this| {
-            Ok(this.read()?.identity.as_deref().map(str::to_owned))
-        });
-        fields.add_field_method_get("id", |lua, this| {
-            this.read()?.id.as_ref().map(|id| lua.create_string(id)).transpose()
-        });
-        fields.add_field_method_get("route", |lua, this| {
-            let asked = this.read()?;
-            lua.create_string(&*asked.snapshot.routes[asked.route].name)
-        });
-        fields.add_field_method_get("context", |lua, this| {
-            let asked = this.read()?;
+/// What Lua's `req` is made of, beside its header fields.
+pub(super) fn natives(lua: &Lua, stage: &Rc<Stage>, table: &Table) -> Result<()> {
+    let (getters, setters) = (lua.create_table()?, lua.create_table()?);
+    let text = |name: &str, read: fn(&Asked) -> Option<Cow<'_, [u8]>>| {
+        let own = stage.clone();
+        let get = lua.create_function(move |lua, hook: u32| {
+            own.asked(hook, |asked| read(asked).map(|text| string(lua, text)).transpose())
+        })?;
+        getters.raw_set(name, get)
+    };
+    text("method", |asked| Some(asked.method.borrow().as_str().as_bytes().to_vec().into()))?;
+    text("path", |asked| Some(asked.path().into_bytes().into()))?;
+    text("query", |asked| asked.query().map(|query| query.into_bytes().into()))?;
+    text("host", |asked| asked.host.as_ref().map(|host| host.as_bytes().into()))?;
+    text("client_ip", |asked| {
+        asked.client.map(|client| client.to_canonical().to_string().into_bytes().into())
+    })?;
+    text("identity", |asked| asked.identity.as_deref().map(|name| name.as_bytes().into()))?;
+    text("id", |asked| asked.id.as_ref().map(|id| id.as_bytes().into()))?;
+    text("route", |asked| Some(asked.route.as_bytes().into()))?;
+    let own = stage.clone();
+    let context = lua.create_function(move |lua, hook: u32| {
+        own.asked(hook, |asked| {
             let made = asked.context.borrow().clone();
             if let Some(made) = made {
                 return Ok(made);
@@ -256,10 +245,44 @@ impl UserData for Req {
             let made = lua.create_table()?;
             *asked.context.borrow_mut() = Some(made.clone());
             Ok(made)
-        });
-    }
+        })
+    })?;
+    getters.raw_set("context", context)?;
+    let own = stage.clone();
+    let method = lua.create_function(move |_, (hook, method): (u32, LuaString)| {
+        own.asked(hook, |asked| asked.set_method(&method.as_bytes()))
+    })?;
+    setters.raw_set("method", method)?;
+    let own = stage.clone();
+    let path = lua.create_function(move |_, (hook, path): (u32, LuaString)| {
+        own.asked(hook, |asked| asked.set_path(&path.as_bytes()))
+    })?;
+    setters.raw_set("path", path)?;
+    let own = stage.clone();
+    let query = lua.create_function(move |_, (hook, query): (u32, Option<LuaString>)| {
+        own.asked(hook, |asked| asked.set_query(query))
+    })?;
+    setters.raw_set("query", query)?;
+    table.raw_set("getters", getters)?;
+    table.raw_set("setters", setters)
+}
 
-    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_method("upstream", |_, this, name: LuaString| this.0.choose(&name));
-    }
+/// `req:upstream(name)`.
+pub(super) fn chooser(lua: &Lua, stage: &Rc<Stage>) -> Result<Function> {
+    let own = stage.clone();
+    lua.create_function(move |_, (hook, name): (u32, LuaString)| {
+        own.asked(hook, |asked| asked.choose(&name))
+    })
+}
+
+/// `req:cookie(name)`.
+pub(super) fn cookies(lua: &Lua, stage: &Rc<Stage>) -> Result<Function> {
+    let own = stage.clone();
+    lua.create_function(move |lua, (hook, name): (u32, LuaString)| {
+        own.asked(hook, |asked| {
+            let map = asked.fields.map.borrow();
+            let value = cookie(&name.as_bytes(), &map);
+            value.map(|value| string(lua, value)).transpose()
+        })
+    })
 }

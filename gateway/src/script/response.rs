@@ -1,16 +1,15 @@
 //! `res`: the response as scripts see it, and the one that a script makes itself.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use mlua::{AnyUserData, Error, LuaString, Result, Table, UserData, UserDataFields, Value};
+use mlua::{Error, IntoLua, Lua, LuaString, Result, Table, Value};
 
-use super::fields::{Access, Fields, Headers, Message, Shown, editable, value};
+use super::{
+    fields::{Access, Fields, editable, value},
+    stage::Stage,
+};
 
 /// A response, for the hooks of its route's script.
 #[derive(Debug)]
@@ -19,7 +18,6 @@ pub(super) struct Answered {
     pub(super) status: Cell<StatusCode>,
     /// How it ended, where it has.
     end: Option<End>,
-    headers: RefCell<Option<AnyUserData>>,
 }
 
 /// How an exchange ended.
@@ -30,19 +28,6 @@ pub(super) struct End {
     pub(super) flag: Option<&'static str>,
     pub(super) duration: Duration,
     pub(super) bytes: u64,
-}
-
-impl Message for Answered {
-    fn fields(&self) -> &Fields {
-        &self.fields
-    }
-}
-
-impl Shown for Answered {
-    fn end(&self) {
-        self.fields.access.set(Access::None);
-        self.headers.take();
-    }
 }
 
 impl Answered {
@@ -58,12 +43,12 @@ impl Answered {
 
     fn with(status: StatusCode, headers: HeaderMap, access: Access, end: Option<End>) -> Rc<Self> {
         let fields = Fields { map: headers.into(), access: access.into() };
-        Rc::new(Self { fields, status: status.into(), end, headers: RefCell::default() })
+        Rc::new(Self { fields, status: status.into(), end })
     }
 
     /// No hook may look at it any more. Its fields.
     pub(super) fn take(&self) -> HeaderMap {
-        self.end();
+        self.fields.access.set(Access::None);
         self.fields.map.take()
     }
 
@@ -79,45 +64,35 @@ impl Answered {
     }
 }
 
-/// The response, in Lua.
-pub(super) struct Res(pub(super) Rc<Answered>);
-
-impl Res {
-    fn end(&self) -> Result<Option<&End>> {
-        self.0.fields.readable()?;
-        Ok(self.0.end.as_ref())
-    }
-}
-
-impl UserData for Res {
-    fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
-        fields.add_field_method_get("headers", |lua, this| {
-            this.0.fields.readable()?;
-            let made = this.0.headers.borrow().clone();
-            if let Some(made) = made {
-                return Ok(made);
-            }
-            let made = lua.create_userdata(Headers(this.0.clone()))?;
-            *this.0.headers.borrow_mut() = Some(made.clone());
-            Ok(made)
-        });
-        fields.add_field_method_get("status", |_, this| {
-            this.0.fields.readable()?;
-            Ok(this.0.status.get().as_u16())
-        });
-        fields.add_field_method_set("status", |_, this, wanted: Value| this.0.set_status(&wanted));
-        fields.add_field_method_get("upstream", |_, this| {
-            Ok(this.end()?.and_then(|end| end.upstream.as_deref().map(str::to_owned)))
-        });
-        fields.add_field_method_get("endpoint", |_, this| {
-            Ok(this.end()?.and_then(|end| end.endpoint.as_deref().map(str::to_owned)))
-        });
-        fields.add_field_method_get("flag", |_, this| Ok(this.end()?.and_then(|end| end.flag)));
-        fields.add_field_method_get("duration", |_, this| {
-            Ok(this.end()?.map(|end| end.duration.as_secs_f64()))
-        });
-        fields.add_field_method_get("bytes", |_, this| Ok(this.end()?.map(|end| end.bytes as f64)));
-    }
+/// What Lua's `res` is made of, beside its header fields.
+pub(super) fn natives(lua: &Lua, stage: &Rc<Stage>, table: &Table) -> Result<()> {
+    let (getters, setters) = (lua.create_table()?, lua.create_table()?);
+    let own = stage.clone();
+    let status = lua.create_function(move |_, hook: u32| {
+        own.answered(hook, |answered| Ok(answered.status.get().as_u16()))
+    })?;
+    getters.raw_set("status", status)?;
+    let of_end = |name: &str, read: fn(&Lua, &End) -> Result<Value>| {
+        let own = stage.clone();
+        let get = lua.create_function(move |lua, hook: u32| {
+            own.answered(hook, |answered| {
+                answered.end.as_ref().map_or(Ok(Value::Nil), |end| read(lua, end))
+            })
+        })?;
+        getters.raw_set(name, get)
+    };
+    of_end("upstream", |lua, end| end.upstream.as_deref().into_lua(lua))?;
+    of_end("endpoint", |lua, end| end.endpoint.as_deref().into_lua(lua))?;
+    of_end("flag", |lua, end| end.flag.into_lua(lua))?;
+    of_end("duration", |_, end| Ok(Value::Number(end.duration.as_secs_f64())))?;
+    of_end("bytes", |_, end| Ok(Value::Number(end.bytes as f64)))?;
+    let own = stage.clone();
+    let status = lua.create_function(move |_, (hook, wanted): (u32, Value)| {
+        own.answered(hook, |answered| answered.set_status(&wanted))
+    })?;
+    setters.raw_set("status", status)?;
+    table.raw_set("getters", getters)?;
+    table.raw_set("setters", setters)
 }
 
 /// A response that a script made.

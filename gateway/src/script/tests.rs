@@ -6,12 +6,7 @@ use http::{HeaderMap, StatusCode};
 use mlua::Value;
 use weir_config::model::At;
 
-use super::{
-    fault::Kind,
-    response::{Answered, Res},
-    vm::Turn,
-    *,
-};
+use super::{fault::Kind, response::Answered, stage::Shown, vm::Turn, *};
 use crate::clock;
 
 fn bounds() -> Bounds {
@@ -19,8 +14,8 @@ fn bounds() -> Bounds {
 }
 
 fn try_text(text: &str, bounds: Bounds) -> Result<Script, String> {
-    let text = text.as_bytes().to_vec();
-    try_out("test.lua".into(), text, bounds, &Arc::default())
+    let script = Script::new("test.lua".into(), text.as_bytes().to_vec(), bounds);
+    try_out(script, &Arc::default())
 }
 
 fn vm_within(text: &str, bounds: Bounds) -> Rc<Vm> {
@@ -33,9 +28,13 @@ fn vm(text: &str) -> Rc<Vm> {
     vm_within(text, bounds())
 }
 
+fn of(answered: &Rc<Answered>) -> Shown {
+    Shown { asked: None, answered: Some(answered.clone()) }
+}
+
 /// Runs `on_log` to its end.
 fn run(vm: &Rc<Vm>) -> Result<Value, Fault> {
-    end(vm.begin(Hook::Log, ()).unwrap())
+    end(vm.begin(Hook::Log, Shown::default()).unwrap())
 }
 
 fn end(turn: Result<Turn, Fault>) -> Result<Value, Fault> {
@@ -188,12 +187,13 @@ fn memory_is_bounded_and_a_vm_that_used_it_up_is_worn() {
         "local s = 'x' while true do s = s .. s end",
         "local function f() return { f() } end f()",
     ] {
-        let vm = vm_within(&format!("function on_log() {body} end"), small);
+        let vm = vm_within(&format!("function on_log()\n\n{body} end"), small);
         let Err(fault) = run(&vm) else { panic!("{body}") };
         if fault.text.contains("stack overflow") {
             continue;
         }
         assert_eq!(fault.kind, Kind::Memory, "{body}: {}", fault.text);
+        assert!(fault.text.starts_with("test.lua:3: it uses more"), "{body}: {}", fault.text);
         assert!(vm.is_worn(), "{body}");
     }
     // What is garbage at once does not count.
@@ -206,12 +206,12 @@ fn memory_is_bounded_and_a_vm_that_used_it_up_is_worn() {
 fn a_long_hook_leaves_the_worker_to_others() {
     let long = Bounds { timeout: Duration::from_millis(500), steps: u32::MAX, ..bounds() };
     let vm = vm_within("function on_log() while true do end end", long);
-    let mut turn = vm.begin(Hook::Log, ()).unwrap();
+    let mut turn = vm.begin(Hook::Log, Shown::default()).unwrap();
     let mut asides = 0;
     while let Ok(Turn::Aside(call)) = turn {
         asides += 1;
         // Another hook runs in between.
-        assert!(vm.begin(Hook::Response, ()).is_none());
+        assert!(vm.begin(Hook::Response, Shown::default()).is_none());
         turn = call.turn(());
     }
     assert!(asides > 1, "{asides}");
@@ -267,7 +267,7 @@ fn responses_are_changed_within_bounds() {
         let mut headers = HeaderMap::new();
         headers.insert("x-a", "1".parse().unwrap());
         let answered = Answered::new(StatusCode::OK, headers);
-        let turn = vm.begin(Hook::Response, (Value::Nil, Res(answered.clone()))).unwrap();
+        let turn = vm.begin(Hook::Response, of(&answered)).unwrap();
         end(turn)
             .map_err(|fault| fault.text)
             .map(|_| ())
@@ -296,11 +296,53 @@ fn responses_are_changed_within_bounds() {
         "local kept function on_response(_, res) if kept then return kept.status end kept = res end",
     );
     let answered = Answered::new(StatusCode::OK, HeaderMap::new());
-    let first = vm.begin(Hook::Response, (Value::Nil, Res(answered.clone()))).unwrap();
+    let first = vm.begin(Hook::Response, of(&answered)).unwrap();
     end(first).unwrap();
     answered.take();
-    let stale = vm.begin(Hook::Response, (Value::Nil, Value::Nil)).unwrap();
+    let stale = vm.begin(Hook::Response, Shown::default()).unwrap();
     assert!(end(stale).unwrap_err().text.contains("its hook is over"));
+}
+
+#[test]
+fn edits_of_fields_wait_and_lose_nothing() {
+    let run = |body: &str| {
+        let vm = vm(&format!("function on_response(req, res) local h = res.headers {body} end"));
+        let mut headers = HeaderMap::new();
+        headers.insert("x-a", "1".parse().unwrap());
+        let answered = Answered::new(StatusCode::OK, headers);
+        let done = end(vm.begin(Hook::Response, of(&answered)).unwrap());
+        done.map(|_| answered.take()).map_err(|fault| fault.text)
+    };
+    let all = |headers: &HeaderMap, name: &str| -> Vec<String> {
+        headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    };
+    let done =
+        run("h:add('X-A', 2) h:set('x-b', 'b') h:remove('x-b') h:add('x-b', 'c d')").unwrap();
+    assert_eq!(
+        (all(&done, "x-a"), all(&done, "x-b")),
+        (vec!["1".into(), "2".into()], vec!["c d".into()])
+    );
+    let text = "h:set('x-a', 'new') assert(h:get('X-A') == 'new' and h['x-a'] == 'new') \
+                assert(#h:get_all('x-a') == 1 and h:all()['x-a'] == 'new') \
+                assert(h['x-none'] == nil) h:set('x-a', 'newer')";
+    assert_eq!(all(&run(text).unwrap(), "x-a"), ["newer"]);
+    let many = run("for i = 1, 200 do h:add('x-n', i) h:set('x-' .. i, ('v'):rep(i)) end");
+    assert!(many.unwrap_err().contains("at most 256 fields"));
+    let many = run("for i = 1, 120 do h:add('x-n', i) h:set('x-' .. i, ('v'):rep(i)) end").unwrap();
+    assert_eq!((many.len(), all(&many, "x-n").len()), (241, 120));
+    assert_eq!(all(&many, "x-120")[0].len(), 120);
+    for (body, what) in [
+        ("h['x-a'] = 'b'", "fields are written with `headers:set(name, value)`"),
+        ("h.set('x-a', 'b')", "called with a colon"),
+        ("res.headers = {}", "readonly"),
+        ("rawset(h, 'pending', '=content-length:5\\n')", "written by the gateway itself"),
+        ("rawset(h, 'pending', '=x-a:b\\r\\n')", "line ends included"),
+        ("rawset(h, 'pending', 'nonsense')", "no edit of a header field"),
+        ("h.hook = 0 h:get('x-a')", "its hook is over"),
+    ] {
+        let said = run(body).expect_err(body);
+        assert!(said.starts_with("test.lua:") && said.contains(what), "{body}: {said}");
+    }
 }
 
 #[test]

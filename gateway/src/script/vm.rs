@@ -6,8 +6,8 @@
 use std::{cell::Cell, cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use mlua::{
-    AnyUserData, Error, Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Thread, Value,
-    VmState,
+    AnyUserData, Error, Function, IntoLuaMulti, Lua, LuaOptions, LuaString, StdLib, Table, Thread,
+    Value, VmState,
     chunk::{ChunkMode, Compiler},
     thread::ThreadStatus,
 };
@@ -17,7 +17,9 @@ use super::{
     api::{self, Ask, Shared},
     budget::{Budget, Step},
     fault::{Fault, Kind},
+    fields::Fields,
     response::kind,
+    stage::{Makers, Shown, Stage},
 };
 use crate::clock::{self, Tick};
 
@@ -32,9 +34,10 @@ const WAITS_MAX: u32 = 32;
 
 /// What scripts may not have: ways to load code or to reach around the sandbox, and what would
 /// have a hook wait for nobody.
-const BARRED: [&str; 8] = [
+const BARRED: [&str; 9] = [
     "collectgarbage",
     "coroutine",
+    "debug",
     "gcinfo",
     "getfenv",
     "loadstring",
@@ -46,10 +49,13 @@ const BARRED: [&str; 8] = [
 /// See the module's page.
 pub(crate) struct Vm {
     lua: Lua,
-    hooks: [Option<Function>; Hook::ALL.len()],
+    hooks: [Option<Function>; Hook::COUNT],
     budget: Rc<Budget>,
     script: Arc<Script>,
     shared: Rc<Shared>,
+    stage: Rc<Stage>,
+    /// `debug.traceback`, which scripts do not have.
+    trace: Function,
     idle: RefCell<Vec<Thread>>,
     /// It has used up its memory.
     worn: Cell<bool>,
@@ -66,6 +72,9 @@ pub(crate) struct Call {
     vm: Rc<Vm>,
     thread: Thread,
     hook: Hook,
+    /// Its number, and what it is shown.
+    number: u32,
+    shown: Shown,
     steps: u32,
     /// How long it has run so far.
     ran: Duration,
@@ -98,16 +107,25 @@ impl Vm {
         let budget = Rc::new(Budget::default());
         let shared = Rc::new(shared);
         let fault = |error: &Error| Fault::of(error, &script.name, budget.exceeded());
-        let lua = sandbox(script, &shared, &budget).map_err(|error| fault(&error))?;
+        let stage = Rc::new(Stage::default());
+        let made = sandbox(script, (&shared, &stage), &budget);
+        let (lua, makers, trace) = made.map_err(|error| fault(&error))?;
         let bounds = &script.bounds;
         let steps = bounds.steps.saturating_mul(LOADING);
         budget.begin(steps, clock::now() + bounds.timeout * LOADING, Tick::NEVER);
-        let chunk = lua.load(&*script.text).set_name(format!("={}", script.name));
-        chunk.set_mode(ChunkMode::Text).exec().map_err(|error| fault(&error))?;
-        let mut hooks = [const { None }; Hook::ALL.len()];
+        let mut hooks = [const { None }; Hook::COUNT];
+        if script.is_value {
+            let value = value(&lua, script).and_then(|value| makers.wrap(Hook::Value, value));
+            hooks[Hook::Value as usize] = Some(value.map_err(|error| fault(&error))?);
+        } else {
+            let chunk = lua.load(&*script.text).set_name(format!("={}", script.name));
+            chunk.set_mode(ChunkMode::Text).exec().map_err(|error| fault(&error))?;
+        }
         for hook in Hook::ALL {
             hooks[hook as usize] = match lua.globals().get::<Value>(hook.name()) {
-                Ok(Value::Function(function)) => Some(function),
+                Ok(Value::Function(function)) => {
+                    Some(makers.wrap(hook, function).map_err(|error| fault(&error))?)
+                }
                 Ok(Value::Nil) => None,
                 Ok(other) => {
                     let what =
@@ -120,11 +138,11 @@ impl Vm {
         // What a hook leaves in a global would be there for requests of others.
         lua.globals().set_readonly(true);
         let (script, idle, worn) = (script.clone(), RefCell::default(), Cell::new(false));
-        Ok(Self { lua, hooks, budget, script, shared, idle, worn })
+        Ok(Self { lua, hooks, budget, script, shared, stage, trace, idle, worn })
     }
 
     /// Which hooks it has.
-    pub(super) fn hooks(&self) -> [bool; Hook::ALL.len()] {
+    pub(super) fn hooks(&self) -> [bool; Hook::COUNT] {
         self.hooks.each_ref().map(Option::is_some)
     }
 
@@ -146,11 +164,25 @@ impl Vm {
         fault
     }
 
+    /// What an error says that ended a coroutine. One of memory comes without a trace of calls.
+    fn fault_in(&self, thread: &Thread, error: &Error) -> Fault {
+        let mut fault = self.fault(error);
+        if fault.kind == Kind::Memory {
+            // There is none left to tell of it.
+            let bound = self.lua.set_memory_limit(0);
+            if let Ok(trace) = self.trace.call::<LuaString>(thread.clone()) {
+                fault.place(&self.script.name, &trace.to_string_lossy());
+            }
+            let _ = bound.and_then(|bound| self.lua.set_memory_limit(bound));
+        }
+        fault
+    }
+
     /// Tells the operator of a fault, unless there were too many of late.
     #[cold]
     pub(super) fn tell(&self, route: &str, id: &str, hook: Hook, fault: &Fault) {
         if self.shared.may_write() {
-            fault.tell(&self.script.name, (route, id), hook.name());
+            fault.tell(&self.script.title(), (route, id), hook.name());
         }
     }
 
@@ -160,39 +192,29 @@ impl Vm {
     }
 
     /// Runs a hook, at once and as far as it comes in a slice; `None` without such a hook.
-    pub(super) fn begin(
-        self: &Rc<Self>,
-        hook: Hook,
-        arguments: impl IntoLuaMulti,
-    ) -> Option<Result<Turn, Fault>> {
+    pub(super) fn begin(self: &Rc<Self>, hook: Hook, shown: Shown) -> Option<Result<Turn, Fault>> {
         let function = self.hooks[hook as usize].as_ref()?;
-        let (thread, arguments) = match self.prepare(function, arguments) {
-            Ok(prepared) => prepared,
+        let thread = match self.thread(function) {
+            Ok(thread) => thread,
             Err(error) => return Some(Err(self.fault(&error))),
         };
-        let steps = self.script.bounds.steps;
-        let call = Call { vm: self.clone(), thread, hook, steps, ran: Duration::ZERO, waits: 0 };
-        Some(call.turn(arguments))
+        let number = self.stage.number();
+        let room = shown.changing(hook).map_or(0, Fields::room);
+        let (vm, steps, ran) = (self.clone(), self.script.bounds.steps, Duration::ZERO);
+        let call = Call { vm, thread, hook, number, shown, steps, ran, waits: 0 };
+        Some(call.turn((number, room)))
     }
-}
 
-impl Vm {
-    /// A coroutine for a hook, and what it is shown. The bound on memory is the script's: to make
-    /// these within it would cost as much again.
-    fn prepare(
-        &self,
-        function: &Function,
-        arguments: impl IntoLuaMulti,
-    ) -> mlua::Result<(Thread, MultiValue)> {
+    /// A coroutine for a hook. The bound on memory is the script's: to make one within it would
+    /// cost as much again.
+    fn thread(&self, function: &Function) -> mlua::Result<Thread> {
+        if let Some(thread) = self.idle.borrow_mut().pop() {
+            return thread.reset(function.clone()).map(|()| thread);
+        }
         let bound = self.lua.set_memory_limit(0)?;
-        let kept = self.idle.borrow_mut().pop();
-        let thread = match kept {
-            Some(thread) => thread.reset(function.clone()).map(|()| thread),
-            None => self.lua.create_thread(function.clone()),
-        };
-        let arguments = arguments.into_lua_multi(&self.lua);
+        let thread = self.lua.create_thread(function.clone());
         self.lua.set_memory_limit(bound)?;
-        Ok((thread?, arguments?))
+        thread
     }
 }
 
@@ -203,20 +225,25 @@ impl Call {
         let began = clock::now();
         let over = began + vm.script.bounds.timeout.saturating_sub(self.ran);
         vm.budget.begin(self.steps, over, began + SLICE);
-        let result = self.thread.resume::<MultiValue>(arguments);
+        let thread = &self.thread;
+        let resume = || thread.resume::<(Value, Value)>(arguments);
+        let result = vm.stage.play(self.number, &mut self.shown, resume);
         self.steps = vm.budget.steps();
-        let mut returned = result.map_err(|error| vm.fault(&error))?;
+        let (returned, edits) = result.map_err(|error| vm.fault_in(&self.thread, &error))?;
         if self.thread.status() != ThreadStatus::Resumable {
             let mut idle = vm.idle.borrow_mut();
             if idle.len() < IDLE_MAX {
                 idle.push(self.thread);
             }
-            return Ok(Turn::Done(returned.pop_front().unwrap_or(Value::Nil)));
+            if let (Value::String(edits), Some(fields)) = (edits, self.shown.changing(self.hook)) {
+                fields.apply(&edits.as_bytes()).map_err(|error| vm.fault(&error))?;
+            }
+            return Ok(Turn::Done(returned));
         }
         self.ran += clock::now().since(began);
-        match returned.pop_front() {
-            None => Ok(Turn::Aside(Box::new(self))),
-            Some(Value::UserData(asked)) => {
+        match returned {
+            Value::Nil => Ok(Turn::Aside(Box::new(self))),
+            Value::UserData(asked) => {
                 self.waits += 1;
                 if self.waits > WAITS_MAX {
                     return Err(vm.blame(&format!("it waits more than {WAITS_MAX} times")));
@@ -224,7 +251,7 @@ impl Call {
                 let ask = asked.take::<Ask>().map_err(|error| vm.fault(&error))?;
                 Ok(Turn::Wait(Box::new(self), Box::new(ask)))
             }
-            Some(_) => Err(vm.blame("it waits for nothing")),
+            _ => Err(vm.blame("it waits for nothing")),
         }
     }
 
@@ -234,10 +261,23 @@ impl Call {
     }
 }
 
+/// What an expression is, as a function.
+fn value(lua: &Lua, script: &Script) -> mlua::Result<Function> {
+    // On one line, so that lines in errors are those of the expression.
+    let text = [b"local req = ... return ", &*script.text].concat();
+    let chunk = lua.load(text).set_name(format!("={}", script.name));
+    chunk.set_mode(ChunkMode::Text).into_function()
+}
+
 /// A VM in which nothing is loaded yet.
-fn sandbox(script: &Script, shared: &Rc<Shared>, budget: &Rc<Budget>) -> mlua::Result<Lua> {
+fn sandbox(
+    script: &Script,
+    (shared, stage): (&Rc<Shared>, &Rc<Stage>),
+    budget: &Rc<Budget>,
+) -> mlua::Result<(Lua, Makers, Function)> {
     let libraries = StdLib::BIT
         | StdLib::COROUTINE
+        | StdLib::DEBUG
         | StdLib::MATH
         | StdLib::STRING
         | StdLib::TABLE
@@ -246,7 +286,9 @@ fn sandbox(script: &Script, shared: &Rc<Shared>, budget: &Rc<Budget>) -> mlua::R
     lua.set_memory_limit(usize::try_from(script.bounds.memory).unwrap_or(usize::MAX))?;
     // Lines in errors, and no inlining that would blur them.
     lua.set_compiler(Compiler::new().set_optimization_level(1).set_debug_level(1));
+    let makers = Makers::new(&lua, stage)?;
     api::install(&lua, shared)?;
+    let trace = lua.globals().get::<Table>("debug")?.get("traceback")?;
     for name in BARRED {
         lua.globals().raw_set(name, Value::Nil)?;
     }
@@ -260,7 +302,7 @@ fn sandbox(script: &Script, shared: &Rc<Shared>, budget: &Rc<Budget>) -> mlua::R
             Err(Error::runtime(format!("{name}:{line}: the script has used up what it may")))
         }
     });
-    Ok(lua)
+    Ok((lua, makers, trace))
 }
 
 /// The line of the script that runs, or has called what runs.

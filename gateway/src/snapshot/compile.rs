@@ -67,6 +67,7 @@ pub fn compile(
         warnings: loaded.warnings.iter().cloned().collect(),
     };
     let config = &loaded.config;
+    compiler.values(config);
     let shared_store = compiler.shared_store();
     let listeners = config.listeners.iter().filter_map(|l| compiler.listener(l)).collect();
     let upstreams = config.upstreams.iter().filter_map(|u| compiler.upstream(u)).collect();
@@ -120,6 +121,23 @@ pub(super) struct Compiler<'a> {
 impl Compiler<'_> {
     pub(super) fn error(&mut self, at: At, what: impl Into<String>) {
         self.errors.push(self.loaded.error(at, what));
+    }
+
+    /// Takes in the keys that are expressions in Lua.
+    fn values(&mut self, config: &Config) {
+        let before = self.previous.map(|previous| &previous.scripts);
+        for value in config.lua_values() {
+            if let Err(what) = self.scripts.load_value(&value.text, before) {
+                let what = format!("this is no expression in Lua: {what}");
+                let mut error = self.loaded.error(value.at, what);
+                error.hint = Some(
+                    "it says one value, such as `req.headers[\"x-tenant\"]`; what takes more is \
+                     for a `script`"
+                        .to_owned(),
+                );
+                self.errors.push(error);
+            }
+        }
     }
 
     fn problems(&mut self, problems: Vec<TlsProblem>) {

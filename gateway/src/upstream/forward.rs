@@ -35,6 +35,7 @@ use crate::{
     http::{body::Body, exchange::Exchange, headers::name},
     limit::key::Subject,
     pause::{BodyClocks, Pause},
+    script::Values,
     snapshot::Route,
 };
 
@@ -158,6 +159,8 @@ impl<'a> Run<'a> {
     ) -> Self {
         // As the route sends it: edited and rewritten.
         let head = &draft.head;
+        let (world, id) = (&exchange.world, exchange.request_id.as_ref());
+        let values = Values::new(&world.snapshot.scripts, &world.vms, &head.method, id);
         let aside = draft.runs == Runs::Aside;
         let place = upstream.place(&Subject {
             client: exchange.client,
@@ -166,7 +169,11 @@ impl<'a> Run<'a> {
             query: head.uri.query(),
             route: &route.name,
             identity: exchange.identity(),
+            lua: values.as_ref().map(|values| values as _),
         });
+        if let Some(values) = values {
+            values.note(exchange);
+        }
         Self {
             upstream,
             place,

@@ -32,6 +32,8 @@ fn a_key_has_parts() {
         assert_eq!(shown(&format!("[{one}]")), [one]);
     }
     assert_eq!(shown("[client_ip, route]"), ["client_ip", "route"]);
+    let lua = "lua:req.headers['x-tenant']:lower() or 'none'";
+    assert_eq!(shown(&format!("\"{lua}\"")), [lua]);
     // Names of header fields have no case, others do.
     assert_eq!(shown("header:X-Key"), ["header:x-key"]);
     // A parameter may have any name.
@@ -63,6 +65,8 @@ fn what_is_no_key_is_refused() {
         ("{ header: x-a }", "name and kind are one word: `header:x-api-key`"),
         ("[route, path, route]", "`route` stands in the key twice"),
         ("[header:a, header:A]", "`header:a` stands in the key twice"),
+        ("\"lua: \"", "an expression is missing"),
+        ("\"req.path\"", "did you mean `lua:req.path`?"),
         ("nonsense", "expected `client_ip`, `identity`, `header:N`"),
         ("on", "expected `client_ip`, `identity`, `header:N`"),
     ] {

@@ -4,7 +4,12 @@ use http::request::Parts;
 use weir_config::units::{show_duration, show_percent, show_size};
 
 use super::Lookup;
-use crate::{limit::key::Subject, policy::Fault, route::Origin};
+use crate::{
+    limit::key::Subject,
+    policy::Fault,
+    route::Origin,
+    script::{Values, Vms},
+};
 
 impl Lookup<'_> {
     /// Who is turned away before anything else.
@@ -32,6 +37,8 @@ impl Lookup<'_> {
         let (config, route) = (&self.loaded.config, &snapshot.routes[index]);
         let Some(policies) = &route.policies else { return };
         if let Some(sticky) = &policies.sticky {
+            let vms = Vms::new(&snapshot.scripts, None);
+            let values = Values::new(&snapshot.scripts, &vms, &head.method, None);
             let subject = Subject {
                 client: self.client,
                 headers: &head.headers,
@@ -39,6 +46,7 @@ impl Lookup<'_> {
                 query: origin.query,
                 route: &route.name,
                 identity: None,
+                lua: values.as_ref().map(|values| values as _),
             };
             let choice = sticky.choose(&subject, false, &mut fastrand::Rng::with_seed(0));
             let by = sticky.describe();

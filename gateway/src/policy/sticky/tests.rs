@@ -16,8 +16,15 @@ fn by_key(weights: [u32; 3]) -> Sticky {
 }
 
 fn choose(sticky: &Sticky, headers: &HeaderMap) -> Choice {
-    let subject =
-        Subject { client: None, headers, path: "/", query: None, route: "r", identity: None };
+    let subject = Subject {
+        client: None,
+        headers,
+        path: "/",
+        query: None,
+        route: "r",
+        identity: None,
+        lua: None,
+    };
     sticky.choose(&subject, true, &mut fastrand::Rng::with_seed(1))
 }
 

@@ -3,6 +3,7 @@
 mod bad;
 mod example;
 mod hooks;
+mod keys;
 mod reload;
 mod requests;
 

@@ -169,8 +169,15 @@ fn parts_of_the_request_decide() {
     headers.insert("cookie", "a=b; sid=7".parse().unwrap());
     let client = Some("192.0.2.7".parse().unwrap());
     let query = Some("q=ada&r=%61da");
-    let subject =
-        Subject { client, headers: &headers, path: "/p", query, route: "r", identity: None };
+    let subject = Subject {
+        client,
+        headers: &headers,
+        path: "/p",
+        query,
+        route: "r",
+        identity: None,
+        lua: None,
+    };
     let ada = Some(Place(xxh64(b"ada", 0)));
     for key in ["\"header:x-user\"", "query:q", "query:r"] {
         assert_eq!(with(key, "rendezvous").place(&subject), ada, "{key}");
