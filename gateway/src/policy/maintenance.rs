@@ -27,6 +27,8 @@ impl Maintenance {
     pub(crate) fn new(config: &model::Maintenance) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, config.content_type.clone());
+        // It passes, and some statuses may be stored by a cache in front without a word of ours.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(&name::PROXY_STATUS, reply::proxy_status(Error::Maintenance));
         if let Some(time) = config.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(time.as_secs().max(1)));
@@ -83,6 +85,7 @@ mod tests {
             let answer = closed.answer(takes_problem);
             assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
             assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+            assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
             assert_eq!(answer.headers()[header::CONTENT_TYPE], kind);
         }
         assert!(!closed.lets_through(None), "a client without an address is nobody");

@@ -85,7 +85,10 @@ fn apply(map: &mut HeaderMap, edit: &[u8]) -> Result<()> {
         map.remove(name);
         return Ok(());
     }
-    let value = HeaderValue::from_bytes(value).map_err(|_| Error::runtime(NO_VALUE))?;
+    if value.len() > VALUE_MAX {
+        return Err(too_long());
+    }
+    let value = HeaderValue::from_bytes(trimmed(value)).map_err(|_| Error::runtime(NO_VALUE))?;
     room(map)?;
     match kind {
         b'+' => map.append(name, value),
@@ -170,6 +173,27 @@ fn room(map: &HeaderMap) -> Result<()> {
     Err(Error::runtime(format!("a message has at most {FIELDS_MAX} fields")))
 }
 
+/// Without the spaces and tabs at its ends, for which clients of HTTP/2 refuse the whole message
+/// (RFC 9113 section 8.2.1).
+fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+#[cold]
+fn too_long() -> Error {
+    Error::runtime(format!("a header value has at most {VALUE_MAX} bytes"))
+}
+
+/// Adds a field to a message that a script makes.
+pub(super) fn append(map: &mut HeaderMap, name: &HeaderName, given: &mlua::Value) -> Result<()> {
+    room(map)?;
+    map.append(name, value(given)?);
+    Ok(())
+}
+
 /// The name of a field that a script may write.
 pub(super) fn editable(name: &[u8]) -> Result<HeaderName> {
     let Ok(known) = HeaderName::from_bytes(name) else {
@@ -197,10 +221,9 @@ pub(super) fn value(value: &mlua::Value) -> Result<HeaderValue> {
         mlua::Value::String(text) => {
             let text = text.as_bytes();
             if text.len() > VALUE_MAX {
-                let what = format!("a header value has at most {VALUE_MAX} bytes");
-                return Err(Error::runtime(what));
+                return Err(too_long());
             }
-            HeaderValue::from_bytes(&text)
+            HeaderValue::from_bytes(trimmed(&text))
         }
         mlua::Value::Integer(number) => return Ok(HeaderValue::from(*number)),
         mlua::Value::Number(number) => HeaderValue::from_str(&number.to_string()),

@@ -248,6 +248,8 @@ impl Scripted {
                 match self.before.take() {
                     Some(before) => {
                         inbound.head.headers = before;
+                        self.asked.undo(&inbound.head.method);
+                        self.keep(script, &inbound.head.headers);
                         Ok(Met::On)
                     }
                     None => Err(Error::ScriptFailed),

@@ -120,6 +120,20 @@ impl Asked {
         self.fields.access.set(Access::None);
     }
 
+    /// What the script kept goes.
+    pub(super) fn forget(&self) {
+        *self.context.borrow_mut() = None;
+    }
+
+    /// What the script wanted is nothing any more: the request goes on with the `method` it had.
+    pub(super) fn undo(&self, method: &Method) {
+        *self.path.borrow_mut() = None;
+        *self.query.borrow_mut() = None;
+        self.upstream.set(None);
+        self.changed_method.set(false);
+        self.method.borrow_mut().clone_from(method);
+    }
+
     /// The method that the script wants, where that is another.
     pub(super) fn wanted_method(&self) -> Option<Method> {
         self.changed_method.get().then(|| self.method.borrow().clone())

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mlua::{Error, IntoLua, Lua, LuaString, Result, Table, Value};
 
 use super::{
-    fields::{Access, Fields, editable, value},
+    fields::{Access, Fields, append, editable},
     stage::Stage,
 };
 
@@ -159,12 +159,10 @@ fn headers_of(table: &Table) -> Result<HeaderMap> {
         match &given {
             Value::Table(list) => {
                 for one in list.sequence_values::<Value>() {
-                    headers.append(name.clone(), value(&one?)?);
+                    append(&mut headers, &name, &one?)?;
                 }
             }
-            one => {
-                headers.append(name, value(one)?);
-            }
+            one => append(&mut headers, &name, one)?,
         }
     }
     Ok(headers)

@@ -326,6 +326,8 @@ fn edits_of_fields_wait_and_lose_nothing() {
                 assert(#h:get_all('x-a') == 1 and h:all()['x-a'] == 'new') \
                 assert(h['x-none'] == nil) h:set('x-a', 'newer')";
     assert_eq!(all(&run(text).unwrap(), "x-a"), ["newer"]);
+    assert_eq!(all(&run("h:set('x-a', ' \t b ')").unwrap(), "x-a"), ["b"]);
+    assert_eq!(all(&run("h:set('x-a', ' b c')").unwrap(), "x-a"), ["b c"]);
     let many = run("for i = 1, 200 do h:add('x-n', i) h:set('x-' .. i, ('v'):rep(i)) end");
     assert!(many.unwrap_err().contains("at most 256 fields"));
     let many = run("for i = 1, 120 do h:add('x-n', i) h:set('x-' .. i, ('v'):rep(i)) end").unwrap();
@@ -338,6 +340,7 @@ fn edits_of_fields_wait_and_lose_nothing() {
         ("rawset(h, 'pending', '=content-length:5\\n')", "written by the gateway itself"),
         ("rawset(h, 'pending', '=x-a:b\\r\\n')", "line ends included"),
         ("rawset(h, 'pending', 'nonsense')", "no edit of a header field"),
+        ("rawset(h, 'pending', '=x-a:' .. ('b'):rep(20000))", "at most 16384 bytes"),
         ("h.hook = 0 h:get('x-a')", "its hook is over"),
     ] {
         let said = run(body).expect_err(body);

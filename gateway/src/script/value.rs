@@ -93,6 +93,8 @@ impl<'a> Values<'a> {
         };
         if let Some(asked) = &shown.asked {
             asked.open(Access::Read);
+            // What another expression left there is of another VM, where to show it would panic.
+            asked.forget();
         }
         let mut turn = vm.begin(Hook::Value, shown).ok_or_else(|| vm.blame("it is none"))??;
         loop {

@@ -82,7 +82,7 @@ pub(super) fn read(request: &Table) -> Result<Ask> {
             ("headers", Value::Table(headers)) => {
                 for pair in headers.pairs::<LuaString, Value>() {
                     let (name, value) = pair?;
-                    ask.headers.append(editable(&name.as_bytes())?, fields::value(&value)?);
+                    fields::append(&mut ask.headers, &editable(&name.as_bytes())?, &value)?;
                 }
             }
             ("body", Value::String(text)) => ask.body = Bytes::copy_from_slice(&text.as_bytes()),

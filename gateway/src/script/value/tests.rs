@@ -109,6 +109,26 @@ fn each_is_made_once_and_for_one_request() {
 }
 
 #[test]
+fn what_one_expression_keeps_is_not_shown_to_another() {
+    let texts = ["req.context.x or 'a'", "req.context.x or 'b'"];
+    let (scripts, headers) = (loaded(&texts), headers());
+    let vms = Vms::new(&scripts, None);
+    let values = Values::new(&scripts, &vms, &Method::GET, None).unwrap();
+    let subject = Subject {
+        client: None,
+        headers: &headers,
+        path: "/",
+        query: None,
+        route: "api",
+        identity: None,
+        lua: Some(&values),
+    };
+    for (text, value) in texts.into_iter().zip(["a", "b"]) {
+        assert_eq!(values.compute(text, &subject).as_deref(), Some(value.as_bytes()));
+    }
+}
+
+#[test]
 fn what_is_no_expression_is_told() {
     for (text, what) in [
         ("req.headers[", "line 1: "),

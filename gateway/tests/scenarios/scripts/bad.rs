@@ -90,6 +90,7 @@ fn what_may_fail_passes() {
         function on_request(req)
           req.headers:set("x-a", "1")
           req.path = "/elsewhere"
+          req:upstream("other")
           if req.query == "loop" then while true do end end
           error("boom")
         end
@@ -99,13 +100,16 @@ fn what_may_fail_passes() {
           error("again")
         end"#,
     );
-    let gateway = routes([&origin, &origin], &[("/**", &keys, "")]);
-    for target in ["/a", "/a?loop"] {
+    let other = Origin::echo();
+    let keys = format!("strip_prefix: /v1\n{keys}");
+    let gateway = routes([&origin, &other], &[("/v1/**", &keys, "")]);
+    for target in ["/v1/a", "/v1/a?loop"] {
         let answer = get(&gateway, target);
         assert_eq!((answer.status, answer.field("x-b")), (200, None), "{target}");
     }
     let seen = origin.seen_at("/a");
     assert_eq!((seen.len(), seen[0].field("x-a")), (2, None));
+    assert!(other.seen().is_empty(), "what the hook chose is forgotten with it");
 }
 
 #[test]
