@@ -25,6 +25,7 @@ pub mod progress;
 pub mod push;
 pub mod report;
 mod scenario;
+mod signals;
 pub mod summary;
 mod task;
 pub mod threshold;

@@ -151,6 +151,9 @@ fn quic_that_fails_says_why() {
     let address = server.address;
     let body = "
         is('reset', http.get(url + '/reset').error_code, 1830);
+        http.get(url);
+        // Over a connection that goes on it is asked once, not until its time is over.
+        is('reset later', http.get(url + '/reset', { timeout: '2s' }).error_code, 1830);
         is('slow', http.get(url + '/slow', { timeout: '300ms' }).error_code, 1050);";
     holds(address, options, &[], None, body);
 }

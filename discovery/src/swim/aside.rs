@@ -1,8 +1,8 @@
 //! A member that must refute again and again, since healthy ones get no answer from it, hears or is
 //! heard too badly to be one. It says so itself and steps aside: it has left, for the others, and
 //! comes back as a new life once its own probes are answered. Nobody can be put out by others this
-//! way, and all agree on it as on any member that leaves. Meanwhile it suspects nobody, and
-//! believes others what they say of the dead.
+//! way, but by one that has the secret and lies, and all agree on it as on any that leaves.
+//! Meanwhile it suspects nobody, and believes others what they say of the dead.
 
 use std::sync::Arc;
 

@@ -10,6 +10,7 @@ use tokio::{
 };
 use weir_discovery::{
     announce::Announcement,
+    swim::State,
     udp::{Ended, Handle, View},
 };
 
@@ -24,6 +25,8 @@ use super::{
 const RENEW: Duration = Duration::from_secs(30);
 /// The same while nobody else is.
 const RENEW_ALONE: Duration = Duration::from_secs(5);
+/// For others to hear that an instance ended by itself, before the agent leaves.
+const TELLING: Duration = Duration::from_millis(500);
 
 /// A running agent.
 #[derive(Debug)]
@@ -61,6 +64,12 @@ impl Agent {
             End::Told(signal) => self.stop(signal).await,
             End::Child(code) => {
                 tracing::info!(code, "the service ended");
+                // Who leaves while it is ready is taken for one that stepped aside.
+                for offer in &mut self.announcement.offers {
+                    offer.ready = false;
+                }
+                self.announce().await;
+                sleep(TELLING).await;
                 self.leave().await;
                 ExitCode::from(code)
             }
@@ -75,6 +84,7 @@ impl Agent {
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
         renew.tick().await;
         let (mut company, mut warned, mut since) = (None, false, Duration::ZERO);
+        let mut aside = false;
         loop {
             let Self { turns, child, told, ended, .. } = self;
             tokio::select! {
@@ -85,7 +95,10 @@ impl Agent {
                 code = child_ended(child.as_mut()) => return End::Child(code),
                 _ = ended => return End::Superseded,
                 Some(turn) = turns.recv() => self.turn(turn).await,
-                Ok(()) = views.changed() => company = accompanied(&mut views, company),
+                Ok(()) = views.changed() => {
+                    aside = stepped_aside(&views, &self.name, aside);
+                    company = accompanied(&mut views, company);
+                }
                 _ = renew.tick() => {
                     since += RENEW_ALONE;
                     if company == Some(false) && !warned {
@@ -195,6 +208,22 @@ async fn child_ended(child: Option<&mut Child>) -> u8 {
         Some(child) => child.ended().await,
         None => std::future::pending().await,
     }
+}
+
+/// Whether the agent has left for as long as it is heard too badly; told of when it changes.
+fn stepped_aside(views: &watch::Receiver<Arc<View>>, name: &str, before: bool) -> bool {
+    let view = views.borrow();
+    let own = view.members.iter().find(|member| *member.record.name == *name);
+    let aside = own.is_some_and(|own| own.state == State::Left);
+    if aside && !before {
+        tracing::warn!(
+            "healthy members hear this agent too badly: its instances get no new requests until \
+             its probes are answered again"
+        );
+    } else if before && !aside {
+        tracing::info!("the agent takes part in the membership again");
+    }
+    aside
 }
 
 /// Whether there is anybody else now; told of when it changes.

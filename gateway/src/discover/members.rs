@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use weir_config::model::DiscoverySource;
 use weir_discovery::{
     announce::Announcement,
-    swim::State,
     udp::{Member, View},
     view::Serving,
 };
@@ -44,7 +43,9 @@ pub(super) async fn listen(question: Question, mut views: Views, found: Arc<Foun
 /// What a view says of a service.
 ///
 /// That members have died one by one is believed, that all of them have is not: then it is rather
-/// this gateway that is cut off, and to ask those who served is better than to ask nobody.
+/// this gateway that is cut off, and to ask those who served is better than to ask nobody. Who left
+/// while it was ready has stepped aside: it is heard badly by members, which says little about its
+/// service. One that stops says first that it is not ready.
 fn offers(view: &View, service: &str) -> Said {
     let offer = |member: &Member| {
         let announcement = Announcement::decode(&member.record.meta)?;
@@ -59,10 +60,11 @@ fn offers(view: &View, service: &str) -> Said {
     let live = view.members.iter().filter(|member| member.state.is_live());
     let serving: Vec<Serving> = live.filter_map(offer).collect();
     if serving.is_empty() {
-        let dead = view.members.iter().filter(|member| member.state == State::Dead);
-        let lost = dead.filter(|member| offer(member).is_some()).count();
+        let gone = view.members.iter().filter(|member| !member.state.is_live());
+        let lost = gone.filter(|member| offer(member).is_some()).count();
         if lost > 0 {
-            return Said::Nothing(format!("all {lost} that offered it fell silent at once"));
+            let why = format!("all {lost} that offered it fell silent or stepped aside");
+            return Said::Nothing(why);
         }
     }
     Said::For(serving, Duration::MAX)

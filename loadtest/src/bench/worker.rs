@@ -22,7 +22,7 @@ use super::{
     pacer::{Pacer, Start},
     tally::{Answered, Tally, milliseconds},
 };
-use crate::{clock, http::Version, task};
+use crate::{clock, http::Version, signals::Signals, task};
 
 /// How often a worker hands over what it counted, and looks for requests that take too long.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
@@ -85,13 +85,13 @@ impl Worker {
                 worker.pacer.ring(late).await
             })
         };
-        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+        let mut signals = Signals::new();
         let mut beat = tokio::time::interval(HOUSEKEEPING);
         let mut listening = true;
         while slots.iter().any(Place::is_busy) {
             tokio::select! {
                 _ = beat.tick() => {}
-                _ = &mut interrupted, if listening => {
+                () = signals.next(), if listening => {
                     listening = false;
                     counters.stop();
                 }

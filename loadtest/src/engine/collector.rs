@@ -10,8 +10,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
 use super::{
     control::Control,
     read::Test,
@@ -26,6 +24,7 @@ use crate::{
     output::Outputs,
     progress::{Progress, View},
     report::Timeline,
+    signals::Signals,
     threshold::Thresholds,
     vm::{Environment, Local, console},
 };
@@ -292,26 +291,6 @@ impl Collector {
         } else {
             // A pipe that is gone is no reason to end a run.
             let _ = std::io::stderr().write_all((progress.line(&view) + "\n").as_bytes());
-        }
-    }
-}
-
-/// SIGINT and SIGTERM.
-pub(super) struct Signals(Option<(Signal, Signal)>);
-
-impl Signals {
-    /// Listens from now on.
-    pub(super) fn new() -> Self {
-        let both = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-        Self(if let (Ok(int), Ok(term)) = both { Some((int, term)) } else { None })
-    }
-
-    /// Waits for the next.
-    pub(super) async fn next(&mut self) {
-        let Some((int, term)) = &mut self.0 else { return std::future::pending().await };
-        tokio::select! {
-            _ = int.recv() => {}
-            _ = term.recv() => {}
         }
     }
 }

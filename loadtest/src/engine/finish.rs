@@ -8,13 +8,14 @@ use std::{
 };
 
 use super::{
-    collector::{Collector, Signals},
+    collector::Collector,
     read::Test,
     run::{Failed, Invocation, SummaryMode, stdout_is_terminal, summarize},
 };
 use crate::{
     exit::Exit,
     report,
+    signals::Signals,
     summary::{Mode, Summary},
     vm::{Vu, console},
 };

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    collector::{Collector, Ending, Signals},
+    collector::{Collector, Ending},
     control::Control,
     finish,
     read::{Test, read},
@@ -24,6 +24,7 @@ use crate::{
     metrics::{Recorder, Registry, Streaming},
     options::{Flags, Options},
     output::{Outputs, Target},
+    signals::Signals,
     vm::{
         Abort, Answer, Environment, Job, Local, Machine, MetricTable, ScriptFailure, Vu, console,
     },

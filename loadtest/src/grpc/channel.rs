@@ -257,6 +257,12 @@ impl Incoming {
         if parts.status != StatusCode::OK {
             return Err(Status::of_http(parts.status));
         }
+        let kind = parts.headers.get("content-type").map(http::HeaderValue::as_bytes);
+        if !kind.is_some_and(|kind| kind.starts_with(b"application/grpc")) {
+            let kind = String::from_utf8_lossy(kind.unwrap_or_default());
+            let text = format!("unexpected content-type \"{kind}\": the server speaks no gRPC");
+            return Err(Status::new(Code::UNKNOWN, text));
+        }
         if body.is_end_stream()
             && let Some(status) = Status::of(&parts.headers)
         {

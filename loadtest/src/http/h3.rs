@@ -67,8 +67,11 @@ impl Session {
                 self.is_going.set(true);
                 return Failure::Unsent(self.error(&error));
             }
+            // Only a connection that was over is no fault of the request. A stream that the server
+            // resets would be reset again, for as long as the connection lives.
+            let is_over = self.quic.connection.close_reason().is_some();
             let error = self.error(&error);
-            Failure::Sent(if is_reused { error.stale() } else { error })
+            Failure::Sent(if is_reused && is_over { error.stale() } else { error })
         };
         let head = head_of(request).map_err(Failure::Sent)?;
         let mut send = self.quic.send.clone();
@@ -94,7 +97,9 @@ impl Session {
         };
         let first = clock::now();
         let mut body = Vec::new();
-        while let Some(mut data) = incoming.recv_data().await.map_err(failed)? {
+        // What has begun to be answered is not asked again.
+        let broken = |error: StreamError| Failure::Sent(self.error(&error));
+        while let Some(mut data) = incoming.recv_data().await.map_err(broken)? {
             while request.keeps_body && data.has_remaining() {
                 let piece = data.chunk();
                 body.extend_from_slice(piece);

@@ -19,6 +19,7 @@ use crate::{
     clock,
     exit::Exit,
     http::{Client, Net, NetOptions, Request, Target, Version, client_config},
+    signals::Signals,
     task,
     vm::console,
 };
@@ -139,10 +140,11 @@ fn run(settings: &[(String, String)], is_quiet: bool) -> Result<(Exit, Value), S
         .build_local(Default::default())
         .map_err(|error| error.to_string())?;
     let outcome = runtime.block_on(async {
+        let mut signals = Signals::new();
         let net = Rc::new(Net::new(NetOptions::default(), Arc::new(tls)));
         tokio::select! {
             outcome = course(&plan, &net, is_quiet) => Some(outcome),
-            _ = tokio::signal::ctrl_c() => None,
+            () = signals.next() => None,
         }
     });
     let Some((verdicts, result)) = outcome else { return Ok((Exit::Interrupted, Value::Null)) };

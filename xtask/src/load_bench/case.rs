@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    saying::{percentile, truth},
+    saying::{count, percentile, truth},
     tool::{Cost, Stage, Tool, WARM_UP, cost},
 };
 
@@ -250,16 +250,17 @@ fn arrivals(stage: &Stage, rate: u32, time: Duration, users: u32) -> Result<Stri
 
 fn stall(stage: &Stage) -> Result<String, String> {
     let file = arrivals(stage, STALL_RATE, STALL_RUN, 50)?;
-    let mut out = "\n| | p50 | p90 | p99 |\n|---|--:|--:|--:|\n".to_owned();
-    let row = |out: &mut String, name: &str, [p50, p90, p99]: [f64; 3]| {
-        let _ = writeln!(out, "| {name} | {p50:.2} ms | {p90:.2} ms | {p99:.2} ms |");
+    let mut out = "\n| | p50 | p90 | p99 | dropped |\n|---|--:|--:|--:|--:|\n".to_owned();
+    let row = |out: &mut String, name: &str, [p50, p90, p99]: [f64; 3], dropped: f64| {
+        let _ = writeln!(out, "| {name} | {p50:.2} ms | {p90:.2} ms | {p99:.2} ms | {dropped} |");
     };
     for (name, path) in runners(stage) {
         let summary = stage.folder.join(format!("{name}.json"));
         let (path, export) = (path.display().to_string(), summary.display().to_string());
         let line = [&*path, "run", "--quiet", "--summary-export", &export, &file];
-        let tool = Tool::start(stage, name, &words(&line))?;
-        thread::sleep(Duration::from_secs(4));
+        let mut tool = Tool::start(stage, name, &words(&line))?;
+        tool.begins(stage)?;
+        thread::sleep(Duration::from_secs(3));
         let pid = stage.backends.pids()[0];
         let signal = |which: &str| {
             let kill = format!("kill -{which} {pid}");
@@ -272,8 +273,9 @@ fn stall(stage: &Stage) -> Result<String, String> {
         let stood = stopped.elapsed();
         let true_points =
             [50.0, 90.0, 99.0].map(|point| truth(STALL_RATE, STALL_RUN, stood, point));
-        row(&mut out, &format!("the truth for {name}"), true_points);
+        row(&mut out, &format!("the truth for {name}"), true_points, 0.0);
         tool.finish()?;
+        let dropped = count(&summary, "dropped_iterations")?;
         let metrics: &[&str] = if name == "k6" {
             &["http_req_duration"]
         } else {
@@ -284,7 +286,7 @@ fn stall(stage: &Stage) -> Result<String, String> {
             for (value, point) in said.iter_mut().zip(["p(50)", "p(90)", "p(99)"]) {
                 *value = percentile(&summary, metric, point)?;
             }
-            row(&mut out, &format!("{name}, `{metric}`"), said);
+            row(&mut out, &format!("{name}, `{metric}`"), said, dropped);
         }
     }
     Ok(out)
@@ -297,11 +299,16 @@ fn lag(stage: &Stage) -> Result<String, String> {
     let line = [&*path, "run", "--quiet", "--summary-export", &export, &file];
     Tool::start(stage, "weir-load", &words(&line))?.finish()?;
     let of = |point| percentile(&summary, "schedule_lag", point);
+    let [begun, dropped] =
+        ["iterations", "dropped_iterations"].map(|metric| count(&summary, metric));
     Ok(format!(
-        "\n`schedule_lag`: p50 {:.3} ms, p99 {:.3} ms, most {:.3} ms\n",
+        "\n`schedule_lag`: p50 {:.3} ms, p99 {:.3} ms, most {:.3} ms; {} of 50000 begun, {} \
+         dropped\n",
         of("p(50)")?,
         of("p(99)")?,
-        of("max")?
+        of("max")?,
+        begun?,
+        dropped?
     ))
 }
 

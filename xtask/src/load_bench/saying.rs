@@ -6,11 +6,21 @@ use serde_json::Value;
 
 /// A percentile of a metric in an exported summary, in milliseconds.
 pub(super) fn percentile(summary: &Path, metric: &str, point: &str) -> Result<f64, String> {
-    let text = fs::read_to_string(summary).map_err(|e| format!("{}: {e}", summary.display()))?;
-    let summary: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+    let summary = read(summary)?;
     let metric_of = |name: &str| summary["metrics"].get(name).cloned();
     let found = metric_of(metric).ok_or_else(|| format!("no metric `{metric}` in the summary"))?;
     found[point].as_f64().ok_or_else(|| format!("`{metric}` has no {point}"))
+}
+
+/// How often something was counted; 0 where that never was.
+pub(super) fn count(summary: &Path, metric: &str) -> Result<f64, String> {
+    let summary = read(summary)?;
+    Ok(summary["metrics"][metric]["count"].as_f64().unwrap_or(0.0))
+}
+
+fn read(summary: &Path) -> Result<Value, String> {
+    let text = fs::read_to_string(summary).map_err(|e| format!("{}: {e}", summary.display()))?;
+    serde_json::from_str(&text).map_err(|e| format!("{}: {e}", summary.display()))
 }
 
 /// The true percentile of latency, in milliseconds, when `rate` requests a second are to begin

@@ -86,8 +86,11 @@ impl Stage {
         let own = version(&Some(self.weir_load.clone()), "--version");
         let said = [own, version(&self.k6, "version"), version(&self.oha, "--version")];
         let said: Vec<String> = said.into_iter().flatten().collect();
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load = load.split(' ').take(3).collect::<Vec<_>>().join(" ");
         format!(
-            "{}; the tool on core {CORE_MEASURED}, what it asks ({}) on core {CORE_OTHERS}; {}; {} \
+            "{}; load average at the end {load}; the tool on core {CORE_MEASURED}, what it asks \
+             ({}) on core {CORE_OTHERS}; {}; {} \
              rounds of {} s after {} s",
             machine(),
             self.backends.kind,
@@ -145,6 +148,18 @@ impl Tool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Waits for its first request: what a start takes is no request's cost.
+    pub(super) fn begins(&mut self, stage: &Stage) -> Result<(), String> {
+        let (before, deadline) = (stage.served()?, Instant::now() + END_MAX);
+        while stage.served()? == before {
+            if Instant::now() > deadline || !self.runs() {
+                return Err(format!("{} sends nothing", self.name));
+            }
+            thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
     /// Waits for its end; what it said, when that is not a good one.
     pub(super) fn finish(mut self) -> Result<(), String> {
         let deadline = Instant::now() + END_MAX;
@@ -181,7 +196,8 @@ pub(super) struct Cost {
 
 /// Runs a tool for the time of a round and longer, and looks at what it used within it.
 pub(super) fn cost(stage: &Stage, name: &str, words: &[String]) -> Result<Cost, String> {
-    let tool = Tool::start(stage, name, words)?;
+    let mut tool = Tool::start(stage, name, words)?;
+    tool.begins(stage)?;
     thread::sleep(WARM_UP);
     let (cpu, served, begun) = (tool.cpu()?, stage.served()?, Instant::now());
     thread::sleep(Duration::from_secs(stage.seconds));

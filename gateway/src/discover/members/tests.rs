@@ -2,7 +2,7 @@
 
 use weir_discovery::{
     announce::{Kind, Offer},
-    swim::Record,
+    swim::{Record, State},
 };
 
 use super::*;
@@ -49,10 +49,13 @@ fn deaths_alone_never_leave_nobody() {
     use State::{Alive, Dead, Left};
     let users: &[(&str, u16, bool)] = &[("users", 1, true)];
     let edge = || member("edge", Alive, &[]);
-    assert!(names(vec![edge(), member("a", Left, users)]).unwrap().is_empty());
+    let stopped = member("a", Left, &[("users", 1, false)]);
+    assert!(names(vec![edge(), stopped]).unwrap().is_empty());
+    // Ready and gone by its own word: it stepped aside.
+    assert!(names(vec![edge(), member("a", Left, users)]).is_err());
     assert!(names(vec![edge(), member("a", Dead, &[("users", 1, false)])]).unwrap().is_empty());
     let why = names(vec![edge(), member("a", Dead, users), member("b", Left, users)]).unwrap_err();
-    assert_eq!(why, "all 1 that offered it fell silent at once");
+    assert_eq!(why, "all 2 that offered it fell silent or stepped aside");
     assert!(names(vec![edge()]).unwrap().is_empty());
 }
 

@@ -89,6 +89,7 @@ fn endpoints_are_what_members_offer() {
     // It says that it goes.
     runtime.block_on(second.handle.leave());
     await_who(&gateway, &["three"]);
+    runtime.block_on(first.handle.set_meta(meta(three.address, false)));
     runtime.block_on(first.handle.leave());
     await_who(&gateway, &["503"]);
     assert_eq!(metric(&gateway, "weir_discovery_failures_total"), 0.0);
@@ -111,6 +112,23 @@ fn who_falls_silent_goes_and_fails_no_request() {
     // What is found takes effect a tenth of a second later.
     await_who(&gateway, &["one"]);
     load.finish();
+}
+
+#[test]
+fn the_last_one_is_asked_on_when_its_agent_only_steps_aside() {
+    let runtime = runtime();
+    let [one, two] = ["one", "two"].map(named);
+    let (gateway, seed) = gateway("");
+    let first = agent(&runtime, "users-1", seed, one.address);
+    let second = agent(&runtime, "users-2", seed, two.address);
+    await_who(&gateway, &["one", "two"]);
+    // One that stops says first that it is not ready.
+    runtime.block_on(second.handle.leave());
+    await_who(&gateway, &["one"]);
+    runtime.block_on(first.handle.leave());
+    let failing = || source(&gateway)["state"] == "failing";
+    assert!(eventually(failing), "{}", gateway.log());
+    assert_eq!(who(&gateway), ["one".to_owned()].into());
 }
 
 #[test]
