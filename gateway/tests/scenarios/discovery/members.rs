@@ -86,12 +86,15 @@ fn endpoints_are_what_members_offer() {
     // At another address, under the same name.
     runtime.block_on(first.handle.set_meta(meta(three.address, true)));
     await_who(&gateway, &["three", "two"]);
-    // It says that it goes.
-    runtime.block_on(second.handle.leave());
+    // It says that it goes; the last one says first, as agents do, that it is not ready.
+    runtime.block_on(second.handle.set_meta(meta(two.address, false)));
     await_who(&gateway, &["three"]);
+    runtime.block_on(second.handle.leave());
     runtime.block_on(first.handle.set_meta(meta(three.address, false)));
-    runtime.block_on(first.handle.leave());
     await_who(&gateway, &["503"]);
+    runtime.block_on(first.handle.leave());
+    assert!(eventually(|| gateway.log().matches("a member has left").count() == 2));
+    assert_eq!(who(&gateway), ["503".to_owned()].into());
     assert_eq!(metric(&gateway, "weir_discovery_failures_total"), 0.0);
 }
 
